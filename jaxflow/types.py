@@ -1,0 +1,121 @@
+"""The records that cross stages, each a plain NamedTuple of arrays.
+
+``PoseRecords`` (raw frames) -> ``Batch`` (what the network sees); heatmaps ->
+``GaussianFit`` -> condition.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# Flax parameters: a nested dict whose leaves are all float arrays.
+Params = dict[str, "Params | jax.Array"]
+
+
+class Batch(NamedTuple):
+    """Network inputs of some poses, float32, leading axes shared.
+
+    Attributes:
+      pose3d: (..., 48) metres, H36M-16, coordinate-major, y up, z to the camera,
+        each axis mean-centred.
+      pose2d: (..., 32) MPII-16, coordinate-major, y up, centred, unit deviation.
+      cond: (..., 78) thirteen joints x (A, mean x, mean y, C00, C01, C11).
+    """
+
+    pose3d: jax.Array
+    pose2d: jax.Array
+    cond: jax.Array
+
+
+class PoseRecords(NamedTuple):
+    """Frames of a data set as host NumPy arrays, N along the first axis.
+
+    Attributes:
+      pose3d: (N, 17, 3) float32, mm, H36M-17, camera frame (x right, y down, z away).
+      pose2d: (N, 16, 2) float32, pixels of the 256-px crop, MPII-16, y down.
+      gaussfit: (N, 16, 7) float32, MPII-16, heatmap px: A, x0, y0, sx, theta, sy, rmse.
+      subject: (N,) text.
+      action: (N,) text.
+      subaction: (N,) text.
+      camera: (N,) text.
+      frame: (N,) int32, number within its recording.
+    """
+
+    pose3d: np.ndarray
+    pose2d: np.ndarray
+    gaussfit: np.ndarray
+    subject: np.ndarray
+    action: np.ndarray
+    subaction: np.ndarray
+    camera: np.ndarray
+    frame: np.ndarray
+
+    def __len__(self) -> int:  # the number of frames, not of fields
+        """Number of frames."""
+        return self.pose3d.shape[0]
+
+    def take(self, rows: np.ndarray | slice) -> PoseRecords:
+        """The chosen frames, in the order given."""
+        return PoseRecords(*(getattr(self, name)[rows] for name in self._fields))
+
+
+class GaussianFit(NamedTuple):
+    """2D Gaussians fitted to heatmaps (METHOD section 2), heatmap pixels, y down.
+
+    Attributes:
+      amplitude: (...) peak height A.
+      mean: (..., 2) x0 (column), y0 (row).
+      sigma: (..., 2) sx, sy, both positive.
+      theta: (...) radians in [0, pi).
+      rmse: (...) root-mean-square error of the fit over all pixels.
+      converged: (...) bool; False where the start was returned.
+    """
+
+    amplitude: jax.Array
+    mean: jax.Array
+    sigma: jax.Array
+    theta: jax.Array
+    rmse: jax.Array
+    converged: jax.Array
+
+    def as_array(self) -> jax.Array:
+        """The authors' seven numbers, (..., 7): A, x0, y0, sx, theta, sy, rmse."""
+        return jnp.stack(
+            [
+                self.amplitude,
+                self.mean[..., 0],
+                self.mean[..., 1],
+                self.sigma[..., 0],
+                self.theta,
+                self.sigma[..., 1],
+                self.rmse,
+            ],
+            axis=-1,
+        )
+
+    @classmethod
+    def from_array(cls, array: jax.Array) -> GaussianFit:
+        """From the authors' layout, (..., 7); every fit counts as converged.
+
+        Raises:
+          ValueError: the last axis is not 7 long.
+        """
+        array = jnp.asarray(array)
+        if array.ndim == 0 or array.shape[-1] != 7:
+            raise ValueError(
+                "expected fits of shape (..., 7) = A, x0, y0, sx, theta, sy, rmse; "
+                f"got {array.shape}"
+            )
+        amplitude, x0, y0, sx, theta, sy, rmse = jnp.moveaxis(array, -1, 0)
+        return cls(
+            amplitude=amplitude,
+            mean=jnp.stack([x0, y0], axis=-1),
+            sigma=jnp.stack([sx, sy], axis=-1),
+            theta=theta,
+            rmse=rmse,
+            converged=jnp.ones(amplitude.shape, bool),
+        )

@@ -1,0 +1,38 @@
+"""Strict JAX settings for every test, eight virtual devices, and shared files."""
+
+import os
+import pathlib
+
+# Before JAX starts: enough devices to test data parallelism on any machine.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_legacy_prng_key", "error")
+
+SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
+
+
+def shared_path(name: str) -> pathlib.Path:
+    """A file or folder of ../shared; the test skips where it is missing."""
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"../shared/{name} is not here: only checkouts beside it run this")
+    return path
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """Loads ``../shared/reference/<name>.npz`` as a dict of arrays."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        with np.load(shared_path(f"reference/{name}.npz")) as file:
+            return {key: file[key] for key in file.files}
+
+    return load
