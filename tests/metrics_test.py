@@ -1,0 +1,240 @@
+"""Metrics against the released code's figures and against the definitions."""
+
+import importlib.util
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxflow import linalg, metrics, procrustes
+from jaxflow.geometry import to_joints
+
+
+def load_oracle():
+    path = pathlib.Path(__file__).parent / "oracles" / "metrics.py"
+    spec = importlib.util.spec_from_file_location("metrics_oracle", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+oracle = load_oracle()
+of_example = jax.jit(metrics.of_example)
+
+
+def poses(seed, *shape, scale=0.3):
+    values = np.random.default_rng(seed).normal(size=(*shape, 17, 3)) * scale
+    return (values - values[..., :1, :]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def case(reference):
+    """The released code's example: 32 frames of 40 hypotheses, frames first, metres."""
+    data = reference("metrics")
+
+    def shape(vectors):
+        return np.asarray(to_joints(jnp.asarray(vectors))) / 1000
+
+    return {
+        **data,
+        "target": shape(data["target_mm"]),
+        "hypotheses": np.swapaxes(shape(data["hypotheses_mm"]), 0, 1),
+    }
+
+
+def test_reference_mpjpe(case):
+    got = metrics.mpjpe(case["hypotheses"], case["target"])
+    np.testing.assert_allclose(got.T, case["mpjpe"], atol=1e-2, rtol=0)
+
+
+def test_reference_pa_mpjpe(case):
+    got = metrics.pa_mpjpe(case["hypotheses"], case["target"])
+    np.testing.assert_allclose(got.T, case["pa_mpjpe"], rtol=1e-4)
+
+
+def test_reference_aligned_poses(case):
+    got = procrustes.align(case["hypotheses"], case["target"][:, None])
+    want = np.swapaxes(np.asarray(to_joints(jnp.asarray(case["aligned"]))), 0, 1)
+    np.testing.assert_allclose(1000 * got, want, atol=2e-2, rtol=0)
+
+
+def test_reference_pck(case):
+    got = metrics.pck(case["hypotheses"], case["target"])
+    np.testing.assert_array_equal(got.T, case["pck150"])
+
+
+def test_reference_cps(case):
+    curve = metrics.cps_curve(case["hypotheses"], case["target"])
+    np.testing.assert_allclose(curve, case["cps_curve_best"], rtol=1e-5)
+    area = metrics.cps(case["hypotheses"], case["target"])
+    np.testing.assert_allclose(area, case["cps_best"], rtol=1e-5)
+
+
+def test_reference_spread(case):
+    got = np.mean(metrics.spread(case["hypotheses"]), axis=0)
+    np.testing.assert_allclose(got.T, case["hypothesis_std"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 7, 8])
+def test_every_figure_equals_the_slow_reference(count):
+    target = poses(0, 5)
+    hypotheses = target[:, None] + poses(1, 5, count, scale=0.08)
+    z0 = target + poses(2, 5, scale=0.08)
+    got = of_example(hypotheses, z0, target)
+    for i in range(5):
+        want = oracle.frame(hypotheses[i], z0[i], target[i])
+        for name in ("mpjpe", "pa_mpjpe", "spread"):
+            np.testing.assert_allclose(getattr(got, name)[i], want[name], rtol=1e-4)
+        np.testing.assert_allclose(got.pck[i], want["pck"], rtol=1e-6)
+        np.testing.assert_array_equal(got.hits[i], want["hits"])
+        curve = np.asarray(got.cps_radius)[i] <= np.array(metrics.CPS_THRESHOLDS)
+        np.testing.assert_array_equal(curve, want["cps_curve"])
+
+
+def test_target_is_shared_by_the_hypotheses_of_its_frame():
+    # As many hypotheses as frames: the rule, not a coincidence of sizes, decides.
+    hypotheses, target = poses(3, 4, 4), poses(4, 4)
+    got = metrics.mpjpe(hypotheses, target)
+    np.testing.assert_array_equal(got, metrics.mpjpe(hypotheses, target[:, None]))
+    spread_first = metrics.mpjpe(hypotheses[:3].swapaxes(0, 1), target[:3])
+    np.testing.assert_array_equal(spread_first.T, got[:3])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_alignment_undoes_a_similarity(seed):
+    target = poses(seed)
+    rng = np.random.default_rng(seed)
+    rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    rotation *= np.sign(np.linalg.det(rotation))
+    moved = (1.7 * target @ rotation + rng.normal(size=3)).astype(np.float32)
+    assert metrics.pa_mpjpe(moved, target) < 1e-3 < metrics.mpjpe(moved, target)
+
+
+def test_alignment_never_mirrors():
+    target = poses(5)
+    mirrored = target * np.float32([-1, 1, 1])
+    want = oracle.distances(oracle.aligned(mirrored.astype(float), target), target)
+    got = metrics.aligned_joint_errors(mirrored, target)
+    assert want.mean() > 50
+    np.testing.assert_allclose(got, want, rtol=1e-4)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_flat_and_collapsed_poses_align(rank):
+    """Points on a plane, a line, one spot: finite, and as close as the SVD gets."""
+    target = poses(6, 4)
+    flat = target.copy()
+    flat[..., rank:] = 0
+    got = procrustes.align(flat, target)
+    assert np.isfinite(got).all()
+    for i in range(4):
+        want = oracle.aligned(flat[i].astype(float), target[i].astype(float))
+        residual = ((want - target[i]) ** 2).sum()
+        np.testing.assert_allclose(
+            ((got[i] - target[i]) ** 2).sum(), residual, rtol=1e-4
+        )
+
+
+def test_alignment_at_any_scale_and_on_symmetric_shapes():
+    target = poses(7)
+    for scale in (1e-6, 1e6):
+        tiny = metrics.pa_mpjpe(target * np.float32(scale), target)
+        assert tiny < 1e-3
+    # Equal eigenvalues all round: points of a cube against themselves.
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    cube = np.concatenate([corners, corners, [[0, 0, 0]]]).astype(np.float32)
+    assert metrics.pa_mpjpe(cube, cube) < 1e-3
+
+
+def test_jacobi_equals_lapack():
+    matrix = np.random.default_rng(8).normal(size=(50, 4, 4)).astype(np.float32)
+    matrix = matrix + matrix.swapaxes(-1, -2)
+    matrix[0] = np.diag([3, 3, 3, 1])
+    matrix[1] = 0
+    values, vectors = linalg.eigh_jacobi(matrix)
+    np.testing.assert_allclose(
+        np.sort(values, axis=-1), np.linalg.eigvalsh(matrix), atol=5e-6
+    )
+    rebuilt = np.einsum("nij,nj,nkj->nik", vectors, values, vectors)
+    np.testing.assert_allclose(rebuilt, matrix, atol=5e-6)
+    unit = np.einsum("nij,nik->njk", vectors, vectors)
+    np.testing.assert_allclose(unit, np.broadcast_to(np.eye(4), unit.shape), atol=2e-6)
+
+
+def test_pck_counts_a_joint_at_the_threshold_and_ignores_spine_and_nose():
+    target = np.zeros((17, 3), np.float32)
+    pose = target.copy()
+    pose[[7, 9, 0], 0] = 9.0  # not counted
+    pose[3, 1] = 0.125
+    pose[16, 2] = 0.2
+    np.testing.assert_allclose(metrics.pck(pose, target), 13 / 14)
+    np.testing.assert_allclose(metrics.pck(pose, target, threshold=125.0), 13 / 14)
+    np.testing.assert_allclose(metrics.pck(pose, target, threshold=124.9), 12 / 14)
+
+
+def test_cps_is_one_from_the_worst_joint_on():
+    target = poses(9, 3)
+    perfect = np.repeat(target[:, None], 2, axis=1)
+    assert metrics.cps(perfect, target) == 299
+    assert metrics.cps_curve(perfect, target).shape == (300,)
+
+
+def samples(seed, frames, count, scale):
+    """Targets from a joint-wise Gaussian, hypotheses from it at ``scale`` times it."""
+    rng = np.random.default_rng(seed)
+    sigma = rng.uniform(0.01, 0.1, (17, 3))
+    target = rng.normal(size=(frames, 17, 3)) * sigma
+    hypotheses = rng.normal(size=(frames, count, 17, 3)) * sigma * scale
+    return hypotheses.astype(np.float32), target.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("scale", "error", "tolerance"),
+    [(1.0, 0.005, 0.01), (0.5, 0.35, 0.03), (1.5, 0.22, 0.03)],
+)
+def test_calibration_tells_true_spread_from_wrong(scale, error, tolerance):
+    result = metrics.calibration(*samples(10, 1000, 200, scale))
+    assert result.ece == pytest.approx(error, abs=tolerance)
+    assert result.frequency.shape == result.levels.shape == (21,)
+    # Too narrow: targets fall outside too often; too wide: inside too often.
+    inside = float(jnp.mean(result.frequency - result.levels))
+    assert inside * (scale - 1) >= 0
+
+
+def test_calibration_error_equals_the_slow_reference():
+    hypotheses, target = samples(11, 12, 9, 0.7)
+    want = [oracle.hits(h, t) for h, t in zip(hypotheses, target, strict=True)]
+    got = metrics.calibration(hypotheses, target)
+    np.testing.assert_allclose(got.ece, oracle.calibration_error(want), rtol=1e-5)
+
+
+def test_leading_axes_may_be_empty():
+    hypotheses, target = poses(12, 6), poses(13)
+    single = of_example(hypotheses, target, target)
+    batch = of_example(hypotheses[None], target[None], target[None])
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b[0], rtol=1e-5), single, batch
+    )
+    assert metrics.mpjpe(target, target).shape == ()
+    assert metrics.calibration(hypotheses, target).ece.shape == ()
+
+
+@pytest.mark.parametrize("function", [metrics.mpjpe, metrics.pa_mpjpe, metrics.pck])
+def test_wrong_input_is_named(function):
+    with pytest.raises(ValueError, match=r"\(\.\.\., 17, 3\); got \(16, 3\)"):
+        function(np.zeros((16, 3), np.float32), np.zeros((17, 3), np.float32))
+    with pytest.raises(TypeError, match="floating"):
+        function(np.zeros((17, 3), int), np.zeros((17, 3), np.float32))
+    with pytest.raises(ValueError, match="leading axes"):
+        function(np.zeros((5, 4, 17, 3), np.float32), np.zeros((3, 17, 3), np.float32))
+
+
+def test_hypotheses_must_match_their_targets():
+    hypotheses, target = poses(14, 3, 5), poses(15, 4)
+    for function in (metrics.cps_curve, metrics.cps, metrics.calibration):
+        with pytest.raises(ValueError, match="same leading"):
+            function(hypotheses, target)
+    with pytest.raises(ValueError, match="at least 2"):
+        metrics.spread(hypotheses[:, :1])
