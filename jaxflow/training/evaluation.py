@@ -1,0 +1,213 @@
+"""Evaluation over a test set: per-frame errors on the device, sums on the host.
+
+    params, Batch (N, ...), targets (N, 17, 3) metres, actions (N,) -> EvaluationResult
+
+One jitted function serves every batch (the last is padded), its results are fetched one
+batch late so that the device never waits, and only sums are kept. The noise of a frame
+is keyed by its number in the set: results do not depend on the batch size.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxflow import geometry, keys, metrics, sampling
+from jaxflow.config import RELEASED_CLAMP, SoftClamp
+from jaxflow.summary import EvaluationResult, Totals
+from jaxflow.types import Batch, Params, PoseRecords
+
+# Called as ``sampling.sample``: (params, pose2d, cond, key, *, num_hypotheses,
+# temperature, clamp) -> (..., M, 17, 3).
+Sampler = Callable[..., jax.Array]
+# Called with the number of frames that have just been finished.
+Progress = Callable[[int], Any]
+
+
+def evaluate_records(
+    params: Params, records: PoseRecords, key: jax.Array, **options: Any
+) -> EvaluationResult:
+    """``evaluate`` on frames as they come from a data set; options as there."""
+    from jaxflow import data
+
+    return evaluate(
+        params, data.to_batch(records), targets_of(records), records.action, key,
+        **options,
+    )  # fmt: skip
+
+
+def targets_of(records: PoseRecords) -> np.ndarray:
+    """(N, 17, 3) metres, camera frame, hip at 0: what hypotheses are compared with."""
+    pose = records.pose3d / np.float32(1000)
+    return pose - pose[:, :1]
+
+
+def evaluate(
+    params: Params,
+    batch: Batch,
+    targets: np.ndarray,
+    actions: np.ndarray,
+    key: jax.Array,
+    *,
+    num_hypotheses: int = 200,
+    batch_size: int = 64,
+    clamp: SoftClamp = RELEASED_CLAMP,
+    progress: Progress | None = None,
+    sampler: Sampler = sampling.sample,
+) -> EvaluationResult:
+    """Both protocols, PCK, CPS, spread and calibration, per action.
+
+    Args:
+      params: the flow's parameters.
+      batch: the frames as the network sees them; ``pose3d`` is not used.
+      targets: (N, 17, 3) metres, camera frame, hip at 0.
+      actions: (N,) text.
+      key: a typed key.
+      num_hypotheses: M, at least 2.
+      batch_size: frames a dispatch; memory grows with it, results do not change.
+      clamp: the soft clamp the parameters were trained with.
+      progress: told how many frames have just been finished.
+      sampler: what draws the hypotheses.
+
+    Raises:
+      ValueError: no frames, lengths that differ, or M less than 2.
+      FloatingPointError: hypotheses that are not finite; says of which frame.
+
+    Source: paper section 4.3.
+    """
+    totals: dict[str, Totals] = {}
+    for rows, errors in stream(
+        params, batch, targets, key, num_hypotheses=num_hypotheses,
+        batch_size=batch_size, clamp=clamp, sampler=sampler,
+    ):  # fmt: skip
+        for action in np.unique(actions[rows]):
+            chosen = actions[rows] == action
+            part = Totals.of(jax.tree.map(lambda leaf, c=chosen: leaf[c], errors))
+            name = str(action)
+            totals[name] = totals[name] + part if name in totals else part
+        if progress is not None:
+            progress(rows.stop - rows.start)
+    return EvaluationResult(num_hypotheses, dict(sorted(totals.items())))
+
+
+def stream(
+    params: Params,
+    batch: Batch,
+    targets: np.ndarray,
+    key: jax.Array,
+    *,
+    num_hypotheses: int = 200,
+    batch_size: int = 64,
+    clamp: SoftClamp = RELEASED_CLAMP,
+    sampler: Sampler = sampling.sample,
+) -> Iterator[tuple[slice, metrics.ExampleErrors]]:
+    """The errors of every frame, a batch at a time, in order; see ``evaluate``.
+
+    Yields:
+      The rows and their errors as NumPy arrays.
+    """
+    keys.check_key(key)
+    pose2d, cond = np.asarray(batch.pose2d), np.asarray(batch.cond)
+    count = _check_sizes(pose2d, cond, targets, num_hypotheses, batch_size)
+    batch_size = min(batch_size, count)
+    waiting: tuple[slice, metrics.ExampleErrors] | None = None
+    for start in range(0, count, batch_size):
+        rows = slice(start, min(start + batch_size, count))
+        # The last batch repeats its last frame, so that one compiled shape serves all.
+        examples = np.minimum(np.arange(start, start + batch_size), count - 1)
+        errors = _errors_of_batch(
+            params, pose2d[examples], cond[examples], targets[examples],
+            key, examples,
+            num_hypotheses=num_hypotheses, clamp=clamp, sampler=sampler,
+        )  # fmt: skip
+        if waiting is not None:
+            yield _fetch(*waiting)
+        waiting = rows, errors
+    if waiting is not None:
+        yield _fetch(*waiting)
+
+
+@functools.partial(jax.jit, static_argnames=("num_hypotheses", "clamp", "sampler"))
+def _errors_of_batch(
+    params: Params,
+    pose2d: jax.Array,
+    cond: jax.Array,
+    target: jax.Array,
+    key: jax.Array,
+    examples: jax.Array,
+    *,
+    num_hypotheses: int,
+    clamp: SoftClamp,
+    sampler: Sampler,
+) -> metrics.ExampleErrors:
+    own = keys.per_example(key, examples)
+    draw = functools.partial(sampler, params, pose2d, cond, own, clamp=clamp)
+    mode = draw(num_hypotheses=1, temperature=0.0)[:, 0]
+    hypotheses = draw(num_hypotheses=num_hypotheses)
+    to_hip = geometry.relative_to_hip
+    return metrics.of_example(to_hip(hypotheses), to_hip(mode), to_hip(target))
+
+
+def _fetch(
+    rows: slice, errors: metrics.ExampleErrors
+) -> tuple[slice, metrics.ExampleErrors]:
+    """To the host, without the padding; refuses what is not finite."""
+    count = rows.stop - rows.start
+    fetched = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], errors)
+    finite = np.isfinite(fetched.mpjpe).all(-1) & np.isfinite(fetched.pa_mpjpe).all(-1)
+    if not finite.all():
+        raise FloatingPointError(
+            f"hypotheses of frame {rows.start + int(np.argmin(finite))} of the set are "
+            "not finite: the parameters or this frame's input are broken"
+        )
+    return rows, fetched
+
+
+def _check_sizes(
+    pose2d: np.ndarray,
+    cond: np.ndarray,
+    targets: np.ndarray,
+    num_hypotheses: int,
+    batch_size: int,
+) -> int:
+    """The number of frames."""
+    if not len(pose2d) == len(cond) == len(targets):
+        raise ValueError(
+            "expected as many targets as inputs; got "
+            f"{len(pose2d)} 2D poses, {len(cond)} conditions, {len(targets)} targets"
+        )
+    if len(targets) == 0:
+        raise ValueError("expected at least one frame to evaluate; the set is empty")
+    if num_hypotheses < 2 or batch_size < 1:
+        raise ValueError(
+            "expected at least 2 hypotheses and 1 frame a batch; got "
+            f"{num_hypotheses} and {batch_size}"
+        )
+    return len(targets)
+
+
+def mean_pose_error(train: PoseRecords, test: PoseRecords) -> float:
+    """MPJPE of always answering the training set's mean pose, mm, over actions.
+
+    Args:
+      train: frames whose mean pose, hip at 0, is the answer.
+      test: frames to compare with.
+
+    Raises:
+      ValueError: either has no frames.
+
+    Source: the floor that any trained model must be below.
+    """
+    if not len(train) or not len(test):
+        raise ValueError(
+            "expected frames in both sets; got "
+            f"{len(train)} for training and {len(test)} for testing"
+        )
+    mean = np.mean(targets_of(train), axis=0, dtype=np.float64)
+    errors = 1000 * np.linalg.norm(targets_of(test) - mean, axis=-1).mean(axis=-1)
+    actions = np.unique(test.action)
+    return float(np.mean([errors[test.action == action].mean() for action in actions]))

@@ -1,0 +1,216 @@
+"""Evaluation of a set against the slow reference, with samplers one can see through."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from metrics_test import load_oracle
+
+from jaxflow import config, flow, metrics, sampling
+from jaxflow.summary import Figures, Totals
+from jaxflow.training import evaluation
+from jaxflow.types import Batch, PoseRecords
+
+oracle = load_oracle()
+FRAMES, HYPOTHESES = 11, 6
+ACTIONS = np.array(["Walking", "Eating", "Sitting"])[np.arange(FRAMES) % 3]
+
+
+def fake_sampler(params, pose2d, cond, key, *, num_hypotheses, temperature=1.0, clamp):
+    """A pose from the input plus noise, so that every frame and key is different."""
+    base = (pose2d @ params["mix"]).reshape(-1, 1, 17, 3) + 0.1
+
+    def noise(one):
+        return jax.random.normal(one, (num_hypotheses, 17, 3))
+
+    return base + temperature * 0.07 * jax.vmap(noise)(key)
+
+
+@pytest.fixture(scope="module")
+def case():
+    rng = np.random.default_rng(0)
+    batch = Batch(
+        pose3d=np.zeros((FRAMES, 48), np.float32),
+        pose2d=rng.normal(size=(FRAMES, 32)).astype(np.float32),
+        cond=rng.normal(size=(FRAMES, 78)).astype(np.float32),
+    )
+    params = {"mix": jnp.asarray(rng.normal(size=(32, 51)) * 0.03, jnp.float32)}
+    poses = batch.pose2d @ np.asarray(params["mix"])
+    targets = poses.reshape(-1, 17, 3) + rng.normal(size=(FRAMES, 17, 3)) * 0.08
+    targets = (targets - targets[:, :1]).astype(np.float32)
+    return params, batch, targets
+
+
+def run(case, key=1, rows=slice(None), sampler=fake_sampler, **options):
+    params, batch, targets = case
+    part = Batch(*(array[rows] for array in batch))
+    options = {"num_hypotheses": HYPOTHESES, "batch_size": 4, **options}
+    return evaluation.evaluate(
+        params, part, targets[rows], ACTIONS[rows], jax.random.key(key),
+        sampler=sampler, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def result(case):
+    return run(case)
+
+
+def hip_free(poses):
+    return np.asarray(poses) - np.asarray(poses)[..., :1, :]
+
+
+def test_everything_at_once_equals_the_slow_reference(case, result):
+    params, batch, targets = case
+    frames = []
+    for i in range(FRAMES):
+        own = jax.random.fold_in(jax.random.key(1), i)[None]
+        arguments = params, batch.pose2d[i][None], batch.cond[i][None], own
+        draw = fake_sampler(*arguments, num_hypotheses=HYPOTHESES, clamp=None)
+        z0 = fake_sampler(*arguments, num_hypotheses=1, temperature=0.0, clamp=None)
+        frames.append(oracle.frame(hip_free(draw)[0], hip_free(z0)[0, 0], targets[i]))
+    per_action, average, pooled = oracle.table(frames, ACTIONS)
+    assert list(result.per_action) == sorted(per_action)
+    compared = [(result.average, average), (result.pooled, pooled)]
+    compared += [(result.per_action[name], per_action[name]) for name in per_action]
+    for got, want in compared:
+        for name in ("mpjpe", "pa_mpjpe", "pck", "cps", "cps_curve", "spread", "ece"):
+            np.testing.assert_allclose(
+                getattr(got, name), want[name], rtol=1e-4, atol=1e-6, err_msg=name
+            )
+    assert result.pooled.frames == FRAMES
+    assert {name: one.frames for name, one in result.per_action.items()} == {
+        "Eating": 4, "Sitting": 3, "Walking": 4,
+    }  # fmt: skip
+
+
+def test_order_of_the_five_errors(result):
+    z0, best, mean, median, worst = result.pooled.mpjpe
+    assert metrics.ERROR_NAMES == ("z0", "best", "mean", "median", "worst")
+    assert best < min(mean, median) and max(mean, median) < worst and z0 > 0
+
+
+def assert_same(got, want, rtol=1e-5):
+    assert list(got.totals) == list(want.totals)
+    for action, totals in got.totals.items():
+        for name, value in vars(totals).items():
+            np.testing.assert_allclose(
+                value, getattr(want.totals[action], name), rtol=rtol, err_msg=name
+            )
+
+
+@pytest.mark.parametrize("batch_size", [1, 11, 64])
+def test_batch_size_changes_nothing(case, result, batch_size):
+    assert_same(run(case, batch_size=batch_size), result)
+
+
+def test_the_key_decides_the_noise(case, result):
+    again, other = run(case), run(case, key=2)
+    assert_same(again, result, rtol=0)
+    assert not np.allclose(other.pooled.mpjpe[1:], result.pooled.mpjpe[1:], rtol=1e-3)
+    # The z = 0 pose has no noise.
+    np.testing.assert_allclose(other.pooled.mpjpe[0], result.pooled.mpjpe[0], rtol=1e-6)
+
+
+def test_parts_merge_to_the_whole(result):
+    first, *rest = result.totals.values()
+    merged = sum(rest, start=first)
+    assert merged.frames == FRAMES
+    by_hand = sum(t.mpjpe for t in result.totals.values()) / FRAMES
+    np.testing.assert_allclose(Figures.of(merged).mpjpe, by_hand)
+
+
+def test_json_is_plain_and_complete(result):
+    text = json.dumps(result.to_json(), allow_nan=False)
+    data = json.loads(text)
+    assert data["frames"] == FRAMES and data["num_hypotheses"] == HYPOTHESES
+    assert set(data["actions"]) == {"Eating", "Sitting", "Walking"}
+    average = data["average_over_actions"]
+    np.testing.assert_allclose(average["mpjpe_mm"]["best"], result.average.mpjpe[1])
+    assert len(data["pooled_over_frames"]["spread_mm"]["z"]) == 17
+    assert len(data["pooled_over_frames"]["cps_curve"]["share"]) == 300
+
+
+def test_progress_is_told_every_frame_once(case):
+    told = []
+    run(case, progress=told.append)
+    assert told == [4, 4, 3]
+
+
+def test_one_compilation_serves_all_batches(case):
+    traced = []
+
+    def counting(*arguments, **options):
+        traced.append(options["num_hypotheses"])
+        return fake_sampler(*arguments, **options)
+
+    run(case, sampler=counting)
+    assert sorted(traced) == [1, HYPOTHESES]
+
+
+def test_a_broken_frame_is_named(case):
+    params, batch, targets = case
+    pose2d = batch.pose2d.copy()
+    pose2d[9, 0] = np.nan
+    with pytest.raises(FloatingPointError, match="frame 9"):
+        run((params, batch._replace(pose2d=pose2d), targets))
+
+
+def test_empty_sets_and_wrong_sizes_are_refused(case):
+    with pytest.raises(ValueError, match="at least one frame"):
+        run(case, rows=slice(0, 0))
+    params, batch, targets = case
+    with pytest.raises(ValueError, match="11 2D poses.*10 targets"):
+        run((params, batch, targets[1:]))
+    with pytest.raises(ValueError, match="at least 2 hypotheses"):
+        run(case, num_hypotheses=1)
+    with pytest.raises(TypeError, match="typed key"):
+        evaluation.evaluate(params, batch, targets, ACTIONS, np.zeros(2, np.uint32))
+
+
+def test_a_real_flow_goes_through(case):
+    _, batch, targets = case
+    params = flow.init(jax.random.key(0), config.FlowConfig(hidden=8, blocks=2))
+    got = run((params, batch, targets), sampler=sampling.sample)
+    z0 = sampling.sample(
+        params, batch.pose2d, batch.cond, jax.random.key(5), num_hypotheses=1,
+        temperature=0.0,
+    )  # fmt: skip
+    want = oracle.distances(np.asarray(z0)[0, 0], targets[0]).mean()
+    part = run((params, batch, targets), rows=slice(0, 1), sampler=sampling.sample)
+    np.testing.assert_allclose(part.pooled.mpjpe[0], want, rtol=1e-4)
+    assert got.pooled.frames == FRAMES
+
+
+def records(poses, actions):
+    count = len(poses)
+    text = np.array(["S1"] * count)
+    return PoseRecords(
+        pose3d=np.asarray(poses, np.float32),
+        pose2d=np.zeros((count, 16, 2), np.float32),
+        gaussfit=np.zeros((count, 16, 7), np.float32), subject=text,
+        action=np.asarray(actions), subaction=text, camera=text,
+        frame=np.arange(count, dtype=np.int32),
+    )  # fmt: skip
+
+
+def test_mean_pose_error_is_the_distance_to_the_mean():
+    rng = np.random.default_rng(3)
+    train = rng.normal(size=(8, 17, 3)) * 300 + 4000
+    test = rng.normal(size=(3, 17, 3)) * 300 + 4000
+    mean = hip_free(train).mean(0) / 1000
+    errors = [oracle.distances(mean, pose / 1000).mean() for pose in hip_free(test)]
+    got = evaluation.mean_pose_error(
+        records(train, ["a"] * 8), records(test, ["a", "b", "b"])
+    )
+    np.testing.assert_allclose(got, (errors[0] + np.mean(errors[1:])) / 2, rtol=1e-4)
+    with pytest.raises(ValueError, match="8 for training and 0"):
+        evaluation.mean_pose_error(records(train, ["a"] * 8), records(test[:0], []))
+
+
+def test_no_frames_have_no_mean():
+    empty = Totals(0, *(np.zeros(1) for _ in range(6)))
+    with pytest.raises(ValueError, match="at least one frame"):
+        Figures.of(empty)
