@@ -1,0 +1,1 @@
+"""Data set builders: TFDS in array_record form, without TensorFlow."""

@@ -1,0 +1,84 @@
+"""TFDS builder ``synthetic_lift``: simulated people, cameras and 2D detector."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from data_builders import features
+from data_builders.synthetic_lift import generation
+
+
+@dataclasses.dataclass
+class SyntheticConfig(tfds.core.BuilderConfig):
+    """How much is generated, from which seed.
+
+    The configuration's name says it all (``seed0-train20000-test2000``), so that sets
+    of different make never share a folder.
+    """
+
+    name: str = ""
+    seed: int = 0
+    train_frames: int = 20_000
+    test_frames: int = 2_000
+
+    def __post_init__(self) -> None:
+        """Names the configuration; refuses what cannot be generated."""
+        if self.seed < 0 or self.train_frames < 1 or self.test_frames < 1:
+            raise ValueError(
+                "expected a seed of at least 0 and at least one frame a split; got "
+                f"seed {self.seed}, {self.train_frames} training and "
+                f"{self.test_frames} test frames"
+            )
+        self.name = f"seed{self.seed}-train{self.train_frames}-test{self.test_frames}"
+
+    @classmethod
+    def from_name(cls, name: str) -> SyntheticConfig:
+        """The configuration of a name.
+
+        Raises:
+          ValueError: no such name.
+        """
+        match = re.fullmatch(r"seed(\d+)-train(\d+)-test(\d+)", name)
+        if match is None:
+            raise ValueError(
+                "expected a synthetic_lift configuration such as "
+                f"{SyntheticConfig().name}; got {name!r}"
+            )
+        seed, train_frames, test_frames = map(int, match.groups())
+        return cls(seed=seed, train_frames=train_frames, test_frames=test_frames)
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Poses, views and detections from a seed; nothing is downloaded."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}
+    BUILDER_CONFIGS = [SyntheticConfig()]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=features.lift_features(
+                pose2d_true=tfds.features.Tensor(shape=(16, 2), dtype=np.float32)
+            ),
+            metadata=tfds.core.MetadataDict(raw_files={}),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+        config = self.builder_config
+        frames = {"train": config.train_frames, "test": config.test_frames}
+        return {split: self._generate_examples(split, n) for split, n in frames.items()}
+
+    def _generate_examples(
+        self, split: str, frames: int
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        records, truth = generation.generate(split, frames, self.builder_config.seed)
+        yield from features.examples(records, split, pose2d_true=truth)
