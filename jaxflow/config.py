@@ -1,14 +1,15 @@
 """Hyper-parameters as frozen, hashable dataclasses: static arguments of jit.
 
-Defaults are the released code's values, from which the published tables come; where the
-paper differs, the field's comment gives the paper's value (METHOD, last table).
+Each field carries its own help text, from which the commands make their flags, so a
+parameter is described once. Defaults are the released code's values, from which the
+published tables come; where the paper differs, the help gives the paper's value.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class SoftClamp(NamedTuple):
@@ -28,83 +29,111 @@ RELEASED_CLAMP = SoftClamp()
 EXACT_CLAMP = SoftClamp(factor=2 / math.pi)
 
 
+def option(default: Any, text: str) -> Any:
+    """A dataclass field with its help text."""
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+def _at_least_one(config: Any, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")
+
+
 @dataclasses.dataclass(frozen=True)
 class FlowConfig:
-    """Architecture of the conditional flow and its encoder (METHOD section 4)."""
+    """Architecture of the conditional flow and its encoder (paper section 4.2)."""
 
-    joints: int = 16  # J: poses have 3 J numbers, 2 J of them observed, J latent
-    condition: int = 78  # K, length of the condition
-    blocks: int = 8
-    hidden: int = 1028  # paper: 1024
-    encoder_hidden: int = 256
-    encoded: int = 56
-    clamp: SoftClamp = RELEASED_CLAMP  # paper: EXACT_CLAMP
+    blocks: int = option(8, "coupling blocks")
+    hidden: int = option(1028, "hidden width of the coupling nets (paper: 1024)")
+    encoder_hidden: int = option(256, "hidden width of the condition's encoder")
+    encoded: int = option(56, "length of the encoded condition")
+    exact_clamp: bool = option(
+        False, "2/pi in the soft clamp (paper) instead of the released code's 0.636"
+    )
+    joints: int = option(16, "joints of a pose without its hip")
+    condition: int = option(78, "length of the condition")
 
     def __post_init__(self) -> None:
         """Refuses sizes that make no flow."""
-        for field in ("blocks", "hidden", "encoder_hidden", "encoded", "condition"):
-            if getattr(self, field) < 1:
-                raise ValueError(
-                    f"FlowConfig.{field} must be at least 1, not {getattr(self, field)}"
-                )
+        _at_least_one(
+            self, "blocks", "hidden", "encoder_hidden", "encoded", "condition"
+        )
         if self.joints < 2 or self.joints % 2:
             raise ValueError(
-                "FlowConfig.joints must be even, so that the pose splits into two "
-                f"halves, not {self.joints}"
+                "joints must be even, so that a pose splits into two halves, not "
+                f"{self.joints}"
             )
+
+    @property
+    def clamp(self) -> SoftClamp:
+        """The bound on log-scales."""
+        return EXACT_CLAMP if self.exact_clamp else RELEASED_CLAMP
 
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
-    """Weights and variants of the losses (paper section 3.3, METHOD section 6)."""
+    """Weights and variants of the losses (paper section 3.3)."""
 
-    l2d_weight: float = 1.0
-    mmd_weight: float = 10.0
-    det_weight: float = 4.0
-    gen_weight: float = 1.0
-    best_of_m_weight: float = 4.0
-    heatmap_weight: float = 750.0
-    best_k: int = 5
-    unbiased_mmd: bool = False  # paper: True
-    mask_needs_both: bool = False  # paper: True, both sigmas above the threshold
-    gradient_penalty_weight: float = 10.0
+    l2d_weight: float = option(1.0, "weight of L2D, the predicted 2D pose's error")
+    gen_weight: float = option(1.0, "weight of L_gen, the critic's judgement")
+    mmd_weight: float = option(10.0, "weight of L_MMD, the latents' distribution")
+    det_weight: float = option(4.0, "weight of L_det, the pose from its own latent")
+    best_of_m_weight: float = option(4.0, "weight of L_MB, the best hypotheses' error")
+    heatmap_weight: float = option(750.0, "weight of L_HM, the hypotheses' spread")
+    best_k: int = option(5, "hypotheses that L_MB averages; 1 is plain best-of-M")
+    unbiased_mmd: bool = option(
+        False, "leave the diagonal out of MMD (paper) instead of averaging all pairs"
+    )
+    mask_needs_both: bool = option(
+        False, "L_HM counts joints uncertain along both axes (paper), not along either"
+    )
+    gradient_penalty_weight: float = option(10.0, "weight of the critic's penalty")
+
+    def __post_init__(self) -> None:
+        """Refuses weights and counts without a meaning."""
+        _at_least_one(self, "best_k")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name.endswith("_weight") and not (0 <= value < math.inf):
+                raise ValueError(f"{field.name} must be 0 or more, not {value}")
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam for the flow with its encoder, and for the critic (METHOD section 7)."""
+    """Adam for the flow with its encoder, and for the critic (paper section 4.2)."""
 
-    learning_rate: float = 1e-4
-    critic_learning_rate: float = 1e-4
-    beta1: float = 0.5
-    beta2: float = 0.9
-    epsilon: float = 1e-8
-    halve_after_epoch: int = 150
-    clip: float = 15.0  # per element
-    clip_encoder: bool = False  # paper: True
+    learning_rate: float = option(1e-4, "of the flow and its encoder")
+    critic_learning_rate: float = option(1e-4, "of the critic")
+    beta1: float = option(0.5, "decay of Adam's first moment")
+    beta2: float = option(0.9, "decay of Adam's second moment")
+    epsilon: float = option(1e-8, "Adam's epsilon")
+    halve_after_epoch: int = option(150, "epochs after which both rates are halved")
+    clip: float = option(15.0, "bound on each element of the flow's gradient")
+    clip_encoder: bool = option(
+        False, "clip the encoder's gradient too (paper); released code: the flow's only"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides a training run's trajectory (METHOD section 7)."""
+    """Everything that decides a run's trajectory on given data (paper section 4.2)."""
 
+    batch_size: int = option(64, "poses in a batch, over all devices")
+    hypotheses: int = option(200, "L, hypotheses per pose for L_MB and L_HM")
+    critic_updates: int = option(5, "critic updates per update of the flow")
+    epochs: int = option(155, "passes over the data; see --iterations")
+    iterations: int = option(0, "training iterations; 0: as many as --epochs gives")
+    seed: int = option(0, "of initial parameters, data order and noise")
     flow: FlowConfig = FlowConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    batch_size: int = 64
-    hypotheses: int = 200
-    critic_updates: int = 5
-    epochs: int = 155
-    iterations: int = 0  # 0: as many as `epochs` needs
-    seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuses counts that make no iteration."""
-        for field in ("batch_size", "critic_updates", "epochs"):
-            if getattr(self, field) < 1:
-                raise ValueError(
-                    f"{field} must be at least 1, not {getattr(self, field)}"
-                )
+        _at_least_one(self, "batch_size", "critic_updates", "epochs")
+        if self.iterations < 0:
+            raise ValueError(f"iterations must be 0 or more, not {self.iterations}")
         if self.hypotheses < max(2, self.loss.best_k):
             raise ValueError(
                 "hypotheses must be at least 2 (for a covariance) and at least "
@@ -120,3 +149,78 @@ class TrainConfig:
     def frames_per_iteration(self) -> int:
         """Data-set frames that one iteration consumes."""
         return self.batches_per_iteration * self.batch_size
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where poses come from."""
+
+    dataset: str = option("synthetic_lift", "TFDS builder of data_builders/")
+    data_dir: str = option(
+        "", "where built data sets lie; default: $TFDS_DATA_DIR or ~/tensorflow_datasets"
+    )
+    manual_dir: str = option("", "raw files that a builder without download needs")
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopConfig:
+    """How a run is watched and saved; without influence on its result."""
+
+    log_every: int = option(50, "iterations between log lines")
+    checkpoint_every: int = option(500, "iterations between checkpoints")
+    keep: int = option(3, "newest checkpoints kept")
+    validate_every: int = option(1000, "iterations between validations; 0: none")
+    validation_frames: int = option(256, "test frames of a validation, evenly spaced")
+    validation_hypotheses: int = option(50, "hypotheses per frame of a validation")
+    devices: int = option(0, "local devices to use; 0: all of them")
+
+    def __post_init__(self) -> None:
+        """Refuses intervals that never come."""
+        _at_least_one(self, "log_every", "checkpoint_every", "keep")
+        _at_least_one(self, "validation_frames", "validation_hypotheses")
+        if self.validate_every < 0 or self.devices < 0:
+            raise ValueError("validate_every and devices must be 0 or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """A whole training run."""
+
+    train: TrainConfig = TrainConfig()
+    data: DataConfig = DataConfig()
+    loop: LoopConfig = LoopConfig()
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Nested plain values, for JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(kind: Any, values: dict[str, Any]) -> Any:
+    """The dataclass ``kind`` from `to_dict`'s values.
+
+    Raises:
+      ValueError: a field is unknown or missing.
+    """
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    if set(values) != set(fields):
+        odd = sorted(set(values) ^ set(fields))
+        raise ValueError(f"{kind.__name__} has other fields than the given: {odd}")
+    parsed = {}
+    for name, field in fields.items():
+        nested = dataclasses.is_dataclass(field.default)
+        value = values[name]
+        parsed[name] = from_dict(type(field.default), value) if nested else value
+    return kind(**parsed)
+
+
+def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """Lines ``name: ours, theirs`` for leaves that differ between two `to_dict`s."""
+    lines = []
+    for name in sorted({*ours, *theirs}):
+        left, right = ours.get(name), theirs.get(name)
+        if isinstance(left, dict) and isinstance(right, dict):
+            lines += differences(left, right)
+        elif left != right:
+            lines.append(f"{name}: {left} here, {right} there")
+    return lines

@@ -1,0 +1,255 @@
+"""The conditional flow: 8 coupling blocks, each followed by a fixed permutation.
+
+    forward:  pose3d (..., 48), cond (..., 78) -> z (..., 16), pose2d (..., 32)
+    inverse:  z (..., 16), pose2d (..., 32), cond (..., 78) -> pose3d (..., 48)
+
+Paper section 3.1. Output i of a permutation is its input perm[i], and perm k is what
+NumPy's legacy generator seeded with k gives: a constant, not a parameter. Everything is
+a pure function of the parameters; sizes are read from them, so smaller flows work too.
+
+Parameters are stacked over the blocks and the stack is a `lax.scan`: one block is
+compiled, not eight.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import jax.typing
+import numpy as np
+
+from jaxflow import checks, coupling
+from jaxflow.config import RELEASED_CLAMP, FlowConfig, SoftClamp
+from jaxflow.keys import check_key
+from jaxflow.layers import uniform_dense
+from jaxflow.types import Params
+
+
+class Encoder(nn.Module):
+    """The condition's encoder h: Linear, ReLU, Linear."""
+
+    inputs: int
+    hidden: int
+    outputs: int
+
+    @nn.compact
+    def __call__(self, cond: jax.Array) -> jax.Array:
+        """(..., inputs) -> (..., outputs)."""
+        hidden = nn.relu(uniform_dense(self.inputs, self.hidden)(cond))
+        return uniform_dense(self.hidden, self.outputs)(hidden)
+
+
+def init(key: jax.Array, config: FlowConfig = FlowConfig()) -> Params:
+    """Fresh parameters: 2,157,176 float32 numbers in the released configuration.
+
+    Args:
+      key: one typed key.
+      config: the architecture.
+
+    Returns:
+      ``{"encoder": ..., "blocks": ...}``, a nested dict of float32 arrays; those of the
+      blocks have the block as their first axis.
+
+    Raises:
+      TypeError: a legacy key.
+    """
+    check_key(key)
+    encoder_key, blocks_key = jax.random.split(key)
+    encoder = Encoder(config.condition, config.encoder_hidden, config.encoded)
+    half = 3 * config.joints // 2
+    init_block = functools.partial(
+        coupling.init, half=half, encoded=config.encoded, hidden=config.hidden
+    )
+    return {
+        "encoder": encoder.init(encoder_key, jnp.zeros(config.condition))["params"],
+        "blocks": jax.vmap(init_block)(jax.random.split(blocks_key, config.blocks)),
+    }
+
+
+@functools.lru_cache
+def permutations(blocks: int, size: int) -> np.ndarray:
+    """(blocks, size) int32: perm k is ``RandomState(k).permutation(size)``."""
+    return np.stack(
+        [np.random.RandomState(k).permutation(size) for k in range(blocks)]
+    ).astype(np.int32)
+
+
+def encode(params: Params, cond: jax.Array) -> jax.Array:
+    """The encoded condition h: (..., 78) -> (..., 56)."""
+    encoder = params["encoder"]
+    inputs, hidden = encoder["Dense_0"]["kernel"].shape
+    outputs = encoder["Dense_1"]["kernel"].shape[1]
+    cond = checks.floating("cond", cond, (inputs,))
+    return Encoder(inputs, hidden, outputs).apply({"params": encoder}, cond)
+
+
+def project(params: Params, cond: jax.Array) -> coupling.Projected:
+    """The condition's share of every net: (..., 78) -> two of (blocks, ..., hidden).
+
+    Computed once per pose however many hypotheses are drawn: see `coupling`.
+    """
+    encoded = encode(params, cond)
+    return jax.vmap(coupling.project, in_axes=(0, None))(params["blocks"], encoded)
+
+
+def forward(
+    params: Params,
+    pose3d: jax.typing.ArrayLike,
+    cond: jax.typing.ArrayLike,
+    *,
+    clamp: SoftClamp = RELEASED_CLAMP,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """A 3D pose to its latent vector and 2D pose (paper section 3.1).
+
+    Args:
+      params: from `init` or a checkpoint.
+      pose3d: (..., 48) in the network's frame, metres (`geometry.normalize_pose3d`).
+      cond: (..., 78) from `condition`, same leading shape.
+      clamp: the soft clamp the parameters were trained with.
+
+    Returns:
+      z (..., 16), pose2d (..., 32) normalised, and log|det d[z, pose2d]/d pose3d| (...).
+
+    Raises:
+      TypeError: not floating point.
+      ValueError: wrong sizes, or leading shapes that differ.
+    """
+    size = _size(params)
+    pose3d = checks.floating("pose3d", pose3d, (size,))
+    cond = jnp.asarray(cond)
+    checks.same_batch(pose3d=pose3d.shape[:-1], cond=cond.shape[:-1])
+    output, log_det = forward_projected(params, pose3d, project(params, cond), clamp)
+    z, pose2d = jnp.split(output, [size // 3], axis=-1)
+    return z, pose2d, log_det
+
+
+def inverse(
+    params: Params,
+    z: jax.typing.ArrayLike,
+    pose2d: jax.typing.ArrayLike,
+    cond: jax.typing.ArrayLike,
+    *,
+    clamp: SoftClamp = RELEASED_CLAMP,
+) -> tuple[jax.Array, jax.Array]:
+    """A latent vector and a 2D pose to a 3D pose, the exact inverse of `forward`.
+
+    Args:
+      params: from `init` or a checkpoint.
+      z: (..., 16) latent vectors.
+      pose2d: (..., 32) normalised 2D poses (`geometry.normalize_pose2d`).
+      cond: (..., 78) from `condition`.
+      clamp: the soft clamp the parameters were trained with.
+
+    Returns:
+      pose3d (..., 48), network's frame, metres, and log|det d pose3d/d[z, pose2d]| (...).
+
+    Raises:
+      TypeError: not floating point.
+      ValueError: wrong sizes, or leading shapes that differ.
+    """
+    size = _size(params)
+    z = checks.floating("z", z, (size // 3,))
+    pose2d = checks.floating("pose2d", pose2d, (2 * size // 3,))
+    cond = jnp.asarray(cond)
+    checks.same_batch(
+        z=z.shape[:-1], pose2d=pose2d.shape[:-1], cond=cond.shape[:-1]
+    )
+    output = jnp.concatenate([z, pose2d], axis=-1)
+    return inverse_projected(params, output, project(params, cond), clamp)
+
+
+def log_prob(
+    params: Params,
+    pose3d: jax.typing.ArrayLike,
+    pose2d: jax.typing.ArrayLike,
+    cond: jax.typing.ArrayLike,
+    *,
+    observation_scale: float | jax.Array,
+    clamp: SoftClamp = RELEASED_CLAMP,
+) -> jax.Array:
+    """Log-density of the posterior p(pose3d | pose2d, cond), exact.
+
+        log N(z; 0, I) + log N(pose2d_hat; pose2d, scale^2 I) + log|det J|
+
+    with [z, pose2d_hat] = forward(pose3d). With an exact observation the posterior
+    lives on a 16-dimensional surface and has no density; the 2D pose is therefore taken
+    to carry Gaussian noise.
+
+    Args:
+      params: from `init` or a checkpoint.
+      pose3d: (..., 48) network's frame, metres.
+      pose2d: (..., 32) the observed, normalised 2D pose.
+      cond: (..., 78) from `condition`.
+      observation_scale: standard deviation of the noise of pose2d, normalised units.
+      clamp: the soft clamp the parameters were trained with.
+
+    Returns:
+      (...) nats, a density over the 48 numbers of pose3d.
+
+    Raises:
+      TypeError: not floating point.
+      ValueError: wrong sizes, or leading shapes that differ.
+    """
+    z, predicted, log_det = forward(params, pose3d, cond, clamp=clamp)
+    pose2d = checks.floating("pose2d", pose2d, predicted.shape[-1:])
+    checks.same_batch(pose3d=z.shape[:-1], pose2d=pose2d.shape[:-1])
+    scale = jnp.asarray(observation_scale, predicted.dtype)
+    residual = (predicted - pose2d) / scale[..., None]
+    normal = jax.scipy.stats.norm.logpdf
+    log_likelihood = jnp.sum(normal(residual), -1) - pose2d.shape[-1] * jnp.log(scale)
+    return jnp.sum(normal(z), axis=-1) + log_likelihood + log_det
+
+
+def forward_projected(
+    params: Params, pose3d: jax.Array, projected: coupling.Projected, clamp: SoftClamp
+) -> tuple[jax.Array, jax.Array]:
+    """pose3d (..., D) -> [z, pose2d] (..., D) and log_det, given `project`'s result."""
+    blocks = params["blocks"]
+    perms = permutations(_blocks(params), pose3d.shape[-1])
+
+    def step(carry, block):  # noqa: ANN001, ANN202
+        u, total = carry
+        weights, share, perm = block
+        v, log_det = coupling.forward(weights, u, share, clamp)
+        return (jnp.take(v, perm, axis=-1), total + log_det), None
+
+    start = pose3d, jnp.zeros(pose3d.shape[:-1], pose3d.dtype)
+    (output, log_det), _ = jax.lax.scan(step, start, (blocks, projected, perms))
+    return output, log_det
+
+
+def inverse_projected(
+    params: Params, output: jax.Array, projected: coupling.Projected, clamp: SoftClamp
+) -> tuple[jax.Array, jax.Array]:
+    """[z, pose2d] (..., D) -> pose3d (..., D) and log_det, given `project`'s result.
+
+    The shares may have length-one axes where ``output`` has many hypotheses.
+    """
+    blocks = params["blocks"]
+    undo = np.argsort(permutations(_blocks(params), output.shape[-1]), axis=-1)
+
+    def step(carry, block):  # noqa: ANN001, ANN202
+        v, total = carry
+        weights, share, perm = block
+        u, log_det = coupling.inverse(
+            weights, jnp.take(v, perm, axis=-1), share, clamp
+        )
+        return (u, total + log_det), None
+
+    start = output, jnp.zeros(output.shape[:-1], output.dtype)
+    (pose3d, log_det), _ = jax.lax.scan(
+        step, start, (blocks, projected, undo.astype(np.int32)), reverse=True
+    )
+    return pose3d, log_det
+
+
+def _size(params: Params) -> int:
+    """D, the length of a pose: 48."""
+    return params["blocks"]["net1"]["output"]["bias"].shape[-1]
+
+
+def _blocks(params: Params) -> int:
+    return params["blocks"]["net1"]["output"]["bias"].shape[0]

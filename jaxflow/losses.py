@@ -1,0 +1,168 @@
+"""The losses of paper section 3.3, each a plain function of arrays.
+
+``mmd`` compares latents; ``best_of_m`` and ``heatmap_covariance`` judge the hypotheses
+(M, B, 48) of a batch; ``gradient_penalty`` holds the critic's slope at one. The last two
+of a pose are also offered per pose, so that training can go through a batch in tiles.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import jax.typing
+
+from jaxflow import checks, critic
+from jaxflow.condition import SIGMA_UNIT, UNCERTAIN_SIGMA
+from jaxflow.geometry import to_joints, with_hip
+from jaxflow.mmd import mmd as mmd
+from jaxflow.skeleton import CONDITIONED_H36M_16
+from jaxflow.types import Params
+
+# 5 mm of pose for a pixel of heatmap: with uncertain sigmas doubled in the condition,
+# the paper's "1 px = 10 mm" for the joints that count.
+METRES_PER_PIXEL = 0.005
+GRADIENT_PENALTY_WEIGHT = 10.0
+
+
+def best_of_m(
+    hypotheses: jax.typing.ArrayLike, pose3d: jax.typing.ArrayLike, k: int = 5
+) -> jax.Array:
+    """Distance of the k best hypotheses' average to the true pose (paper equation 8).
+
+    Args:
+      hypotheses: (M, B, 48) network's frame, metres.
+      pose3d: (B, 48) the true poses.
+      k: how many hypotheses count, static; 1 is the usual best-of-M loss.
+
+    Returns:
+      A scalar in metres, mean over B and the 51 numbers of a pose with its hip.
+
+    Raises:
+      TypeError: not floating point.
+      ValueError: shapes that do not belong together, or k not in 1..M.
+    """
+    hypotheses, pose3d = _checked(hypotheses, pose3d, "pose3d", 48)
+    if not 1 <= k <= hypotheses.shape[0]:
+        raise ValueError(f"k must be 1 to M = {hypotheses.shape[0]}, not {k}")
+    per_pose = jax.vmap(pose_best_of_m, in_axes=(1, 0, None))
+    return jnp.mean(per_pose(hypotheses, pose3d, k))
+
+
+def heatmap_covariance(
+    hypotheses: jax.typing.ArrayLike,
+    cond: jax.typing.ArrayLike,
+    *,
+    mask_needs_both: bool = False,
+) -> jax.Array:
+    """Keeps hypotheses as spread in the image as the heatmaps (paper equations 3, 4).
+
+    Args:
+      hypotheses: (M, B, 48) network's frame, metres, M at least 2.
+      cond: (B, 78) from `jaxflow.condition`.
+      mask_needs_both: count a joint only where both axes are uncertain (paper); the
+        released code asks for one.
+
+    Returns:
+      A scalar in square metres, mean over B and the 13 conditioned joints.
+
+    Raises:
+      TypeError: not floating point.
+      ValueError: shapes that do not belong together.
+    """
+    hypotheses, cond = _checked(hypotheses, cond, "cond", 78)
+    per_pose = jax.vmap(pose_heatmap_covariance, in_axes=(1, 0, None))
+    return jnp.mean(per_pose(hypotheses, cond, mask_needs_both))
+
+
+def gradient_penalty(
+    critic_params: Params,
+    real: jax.typing.ArrayLike,
+    fake: jax.typing.ArrayLike,
+    mix: jax.typing.ArrayLike,
+    *,
+    weight: float = GRADIENT_PENALTY_WEIGHT,
+) -> jax.Array:
+    """WGAN-GP's penalty on the critic's slope between real and generated poses.
+
+    Args:
+      critic_params: from `critic.init`.
+      real: (B, 48) poses of the data set.
+      fake: (B, 48) generated poses.
+      mix: (B, 1) uniform in [0, 1]: the share of the real pose.
+      weight: included in the result (10, paper section 3.3 after Gulrajani et al.).
+
+    Returns:
+      A scalar, weight * mean (|grad| - 1)^2.
+
+    Raises:
+      TypeError: not floating point.
+      ValueError: shapes that do not belong together.
+    """
+    real = checks.floating("real", real, (None, 48))
+    fake = checks.floating("fake", fake, (None, 48))
+    mix = checks.floating("mix", mix, (None, 1))
+    checks.same_batch(real=real.shape[:1], fake=fake.shape[:1], mix=mix.shape[:1])
+    between = mix * real + (1 - mix) * fake
+    slopes = jax.vmap(jax.grad(critic.score, argnums=1), in_axes=(None, 0))(
+        critic_params, between
+    )
+    return weight * jnp.mean((jnp.linalg.norm(slopes, axis=-1) - 1) ** 2)
+
+
+def pose_best_of_m(hypotheses: jax.Array, pose3d: jax.Array, k: int) -> jax.Array:
+    """`best_of_m` of one pose: (M, 48), (48,) -> scalar, the mean over 51 numbers."""
+    candidates, target = with_hip(hypotheses), with_hip(pose3d)
+    squared = jnp.sum((candidates - target) ** 2, axis=-1)
+    ranking = jnp.mean(jnp.sqrt(jax.lax.stop_gradient(squared)), axis=-1)
+    _, best = jax.lax.top_k(-ranking, k)
+    return jnp.mean(jnp.abs(jnp.mean(candidates[best], axis=0) - target))
+
+
+def pose_heatmap_covariance(
+    hypotheses: jax.Array, cond: jax.Array, mask_needs_both: bool = False
+) -> jax.Array:
+    """`heatmap_covariance` of one pose: (M, 48), (78,) -> mean over its 13 joints."""
+    c00, c01, c11 = _target_covariance(cond)
+    var_x, cov_xy, var_y = _image_covariance(hypotheses)
+    threshold = (UNCERTAIN_SIGMA * METRES_PER_PIXEL) ** 2
+    wide_x, wide_y = c00 > threshold, c11 > threshold
+    counted = wide_x & wide_y if mask_needs_both else wide_x | wide_y
+    squared = (
+        jax.nn.relu(c00 - var_x) ** 2 + jax.nn.relu(c11 - var_y) ** 2 + (c01 - cov_xy) ** 2
+    )
+    # The tiny constant keeps the square root's slope finite where the covariances agree.
+    return jnp.mean(jnp.where(counted, jnp.sqrt(squared + 1e-30), 0))
+
+
+def _target_covariance(cond: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """C00, C01, C11 of the 13 joints in square metres: (78,) -> three of (13,)."""
+    per_joint = cond.reshape(13, 6) * (METRES_PER_PIXEL * SIGMA_UNIT) ** 2
+    return per_joint[:, 3], per_joint[:, 4], per_joint[:, 5]
+
+
+def _image_covariance(
+    hypotheses: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Unbiased var x, cov xy, var y of the joints that answer the 13: (M, 48) -> (13,).
+
+    Positions are relative to each hypothesis's own midpoint of the hips.
+    """
+    relative = with_hip(hypotheses)[:, 1:, :2]
+    joints = relative[:, jnp.asarray(CONDITIONED_H36M_16)]
+    deviation = joints - jnp.mean(joints, axis=0)
+    x, y = deviation[..., 0], deviation[..., 1]
+    count = hypotheses.shape[0] - 1
+    return tuple(jnp.sum(a * b, axis=0) / count for a, b in ((x, x), (x, y), (y, y)))
+
+
+def _checked(
+    hypotheses: jax.typing.ArrayLike, other: jax.typing.ArrayLike, name: str, size: int
+) -> tuple[jax.Array, jax.Array]:
+    hypotheses = checks.floating("hypotheses", hypotheses, (None, None, 48))
+    other = checks.floating(name, other, (None, size))
+    if hypotheses.ndim != 3 or hypotheses.shape[1:2] != other.shape[:-1]:
+        raise ValueError(
+            f"expected hypotheses (M, B, 48) and {name} (B, {size}); got "
+            f"{hypotheses.shape} and {other.shape}"
+        )
+    return hypotheses, other

@@ -1,0 +1,163 @@
+"""The released PyTorch code's weights, by its names, to parameters of this package.
+
+Takes NumPy arrays (or anything NumPy understands), so PyTorch is not needed; reading
+the file itself is `jaxflow.import_torch`'s work. PyTorch stores a dense kernel as
+(out, in), Flax as (in, out). Block k's nets are ``inn.module_list.{2k+1}.s1`` and
+``.s2``, the modules between them the permutations, which carry no learned weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow import critic, flow
+from jaxflow.config import FlowConfig
+from jaxflow.types import Params
+
+_PERMUTATION = ("perm", "perm_inv")
+
+
+def params_from_state(
+    state: Mapping[str, Any], config: FlowConfig = FlowConfig()
+) -> Params:
+    """The flow's and encoder's parameters from the released code's ``state_dict``.
+
+    Args:
+      state: name -> array, e.g. ``inn.module_list.1.s1.0.weight`` (1028, 80).
+      config: the architecture to expect.
+
+    Returns:
+      Parameters as from `jaxflow.init`.
+
+    Raises:
+      ValueError: names that are missing or unknown, shapes that differ, permutations
+        other than this package's, or numbers that are not finite: all are named.
+    """
+    _check_permutations(state, config)
+    weights = {name: array for name, array in state.items() if not _is_perm(name)}
+    names = _flow_names(config)
+    arrays = _collect(weights, names)
+    half = 3 * config.joints // 2
+    blocks = [
+        {net: _coupling_net(arrays, _block_prefix(k, net), half) for net in _NETS}
+        for k in range(config.blocks)
+    ]
+    params = {
+        "encoder": {
+            "Dense_0": _dense(arrays, "cond_net.0"),
+            "Dense_1": _dense(arrays, "cond_net.2"),
+        },
+        "blocks": jax.tree.map(lambda *leaves: np.stack(leaves), *blocks),
+    }
+    expected = jax.eval_shape(lambda: flow.init(jax.random.key(0), config))
+    return _as_params(params, expected)
+
+
+def critic_params_from_state(state: Mapping[str, Any]) -> Params:
+    """The critic's parameters from the released code's ``state_dict`` (fc1 to fc9).
+
+    Raises:
+      ValueError: names that are missing or unknown, shapes that differ, or numbers that
+        are not finite: all are named.
+    """
+    expected = jax.eval_shape(lambda: critic.init(jax.random.key(0)))
+    names = {
+        f"{layer}.{kind}": shape
+        for layer, leaves in expected.items()
+        for kind, shape in (
+            ("weight", leaves["kernel"].shape[::-1]),
+            ("bias", leaves["bias"].shape),
+        )
+    }
+    arrays = _collect(state, names)
+    return _as_params({layer: _dense(arrays, layer) for layer in expected}, expected)
+
+
+_NETS = {"net1": "s1", "net2": "s2"}
+
+
+def _block_prefix(block: int, net: str) -> str:
+    return f"inn.module_list.{2 * block + 1}.{_NETS[net]}"
+
+
+def _flow_names(config: FlowConfig) -> dict[str, tuple[int, ...]]:
+    """Every weight the released code stores, with its shape there."""
+    size = 3 * config.joints
+    inputs = size // 2 + config.encoded
+    layers = {
+        "cond_net.0": (config.encoder_hidden, config.condition),
+        "cond_net.2": (config.encoded, config.encoder_hidden),
+    }
+    for block in range(config.blocks):
+        for net in _NETS:
+            prefix = _block_prefix(block, net)
+            layers[f"{prefix}.0"] = (config.hidden, inputs)
+            layers[f"{prefix}.2"] = (size, config.hidden)
+    names: dict[str, tuple[int, ...]] = {}
+    for layer, shape in layers.items():
+        names[f"{layer}.weight"] = shape
+        names[f"{layer}.bias"] = shape[:1]
+    return names
+
+
+def _collect(
+    state: Mapping[str, Any], names: Mapping[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
+    """The named arrays as float32, or an error that lists everything that is wrong."""
+    problems = [f"missing: {name}" for name in names if name not in state]
+    problems += [f"unknown: {name}" for name in state if name not in names]
+    arrays = {name: np.asarray(state[name]) for name in names if name in state}
+    for name, array in arrays.items():
+        if array.shape != tuple(names[name]):
+            problems.append(
+                f"wrong shape: {name} is {array.shape}, expected {tuple(names[name])}"
+            )
+        elif not np.all(np.isfinite(array)):
+            problems.append(f"not finite: {name}")
+    if problems:
+        listed = "\n  ".join(problems[:20])
+        more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
+        raise ValueError(f"these weights are not the model's:\n  {listed}{more}")
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+def _dense(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {"kernel": arrays[f"{prefix}.weight"].T, "bias": arrays[f"{prefix}.bias"]}
+
+
+def _coupling_net(
+    arrays: Mapping[str, np.ndarray], prefix: str, half: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """One net; its first layer is split into the features' and the condition's share."""
+    first = _dense(arrays, f"{prefix}.0")
+    return {
+        "features": {"kernel": first["kernel"][:half]},
+        "condition": {"kernel": first["kernel"][half:], "bias": first["bias"]},
+        "output": _dense(arrays, f"{prefix}.2"),
+    }
+
+
+def _is_perm(name: str) -> bool:
+    return name.rsplit(".", 1)[-1] in _PERMUTATION
+
+
+def _check_permutations(state: Mapping[str, Any], config: FlowConfig) -> None:
+    """FrEIA may store its permutations: they must be the ones seeded 0, 1, 2, ..."""
+    perms = flow.permutations(config.blocks, 3 * config.joints)
+    for block, perm in enumerate(perms):
+        name = f"inn.module_list.{2 * block + 2}.perm"
+        if name in state and not np.array_equal(np.asarray(state[name]), perm):
+            raise ValueError(
+                f"{name} differs from the permutation seeded with {block}, which this "
+                "package uses: the checkpoint is of another model"
+            )
+
+
+def _as_params(arrays: Any, expected: Any) -> Params:
+    """Device arrays, in the structure `init` gives."""
+    return jax.tree.map(lambda want, array: jnp.asarray(array), expected, arrays)

@@ -1,0 +1,296 @@
+"""Checkpoints by orbax: the only file that knows how they lie on disk.
+
+    DIR/checkpoints/<step>/params      flow and encoder: all that sampling needs
+                           training    critic, both optimisers, step: to go on training
+                           config      JSON: the TrainConfig
+
+A checkpoint appears under its number only when it is complete (orbax writes aside and
+renames), so a half-written one is never read. Saving runs in the background.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from jaxflow import config as config_lib
+from jaxflow import flow
+from jaxflow.config import FlowConfig, TrainConfig
+from jaxflow.training import state as state_lib
+from jaxflow.training.state import TrainState
+from jaxflow.types import Params
+
+FOLDER = "checkpoints"
+_ARGS = ocp.args
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, of another model, damaged, or cannot be written."""
+
+
+class Checkpointer:
+    """Saves and restores the training state of one run."""
+
+    def __init__(self, workdir: str | pathlib.Path, config: TrainConfig, keep: int = 3):
+        """Opens DIR/checkpoints, made if need be; leftovers of killed saves are removed.
+
+        Raises:
+          CheckpointError: the run there has another configuration.
+        """
+        self._config = config
+        self._folder = pathlib.Path(workdir).absolute() / FOLDER
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, cleanup_tmp_directories=True
+        )
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        latest = self._manager.latest_step()
+        if latest is not None:
+            _check_same_run(self._folder / str(latest), config)
+
+    def latest_step(self) -> int | None:
+        """Step of the newest complete checkpoint."""
+        return self._manager.latest_step()
+
+    def save(self, state: TrainState) -> None:
+        """Saves in the background; the state may be donated right after the call.
+
+        Raises:
+          CheckpointError: it (or the save before) could not be written.
+        """
+        host = jax.device_get(state)
+        step = int(host.step)
+        if step == self._manager.latest_step():
+            return
+        items = _ARGS.Composite(
+            params=_ARGS.StandardSave(host.flow),
+            training=_ARGS.StandardSave(_without_flow(host)),
+            config=_ARGS.JsonSave(config_lib.to_dict(self._config)),
+        )
+        try:
+            self._manager.wait_until_finished()
+            self._manager.save(step, args=items)
+        except Exception as error:
+            raise self._unwritten(step, error) from error
+
+    def wait(self) -> None:
+        """Returns once everything saved is on disk.
+
+        Raises:
+          CheckpointError: it could not be written.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise self._unwritten(None, error) from error
+
+    def restore(self) -> TrainState | None:
+        """The newest state, on the default device; None where there is none.
+
+        Raises:
+          CheckpointError: it cannot be read.
+        """
+        step = self._manager.latest_step()
+        if step is None:
+            return None
+        target = jax.eval_shape(
+            lambda: state_lib.init(jax.random.key(0), self._config)
+        )
+        folder = self._folder / str(step)
+        rest = _restore(folder / "training", _without_flow(target))
+        return TrainState(flow=_restore(folder / "params", target.flow), **rest)
+
+    def close(self) -> None:
+        """Waits for saves under way and lets the folder go."""
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+    def _unwritten(self, step: int | None, error: Exception) -> CheckpointError:
+        kept = [done for done in ocp.utils.checkpoint_steps(self._folder)]
+        which = "a checkpoint" if step is None else f"the checkpoint of step {step}"
+        newest = f"step {max(kept)}" if kept else "none"
+        return CheckpointError(
+            f"{which} could not be written to {self._folder}: {error} "
+            f"(newest complete checkpoint: {newest}; free disk space: "
+            f"{shutil.disk_usage(self._folder).free / 2**20:.0f} MiB)"
+        )
+
+
+def save_params(
+    directory: str | pathlib.Path,
+    params: Params,
+    config: TrainConfig | FlowConfig = TrainConfig(),
+    *,
+    step: int = 0,
+) -> None:
+    """Saves a model without any optimiser state, as `load_params` reads it.
+
+    Args:
+      directory: made if need be; must not hold a checkpoint of this step.
+      params: of the flow and encoder.
+      config: what the parameters were trained with; a `FlowConfig` will do.
+      step: the checkpoint's number.
+
+    Raises:
+      CheckpointError: the parameters are not the configuration's, or the checkpoint is
+        there already or cannot be written.
+    """
+    if isinstance(config, FlowConfig):
+        config = TrainConfig(flow=config)
+    _check_tree(params, flow_shapes(config.flow), "the given parameters")
+    folder = pathlib.Path(directory).absolute() / FOLDER
+    if (folder / str(step)).exists():
+        raise CheckpointError(f"{folder / str(step)} exists already")
+    items = _ARGS.Composite(
+        params=_ARGS.StandardSave(jax.device_get(params)),
+        config=_ARGS.JsonSave(config_lib.to_dict(config)),
+    )
+    with ocp.CheckpointManager(folder) as manager:
+        manager.save(step, args=items)
+
+
+def load_params(directory: str | pathlib.Path) -> Params:
+    """Parameters of the flow and encoder, for sampling.
+
+    Args:
+      directory: a run's workdir, its ``checkpoints`` folder (either gives the newest
+        checkpoint), or one checkpoint's folder.
+
+    Returns:
+      A nested dict of float32 arrays on the default device.
+
+    Raises:
+      CheckpointError: there is no complete checkpoint, or it is another model's.
+    """
+    folder = find(directory)
+    return _restore(folder / "params", flow_shapes(_read_config(folder).flow))
+
+
+def load_config(directory: str | pathlib.Path) -> TrainConfig:
+    """What the checkpoint was trained with; ``.flow.clamp`` is what `sample` wants.
+
+    Args:
+      directory: as `load_params` takes it.
+
+    Raises:
+      CheckpointError: there is no complete checkpoint.
+    """
+    return _read_config(find(directory))
+
+
+def find(directory: str | pathlib.Path) -> pathlib.Path:
+    """The folder of the newest complete checkpoint in or at ``directory``.
+
+    Raises:
+      CheckpointError: there is none; says where it was looked for.
+    """
+    directory = pathlib.Path(directory).absolute()
+    if (directory / "params").is_dir():
+        return directory
+    for folder in (directory / FOLDER, directory):
+        if folder.is_dir():
+            steps = ocp.utils.checkpoint_steps(folder)
+            if steps:
+                return folder / str(max(steps))
+    state = "holds no complete checkpoint" if directory.exists() else "does not exist"
+    raise CheckpointError(
+        f"{directory} {state}; expected a training run's --workdir, its "
+        f"'{FOLDER}' folder, or one checkpoint"
+    )
+
+
+def flow_shapes(config: FlowConfig) -> Params:
+    """The parameters' shapes and dtypes, without making them."""
+    return jax.eval_shape(lambda: flow.init(jax.random.key(0), config))
+
+
+def _without_flow(state: TrainState) -> dict[str, Any]:
+    return {name: leaf for name, leaf in state._asdict().items() if name != "flow"}
+
+
+def _read_config(folder: pathlib.Path) -> TrainConfig:
+    try:
+        values = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(
+            folder / "config"
+        )
+        return config_lib.from_dict(TrainConfig, values)
+    except Exception as error:
+        raise CheckpointError(
+            f"{folder}: its config cannot be read: {error}"
+        ) from error
+
+
+def _check_same_run(folder: pathlib.Path, config: TrainConfig) -> None:
+    """A run goes on only with the configuration it began with, but may be longer."""
+    ours, theirs = config_lib.to_dict(config), config_lib.to_dict(_read_config(folder))
+    for values in (ours, theirs):
+        del values["epochs"], values["iterations"]
+    lines = config_lib.differences(ours, theirs)
+    if lines:
+        listed = "\n  ".join(lines)
+        raise CheckpointError(
+            f"{folder} belongs to a run with another configuration:\n  {listed}\n"
+            "take that run's flags, or another --workdir"
+        )
+
+
+def _restore(folder: pathlib.Path, target: Any) -> Any:
+    """Arrays of exactly the target's structure, shapes and dtypes."""
+    with ocp.StandardCheckpointer() as checkpointer:
+        try:
+            metadata = checkpointer.metadata(folder).item_metadata
+            stored = getattr(metadata, "tree", metadata)
+        except Exception as error:
+            raise CheckpointError(f"{folder} cannot be read: {error}") from error
+        _check_tree(stored, target, str(folder))
+        where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        target = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
+            target,
+        )
+        try:
+            return checkpointer.restore(folder, target)
+        except Exception as error:
+            raise CheckpointError(
+                f"{folder} cannot be read, it may be damaged: {error}"
+            ) from error
+
+
+def _check_tree(stored: Any, wanted: Any, where: str) -> None:
+    """Refuses another structure, shape or dtype: orbax would cast silently.
+
+    Raises:
+      CheckpointError: names the leaves that differ.
+    """
+    ours, theirs = _leaves(wanted), _leaves(stored)
+    problems = [f"missing: {name}" for name in ours if name not in theirs]
+    problems += [f"unknown: {name}" for name in theirs if name not in ours]
+    problems += [
+        f"{name} is {theirs[name]}, expected {ours[name]}"
+        for name in ours
+        if name in theirs and ours[name] != theirs[name]
+    ]
+    if problems:
+        listed = "\n  ".join(problems[:10])
+        more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise CheckpointError(f"{where} is not this model:\n  {listed}{more}")
+
+
+def _leaves(tree: Any) -> dict[str, str]:
+    """Path -> ``dtype(shape)`` of every array."""
+    leaves = jax.tree_util.tree_leaves_with_path(
+        tree, is_leaf=lambda leaf: hasattr(leaf, "shape")
+    )
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): (
+            f"{np.dtype(leaf.dtype)}{tuple(leaf.shape)}"
+        )
+        for path, leaf in leaves
+        if hasattr(leaf, "shape")
+    }

@@ -1,0 +1,166 @@
+"""Many iterations per dispatch, data-parallel over devices by `jax.pmap`.
+
+    state, data on every device, count -> state, losses of each iteration
+
+The data set lies on the devices; batches are gathered there in an order that follows
+from the seed and the epoch alone. The state keeps no device axis: it goes in and comes
+out replicated. The number of iterations is a run-time argument of one compiled program,
+so a trajectory does not depend on how it is cut into dispatches.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow.config import TrainConfig
+from jaxflow.training import step
+from jaxflow.training.state import TrainState
+from jaxflow.types import Batch
+
+AXIS = "devices"
+
+
+class Seeds(NamedTuple):
+    """The independent keys of a run, all from its seed."""
+
+    init: jax.Array
+    order: jax.Array
+    noise: jax.Array
+
+
+def seeds(seed: int) -> Seeds:
+    """Keys for the initial parameters, the data order and the noise."""
+    return Seeds(*jax.random.split(jax.random.key(seed), 3))
+
+
+def iterations_per_epoch(frames: int, config: TrainConfig) -> int:
+    """Whole iterations that one pass over the data gives (482 on Human3.6M).
+
+    Raises:
+      ValueError: not even one.
+    """
+    iterations = frames // config.frames_per_iteration
+    if iterations < 1:
+        raise ValueError(
+            f"an iteration takes {config.batches_per_iteration} batches of "
+            f"{config.batch_size} = {config.frames_per_iteration} frames, but the data "
+            f"set has only {frames}: lower the batch size"
+        )
+    return iterations
+
+
+def check_divides(config: TrainConfig, devices: int) -> None:
+    """Refuses a batch that cannot be split evenly.
+
+    Raises:
+      ValueError: names the batch size and the number of devices.
+    """
+    if config.batch_size % devices:
+        raise ValueError(
+            f"batch_size = {config.batch_size} does not divide over {devices} devices; "
+            f"take a multiple of {devices}, or fewer devices"
+        )
+
+
+def replicate(tree: Batch, devices: Sequence[jax.Device]) -> Batch:
+    """Puts arrays whole on each of the devices, once."""
+    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return jax.device_put(tree, everywhere)
+
+
+def make_run(
+    config: TrainConfig, devices: Sequence[jax.Device], most: int
+) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, step.Losses]]:
+    """Compiles, on first use, ``run(state, data, count)``.
+
+    Args:
+      config: static.
+      devices: each takes an equal part of every batch.
+      most: the largest count of one call; at most an epoch's iterations.
+
+    Returns:
+      A function of the state (donated), the replicated data set and the number of
+      iterations, which gives the new state and losses of shape (most,), NaN beyond the
+      iterations done. It stops by itself after an iteration with a loss that is not
+      finite.
+
+    Raises:
+      ValueError: the batch does not divide over the devices.
+    """
+    check_divides(config, len(devices))
+    run = jax.pmap(
+        functools.partial(_run, config=config, most=most),
+        axis_name=AXIS,
+        in_axes=(None, None, None, 0),
+        out_axes=None,
+        devices=devices,
+        donate_argnums=0,
+    )
+    # Each device's rows of a batch, the one argument that differs between devices.
+    examples = np.arange(config.batch_size, dtype=np.int32).reshape(len(devices), -1)
+    return lambda state, data, count: run(state, data, count, examples)
+
+
+def _run(
+    state: TrainState,
+    data: Batch,
+    count: jax.Array,
+    examples: jax.Array,
+    config: TrainConfig,
+    most: int,
+) -> tuple[TrainState, step.Losses]:
+    per_epoch = iterations_per_epoch(data.pose3d.shape[0], config)
+    first_epoch = state.step // per_epoch
+    order = _orders(first_epoch, data.pose3d.shape[0], config)
+    noise_key = seeds(config.seed).noise
+
+    def more(carry):  # noqa: ANN001, ANN202
+        done, _, history = carry
+        last = jnp.stack([term[done - 1] for term in history])
+        return (done < count) & ((done == 0) | jnp.all(jnp.isfinite(last)))
+
+    def body(carry):  # noqa: ANN001, ANN202
+        done, state, history = carry
+        epoch, within = jnp.divmod(state.step, per_epoch)
+        start = within * config.frames_per_iteration
+        rows = jax.lax.dynamic_slice_in_dim(
+            order[epoch - first_epoch], start, config.frames_per_iteration
+        )
+        rows = rows.reshape(config.batches_per_iteration, config.batch_size)
+        batches = jax.tree.map(lambda array: array[rows[:, examples]], data)
+        key = jax.random.fold_in(noise_key, state.step)
+        state, losses = step.iteration(
+            state,
+            batches,
+            step.draw_noise(key, config, examples),
+            config,
+            rate_scale=step.rate_scale(config.optimizer, epoch),
+            axis_name=AXIS,
+        )
+        history = jax.tree.map(lambda all, one: all.at[done].set(one), history, losses)
+        return done + 1, state, history
+
+    empty = jnp.full(most, jnp.nan, data.pose3d.dtype)
+    history = step.Losses(*(empty for _ in step.Losses._fields))
+    start = jnp.zeros((), jnp.int32), state, history
+    _, state, history = jax.lax.while_loop(more, body, start)
+    return state, history
+
+
+def _orders(first_epoch: jax.Array, frames: int, config: TrainConfig) -> jax.Array:
+    """(2, frames) orders of this epoch and the next: a dispatch may cross into it."""
+    order_key = seeds(config.seed).order
+
+    def order(epoch: jax.Array) -> jax.Array:
+        key = jax.random.fold_in(order_key, epoch)
+        return jax.random.permutation(key, frames)
+
+    return jnp.stack([order(first_epoch), order(first_epoch + 1)])
+

@@ -1,0 +1,75 @@
+"""What training carries from one iteration to the next, and its two optimisers.
+
+Everything else (data order, noise) follows from the seed and ``step``, so this state is
+all that a checkpoint needs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxflow import critic, flow
+from jaxflow.config import OptimizerConfig, TrainConfig
+from jaxflow.types import Params
+
+
+class TrainState(NamedTuple):
+    """Parameters and optimiser states.
+
+    Attributes:
+      step: () int32, iterations done.
+      flow: the flow's and encoder's parameters.
+      critic: the critic's parameters.
+      flow_optimizer: optax state of the flow and encoder together.
+      critic_optimizer: optax state of the critic.
+    """
+
+    step: jax.Array
+    flow: Params
+    critic: Params
+    flow_optimizer: optax.OptState
+    critic_optimizer: optax.OptState
+
+
+def init(key: jax.Array, config: TrainConfig) -> TrainState:
+    """A fresh state; the same key and configuration give the same state."""
+    flow_key, critic_key = jax.random.split(key)
+    return from_params(flow.init(flow_key, config.flow), critic.init(critic_key), config)
+
+
+def from_params(
+    flow_params: Params, critic_params: Params, config: TrainConfig
+) -> TrainState:
+    """A state at step 0 with the given parameters."""
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        flow=flow_params,
+        critic=critic_params,
+        flow_optimizer=flow_optimizer(config.optimizer).init(flow_params),
+        critic_optimizer=critic_optimizer(config.optimizer).init(critic_params),
+    )
+
+
+def flow_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+    """Adam without its learning rate, after clipping each gradient element.
+
+    The released code clips the flow's own weights and not the encoder's; the paper does
+    not make the difference. The rate is applied by the step, which knows the epoch.
+    """
+    clip = optax.clip(config.clip)
+    if not config.clip_encoder:
+        clip = optax.masked(clip, {"encoder": False, "blocks": True})
+    return optax.chain(clip, _adam(config))
+
+
+def critic_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+    """Adam without its learning rate."""
+    return _adam(config)
+
+
+def _adam(config: OptimizerConfig) -> optax.GradientTransformation:
+    return optax.scale_by_adam(b1=config.beta1, b2=config.beta2, eps=config.epsilon)

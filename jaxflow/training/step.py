@@ -1,0 +1,313 @@
+"""One training iteration as a pure function of its state, batches and noise.
+
+Paper section 3.3: five critic updates, each on a fresh batch of real poses and another
+for the generated ones, then one update of the flow and encoder on the sum
+
+    L2D + L_gen + 10 L_MMD + 4 L_det + 4 L_MB + 750 L_HM.
+
+With ``axis_name`` the function is one device's part of a data-parallel iteration:
+gradients are averaged over the devices, and MMD, which compares all pairs of a batch,
+sees the rows of all of them. N devices so make the update that one would.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxflow import critic, flow, keys, losses, sampling
+from jaxflow.config import OptimizerConfig, TrainConfig
+from jaxflow.tiling import dividing_tile
+from jaxflow.training.state import TrainState, critic_optimizer, flow_optimizer
+from jaxflow.types import Batch, Params
+
+
+class Noise(NamedTuple):
+    """Every random number of one iteration.
+
+    Attributes:
+      critic_z: (5, B, 16) latents of the critic updates' generated poses.
+      mix: (5, B, 1) uniform shares of the gradient penalty.
+      mmd_z: (B, 16) the normal sample that z is compared with.
+      generator_z: (B, 16) latents of the poses that the critic judges for the flow.
+      hypothesis_z: (L, B, 16) latents of the hypotheses.
+    """
+
+    critic_z: jax.Array
+    mix: jax.Array
+    mmd_z: jax.Array
+    generator_z: jax.Array
+    hypothesis_z: jax.Array
+
+
+class Losses(NamedTuple):
+    """The terms of an iteration, unweighted scalars; ``critic`` is its updates' mean."""
+
+    l2d: jax.Array
+    mmd: jax.Array
+    det: jax.Array
+    gen: jax.Array
+    best_of_m: jax.Array
+    heatmap: jax.Array
+    critic: jax.Array
+
+
+def draw_noise(
+    key: jax.Array, config: TrainConfig, examples: jax.Array | None = None
+) -> Noise:
+    """The random numbers of one iteration, keyed by purpose and example.
+
+    Args:
+      key: the iteration's typed key.
+      config: gives the counts.
+      examples: numbers within the global batch of the rows wanted; default all of them.
+        A row's noise does not depend on which others are drawn.
+    """
+    keys.check_key(key)
+    if examples is None:
+        examples = jnp.arange(config.batch_size)
+    updates = config.critic_updates
+    critic_key, mix_key, *others = jax.random.split(key, 5)
+    uniform = jax.vmap(lambda k: jax.random.uniform(k, (updates, 1)))
+    critic_z = keys.normal_rows(critic_key, examples, (updates, 16))
+    mix = uniform(keys.per_example(mix_key, examples))
+    mmd_key, generator_key, hypothesis_key = others
+    hypothesis_z = keys.normal_rows(hypothesis_key, examples, (config.hypotheses, 16))
+    return Noise(
+        critic_z=jnp.swapaxes(critic_z, 0, 1),
+        mix=jnp.swapaxes(mix, 0, 1),
+        mmd_z=keys.normal_rows(mmd_key, examples, (16,)),
+        generator_z=keys.normal_rows(generator_key, examples, (16,)),
+        hypothesis_z=jnp.swapaxes(hypothesis_z, 0, 1),
+    )
+
+
+def iteration(
+    state: TrainState,
+    batches: Batch,
+    noise: Noise,
+    config: TrainConfig,
+    *,
+    rate_scale: float | jax.Array = 1.0,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Losses]:
+    """One full iteration: the critic's updates, then the flow's.
+
+    Args:
+      state: before the iteration.
+      batches: pose3d (11, B, 48), pose2d (11, B, 32), cond (11, B, 78); batch 2i is real
+        and 2i + 1 fake for critic update i, the last one is the flow's.
+      noise: from `draw_noise`.
+      config: static.
+      rate_scale: multiplies both learning rates (halved late in training).
+      axis_name: the device axis, where B is one device's share.
+
+    Returns:
+      The state after it, and the loss terms, equal on all devices.
+
+    Source: paper section 3.3; order and batches as in the released code.
+    """
+    average = functools.partial(_average, axis_name=axis_name)
+    fake_batches = jax.tree.map(lambda array: array[1:-1:2], batches)
+    # The flow stands still while the critic learns, so all fakes are drawn at once.
+    fakes, _ = flow.inverse(
+        state.flow,
+        noise.critic_z,
+        fake_batches.pose2d,
+        fake_batches.cond,
+        clamp=config.flow.clamp,
+    )
+    updates = batches.pose3d[:-1:2], fakes, noise.mix
+    critic_params, critic_state, critic_losses = _train_critic(
+        state, updates, config, rate_scale, average
+    )
+    flow_batch = jax.tree.map(lambda array: array[-1], batches)
+    terms, gradient = _flow_gradient(
+        state.flow, critic_params, flow_batch, noise, config, axis_name
+    )
+    gradient = average(gradient)
+    flow_params, flow_state = _update(
+        flow_optimizer(config.optimizer),
+        gradient,
+        state.flow_optimizer,
+        state.flow,
+        config.optimizer.learning_rate * rate_scale,
+    )
+    new_state = TrainState(
+        step=state.step + 1,
+        flow=flow_params,
+        critic=critic_params,
+        flow_optimizer=flow_state,
+        critic_optimizer=critic_state,
+    )
+    return new_state, average(Losses(*terms, critic=jnp.mean(critic_losses)))
+
+
+def _train_critic(
+    state: TrainState,
+    updates: tuple[jax.Array, jax.Array, jax.Array],
+    config: TrainConfig,
+    rate_scale: float | jax.Array,
+    average: Callable[[Any], Any],
+) -> tuple[Params, optax.OptState, jax.Array]:
+    """All critic updates: real (5, B, 48), fake (5, B, 48), mix (5, B, 1)."""
+    rate = config.optimizer.critic_learning_rate * rate_scale
+    optimizer = critic_optimizer(config.optimizer)
+
+    def update(carry, batch):  # noqa: ANN001, ANN202
+        params, optimizer_state = carry
+        loss, gradient = jax.value_and_grad(_critic_loss)(
+            params, *batch, config.loss.gradient_penalty_weight
+        )
+        carry = _update(optimizer, average(gradient), optimizer_state, params, rate)
+        return carry, loss
+
+    start = state.critic, state.critic_optimizer
+    (params, optimizer_state), critic_losses = jax.lax.scan(update, start, updates)
+    return params, optimizer_state, critic_losses
+
+
+def _critic_loss(
+    params: Params, real: jax.Array, fake: jax.Array, mix: jax.Array, weight: float
+) -> jax.Array:
+    """WGAN-GP objective: low for real-looking real poses."""
+    distance = jnp.mean(critic.score(params, fake)) - jnp.mean(
+        critic.score(params, real)
+    )
+    penalty = losses.gradient_penalty(params, real, fake, mix, weight=weight)
+    return distance + penalty
+
+
+def _flow_gradient(
+    params: Params,
+    critic_params: Params,
+    batch: Batch,
+    noise: Noise,
+    config: TrainConfig,
+    axis_name: str | None,
+) -> tuple[tuple[jax.Array, ...], Params]:
+    """The six terms of the flow's objective and the gradient of their weighted sum."""
+    single = jax.grad(_single_pose_terms, has_aux=True)
+    gradient, terms = single(params, critic_params, batch, noise, config, axis_name)
+    (best, heatmap), hypothesis_gradient = _hypothesis_gradient(
+        params, batch, noise.hypothesis_z, config
+    )
+    total = jax.tree.map(jnp.add, gradient, hypothesis_gradient)
+    return (*terms, best, heatmap), total
+
+
+def _single_pose_terms(
+    params: Params,
+    critic_params: Params,
+    batch: Batch,
+    noise: Noise,
+    config: TrainConfig,
+    axis_name: str | None,
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """Weighted sum of the terms with one pose an example, and (L2D, MMD, det, gen)."""
+    clamp, weights = config.flow.clamp, config.loss
+    z, predicted, _ = flow.forward(params, batch.pose3d, batch.cond, clamp=clamp)
+    l2d = jnp.mean(jnp.abs(predicted - batch.pose2d))
+
+    joint = jnp.concatenate([z, jax.lax.stop_gradient(predicted)], axis=-1)
+    product = jnp.concatenate([noise.mmd_z, batch.pose2d], axis=-1)
+    if axis_name is not None:
+        gather = functools.partial(
+            jax.lax.all_gather, axis_name=axis_name, axis=0, tiled=True
+        )
+        joint, product = gather(joint), gather(product)
+    mmd = losses.mmd(joint, product, unbiased=weights.unbiased_mmd)
+
+    # One pass for both: the latent found for the pose itself, and a drawn one.
+    latents = jnp.stack([jax.lax.stop_gradient(z), noise.generator_z])
+    twice = (jnp.stack([array, array]) for array in (batch.pose2d, batch.cond))
+    (reconstruction, generated), _ = flow.inverse(params, latents, *twice, clamp=clamp)
+    det = jnp.mean(jnp.abs(reconstruction - batch.pose3d))
+    gen = -jnp.mean(critic.score(critic_params, generated))
+    total = (
+        weights.l2d_weight * l2d
+        + weights.mmd_weight * mmd
+        + weights.det_weight * det
+        + weights.gen_weight * gen
+    )
+    return total, (l2d, mmd, det, gen)
+
+
+def _hypothesis_gradient(
+    params: Params, batch: Batch, hypothesis_z: jax.Array, config: TrainConfig
+) -> tuple[tuple[jax.Array, jax.Array], Params]:
+    """(best-of-M, heatmap) terms and their weighted gradient, tile by tile of poses.
+
+    Both are means over poses, so gradients of tiles add up: no activation outlives its
+    tile, and memory does not grow with the batch or the number of hypotheses.
+    """
+    size = batch.pose3d.shape[0]
+    tile = dividing_tile(size, hypothesis_z.shape[0])
+    latents = jnp.swapaxes(hypothesis_z, 0, 1)
+    tiles = jax.tree.map(
+        lambda array: array.reshape(size // tile, tile, *array.shape[1:]),
+        (batch, latents),
+    )
+    tile_gradient = jax.grad(
+        functools.partial(_hypothesis_terms, config=config, batch_size=size),
+        has_aux=True,
+    )
+
+    def add(total, inputs):  # noqa: ANN001, ANN202
+        gradient, terms = tile_gradient(params, *inputs)
+        return jax.tree.map(jnp.add, total, (terms, gradient)), None
+
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    zero = jnp.zeros((), batch.pose3d.dtype)
+    total, _ = jax.lax.scan(add, ((zero, zero), zeros), tiles)
+    return total
+
+
+def _hypothesis_terms(
+    params: Params,
+    batch: Batch,
+    latents: jax.Array,
+    config: TrainConfig,
+    batch_size: int,
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """One tile's share of the two terms: latents (b, L, 16), b of batch_size poses."""
+    weights = config.loss
+    draw = functools.partial(sampling.hypotheses, params, clamp=config.flow.clamp)
+    hypotheses = jax.vmap(draw)(latents, batch.pose2d, batch.cond)
+    best = jax.vmap(losses.pose_best_of_m, in_axes=(0, 0, None))(
+        hypotheses, batch.pose3d, weights.best_k
+    )
+    heatmap = jax.vmap(losses.pose_heatmap_covariance, in_axes=(0, 0, None))(
+        hypotheses, batch.cond, weights.mask_needs_both
+    )
+    terms = jnp.sum(best) / batch_size, jnp.sum(heatmap) / batch_size
+    total = weights.best_of_m_weight * terms[0] + weights.heatmap_weight * terms[1]
+    return total, terms
+
+
+def rate_scale(config: OptimizerConfig, epoch: jax.Array) -> jax.Array:
+    """1, and 0.5 once ``halve_after_epoch`` epochs are done."""
+    return jnp.where(epoch >= config.halve_after_epoch, 0.5, 1.0)
+
+
+def _update(
+    optimizer: optax.GradientTransformation,
+    gradient: Params,
+    state: optax.OptState,
+    params: Params,
+    rate: float | jax.Array,
+) -> tuple[Params, optax.OptState]:
+    # Optax mixes integer counts with floats, which strict promotion refuses.
+    with jax.numpy_dtype_promotion("standard"):
+        direction, state = optimizer.update(gradient, state, params)
+    step = jax.tree.map(lambda leaf: -rate * leaf, direction)
+    return optax.apply_updates(params, step), state
+
+
+def _average(tree: Any, axis_name: str | None) -> Any:
+    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
