@@ -1,0 +1,92 @@
+"""What the commands share: flags made from dataclasses, and errors in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import app, flags, logging
+
+_DEBUG = flags.DEFINE_bool(
+    "debug", False, "Show where in the code an error arose, not only what it is."
+)
+
+# Mistakes of the user or the machine. Others are ours, and show their traceback.
+EXPECTED = (ValueError, TypeError, OSError, FloatingPointError, ImportError)
+
+
+def run(main: Callable[[Sequence[str]], int | None]) -> None:
+    """Runs a command; an expected error prints one line and exits with status 1."""
+
+    def guarded(argv: Sequence[str]) -> int | None:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)  # orbax tells much otherwise
+        try:
+            return main(argv)
+        except EXPECTED as error:
+            if _DEBUG.value:
+                traceback.print_exc()
+            program = main.__module__ if main.__module__ != "__main__" else argv[0]
+            print(f"{program}: error: {error}", file=sys.stderr)
+            return 1
+
+    app.run(guarded)
+
+
+def no_arguments(argv: Sequence[str]) -> None:
+    """Refuses words that are no flags.
+
+    Raises:
+      app.UsageError: there are some.
+    """
+    if len(argv) > 1:
+        raise app.UsageError(
+            f"expected flags only, got {' '.join(argv[1:])!r}; see --help"
+        )
+
+
+def define_flags(config: Any, group: str, skip: Sequence[str] = ()) -> None:
+    """A flag for each plain field of a dataclass instance, with its help text.
+
+    Args:
+      config: gives names, defaults and help.
+      group: heading under which ``--helpfull`` lists them.
+      skip: names of fields that get no flag.
+    """
+    kinds: dict[type, Callable[..., Any]] = {
+        bool: flags.DEFINE_bool,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+    }
+    for field in dataclasses.fields(config):
+        default = getattr(config, field.name)
+        if dataclasses.is_dataclass(default) or field.name in skip:
+            continue
+        text = f"[{group}] {field.metadata['help']}"
+        kinds[type(default)](field.name, default, text)
+        flags.declare_key_flag(field.name)
+
+
+def from_flags(config: Any, skip: Sequence[str] = ()) -> Any:
+    """The dataclass with the values that its flags have.
+
+    Raises:
+      ValueError: the dataclass refuses a value.
+    """
+    values = {
+        field.name: flags.FLAGS[field.name].value
+        for field in dataclasses.fields(config)
+        if not dataclasses.is_dataclass(getattr(config, field.name))
+        and field.name not in skip
+    }
+    return dataclasses.replace(config, **values)
+
+
+def as_flagfile(names: Sequence[str]) -> str:
+    """The named flags' present values, as a text that ``--flagfile`` reads."""
+    lines = [flags.FLAGS[name].serialize() for name in names]
+    return "\n".join(line for line in lines if line) + "\n"

@@ -1,0 +1,334 @@
+"""Trains: dispatches iterations, watches the losses, logs, validates, saves.
+
+    RunConfig, workdir -> a trained model in workdir/checkpoints
+
+The device is always one dispatch ahead of the host: losses are fetched while the next
+iterations run. A run that is stopped at any moment goes on with the same call, and ends
+with the parameters it would have had.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow import data
+from jaxflow.config import RunConfig, TrainConfig
+from jaxflow.training import evaluation, parallel, state, writer
+from jaxflow.training.checkpoint import Checkpointer
+from jaxflow.training.state import TrainState
+from jaxflow.training.step import Losses
+from jaxflow.types import Params, PoseRecords
+
+# Iterations are dispatched so many at a time that a call takes about this long: short
+# enough to stop quickly, long enough that the dispatch costs nothing.
+SECONDS_PER_DISPATCH = 1.0
+MOST_PER_DISPATCH = 100
+
+
+class NonFiniteLossError(FloatingPointError):
+    """A loss term is no longer a number; training cannot go on."""
+
+
+class Outcome(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+      step: iterations done.
+      total: iterations asked for.
+      stopped_by: the signal that stopped it early, or None.
+      seconds: spent in this call, setting up included.
+    """
+
+    step: int
+    total: int
+    stopped_by: signal.Signals | None
+    seconds: float
+
+
+def train_and_evaluate(config: RunConfig, workdir: str | pathlib.Path) -> Outcome:
+    """Trains, or goes on training, until all iterations are done or a signal comes.
+
+    Args:
+      config: the run. A workdir's run goes on only with the trajectory's own
+        configuration, except that it may be made longer.
+      workdir: made if need be; gets checkpoints/, metrics.jsonl, tensorboard/.
+
+    Returns:
+      How it ended. SIGTERM and SIGINT save and return early.
+
+    Raises:
+      ValueError: the configuration, the data or a checkpoint is refused.
+      NonFiniteLossError: names the terms and the step; the last checkpoint stays.
+      CheckpointError: a checkpoint could not be written.
+    """
+    began = time.monotonic()
+    workdir = pathlib.Path(workdir).absolute()
+    workdir.mkdir(parents=True, exist_ok=True)
+    records = load(config, "train")
+    held_out = _validation_records(config)
+    with _signals() as stop, _closing(workdir, config, len(records)) as run:
+        _iterate(run, records, held_out, stop)
+        step = run.step
+    return Outcome(step, run.total, stop.signal, time.monotonic() - began)
+
+
+def total_iterations(config: TrainConfig, frames: int) -> int:
+    """``iterations`` if set, else what ``epochs`` passes over the frames give."""
+    per_epoch = parallel.iterations_per_epoch(frames, config)
+    return config.iterations or config.epochs * per_epoch
+
+
+def load(config: RunConfig, split: str) -> PoseRecords:
+    """The split's frames, built first if need be."""
+    where = config.data
+    return data.load_records(
+        where.dataset, split, where.data_dir or None, where.manual_dir or None
+    )
+
+
+class _Run:
+    """The parts of a run under way."""
+
+    def __init__(self, workdir: pathlib.Path, config: RunConfig, frames: int):
+        self.config = config
+        self.total = total_iterations(config.train, frames)
+        self.per_epoch = parallel.iterations_per_epoch(frames, config.train)
+        self.devices = _devices(config)
+        self.checkpointer = Checkpointer(workdir, config.train, config.loop.keep)
+        restored = self.checkpointer.restore()
+        start = restored or state.init(
+            parallel.seeds(config.train.seed).init, config.train
+        )
+        self.step = int(start.step)
+        self.state = parallel.replicate(start, self.devices)
+        self.writer = writer.Writer(workdir, self.step)
+        poses = config.train.frames_per_iteration
+        self.bar = writer.progress_bar(self.total, self.step, poses)
+        if self.step:
+            self.bar.write(f"resuming from step {self.step} of {self.total}")
+
+    def save(self) -> None:
+        """Saves the present state, unless it is already."""
+        self.checkpointer.save(self.state)
+
+    def close(self) -> None:
+        """Flushes everything; a save under way is waited for."""
+        self.bar.close()
+        self.writer.close()
+        self.checkpointer.close()
+
+
+def _iterate(
+    run: _Run, records: PoseRecords, held_out: PoseRecords | None, stop: _Stop
+) -> None:
+    """Dispatches until done or stopped, at most one dispatch ahead of the losses."""
+    config = run.config
+    most = min(MOST_PER_DISPATCH, run.per_epoch)
+    poses = parallel.replicate(data.to_batch(records), run.devices)
+    advance = parallel.make_run(config.train, run.devices, most)
+    window = _Window(run)
+    pace = _Pace(most)
+    pending: tuple[int, Losses] | None = None
+    while run.step < run.total and not stop.requested:
+        boundary = _next_boundary(run.step, config, run.total)
+        count = min(pace.count(), boundary - run.step)
+        run.state, history = advance(run.state, poses, jnp.int32(count))
+        if pending:
+            window.add(*pending)
+            pace.finished(pending[0])
+        pending = count, history
+        run.step += count
+        if run.step == boundary:
+            window.add(*pending)
+            pending = None
+            _at_boundary(run, held_out, window)
+            pace.restart()
+    if pending:
+        window.add(*pending)
+    run.save()
+
+
+def _at_boundary(run: _Run, held_out: PoseRecords | None, window: _Window) -> None:
+    """Logs, validates and saves what is due at this step."""
+    loop = run.config.loop
+    last = run.step == run.total
+    if run.step % loop.log_every == 0 or last:
+        window.log()
+    if held_out is not None and (run.step % loop.validate_every == 0 or last):
+        values = _validate(run, held_out)
+        run.writer.write("validation", run.step, values)
+        run.bar.write(
+            f"step {run.step}: validation MPJPE best {values['mpjpe_best']:.1f} mm, "
+            f"z0 {values['mpjpe_z0']:.1f} mm"
+        )
+    if run.step % loop.checkpoint_every == 0 or last:
+        run.save()
+
+
+def _next_boundary(step: int, config: RunConfig, total: int) -> int:
+    """The next step at which the host has something to do."""
+    loop = config.loop
+    intervals = (loop.log_every, loop.checkpoint_every, loop.validate_every)
+    return min(
+        total, *(step - step % every + every for every in intervals if every > 0)
+    )
+
+
+class _Window:
+    """Losses since the last log line; refuses numbers that are not finite."""
+
+    def __init__(self, run: _Run):
+        self._run = run
+        self._step = run.step
+        self._rows: list[np.ndarray] = []
+
+    def add(self, count: int, history: Losses) -> None:
+        """Fetches the losses of ``count`` iterations."""
+        rows = np.stack(jax.device_get(history), axis=-1)[:count]
+        broken = np.flatnonzero(~np.isfinite(rows).all(axis=-1))
+        if broken.size:
+            first = broken[0]
+            terms = np.asarray(Losses._fields)[~np.isfinite(rows[first])]
+            raise NonFiniteLossError(
+                f"{' and '.join(terms)} of iteration {self._step + first + 1} "
+                "is not finite; training stopped, and the newest checkpoint (step "
+                f"{self._run.checkpointer.latest_step()}) is from before"
+            )
+        self._rows.extend(rows)
+        self._step += count
+        values = dict(zip(Losses._fields, rows[-1].tolist(), strict=True))
+        self._run.bar.set_postfix_str(
+            writer.terms_text(self._step, values), refresh=False
+        )
+        self._run.bar.update(count * self._run.config.train.frames_per_iteration)
+
+    def log(self) -> None:
+        """Writes the means since the last call."""
+        if self._rows:
+            means = np.mean(np.asarray(self._rows, np.float64), axis=0)
+            values = dict(zip(Losses._fields, means.tolist(), strict=True))
+            self._run.writer.write("train", self._step, values)
+            self._rows.clear()
+
+
+class _Pace:
+    """How many iterations make a dispatch of the wanted length."""
+
+    def __init__(self, most: int):
+        self._most = most
+        self._count = 1
+        self._since: float | None = None
+
+    def count(self) -> int:
+        return self._count
+
+    def restart(self) -> None:
+        """The device has been idle or busy with something else."""
+        self._since = None
+
+    def finished(self, count: int) -> None:
+        """A dispatch's losses have arrived; the next one is running since then."""
+        now = time.monotonic()
+        if self._since is not None:
+            each = max((now - self._since) / count, 1e-6)
+            wanted = int(SECONDS_PER_DISPATCH / each)
+            self._count = int(np.clip(wanted, 1, self._most))
+        self._since = now
+
+
+def _validation_records(config: RunConfig) -> PoseRecords | None:
+    """Evenly spaced test frames, or None where no validation is wanted."""
+    if not config.loop.validate_every:
+        return None
+    records = load(config, "test")
+    wanted = min(config.loop.validation_frames, len(records))
+    return records.take(np.linspace(0, len(records) - 1, wanted).astype(int))
+
+
+def _validate(run: _Run, records: PoseRecords) -> dict[str, float]:
+    """Pooled figures of the validation frames; the same noise every time."""
+    params: Params = jax.device_put(run.state.flow, run.devices[0])
+    result = evaluation.evaluate_records(
+        params,
+        records,
+        jax.random.key(0),
+        num_hypotheses=run.config.loop.validation_hypotheses,
+        clamp=run.config.train.flow.clamp,
+    )
+    pooled = result.pooled.to_json()
+    return {
+        **{f"mpjpe_{name}": value for name, value in pooled["mpjpe_mm"].items()},
+        **{f"pa_mpjpe_{name}": value for name, value in pooled["pa_mpjpe_mm"].items()},
+        "pck": pooled["pck150_share"],
+        "cps": pooled["cps"],
+        "ece": pooled["calibration_error"],
+    }
+
+
+def _devices(config: RunConfig) -> list[jax.Device]:
+    """The devices asked for.
+
+    Raises:
+      ValueError: there are not so many, or the batch does not divide over them.
+    """
+    available = jax.local_devices()
+    wanted = config.loop.devices or len(available)
+    if wanted > len(available):
+        raise ValueError(
+            f"devices = {wanted}, but this machine has {len(available)}: {available}"
+        )
+    parallel.check_divides(config.train, wanted)
+    return available[:wanted]
+
+
+class _Stop:
+    """Set by a signal; the loop ends at its next look."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    @property
+    def requested(self) -> bool:
+        return self.signal is not None
+
+    def request(self, number: int, frame: Any) -> None:
+        """The handler; a second signal of the kind acts as it always does."""
+        del frame
+        self.signal = signal.Signals(number)
+        signal.signal(number, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[_Stop]:
+    """SIGTERM and SIGINT ask the loop to stop, while this is open."""
+    stop = _Stop()
+    before: dict[int, Callable[..., Any] | int | None] = {}
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Outside the main thread (a notebook's worker) handlers cannot be set.
+            with contextlib.suppress(ValueError):
+                before[number] = signal.signal(number, stop.request)
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _closing(
+    workdir: pathlib.Path, config: RunConfig, frames: int
+) -> Iterator[_Run]:
+    run = _Run(workdir, config, frames)
+    try:
+        yield run
+    finally:
+        run.close()
