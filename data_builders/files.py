@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 Fingerprint = dict[str, dict[str, int | str]]
 
@@ -15,7 +15,7 @@ class DataFileError(ValueError):
     """A raw or prepared file is missing, damaged or not what was expected."""
 
 
-def require(folder: str | pathlib.Path, names: Iterable[str]) -> list[pathlib.Path]:
+def require(folder: str | pathlib.Path, names: Sequence[str]) -> list[pathlib.Path]:
     """The named files of a folder.
 
     Raises:
@@ -23,7 +23,9 @@ def require(folder: str | pathlib.Path, names: Iterable[str]) -> list[pathlib.Pa
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
-        raise DataFileError(f"{folder} is not a folder; expected {', '.join(names)} in it")
+        raise DataFileError(
+            f"{folder} is not a folder; expected {', '.join(names)} in it"
+        )
     paths = [folder / name for name in names]
     missing = [path.name for path in paths if not path.is_file()]
     if missing:

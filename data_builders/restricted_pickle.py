@@ -13,7 +13,6 @@ import math
 import pathlib
 import pickle
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -54,27 +53,83 @@ class _RefusedError(Exception):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Looks names up in a fixed table instead of importing them."""
+    """Looks names up in a fixed table instead of importing them.
+
+    What a pickle gets are bound methods, whose attributes it cannot set.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
+        """What stands for ``module.name``.
+
+        Raises:
+          _RefusedError: it is no part of plain data.
+        """
+        allowed: dict[str, Any] = {
+            "numpy.dtype": self._dtype,
+            "numpy.ndarray": _NDARRAY,
+            "numpy.core.multiarray._reconstruct": self._reconstruct,
+            "numpy.core.multiarray.scalar": self._scalar,
+            "numpy.core.numeric._frombuffer": self._from_buffer,
+            "_codecs.encode": self._encode,
+            "builtins.bytes": self._no_bytes,
+        }
+        wanted = f"{module}.{name}"
+        current = wanted.replace("numpy._core.", "numpy.core.", 1)  # since NumPy 2
+        current = current.replace("__builtin__.", "builtins.", 1)  # Python 2
+        if current not in allowed:
             raise _RefusedError(
-                f"it wants {module}.{name}, and only NumPy arrays and plain containers "
-                "are allowed"
-            ) from None
+                f"it wants {wanted}, and only NumPy arrays and plain containers are "
+                "allowed"
+            )
+        return allowed[current]
+
+    def _dtype(self, code: Any, *flags: Any) -> _Dtype:
+        if not isinstance(code, str) or not _PLAIN_DTYPE.fullmatch(code):
+            raise _RefusedError(f"it wants an array of type {code!r}")
+        return _Dtype(code)
+
+    def _reconstruct(self, subtype: Any, shape: Any, code: Any) -> np.ndarray:
+        """An empty array, filled by its state; the arguments tell nothing yet."""
+        if subtype is not _NDARRAY:
+            raise _RefusedError("it wants an array of a class of its own")
+        return np.zeros(0, np.uint8).view(_Array)
+
+    def _from_buffer(
+        self, data: Any, kind: Any, shape: Any, order: Any = "C"
+    ) -> np.ndarray:
+        """Arrays of pickle protocol 5."""
+        _check_content(shape, kind, data)
+        if order not in ("C", "F"):
+            raise ValueError(f"an array of order {order!r}")
+        return np.frombuffer(_bytes(data), kind.dtype).reshape(shape, order=order)
+
+    def _scalar(self, kind: Any, data: Any = b"") -> Any:
+        """A NumPy number."""
+        _check_content((), kind, data)
+        return np.frombuffer(_bytes(data), kind.dtype)[0]
+
+    def _encode(self, text: Any, encoding: Any = "latin1") -> bytes:
+        """How bytes are written by Python 3 in a format that Python 2 reads."""
+        if not isinstance(text, str) or encoding != "latin1":
+            raise _RefusedError(f"it wants to encode a {type(text).__name__}")
+        return text.encode("latin1")
+
+    def _no_bytes(self, *arguments: Any) -> bytes:
+        if arguments:
+            raise _RefusedError("it wants to call bytes with arguments")
+        return b""
+
+
+_NDARRAY = object()  # stands for the class, which a pickle only ever passes on
 
 
 class _Dtype:
-    """Stands for ``numpy.dtype`` while a pickle is read: plain numbers and text only."""
+    """Stands for a ``numpy.dtype`` while a pickle is read."""
 
-    def __init__(self, code: Any, *flags: Any) -> None:
-        if not isinstance(code, str) or not _PLAIN_DTYPE.fullmatch(code):
-            raise _RefusedError(f"it wants an array of type {code!r}")
+    def __init__(self, code: str) -> None:
         self.dtype = np.dtype(code)
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: Any) -> None:
         _, order, *nested = state
         if order not in ("<", ">", "=", "|") or any(part for part in nested[:3]):
             raise _RefusedError("it wants an array of structures")
@@ -84,13 +139,15 @@ class _Dtype:
 class _Array(np.ndarray):
     """An array whose pickled state is checked before NumPy sees it."""
 
-    def __setstate__(self, state: tuple) -> None:  # type: ignore[override]
+    def __setstate__(self, state: Any) -> None:
         _, shape, kind, fortran, data = state
         _check_content(shape, kind, data)
-        super().__setstate__((1, shape, kind.dtype, bool(fortran), _bytes(data)))
+        checked: Any = (1, shape, kind.dtype, bool(fortran), _bytes(data))
+        super().__setstate__(checked)
 
 
 def _check_content(shape: Any, kind: Any, data: Any) -> None:
+    """Refuses array data whose type is not plain or whose size is not the shape's."""
     if not isinstance(kind, _Dtype):
         raise _RefusedError("it wants an array without a plain type")
     if not isinstance(shape, tuple) or not all(
@@ -103,52 +160,5 @@ def _check_content(shape: Any, kind: Any, data: Any) -> None:
 
 
 def _bytes(data: bytes | bytearray | str) -> bytes:
-    """Python 2 text as the bytes that it was."""
+    """Bytes, also where Python 2 wrote them as text."""
     return data.encode("latin1") if isinstance(data, str) else bytes(data)
-
-
-def _reconstruct(subtype: Any, shape: Any, code: Any) -> np.ndarray:
-    """An empty array, filled by its state; the arguments tell nothing yet."""
-    if subtype is not _Array:
-        raise _RefusedError("it wants an array of a class of its own")
-    return np.zeros(0, np.uint8).view(_Array)
-
-
-def _from_buffer(data: Any, kind: Any, shape: Any, order: Any = "C") -> np.ndarray:
-    """Arrays of pickle protocol 5."""
-    _check_content(shape, kind, data)
-    if order not in ("C", "F"):
-        raise ValueError(f"an array of order {order!r}")
-    return np.frombuffer(bytes(data), kind.dtype).reshape(shape, order=order)
-
-
-def _scalar(kind: Any, data: Any = b"") -> Any:
-    """A NumPy number."""
-    _check_content((), kind, data)
-    return np.frombuffer(_bytes(data), kind.dtype)[0]
-
-
-def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    """How bytes are written by Python 3 in a format that Python 2 reads."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise _RefusedError(f"it wants to encode {type(text).__name__} as {encoding!r}")
-    return text.encode("latin1")
-
-
-def _no_bytes(*arguments: Any) -> bytes:
-    if arguments:
-        raise _RefusedError("it wants to call bytes with arguments")
-    return b""
-
-
-_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "dtype"): _Dtype,
-    ("numpy", "ndarray"): _Array,
-    ("_codecs", "encode"): _encode,
-    ("builtins", "bytes"): _no_bytes,
-    ("__builtin__", "bytes"): _no_bytes,
-}
-for _core in ("numpy.core", "numpy._core"):  # before and since NumPy 2
-    _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _reconstruct
-    _ALLOWED[f"{_core}.multiarray", "scalar"] = _scalar
-    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _from_buffer

@@ -4,8 +4,10 @@ A pickle maps subject -> action -> subaction -> camera -> a recording:
 
     {'3d_gt': (F, 51) mm, '2d_hrnet': (F, 32) px, 'gaussfit': (F, 112), 'imgpath': [F]}
 
-with poses coordinate-major and fits joint-major. Out: ``PoseRecords`` in the pickle's
-order of subjects, actions, subactions, cameras and frames.
+with poses coordinate-major and fits joint-major. Out: ``PoseRecords`` ordered by
+subject, action, subaction and camera, whatever order the pickle has them in, and by the
+file's order of frames within a recording. That is the order in which the released code
+joins recordings, so that its choice of every 16th test frame is repeated exactly.
 """
 
 from __future__ import annotations
@@ -29,6 +31,14 @@ FILES: dict[str, str] = {
 # Array of a recording -> numbers in a frame.
 _WIDTHS: dict[str, int] = {"3d_gt": 51, "2d_hrnet": 32, "gaussfit": 112}
 _LEVELS = ("subject", "action", "subaction", "camera")
+# Recordings that have detections but no 3D: the first has no 3D file, the second is
+# left out by the released code.
+_WITHOUT_3D = frozenset(
+    {
+        ("S11", "Directions", "0", "54138969"),
+        ("S5", "Waiting", "1", "55011271"),
+    }
+)
 _FRAME_STEP = 4  # the pickles keep every 4th video frame: pictures 4, 8, 12, ...
 
 
@@ -53,7 +63,7 @@ def read_merged(path: str | pathlib.Path) -> PoseRecords:
       path: ``trainset_h36m.pickle`` or ``testset_h36m.pickle``.
 
     Returns:
-      Records in the pickle's order.
+      Records in order: S9 before S11, then actions by name, subactions and cameras.
 
     Raises:
       DataFileError: the file is missing or truncated, wants to run code, has another
@@ -64,6 +74,7 @@ def read_merged(path: str | pathlib.Path) -> PoseRecords:
     recordings = [
         _recording(path, names, content)
         for names, content in _leaves(path, restricted_pickle.load(path), ())
+        if not _is_known_gap(names, content)
     ]
     recordings = [recording for recording in recordings if len(recording.frame)]
     if not recordings:
@@ -78,14 +89,28 @@ def _leaves(
     if not isinstance(content, dict):
         level = (*_LEVELS, "array")[len(names)]
         raise DataFileError(
-            f"{path}: {_where(names)}: expected a dict with a key for each {level}; got "
-            f"{type(content).__name__}"
+            f"{path}: {_where(names)}: expected a dict with a key for each {level}; "
+            f"got {type(content).__name__}"
         )
     if len(names) == len(_LEVELS):
         yield names, content
         return
-    for key, below in content.items():
+    for key, below in sorted(content.items(), key=lambda item: _in_order(item[0])):
         yield from _leaves(path, below, (*names, str(key)))
+
+
+def _in_order(key: Any) -> tuple[str, int, str]:
+    """Sorts names by their letters and then by their number: S9 before S11."""
+    letters = str(key).rstrip("0123456789")
+    digits = str(key)[len(letters) :]
+    return letters, int(digits[:18] or 0), str(key)
+
+
+def _is_known_gap(names: tuple[str, ...], content: dict[Any, Any]) -> bool:
+    """Whether a recording lacks 3D as it should, or has no frames to lack it for."""
+    if "3d_gt" in content:
+        return False
+    return names in _WITHOUT_3D or not len(content.get("imgpath", "unknown"))
 
 
 def _where(names: tuple[str, ...]) -> str:
@@ -144,8 +169,8 @@ def _frame_numbers(where: str, pictures: Any, count: int) -> np.ndarray:
         match = re.search(r"(\d{1,9})\.\w+$", str(picture))
         if match is None:
             raise DataFileError(
-                f"{where}: frame {row} has the picture {str(picture)!r}, whose name does "
-                "not end in a number"
+                f"{where}: frame {row} has the picture {str(picture)!r}, whose name "
+                "does not end in a number"
             )
         numbers[row] = int(match.group(1))
     return numbers
@@ -174,7 +199,9 @@ def _joined(recordings: list[Recording]) -> PoseRecords:
     )
     return PoseRecords(
         pose3d=np.ascontiguousarray(array("3d_gt").reshape(-1, 3, 17).swapaxes(1, 2)),
-        pose2d=np.ascontiguousarray(array("2d_hrnet").reshape(-1, 2, 16).swapaxes(1, 2)),
+        pose2d=np.ascontiguousarray(
+            array("2d_hrnet").reshape(-1, 2, 16).swapaxes(1, 2)
+        ),
         gaussfit=array("gaussfit").reshape(-1, 16, 7),
         subject=names[:, 0],
         action=names[:, 1],

@@ -7,9 +7,9 @@ fitted Gaussian reports C. Its mean is the detection, whose error is drawn from 
 
     detection - truth ~ N(0, C - 2^2 I)        (heatmap pixels).
 
-A sure joint thus has sigmas little above 2. Joints hidden by the body are less sure, and
-in a fixed share of the frames a joint is lost: a sigma exceeds 5, the paper's mark of an
-ambiguous frame.
+A sure joint thus has sigmas little above 2. Joints hidden by the body are less sure,
+and in a fixed share of the frames a joint is lost: a sigma exceeds 5, the paper's mark
+of an ambiguous frame.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ AMBIGUOUS_SHARE = 0.07  # of all frames
 # Logarithmic mean and spread of E's larger standard deviation, heatmap pixels.
 _SURE = (np.log(0.45), 0.38)
 _HIDDEN = (np.log(0.95), 0.55)
-_SURE_TO_LOSE = 0.004  # how much likelier a hidden joint is lost than one in sight: 250x
+_SURE_TO_LOSE = (
+    0.004  # how much likelier a hidden joint is lost than one in sight: 250x
+)
 _LOST_SPREAD = 0.5
 _ASPECT_SPREAD = 0.45
 
@@ -130,8 +132,8 @@ def _fits(
 ) -> np.ndarray:
     """The seven fitted numbers, (F, J, 7) float32.
 
-    The fitted function's angle turns its axes in the frame with y up, as ``angle`` does:
-    its covariance is R(theta) diag(sx^2, sy^2) R(theta)^T there.
+    The fitted function's angle turns its axes in the frame with y up, as ``angle``
+    does: its covariance is R(theta) diag(sx^2, sy^2) R(theta)^T there.
     """
     wide = np.max(sigma, axis=-1) > 1.25 * BLOB
     area = np.prod(sigma, axis=-1) / BLOB**2
@@ -139,8 +141,6 @@ def _fits(
     # Smeared blobs are lower and fit less well; amounts as real detectors show them.
     amplitude = np.clip(0.95 * area**-0.6 * (1 + 0.055 * noise[0]), 0.05, 1.15)
     rmse = np.abs(np.where(wide, 0.020, 0.010) + 0.004 * noise[1])
-    mean = pose2d / HEATMAP_SCALE
-    columns = [
-        amplitude, mean[..., 0], mean[..., 1], sigma[..., 0], angle, sigma[..., 1], rmse,
-    ]  # fmt: skip
+    x, y = np.moveaxis(pose2d / HEATMAP_SCALE, -1, 0)
+    columns = [amplitude, x, y, sigma[..., 0], angle, sigma[..., 1], rmse]
     return np.stack(columns, axis=-1).astype(np.float32)

@@ -57,7 +57,7 @@ class Family(NamedTuple):
 def _family(
     gait: float = 0.0, on_floor: bool = False, **changes: tuple[float, float]
 ) -> Family:
-    """The upright person with some angles changed; ``left_``/``right_`` for one side."""
+    """The upright person with some angles changed, on both sides or on one."""
     mean, spread = np.zeros((2, len(bodies.ANGLES)))
     for k, name in enumerate(bodies.ANGLES):
         unsided = name.removeprefix("left_").removeprefix("right_")
