@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import jax.typing
 import numpy as np
 
-from jaxflow import checks, procrustes
+from jaxflow import checks, procrustes, sample_size
 from jaxflow.coverage import calibration, calibration_hits, check_hypotheses
 from jaxflow.skeleton import CPS_JOINTS, PCK_JOINTS
 
@@ -147,6 +147,7 @@ class ExampleErrors(NamedTuple):
       cps_radius: (...) mm, the least threshold at which the frame counts as correct.
       spread: (..., 17, 3) mm.
       hits: (..., 21, 16) see ``calibration_hits``.
+      best_of: (..., K) mm, MPJPE of the best of fewer; see ``sample_size``.
     """
 
     mpjpe: jax.Array
@@ -155,6 +156,7 @@ class ExampleErrors(NamedTuple):
     cps_radius: jax.Array
     spread: jax.Array
     hits: jax.Array
+    best_of: jax.Array
 
 
 # The five figures of a protocol, in the order of ``ExampleErrors.mpjpe``.
@@ -179,13 +181,15 @@ def of_example(
     hypotheses, target = check_hypotheses(hypotheses, target)
     errors = joint_errors(hypotheses, target)
     aligned = aligned_joint_errors(hypotheses, target)
+    means = jnp.mean(errors, axis=-1)
     return ExampleErrors(
-        mpjpe=_five(mpjpe(z0, target), jnp.mean(errors, axis=-1)),
+        mpjpe=_five(mpjpe(z0, target), means),
         pa_mpjpe=_five(pa_mpjpe(z0, target), jnp.mean(aligned, axis=-1)),
         pck=jnp.max(_share_within(errors, PCK_THRESHOLD), axis=-1),
         cps_radius=jnp.min(_pose_radius(aligned), axis=-1),
         spread=spread(hypotheses),
         hits=calibration_hits(hypotheses, target),
+        best_of=sample_size.expected_best(means),
     )
 
 

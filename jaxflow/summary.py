@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow import metrics
+from jaxflow import metrics, sample_size
 from jaxflow.coverage import CALIBRATION_LEVELS
 from jaxflow.skeleton import H36M_JOINTS
 
@@ -32,6 +32,7 @@ class Totals:
     cps_curve: np.ndarray
     spread: np.ndarray
     hits: np.ndarray
+    best_of: np.ndarray
 
     @classmethod
     def of(cls, errors: metrics.ExampleErrors) -> Totals:
@@ -46,6 +47,7 @@ class Totals:
             cps_curve=_sum(within),
             spread=_sum(errors.spread),
             hits=_sum(errors.hits),
+            best_of=_sum(errors.best_of),
         )
 
     def __add__(self, other: Totals) -> Totals:
@@ -72,6 +74,7 @@ class Figures:
       cps_curve: (300,) shares of frames correct at 1, ..., 300 mm.
       calibration: (21,) frequency of hits of the median joint, per level.
       spread: (17, 3) mm, standard deviation over the hypotheses.
+      best_of: (K,) mm, MPJPE of the best of m for each m of ``sample_size.counts``.
     """
 
     frames: int
@@ -83,6 +86,7 @@ class Figures:
     cps_curve: np.ndarray
     calibration: np.ndarray
     spread: np.ndarray
+    best_of: np.ndarray
 
     @classmethod
     def of(cls, totals: Totals) -> Figures:
@@ -105,6 +109,7 @@ class Figures:
             cps_curve=curve,
             calibration=frequency,
             spread=totals.spread / totals.frames,
+            best_of=totals.best_of / totals.frames,
         )
 
     @property
@@ -201,6 +206,13 @@ class EvaluationResult:
             "frames": pooled.frames,
             "num_hypotheses": self.num_hypotheses,
             "average_over_actions": self.average.to_json(),
-            "pooled_over_frames": {**pooled.to_json(), **pooled.curves_to_json()},
+            "pooled_over_frames": {
+                **pooled.to_json(),
+                **pooled.curves_to_json(),
+                "best_of": {
+                    "hypotheses": list(sample_size.counts(self.num_hypotheses)),
+                    "mpjpe_mm": pooled.best_of.tolist(),
+                },
+            },
             "actions": {name: one.to_json() for name, one in self.per_action.items()},
         }

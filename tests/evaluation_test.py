@@ -6,14 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from metrics_test import load_oracle
+from oracles import metrics as oracle
 
 from jaxflow import config, flow, metrics, sampling
 from jaxflow.summary import Figures, Totals
 from jaxflow.training import evaluation
 from jaxflow.types import Batch, PoseRecords
 
-oracle = load_oracle()
 FRAMES, HYPOTHESES = 11, 6
 ACTIONS = np.array(["Walking", "Eating", "Sitting"])[np.arange(FRAMES) % 3]
 
@@ -211,6 +210,6 @@ def test_mean_pose_error_is_the_distance_to_the_mean():
 
 
 def test_no_frames_have_no_mean():
-    empty = Totals(0, *(np.zeros(1) for _ in range(6)))
+    empty = Totals(0, *(np.zeros(1) for _ in range(7)))
     with pytest.raises(ValueError, match="at least one frame"):
         Figures.of(empty)

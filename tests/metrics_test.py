@@ -1,26 +1,14 @@
 """Metrics against the released code's figures and against the definitions."""
 
-import importlib.util
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles import metrics as oracle
 
-from jaxflow import linalg, metrics, procrustes
+from jaxflow import linalg, metrics, procrustes, sample_size
 from jaxflow.geometry import to_joints
 
-
-def load_oracle():
-    path = pathlib.Path(__file__).parent / "oracles" / "metrics.py"
-    spec = importlib.util.spec_from_file_location("metrics_oracle", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-oracle = load_oracle()
 of_example = jax.jit(metrics.of_example)
 
 
@@ -91,6 +79,8 @@ def test_every_figure_equals_the_slow_reference(count):
         np.testing.assert_array_equal(got.hits[i], want["hits"])
         curve = np.asarray(got.cps_radius)[i] <= np.array(metrics.CPS_THRESHOLDS)
         np.testing.assert_array_equal(curve, want["cps_curve"])
+        best = [want["best_of"][m] for m in sample_size.counts(count)]
+        np.testing.assert_allclose(got.best_of[i], best, rtol=1e-4)
 
 
 def test_target_is_shared_by_the_hypotheses_of_its_frame():
@@ -172,6 +162,16 @@ def test_pck_counts_a_joint_at_the_threshold_and_ignores_spine_and_nose():
     np.testing.assert_allclose(metrics.pck(pose, target), 13 / 14)
     np.testing.assert_allclose(metrics.pck(pose, target, threshold=125.0), 13 / 14)
     np.testing.assert_allclose(metrics.pck(pose, target, threshold=124.9), 12 / 14)
+
+
+def test_sample_sizes_run_from_one_to_all():
+    assert sample_size.counts(6) == (1, 2, 3, 5, 6)
+    assert sample_size.counts(200) == (1, 2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200)
+    errors = np.random.default_rng(0).gamma(9.0, size=(3, 200)).astype(np.float32)
+    best = sample_size.expected_best(errors)
+    np.testing.assert_allclose(best[:, 0], errors.mean(-1), rtol=1e-5)
+    np.testing.assert_allclose(best[:, -1], errors.min(-1), rtol=1e-6)
+    assert (np.diff(best, axis=-1) < 0).all()
 
 
 def test_cps_is_one_from_the_worst_joint_on():

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxflow import geometry, keys, metrics, sampling
+from jaxflow import data, geometry, keys, metrics, sampling
 from jaxflow.config import RELEASED_CLAMP, SoftClamp
 from jaxflow.summary import EvaluationResult, Totals
 from jaxflow.types import Batch, Params, PoseRecords
@@ -32,8 +32,6 @@ def evaluate_records(
     params: Params, records: PoseRecords, key: jax.Array, **options: Any
 ) -> EvaluationResult:
     """``evaluate`` on frames as they come from a data set; options as there."""
-    from jaxflow import data
-
     return evaluate(
         params, data.to_batch(records), targets_of(records), records.action, key,
         **options,

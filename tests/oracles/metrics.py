@@ -4,6 +4,8 @@ Written from the definitions and sharing no code with the package: loops over fr
 hypotheses and joints, an SVD for the alignment.
 """
 
+import itertools
+
 import numpy as np
 
 PCK = [1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15, 16]
@@ -50,6 +52,15 @@ def frame(hypotheses, z0, target):
         ],
         "spread": 1000 * np.std(hypotheses, axis=0, ddof=1),
         "hits": hits(hypotheses, target),
+        "best_of": best_of_all_subsets([d.mean() for d in raw]),
+    }
+
+
+def best_of_all_subsets(errors):
+    """Mean over every subset of each size of its least error; few errors only."""
+    return {
+        size: np.mean([min(chosen) for chosen in itertools.combinations(errors, size)])
+        for size in range(1, len(errors) + 1)
     }
 
 
@@ -84,7 +95,8 @@ def table(frames, actions):
     """Mean figures per action, over actions, and over all frames."""
 
     def mean_of(chosen):
-        figures = {k: np.mean([f[k] for f in chosen], axis=0) for k in chosen[0]}
+        names = [name for name in chosen[0] if name != "best_of"]
+        figures = {k: np.mean([f[k] for f in chosen], axis=0) for k in names}
         figures["cps"] = area(figures["cps_curve"])
         figures["ece"] = calibration_error([f["hits"] for f in chosen])
         return figures

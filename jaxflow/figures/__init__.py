@@ -1,0 +1,4 @@
+"""Drawings, each a function from arrays to a Matplotlib figure; no global state.
+
+Needs the extra ``report``.
+"""

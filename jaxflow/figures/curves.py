@@ -1,0 +1,179 @@
+"""Plots: calibration, error against the number of samples, CPS, spread, training.
+
+In: ``summary.Figures`` and rows of a training log. Out: figures about as wide as a
+phone, so that their text stays legible on one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from jaxflow import metrics, sample_size
+from jaxflow.coverage import CALIBRATION_LEVELS
+from jaxflow.figures import style
+from jaxflow.skeleton import H36M_JOINTS
+from jaxflow.summary import Figures
+
+_SIZE = (4.4, 3.5)
+_COLOURS = (style.LEFT, style.RIGHT, style.GOOD, style.MODE, style.MIDDLE)
+
+
+def calibration(series: Mapping[str, Figures]) -> Figure:
+    """How often the truth lies within each quantile, and the two ways to be wrong.
+
+    Args:
+      series: figures by name, at most five.
+    """
+    with style.themed():
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        for (name, one), colour in zip(series.items(), _COLOURS, strict=False):
+            label = f"{name}: error {one.ece:.3f}"
+            axes.plot(
+                CALIBRATION_LEVELS, one.calibration, color=colour, label=label,
+                marker="o", markersize=2.5, linewidth=1.6,
+            )  # fmt: skip
+        note: Any = {
+            "color": style.MUTED,
+            "fontsize": 8,
+            "ha": "center",
+            "va": "center",
+        }
+        axes.text(0.22, 0.68, "too unsure", rotation=0, **note)
+        axes.text(0.78, 0.32, "over-confident", rotation=0, **note)
+        axes.set(
+            xlim=(0, 1), ylim=(0, 1), xlabel="quantile of the hypotheses",
+            ylabel="truth lies within it", title="Calibration",
+        )  # fmt: skip
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.legend(loc="upper left", fontsize=8)
+    return figure
+
+
+def samples(series: Mapping[str, Figures], num_hypotheses: int) -> Figure:
+    """Error of the best hypothesis against the number drawn (paper figure 5).
+
+    Args:
+      series: figures by name, at most five.
+      num_hypotheses: M that they all rest on.
+    """
+    with style.themed():
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.subplots()
+        for (name, one), colour in zip(series.items(), _COLOURS, strict=False):
+            counts = sample_size.counts(num_hypotheses)
+            axes.plot(
+                counts, one.best_of, color=colour, label=name,
+                marker="o", markersize=3, linewidth=1.6,
+            )  # fmt: skip
+            axes.axhline(
+                one.mpjpe[0], color=colour, linewidth=0.9, linestyle=(0, (1, 2))
+            )
+            axes.annotate(
+                f"{one.best_of[-1]:.1f}", (counts[-1], one.best_of[-1]), color=colour,
+                textcoords="offset points", xytext=(0, 5), ha="center", fontsize=8,
+            )  # fmt: skip
+        axes.set_xscale("log")
+        shown = [count for count in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+                 if count <= counts[-1]]  # fmt: skip
+        axes.set_xticks(shown, [str(count) for count in shown])
+        axes.minorticks_off()
+        axes.set(
+            xlabel="hypotheses drawn (dotted: the z = 0 pose)",
+            ylabel="best MPJPE, mm", title="Error against the number of hypotheses",
+        )  # fmt: skip
+        axes.legend(loc="upper right", fontsize=8)
+    return figure
+
+
+def cps(series: Mapping[str, Figures]) -> Figure:
+    """Share of frames with a correct hypothesis against the threshold."""
+    with style.themed():
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.subplots()
+        for (name, one), colour in zip(series.items(), _COLOURS, strict=False):
+            axes.plot(
+                metrics.CPS_THRESHOLDS, one.cps_curve, color=colour, linewidth=1.6,
+                label=f"{name}: area {one.cps:.1f}",
+            )  # fmt: skip
+        axes.set(
+            xlim=(0, 300), ylim=(0, 1.02), xlabel="threshold for every joint, mm",
+            ylabel="frames with a correct hypothesis", title="Correct poses score",
+        )  # fmt: skip
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def spread(figures: Figures) -> Figure:
+    """Standard deviation of the hypotheses per joint, a bar an axis."""
+    with style.themed():
+        figure = Figure(figsize=(4.4, 5.6), layout="constrained")
+        axes = figure.subplots()
+        rows = np.arange(len(H36M_JOINTS) - 1)[::-1]  # the hip never moves
+        look = (("x, across", style.LEFT), ("y, down", style.GOOD),
+                ("z, depth", style.RIGHT))  # fmt: skip
+        for axis, (label, colour) in enumerate(look):
+            mean = figures.spread_per_axis[axis]
+            axes.barh(
+                rows + 0.27 * (1 - axis), figures.spread[1:, axis], height=0.25,
+                color=colour, label=f"{label}: mean {mean:.1f}",
+            )  # fmt: skip
+        axes.set_yticks(rows, H36M_JOINTS[1:], color=style.INK)
+        axes.grid(visible=False, axis="y")
+        axes.set(
+            ylim=(-0.6, len(rows) - 0.4), xlabel="standard deviation, mm",
+            title="Spread of the hypotheses",
+        )  # fmt: skip
+        figure.legend(
+            loc="outside lower center", ncols=3, fontsize=8, handlelength=1,
+            columnspacing=1,
+        )  # fmt: skip
+    return figure
+
+
+def training(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Figure:
+    """A small plot for each of some columns of a training log, against the iteration.
+
+    Args:
+      rows: of the log, in order; each has ``step``.
+      names: which columns; a row that lacks one is left out of its plot.
+
+    Raises:
+      ValueError: no names.
+    """
+    if not names:
+        raise ValueError("expected at least one column of the training log to draw")
+    columns = 2
+    lines = -(-len(names) // columns)
+    with style.themed():
+        figure = Figure(figsize=(5.2, 1.45 * lines + 0.3), layout="constrained")
+        grid = figure.subplots(lines, columns, sharex=True, squeeze=False)
+        for axes in grid.flat[len(names) :]:
+            axes.set_visible(False)
+        for axes, name in zip(grid.flat, names, strict=False):
+            points = [(row["step"], row[name]) for row in rows if name in row]
+            steps, values = np.asarray(points, float).T
+            _smoothed(axes, steps, values)
+            axes.set_title(name, fontsize=8)
+            axes.tick_params(labelsize=7)
+        for axes in grid[-1]:
+            axes.set_xlabel("iteration", fontsize=8)
+    return figure
+
+
+def _smoothed(axes: Any, steps: np.ndarray, values: np.ndarray) -> None:
+    """The values faintly, and their running mean over a twentieth of the run."""
+    axes.plot(steps, values, color=style.LEFT, alpha=0.25, linewidth=0.7)
+    width = max(1, len(values) // 20)
+    weights = np.ones(width)
+    total = np.convolve(values, weights, mode="full")[: len(values)]
+    share = np.convolve(np.ones_like(values), weights, mode="full")[: len(values)]
+    axes.plot(steps, total / share, color=style.LEFT, linewidth=1.4)
