@@ -179,17 +179,19 @@ def of_example(
       As ``mpjpe``.
     """
     hypotheses, target = check_hypotheses(hypotheses, target)
-    errors = joint_errors(hypotheses, target)
-    aligned = aligned_joint_errors(hypotheses, target)
-    means = jnp.mean(errors, axis=-1)
+    # The z = 0 pose goes along as one more hypothesis: one alignment to compile.
+    z0 = checks.floating("z0", z0, (17, 3))[..., None, :, :]
+    poses = jnp.concatenate([z0, hypotheses], axis=-3)
+    errors, aligned = joint_errors(poses, target), aligned_joint_errors(poses, target)
+    means, aligned_means = jnp.mean(errors, axis=-1), jnp.mean(aligned, axis=-1)
     return ExampleErrors(
-        mpjpe=_five(mpjpe(z0, target), means),
-        pa_mpjpe=_five(pa_mpjpe(z0, target), jnp.mean(aligned, axis=-1)),
-        pck=jnp.max(_share_within(errors, PCK_THRESHOLD), axis=-1),
-        cps_radius=jnp.min(_pose_radius(aligned), axis=-1),
+        mpjpe=_five(means),
+        pa_mpjpe=_five(aligned_means),
+        pck=jnp.max(_share_within(errors[..., 1:, :], PCK_THRESHOLD), axis=-1),
+        cps_radius=jnp.min(_pose_radius(aligned[..., 1:, :]), axis=-1),
         spread=spread(hypotheses),
         hits=calibration_hits(hypotheses, target),
-        best_of=sample_size.expected_best(means),
+        best_of=sample_size.expected_best(means[..., 1:]),
     )
 
 
@@ -240,8 +242,9 @@ def _pose_radius(aligned: jax.Array) -> jax.Array:
     return jnp.max(aligned[..., jnp.asarray(CPS_JOINTS)], axis=-1)
 
 
-def _five(z0: jax.Array, errors: jax.Array) -> jax.Array:
-    """z0 (...), errors (..., M) to (..., 5) in the order of ``ERROR_NAMES``."""
+def _five(errors: jax.Array) -> jax.Array:
+    """(..., 1 + M), z0 first, to (..., 5) in the order of ``ERROR_NAMES``."""
+    z0, errors = errors[..., 0], errors[..., 1:]
     best, worst = jnp.min(errors, axis=-1), jnp.max(errors, axis=-1)
     mean, median = jnp.mean(errors, axis=-1), jnp.median(errors, axis=-1)
     return jnp.stack([z0, best, mean, median, worst], axis=-1)

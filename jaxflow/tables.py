@@ -72,14 +72,23 @@ def spread(figures: Figures, joints: Sequence[str]) -> Table:
 
 def to_console(table: Table) -> str:
     """Aligned columns, rules above and below the rows; names from data made safe."""
-    cells = [[_printable(cell) for cell in row] for row in (table.columns, *table.rows)]
+    cells = [
+        [_printable(cell) for cell in row] for row in (*_header(table), *table.rows)
+    ]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(_pad, row, widths, _left(row))).rstrip() for row in cells]
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    lines.insert(1, rule)
+    lines.insert(len(_header(table)), rule)
     if table.closing:
         lines.insert(len(lines) - table.closing, rule)
     return "\n".join([table.title, "", *lines])
+
+
+def _header(table: Table) -> list[list[str]]:
+    """The columns' names, in two lines where some consist of two words."""
+    names = [name.rpartition(" ") for name in table.columns]
+    lines = [[first for first, _, _ in names], [last for _, _, last in names]]
+    return lines if any(lines[0]) else lines[1:]
 
 
 def _left(row: Sequence[str]) -> list[bool]:
