@@ -83,7 +83,7 @@ def report(dataset: str, data_dir: str | None) -> str:
 def main(argv: list[str]) -> None:
     """Builds the set, or finds it built, and reports what it holds."""
     dataset = _chosen_dataset(argv[1:])
-    logging.set_verbosity(logging.WARNING)  # TFDS logs every file
+    logging.set_verbosity(logging.ERROR)  # TFDS comments on every step
     started = time.monotonic()
     try:
         built = registry.builder(dataset, _DATA_DIR.value).is_prepared()

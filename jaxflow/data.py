@@ -17,7 +17,7 @@ import numpy as np
 from data_builders import files, registry
 from data_builders.features import TEXT_FIELDS
 from jaxflow.condition import condition
-from jaxflow.geometry import normalize_pose2d, normalize_pose3d
+from jaxflow.geometry import normalize_pose2d, normalize_pose3d, relative_to_hip
 from jaxflow.types import Batch, PoseRecords
 
 AMBIGUOUS_SIGMA = 5.0  # heatmap pixels (paper section 4.1)
@@ -39,7 +39,7 @@ def load_records(
 ) -> PoseRecords:
     """All frames of a split, in the data set's order.
 
-    The order is the raw files': subject, action, subaction, camera, frame.
+    The order is by subject, action, subaction, camera and frame (see the builders).
 
     Args:
       dataset: ``synthetic_lift``, ``human36m_lift``, or either with a configuration.
@@ -63,7 +63,10 @@ def load_records(
         raise ValueError(f"{dataset}: split {split!r} of {builder.data_dir} is empty")
     records = PoseRecords(
         **{name: _column(examples, name) for name in _ARRAYS},
-        **{name: _column(examples, name).astype(str) for name in TEXT_FIELDS},
+        **{
+            name: np.char.decode(_column(examples, name), "utf-8")
+            for name in TEXT_FIELDS
+        },
         frame=_column(examples, "frame").astype(np.int32),
     )
     check_records(records, f"{builder.data_dir} {split}")
@@ -73,20 +76,22 @@ def load_records(
 def _read(builder: Any, split: str) -> list[dict[str, Any]]:
     """The decoded examples of a split, in order."""
     try:
+        count = builder.info.splits[split].num_examples
+    except (KeyError, ValueError, AssertionError) as error:
+        known = ", ".join(builder.info.splits)
+        raise ValueError(f"expected a split of {known}; got {split!r}") from error
+    if not count:  # TFDS has no source without files
+        return []
+    try:
         source = builder.as_data_source(split=split)
         return [
             example
-            for start in range(0, len(source), _READ_CHUNK)
+            for start in range(0, count, _READ_CHUNK)
             for example in source.__getitems__(
-                list(range(start, min(start + _READ_CHUNK, len(source))))
+                list(range(start, min(start + _READ_CHUNK, count)))
             )
         ]
     except Exception as error:  # the reader's own errors are of many types
-        known = tuple(builder.info.splits)
-        if split.partition("[")[0] not in known:
-            raise ValueError(
-                f"expected a split of {', '.join(known)}; got {split!r}"
-            ) from error
         raise files.DataFileError(
             f"{builder.data_dir} cannot be read ({type(error).__name__}: {error}); "
             "remove the folder to build the set anew"
@@ -178,7 +183,8 @@ def _preprocess_padded(*arrays: np.ndarray) -> Batch:
 def _preprocess(pose3d: jax.Array, pose2d: jax.Array, gaussfit: jax.Array) -> Batch:
     """Raw poses (B, 17, 3) mm, (B, 16, 2) px and fits (B, 16, 7) to a ``Batch``."""
     return Batch(
-        pose3d=normalize_pose3d(pose3d / 1000),
+        # Relative to the hip first: metres from the camera would cost digits.
+        pose3d=normalize_pose3d(relative_to_hip(pose3d) / 1000),
         pose2d=normalize_pose2d(pose2d),
         cond=condition(gaussfit),
     )

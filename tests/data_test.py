@@ -1,0 +1,281 @@
+"""Loading, preprocessing and choosing frames; bad sets; no TensorFlow."""
+
+import os
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data_builders import build, features, files, registry
+from data_builders.synthetic_lift import generation
+from jaxflow import data
+from jaxflow.skeleton import CONDITIONED_MPII
+from jaxflow.types import Batch, PoseRecords
+
+SMALL = "synthetic_lift/seed4-train230-test120"
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    return tmp_path_factory.mktemp("sets")
+
+
+def replaced(records, **changes):
+    return PoseRecords(**(records._asdict() | changes))
+
+
+@pytest.fixture(scope="module")
+def records(sets):
+    return data.load_records(SMALL, "train", sets)
+
+
+def test_loaded_is_what_was_generated(records, sets):
+    expected, truth = generation.generate("train", 230, seed=4)
+    for name in records._fields:
+        loaded = getattr(records, name)
+        np.testing.assert_array_equal(loaded, getattr(expected, name))
+        assert loaded.dtype.kind == getattr(expected, name).dtype.kind
+    assert {records.pose3d.dtype, records.gaussfit.dtype} == {np.dtype(np.float32)}
+    assert records.frame.dtype == np.int32
+    source = registry.prepare(SMALL, sets).as_data_source(split="train")
+    np.testing.assert_array_equal(source[17]["pose2d_true"], truth[17])
+
+
+def test_slices_and_splits(records, sets):
+    part = data.load_records(SMALL, "train[10:30]", sets)
+    np.testing.assert_array_equal(part.pose2d, records.pose2d[10:30])
+    assert len(data.load_records(SMALL, "test", sets)) == 120
+
+
+def test_a_prepared_set_is_reused(records, sets, monkeypatch):
+    def never(*arguments):
+        raise AssertionError("generated again")
+
+    monkeypatch.setattr(generation, "generate", never)
+    again = data.load_records(SMALL, "train", sets)
+    np.testing.assert_array_equal(again.pose3d, records.pose3d)
+
+
+def test_empty_and_unknown_splits(records, sets):
+    with pytest.raises(ValueError, match="split 'train.:0.' of .* is empty"):
+        data.load_records(SMALL, "train[:0]", sets)
+    with pytest.raises(
+        ValueError, match="expected a split of .*train.*got 'validation'"
+    ):
+        data.load_records(SMALL, "validation", sets)
+
+
+def test_unknown_names(sets):
+    with pytest.raises(ValueError, match="synthetic_lift; got 'imagenet'"):
+        data.load_records("imagenet", "train", sets)
+    with pytest.raises(ValueError, match="configuration such as"):
+        data.load_records("synthetic_lift/huge", "train", sets)
+
+
+def test_default_folder(monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", "/some/where")
+    assert str(registry.default_data_dir()) == "/some/where"
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    assert registry.default_data_dir().name == "tensorflow_datasets"
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "empty"])
+def test_damaged_prepared_files(tmp_path, damage):
+    name = "synthetic_lift/seed0-train60-test20"
+    data.load_records(name, "train", tmp_path)
+    (shard,) = tmp_path.rglob("*train*array_record*")
+    if damage == "missing":
+        shard.unlink()
+    else:
+        content = shard.read_bytes()
+        shard.write_bytes(
+            content[: len(content) // 2] if damage == "truncated" else b""
+        )
+    with pytest.raises(files.DataFileError, match="cannot be read") as caught:
+        data.load_records(name, "train", tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
+    whole = features.examples
+
+    def interrupted(records, split, **extra):
+        for row, example in whole(records, split, **extra):
+            if row == 5:
+                raise KeyboardInterrupt
+            yield row, example
+
+    name = "synthetic_lift/seed0-train61-test20"
+    monkeypatch.setattr(features, "examples", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        registry.prepare(name, tmp_path)
+    assert not registry.builder(name, tmp_path).is_prepared()
+    monkeypatch.undo()
+    assert len(data.load_records(name, "train", tmp_path)) == 61
+
+
+def test_reference_preprocessing(reference):
+    wanted = reference("preprocessing")
+    count = len(wanted["raw_pose3d_mm"])
+    some = replaced(
+        frames_of(["A"] * count, ["S9"] * count),
+        pose3d=wanted["raw_pose3d_mm"].reshape(count, 3, 17).swapaxes(1, 2),
+        pose2d=wanted["raw_pose2d_px"].reshape(count, 2, 16).swapaxes(1, 2),
+        gaussfit=wanted["raw_gaussfit"].reshape(count, 16, 7),
+    )
+    batch = data.to_batch(some)
+    for got, name in zip(batch, ("pose3d", "pose2d", "condition"), strict=True):
+        np.testing.assert_allclose(got, wanted[name], rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("count", [1, 7, 230])
+def test_to_batch_against_plain_numpy(records, count):
+    some = records.take(slice(count))
+    batch = data.to_batch(some)
+    assert isinstance(batch, Batch)
+    for array, width in zip(batch, (48, 32, 78), strict=True):
+        assert array.shape == (count, width) and array.dtype == jnp.float32
+    pose = some.pose3d[:, 1:].astype(np.float64) / 1000
+    pose = (pose - pose.mean(axis=1, keepdims=True)) * [1, -1, -1]
+    expected = pose.swapaxes(1, 2).reshape(count, 48)
+    np.testing.assert_allclose(batch.pose3d, expected, atol=2e-6)
+    flat = some.pose2d.astype(np.float64)
+    flat = (flat - flat.mean(axis=1, keepdims=True)) * [1, -1]
+    flat = flat.swapaxes(1, 2).reshape(count, 32)
+    expected = flat / flat.std(axis=1, keepdims=True)
+    np.testing.assert_allclose(batch.pose2d, expected, atol=5e-6)
+    amplitude = np.asarray(batch.cond).reshape(count, 13, 6)[..., 0]
+    expected = some.gaussfit[:, list(CONDITIONED_MPII), 0]
+    np.testing.assert_allclose(amplitude, expected, atol=1e-6)
+
+
+def test_chunks_change_nothing(records, monkeypatch):
+    whole = data.to_batch(records)
+    monkeypatch.setattr(data, "_BATCH_CHUNK", 64)
+    for one, other in zip(whole, data.to_batch(records), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("field", ["pose3d", "pose2d", "gaussfit"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite(records, field, value):
+    array = getattr(records, field).copy()
+    array[33, 2, 1] = value
+    with pytest.raises(files.DataFileError, match=f"{field} is not finite") as caught:
+        data.to_batch(replaced(records, **{field: array}))
+    assert data.describe(records, 33) in str(caught.value)
+    assert records.action[33] in str(caught.value)
+
+
+def test_wrong_shapes_and_no_frames(records):
+    with pytest.raises(files.DataFileError, match=r"pose2d of shape \(230, 16, 2\)"):
+        data.to_batch(replaced(records, pose2d=records.pose2d[:, :15]))
+    with pytest.raises(files.DataFileError, match="action"):
+        data.to_batch(replaced(records, action=records.action[:3]))
+    with pytest.raises(ValueError, match="at least one frame"):
+        data.to_batch(records.take(slice(0)))
+
+
+def test_a_pose_without_extent(records):
+    pose2d = records.pose2d.copy()
+    pose2d[9] = 100.0
+    with pytest.raises(ValueError, match="coincide in .* frame") as caught:
+        data.to_batch(replaced(records, pose2d=pose2d))
+    assert data.describe(records, 9) in str(caught.value)
+
+
+def frames_of(actions, subjects):
+    """Records whose frame number is their position, of the given names."""
+    count = len(actions)
+    text = np.full(count, "0")
+    return PoseRecords(
+        pose3d=np.zeros((count, 17, 3), np.float32),
+        pose2d=np.zeros((count, 16, 2), np.float32),
+        gaussfit=np.zeros((count, 16, 7), np.float32),
+        subject=np.asarray(subjects),
+        action=np.asarray(actions),
+        subaction=text,
+        camera=text,
+        frame=np.arange(count, dtype=np.int32),
+    )
+
+
+def test_every_nth_joins_an_actions_recordings_first():
+    # Two subjects: the stride goes on from S9's recordings into S11's.
+    actions = ["A"] * 5 + ["B"] * 3 + ["A"] * 5 + ["B"] * 4
+    some = frames_of(actions, ["S9"] * 8 + ["S11"] * 9)
+    chosen = data.every_nth_per_action(some, 4)
+    # A is 0-4 and 8-12: its 0th, 4th, 8th. B is 5-7 and 13-16: its 0th and 4th.
+    np.testing.assert_array_equal(chosen.frame, [0, 4, 5, 11, 14])
+    everything = data.every_nth_per_action(some, 1)
+    np.testing.assert_array_equal(everything.frame, some.frame)
+    with pytest.raises(ValueError, match="at least 1"):
+        data.every_nth_per_action(some, 0)
+    assert len(data.every_nth_per_action(some.take(slice(0)), 4)) == 0
+
+
+def test_ambiguous_is_any_sigma_above_five_whatever_its_sign():
+    some = frames_of(["A"] * 5, ["S9"] * 5)
+    some.gaussfit[..., [3, 5]] = 2.0
+    some.gaussfit[0, 4, 3] = 5.0
+    some.gaussfit[1, 4, 3] = 5.01
+    some.gaussfit[2, 15, 5] = -30.0
+    some.gaussfit[3, 0, 4] = 99.0  # an angle is no sigma
+    np.testing.assert_array_equal(
+        data.ambiguous(some), [False, True, True, False, False]
+    )
+
+
+def command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_no_tensorflow_is_needed(tmp_path):
+    """Building, reading and preprocessing import none of it."""
+    done = command(
+        "-c",
+        "import sys\n"
+        "from jaxflow import data\n"
+        "name = 'synthetic_lift/seed0-train70-test30'\n"
+        f"records = data.load_records(name, 'train', {str(tmp_path)!r})\n"
+        "print(data.to_batch(records).cond.shape)\n"
+        "assert 'tensorflow' not in sys.modules\n",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("(70, 78)")
+
+
+def test_build_command(tmp_path):
+    arguments = (
+        "-m", "data_builders.build", "--dataset=synthetic_lift", "--train_frames=200",
+        "--test_frames=100", "--seed=2", f"--data_dir={tmp_path}",
+    )  # fmt: skip
+    first = command(*arguments)
+    assert first.returncode == 0, first.stderr
+    assert "built" in first.stdout and "200 frames" in first.stdout
+    assert "100 frames" in first.stdout and "7.0 % ambiguous" in first.stdout
+    assert "writing train" in first.stderr  # the progress bar
+    second = command(*arguments)
+    assert "reused" in second.stdout and "writing" not in second.stderr
+
+
+def test_build_command_says_what_is_wrong(tmp_path):
+    done = command(
+        "-m", "data_builders.build", "human36m_lift", f"--data_dir={tmp_path}",
+        f"--manual_dir={tmp_path}",
+    )  # fmt: skip
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert "lacks trainset_h36m.pickle, testset_h36m.pickle" in done.stderr
+
+
+def test_report_names_every_split(records, sets):
+    lines = build.report(SMALL, str(sets)).splitlines()
+    assert [line.split()[:2] for line in lines] == [["train", "230"], ["test", "120"]]
