@@ -8,16 +8,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 import tqdm
 
 from jaxflow import data, tables
-from jaxflow.config import SoftClamp
+from jaxflow.config import DataConfig, SoftClamp, option
 from jaxflow.skeleton import H36M_JOINTS
 from jaxflow.summary import EvaluationResult
-from jaxflow.training import evaluation
+from jaxflow.training import checkpoint, evaluation
 from jaxflow.types import Params, PoseRecords
 
 LEGEND = """P1 MPJPE mm, P2 PA-MPJPE mm; PCK % of joints within 150 mm, best hypothesis;
@@ -75,67 +76,102 @@ class Evaluation(NamedTuple):
         }
 
 
-class Settings(NamedTuple):
-    """How to test.
+@dataclasses.dataclass(frozen=True)
+class TestConfig:
+    """How to test; the defaults are the paper's (section 4.3)."""
+
+    __test__ = False  # no test class, whatever its name says
+
+    split: str = option("test", "part of the data set to test on")
+    stride: int = option(16, "test on every so many frames of each action")
+    num_hypotheses: int = option(200, "hypotheses drawn for each pose")
+    seed: int = option(0, "of the hypotheses' noise")
+    batch_size: int = option(64, "poses at a time; decides memory, not results")
+    ambiguous: bool = option(
+        True, "test the ambiguous frames (a fitted sigma above 5 px), all of them, too"
+    )
+    mean_pose: bool = option(
+        True, "compare with always answering the training frames' mean pose"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses counts that test nothing."""
+        for name, least in (("stride", 1), ("num_hypotheses", 2), ("seed", 0),
+                            ("batch_size", 1)):  # fmt: skip
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"{name} must be at least {least}, not {getattr(self, name)}"
+                )
+
+
+class Loaded(NamedTuple):
+    """What a test works on.
 
     Attributes:
-      stride: every how many frames of an action count in the main test.
-      num_hypotheses: M.
-      batch_size: frames a dispatch.
-      seed: of the noise.
-      clamp: the soft clamp the parameters were trained with.
-      ambiguous: whether to test the ambiguous subset, too.
+      params: the flow's parameters.
+      clamp: the soft clamp they were trained with.
+      records: all frames of the split.
+      train: the training frames, or None where nothing compares with them.
     """
 
-    stride: int = 16
-    num_hypotheses: int = 200
-    batch_size: int = 64
-    seed: int = 0
-    clamp: SoftClamp = SoftClamp()
-    ambiguous: bool = True
+    params: Params
+    clamp: SoftClamp
+    records: PoseRecords
+    train: PoseRecords | None
 
 
-def evaluate(
-    params: Params,
-    records: PoseRecords,
-    settings: Settings,
-    train: PoseRecords | None = None,
-) -> Evaluation:
+def load(checkpoint_dir: str, source: DataConfig, test: TestConfig) -> Loaded:
+    """Reads the checkpoint and the data, building the set first if need be.
+
+    Raises:
+      ValueError: either is missing, damaged or of another kind; says which and where.
+    """
+
+    def split(name: str) -> PoseRecords:
+        return data.load_records(
+            source.dataset, name, source.data_dir or None, source.manual_dir or None
+        )
+
+    params = checkpoint.load_params(checkpoint_dir)
+    clamp = checkpoint.load_config(checkpoint_dir).flow.clamp
+    train = split("train") if test.mean_pose else None
+    return Loaded(params, clamp, split(test.split), train)
+
+
+def evaluate(loaded: Loaded, test: TestConfig) -> Evaluation:
     """Both tests, with a progress bar of poses per second and the time left.
-
-    Args:
-      params: the flow's parameters.
-      records: all frames of the split.
-      settings: how to test.
-      train: frames whose mean pose is the baseline.
 
     Raises:
       ValueError: no frames to test on.
       FloatingPointError: hypotheses that are not finite.
     """
-    test = data.every_nth_per_action(records, settings.stride)
-    key = jax.random.key(settings.seed)
-    result = _with_progress(params, test, jax.random.fold_in(key, 0), settings, "test")
+    chosen = data.every_nth_per_action(loaded.records, test.stride)
+    key = jax.random.key(test.seed)
+    result = run(loaded, chosen, jax.random.fold_in(key, 0), test, "test")
     ambiguous = None
-    unsure = data.ambiguous(records)
-    if settings.ambiguous and unsure.any():
-        ambiguous = _with_progress(
-            params, records.take(unsure), jax.random.fold_in(key, 1), settings,
-            "ambiguous subset",
-        )  # fmt: skip
-    baseline = None if train is None else evaluation.mean_pose_error(train, test)
+    unsure = data.ambiguous(loaded.records)
+    if test.ambiguous and unsure.any():
+        frames = loaded.records.take(unsure)
+        own = jax.random.fold_in(key, 1)
+        ambiguous = run(loaded, frames, own, test, "ambiguous subset")
+    baseline = None
+    if loaded.train is not None:
+        baseline = evaluation.mean_pose_error(loaded.train, chosen)
     return Evaluation(result, ambiguous, baseline)
 
 
-def _with_progress(
-    params: Params,
+def run(
+    loaded: Loaded,
     records: PoseRecords,
     key: jax.Array,
-    settings: Settings,
+    test: TestConfig,
     name: str,
+    **options: Any,
 ) -> EvaluationResult:
+    """One evaluation behind a progress bar called ``name``."""
     with tqdm.tqdm(total=len(records), desc=name, unit="pose", smoothing=0) as bar:
         return evaluation.evaluate_records(
-            params, records, key, num_hypotheses=settings.num_hypotheses,
-            batch_size=settings.batch_size, clamp=settings.clamp, progress=bar.update,
+            loaded.params, records, key, num_hypotheses=test.num_hypotheses,
+            batch_size=test.batch_size, clamp=loaded.clamp, progress=bar.update,
+            **options,
         )  # fmt: skip
