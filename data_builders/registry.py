@@ -8,6 +8,7 @@ the data folder and are never half built: TFDS renames a finished folder into pl
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pathlib
 from collections.abc import Iterator
@@ -101,9 +102,14 @@ def prepare(
         manual_dir=pathlib.Path(manual_dir) if manual_dir else None,
         try_download_gcs=False,
     )
-    with _own_progress_bar():
-        chosen.download_and_prepare(download_config=config)
-    return chosen
+    try:
+        with _quiet_tfds():
+            chosen.download_and_prepare(download_config=config)
+    except OSError:
+        # Another process may have finished the same set in the meantime.
+        if not builder(dataset, data_dir).is_prepared():
+            raise
+    return builder(dataset, data_dir)
 
 
 def _check_same_files(
@@ -120,11 +126,15 @@ def _check_same_files(
 
 
 @contextlib.contextmanager
-def _own_progress_bar() -> Iterator[None]:
-    """Silences TFDS's bars, which know no total, in favour of ``features.examples``."""
+def _quiet_tfds() -> Iterator[None]:
+    """Silences TFDS's words on downloads and its bars, which know no total.
+
+    The bars of ``features.examples`` take their place.
+    """
     active = tqdm_utils._active
     tqdm_utils.display_progress_bar(False)
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
         tqdm_utils.display_progress_bar(active)

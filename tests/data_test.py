@@ -116,6 +116,22 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
     assert len(data.load_records(name, "train", tmp_path)) == 61
 
 
+def test_another_process_may_build_the_same_set(tmp_path, monkeypatch):
+    """The loser of the race finds the folder in place and uses it."""
+    whole = features.examples
+    name = "synthetic_lift/seed0-train62-test20"
+
+    def overtaken(records, split, **extra):
+        yield from whole(records, split, **extra)
+        monkeypatch.setattr(features, "examples", whole)
+        if not registry.builder(name, tmp_path).is_prepared():
+            registry.prepare(name, tmp_path)
+
+    monkeypatch.setattr(features, "examples", overtaken)
+    assert len(data.load_records(name, "train", tmp_path)) == 62
+    assert len(list(tmp_path.rglob("*train*array_record*"))) == 1
+
+
 def test_reference_preprocessing(reference):
     wanted = reference("preprocessing")
     count = len(wanted["raw_pose3d_mm"])
@@ -279,3 +295,12 @@ def test_build_command_says_what_is_wrong(tmp_path):
 def test_report_names_every_split(records, sets):
     lines = build.report(SMALL, str(sets)).splitlines()
     assert [line.split()[:2] for line in lines] == [["train", "230"], ["test", "120"]]
+
+
+@pytest.mark.parametrize("name", registry.NAMES)
+def test_every_set_describes_itself(name, tmp_path):
+    info = registry.builder(name, tmp_path).info
+    assert "## Features" in info.description and "wehrbein2021" in info.citation
+    for field in PoseRecords._fields:
+        assert f"| {field} |" in info.description
+        assert field in info.features
