@@ -162,6 +162,8 @@ def training(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Figure:
             points = [(row["step"], row[name]) for row in rows if name in row]
             steps, values = np.asarray(points, float).T
             _smoothed(axes, steps, values)
+            if values.min() > 0 and values.max() > 20 * values.min():
+                axes.set_yscale("log")
             axes.set_title(name, fontsize=8)
             axes.tick_params(labelsize=7)
         for axes in grid[-1]:

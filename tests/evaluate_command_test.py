@@ -1,0 +1,166 @@
+"""The evaluate command: what it prints, what it writes, how it refuses."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from jaxflow import commands, config, data, evaluate, flow, protocol
+from jaxflow.training import checkpoint
+from jaxflow.types import PoseRecords
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SMALL = config.FlowConfig(hidden=8, blocks=2)
+
+
+def records(seed=0, count=40):
+    """Frames of two actions, a few of them ambiguous."""
+    rng = np.random.default_rng(seed)
+    fit = np.ones((count, 16, 7), np.float32)
+    fit[..., 1:3] = rng.uniform(20, 40, (count, 16, 2))
+    fit[..., [3, 5]] = 2
+    fit[::9, 4, 3] = 6
+    text = np.array(["S9"] * count)
+    return PoseRecords(
+        pose3d=(rng.normal(size=(count, 17, 3)) * 300 + 3000).astype(np.float32),
+        pose2d=rng.uniform(0, 256, (count, 16, 2)).astype(np.float32),
+        gaussfit=fit,
+        subject=text,
+        action=np.array(["Walking", "Eating"])[np.arange(count) % 2],
+        subaction=text,
+        camera=text,
+        frame=np.arange(count, dtype=np.int32),
+    )
+
+
+@pytest.fixture(scope="session")
+def small_checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    params = flow.init(jax.random.key(0), SMALL)
+    checkpoint.save_params(folder, params, config.TrainConfig(flow=SMALL))
+    return folder
+
+
+@pytest.fixture
+def fake_data(monkeypatch):
+    """Splits without a data set on disk."""
+
+    def load(dataset, split, data_dir=None, manual_dir=None):
+        return records(seed=len(split))
+
+    monkeypatch.setattr(data, "load_records", load)
+
+
+TEST = protocol.TestConfig(stride=4, num_hypotheses=5, batch_size=8)
+
+
+def test_the_protocol_counts_strided_and_ambiguous_frames(small_checkpoint, fake_data):
+    loaded = protocol.load(str(small_checkpoint), config.DataConfig(), TEST)
+    found = protocol.evaluate(loaded, TEST)
+    per_action = {name: one.frames for name, one in found.test.per_action.items()}
+    assert per_action == {"Eating": 5, "Walking": 5}
+    assert found.ambiguous.pooled.frames == len(range(0, 40, 9))
+    assert found.mean_pose_mpjpe > 0
+    text = found.describe()
+    for word in ("Average of actions", "10 frames, 5 hypotheses", "Ambiguous", "RKnee"):
+        assert word in text
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert document["ambiguous"]["frames"] == 5
+    again = protocol.evaluate(loaded, TEST)
+    assert again.to_json() == found.to_json()
+
+
+def test_what_is_not_asked_for_is_left_out(small_checkpoint, fake_data):
+    import dataclasses
+
+    test = dataclasses.replace(TEST, ambiguous=False, mean_pose=False)
+    loaded = protocol.load(str(small_checkpoint), config.DataConfig(), test)
+    found = protocol.evaluate(loaded, test)
+    assert loaded.train is None
+    assert found.ambiguous is None and found.mean_pose_mpjpe is None
+    assert found.to_json()["ambiguous"] is None
+
+
+def run_main(monkeypatch, *arguments):
+    """The command within this process: its flags parsed anew, its status."""
+    from absl import flags
+
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["evaluate", *arguments])
+    try:
+        return evaluate.main(["evaluate"])
+    finally:
+        flags.FLAGS.unparse_flags()
+        for name in ("out", "stride", "num_hypotheses", "batch_size", "checkpoint"):
+            flags.FLAGS[name].unparse()
+        flags.FLAGS.mark_as_parsed()
+
+
+def test_the_command_prints_and_writes(
+    small_checkpoint, fake_data, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "new" / "result.json"
+    run_main(
+        monkeypatch, f"--checkpoint={small_checkpoint}", f"--out={out}", "--stride=4",
+        "--num_hypotheses=5", "--batch_size=8",
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "Average of actions" in printed and str(out) in printed
+    document = json.loads(out.read_text())
+    assert document["dataset"] == "synthetic_lift"
+    assert document["test_config"]["stride"] == 4
+    assert document["test"]["frames"] == 10
+    assert [path.name for path in out.parent.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"stride": 0}, "stride must be at least 1"),
+        ({"num_hypotheses": 1}, "num_hypotheses must be at least 2"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+    ],
+)
+def test_senseless_settings_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        protocol.TestConfig(**values)
+
+
+def test_a_missing_checkpoint_is_one_line_and_status_one(tmp_path):
+    """A real process: no traceback, whatever the machine's data folder holds."""
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxflow.evaluate", f"--checkpoint={tmp_path / 'none'}"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "error" in line]
+    assert str(tmp_path / "none") in line and "does not exist" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_another_models_checkpoint_is_refused(small_checkpoint, tmp_path):
+    """Parameters of one architecture under another's configuration."""
+    import shutil
+
+    folder = tmp_path / "mixed"
+    shutil.copytree(small_checkpoint, folder)
+    other = tmp_path / "other"
+    wide = config.FlowConfig(hidden=16, blocks=2)
+    params = flow.init(jax.random.key(0), wide)
+    checkpoint.save_params(other, params, config.TrainConfig(flow=wide))
+    inner = next((folder / "checkpoints").iterdir())
+    shutil.rmtree(inner / "params")
+    shutil.copytree(
+        next((other / "checkpoints").iterdir()) / "params", inner / "params"
+    )
+    with pytest.raises(ValueError, match="not this model"):
+        protocol.load(str(folder), config.DataConfig(), TEST)
+
+
+def test_expected_errors_are_those_of_the_commands():
+    for kind in (ValueError, FloatingPointError, FileNotFoundError, ImportError):
+        assert issubclass(kind, commands.EXPECTED)

@@ -1,0 +1,210 @@
+"""The report: complete, self-contained, the same twice, and safe with odd names."""
+
+import csv
+import html.parser
+import io
+import json
+import re
+
+import jax
+import numpy as np
+import pytest
+from evaluate_command_test import TEST, records
+
+pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
+
+from jaxflow import baselines, config, flow, protocol, report_figures, reporting, tables
+from jaxflow.config import SoftClamp
+from jaxflow.figures import poses, style
+from jaxflow.types import PoseRecords
+
+ODD = "<script>alert(1)</script>|*a*"
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    frames = records()
+    actions = np.where(frames.action == "Eating", ODD, frames.action)
+    return protocol.Loaded(
+        params=flow.init(jax.random.key(0), config.FlowConfig(hidden=8, blocks=2)),
+        clamp=SoftClamp(),
+        records=PoseRecords(**{**frames._asdict(), "action": actions}),
+        train=records(seed=1),
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluated(loaded):
+    return protocol.evaluate(loaded, TEST)
+
+
+@pytest.fixture(scope="module")
+def about(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    rows = [
+        {"kind": "train", "step": step, "l2d": 1 / step, "gen": -step}
+        for step in range(1, 60)
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (workdir / "metrics.jsonl").write_text(lines)
+    return reporting.About(str(workdir / "checkpoints" / "5"), "synthetic_lift", TEST)
+
+
+@pytest.fixture(scope="module")
+def written(loaded, evaluated, about, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    reporting.write(out, loaded, evaluated, about)
+    return out
+
+
+FIGURES = {"hypotheses", "calibration", "samples", "cps", "spread", "training"}
+
+
+def test_everything_is_there(written, evaluated):
+    names = {path.name for path in (written / "figures").iterdir()}
+    assert names == {f"{name}.{end}" for name in FIGURES for end in ("png", "svg")}
+    for path in (written / "figures").glob("*.png"):
+        assert path.read_bytes()[:4] == b"\x89PNG" and path.stat().st_size > 10_000
+    stems = {path.name for path in (written / "tables").iterdir()}
+    assert {"test.md", "test.csv", "ambiguous-subset.csv"} <= stems
+    document = json.loads((written / "evaluation.json").read_text())
+    assert document["test"] == evaluated.test.to_json()
+
+
+class Checker(html.parser.HTMLParser):
+    """Collects tags, addresses, and unclosed elements."""
+
+    VOID = {"meta", "br", "img", "link", "hr", "path", "use", "rect"}
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.links, self.ids, self.open = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [v for k, v in attrs if k in ("src", "href", "xlink:href")]
+        self.ids += [v for k, v in attrs if k == "id"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def page(written):
+    text = (written / "report.html").read_text()
+    checker = Checker()
+    checker.feed(text)
+    return text, checker
+
+
+def test_the_page_is_well_formed_and_needs_no_network(page):
+    text, checker = page
+    assert checker.open == []
+    assert all(link.startswith("#") for link in checker.links)
+    assert "url(http" not in text and "@import" not in text
+    assert checker.tags.count("svg") == len(FIGURES)
+    assert {link[1:] for link in checker.links} <= set(checker.ids)
+    assert "prefers-color-scheme: dark" in text and 'name="viewport"' in text
+
+
+def test_ids_of_the_drawings_do_not_collide(page):
+    _, checker = page
+    assert len(checker.ids) == len(set(checker.ids))
+
+
+def test_names_from_data_are_shown_and_not_run(page, written):
+    text, checker = page
+    assert "script" not in checker.tags
+    assert "&lt;script&gt;alert(1)" in text
+    markdown = (written / "tables" / "test.md").read_text()
+    assert "<script>" not in markdown and r"\|\*a\*" in markdown
+
+
+def test_the_drawings_take_the_pages_colours(page):
+    text, _ = page
+    body = text[text.index("<main>") :]
+    assert not any(colour in body for colour in style.CSS_NAMES)
+    assert "var(--left)" in body
+
+
+def test_the_same_inputs_give_the_same_bytes(
+    written, loaded, evaluated, about, tmp_path
+):
+    reporting.write(tmp_path, loaded, evaluated, about)
+    paths = sorted(p.relative_to(written) for p in written.rglob("*") if p.is_file())
+    assert len(paths) > 15
+    for path in paths:
+        ours, theirs = (tmp_path / path).read_text("latin-1"), written / path
+        dated = re.compile(r"written \d{4}-\d\d-\d\d")
+        assert dated.sub("", ours) == dated.sub("", theirs.read_text("latin-1")), path
+
+
+def test_a_checkpoint_without_a_log_has_no_training_curves(tmp_path):
+    assert reporting.training_log(str(tmp_path / "model")) == []
+    assert report_figures.training([]) is None
+
+
+def test_tables_as_text():
+    table = tables.Table("T", ("Name", "P1 z0"), (("a,b", "1.0"), ("sum", "2.0")), 1)
+    rows = list(csv.reader(io.StringIO(tables.to_csv(table))))
+    assert rows == [["Name", "P1 z0"], ["a,b", "1.0"], ["sum", "2.0"]]
+    console = tables.to_console(table).splitlines()
+    assert console[2:] == [
+        "       P1",
+        "Name   z0",
+        "---------",
+        "a,b   1.0",
+        "---------",
+        "sum   2.0",
+    ]
+    assert "| **sum** | **2.0** |" in tables.to_markdown(table)
+    control = tables.Table("T", ("Name",), (("a\x1b[2J",),))
+    assert "\x1b" not in tables.to_console(control)
+
+
+def test_chosen_frames_go_from_sure_to_unsure():
+    frames = records()
+    rows = report_figures.choose(frames)
+    widest = np.abs(frames.gaussfit[..., [3, 5]]).max(axis=(1, 2))
+    sigmas = [widest[row] for row in rows.values()]
+    assert sigmas == sorted(sigmas) and sigmas[-1] == widest.max()
+
+
+def test_views_of_a_pose():
+    pose = np.array([[1.0, 2.0, 3.0]])
+    np.testing.assert_allclose(poses.project(pose, 0.0), [[1, -2]])
+    # From the body's right in the picture: what is far away lies to the viewer's right.
+    np.testing.assert_allclose(poses.project(pose, np.pi / 2), [[3, -2]], atol=1e-12)
+
+
+def test_limbs_have_their_sides_colours():
+    assert poses.side("RHip", "RKnee") == style.RIGHT
+    assert poses.side("Thorax", "LShoulder") == style.LEFT
+    assert poses.side("Neck", "Head") == style.MIDDLE
+
+
+def test_baseline_noise_has_the_fitted_covariance(loaded):
+    rng = np.random.default_rng(0)
+    cond = np.zeros((1, 13, 6), np.float32)
+    cond[..., 3], cond[..., 4], cond[..., 5] = 0.09, 0.03, 0.04
+    frame = rng.normal(size=(1, 32)).astype(np.float32)
+    keys = jax.random.split(jax.random.key(0), 1)
+    drawn = baselines.mode_with_noise(
+        loaded.params, frame, cond.reshape(1, 78), keys, num_hypotheses=4000,
+        clamp=SoftClamp(), depth=0.05,
+    )  # fmt: skip
+    wrist = np.asarray(drawn)[0, :, 16]
+    want = 0.01 * np.array([[0.09, -0.03], [-0.03, 0.04]])  # y down
+    np.testing.assert_allclose(np.cov(wrist[:, :2].T), want, atol=4e-5)
+    np.testing.assert_allclose(wrist[:, 2].std(), 0.05, rtol=0.05)
+    assert np.ptp(np.asarray(drawn)[0, :, 0], axis=0).max() == 0
+    still = np.asarray(drawn)[0, :, 1, :2]  # the right hip has no Gaussian
+    assert np.ptp(still, axis=0).max() == 0
