@@ -1,7 +1,7 @@
 """Damped Gauss-Newton (Marquardt) for many heatmaps at once, without a Jacobian.
 
-In: maps (N, H, W) and where their fits start. Out: N quadratics (``heatmaps``) with the
-root-mean-square error, the iterations and whether each converged.
+In: maps (N, H, W) and where their fits start. Out: N Gaussians with their
+root-mean-square errors, their iterations and whether each converged.
 
 One step s solves (M + lambda diag M) s = m, with the 21 moments M and m of ``moments``
 and Marquardt's lambda. A step is taken if the sum of squares does not grow and what it
@@ -21,7 +21,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxflow import heatmaps, moments
+from jaxflow import gaussians, heatmaps, moments
 from jaxflow.heatmaps import Starts
 from jaxflow.moments import Moments
 
@@ -48,73 +48,96 @@ class Solution(NamedTuple):
 
     Attributes:
       quadratic: (N, 6) A, x0, y0, a, b, c; the start where it did not converge.
+      sigma: (N, 2) and
+      theta: (N,) the same shape as ``gaussians.from_quadratic`` gives it.
       rmse: (N,) root-mean-square residual over all pixels of the cleaned map.
       iterations: (N,) int32 evaluations of the bump over a map, the start's included.
       converged: (N,) bool.
     """
 
     quadratic: jax.Array
+    sigma: jax.Array
+    theta: jax.Array
     rmse: jax.Array
     iterations: jax.Array
     converged: jax.Array
 
 
 class _Lanes(NamedTuple):
-    """The K fits under way; every field has a leading axis K."""
+    """The K fits under way; amplitudes as shares of the map's peak.
 
-    job: jax.Array  # which map; N or more: none left
-    best: (
-        jax.Array
-    )  # (K, 6) the best quadratic so far, amplitude as a share of the peak
-    moments: Moments  # at best
-    trial: jax.Array  # (K, 6) what to evaluate next
-    change: jax.Array  # how far trial is from best, squared share of the bump's norm
+    Attributes:
+      job: (K,) int32, which map; N or more: none is left.
+      best: (K, 6) the best quadratic so far.
+      moments: the normal equations there.
+      trial: (K, 6) what to evaluate next.
+      change: (K,) how far it is from the best, as a squared share of the bump's norm.
+      damping: (K,) lambda.
+      start_cost: (K,) the sum of squares at the start.
+      iterations: (K,) int32.
+    """
+
+    job: jax.Array
+    best: jax.Array
+    moments: Moments
+    trial: jax.Array
+    change: jax.Array
     damping: jax.Array
     start_cost: jax.Array
     iterations: jax.Array
+
+
+_Carry = tuple[_Lanes, Solution, jax.Array]
 
 
 def solve(maps: jax.Array, starts: Starts, lanes: int) -> Solution:
     """Fits every map.
 
     Args:
-      maps: (N, H, W), N at least 1, as the detector gave them.
+      maps: (N, H, W), N at least 2, as the detector gave them.
       starts: from ``heatmaps.start_values``.
       lanes: K, how many fits advance together: what keeps the arrays of K maps in the
-        cache of one CPU core (16), or a GPU busy (thousands). The result does not
-        depend on it.
+        cache of one CPU core (16), or a GPU busy (thousands). Another K may round
+        differently; with the same K, N does not matter.
     """
     count, height, width = maps.shape
     dtype = starts.peak.dtype
 
-    def body(
-        carry: tuple[_Lanes, jax.Array, jax.Array],
-    ) -> tuple[_Lanes, jax.Array, jax.Array]:
+    def body(carry: _Carry) -> _Carry:
         state, results, queue = carry
         row = jnp.minimum(state.job, count - 1)
-        share = (
-            heatmaps.clean(maps[row])
-            / jnp.maximum(starts.peak[row], jnp.finfo(dtype).tiny)[:, None, None]
-        )
+        peak = jnp.maximum(starts.peak[row], jnp.finfo(dtype).tiny)
+        share = heatmaps.clean(maps[row]) / peak[:, None, None]
         state = _accept(state, moments.evaluate(share, state.trial), (height, width))
         done, converged = _finished(state, starts.valid[row])
-        results = results.at[jnp.where(done, state.job, count)].set(
-            _result_rows(state, converged), mode="drop"
-        )
+        answer = _answer(state, converged, starts, height * width)
+        results = _write(results, jnp.where(done, state.job, count), answer)
         next_job = queue + jnp.cumsum(done, dtype=jnp.int32) - 1
-        state = _propose(state)
-        state = _refill(state, done, next_job, starts)
+        state = _refill(_propose(state), done, next_job, starts)
         return state, results, queue + jnp.sum(done, dtype=jnp.int32)
 
     first = jnp.arange(lanes, dtype=jnp.int32)
-    state = _refill(_empty(lanes, dtype), jnp.ones(lanes, bool), first, starts)
-    results = jnp.zeros((count, 9), dtype)
+    everywhere = jnp.ones(lanes, bool)
+    state = _refill(_empty(lanes, dtype), everywhere, first, starts)
+    blank = _answer(state, everywhere, starts, height * width)
+    results = jax.tree.map(
+        lambda lane: jnp.zeros((count, *lane.shape[1:]), lane.dtype), blank
+    )
     _, results, _ = jax.lax.while_loop(
         lambda carry: jnp.any(carry[0].job < count),
         body,
         (state, results, jnp.int32(lanes)),
     )
-    return _solution(results, starts, height * width)
+    return results
+
+
+def _write(results: Solution, rows: jax.Array, answer: Solution) -> Solution:
+    """Puts the lanes' answers into their rows; a row beyond the end stands for none."""
+
+    def put(column: jax.Array, lane: jax.Array) -> jax.Array:
+        return column.at[rows].set(lane, mode="drop")
+
+    return jax.tree.map(put, results, answer)
 
 
 def _empty(lanes: int, dtype: jnp.dtype) -> _Lanes:
@@ -240,22 +263,20 @@ def _solve_positive_definite(matrix: jax.Array, vector: jax.Array) -> jax.Array:
     return table[..., -1]
 
 
-def _result_rows(state: _Lanes, converged: jax.Array) -> jax.Array:
-    """(K, 9): the quadratic, its cost, the iterations, whether it converged."""
-    dtype = state.best.dtype
+def _answer(
+    state: _Lanes, converged: jax.Array, starts: Starts, pixels: int
+) -> Solution:
+    """What the lanes would answer now, in the maps' own scale.
+
+    Worked out here, lane by lane, and not for all N at the end: how a compiler rounds
+    depends on the length of an array.
+    """
+    row = jnp.minimum(state.job, starts.peak.shape[0] - 1)
+    peak = starts.peak[row]
+    start = heatmaps.start_quadratic(peak, starts.mean[row])
+    found = state.best.at[:, 0].multiply(peak)
+    quadratic = jnp.where(converged[:, None], found, start)
+    sigma, theta = gaussians.from_quadratic(quadratic[:, 3:])
     cost = jnp.where(converged, state.moments.cost, state.start_cost)
-    rest = [cost, state.iterations.astype(dtype), converged.astype(dtype)]
-    return jnp.concatenate([state.best, jnp.stack(rest, axis=-1)], axis=-1)
-
-
-def _solution(results: jax.Array, starts: Starts, pixels: int) -> Solution:
-    """The result rows (N, 9) in the maps' own scale, starts put in for failures."""
-    quadratic = results[:, :6].at[:, 0].multiply(starts.peak)
-    converged = results[:, 8] > 0
-    start = heatmaps.start_quadratic(starts.peak, starts.mean)
-    return Solution(
-        quadratic=jnp.where(converged[:, None], quadratic, start),
-        rmse=jnp.sqrt(results[:, 6] / pixels) * starts.peak,
-        iterations=results[:, 7].astype(jnp.int32),
-        converged=converged,
-    )
+    rmse = jnp.sqrt(cost / pixels) * peak
+    return Solution(quadratic, sigma, theta, rmse, state.iterations, converged)

@@ -28,6 +28,7 @@ import numpy as np
 
 from jaxflow import checks, gauss_newton, gaussians, moments
 from jaxflow import heatmaps as maps_
+from jaxflow.gauss_newton import Solution
 from jaxflow.types import GaussianFit
 
 # Fits that advance together. On a CPU their maps must fit a core's cache; other
@@ -37,10 +38,6 @@ _CPU_LANES, _LANES = 16, 2048
 # What one block of a stream may hold, and how many blocks are fitted side by side.
 _BLOCK_BYTES, _BLOCK_MAPS = 2**25, 2048
 _MOST_WORKERS = 8
-
-# A fit before its angle is worked out: quadratic (N, 6), rmse (N,), converged (N,); Any
-# because the tangent of a bool is of a NumPy dtype.
-_Raw = tuple[jax.Array, jax.Array, Any]
 
 
 def fit_gaussians(
@@ -159,35 +156,44 @@ def _fit(heatmaps: jax.Array, init: jax.Array | None) -> GaussianFit:
     """``fit_gaussians`` for arrays on a device, already checked."""
     batch = heatmaps.shape[:-2]
     maps = heatmaps.reshape(-1, *heatmaps.shape[-2:])
+    start = None if init is None else init.reshape(-1, 2)
     # uint8 has no tangent space, so nothing to differentiate.
     solver = _solve if jnp.issubdtype(maps.dtype, jnp.floating) else _solve_batch
-    start = None if init is None else init.reshape(-1, 2)
-    quadratic, rmse, converged = solver(maps, start)
-    sigma, theta = gaussians.from_quadratic(quadratic[:, 3:])
-    fit = GaussianFit(quadratic[:, 0], quadratic[:, 1:3], sigma, theta, rmse, converged)
+    found = solver(maps, start)
+    fit = GaussianFit(
+        amplitude=found.quadratic[:, 0],
+        mean=found.quadratic[:, 1:3],
+        sigma=found.sigma,
+        theta=found.theta,
+        rmse=found.rmse,
+        converged=found.converged,
+    )
     return jax.tree.map(lambda x: x.reshape(*batch, *x.shape[1:]), fit)
 
 
 @jax.custom_batching.custom_vmap
-def _solve_batch(maps: jax.Array, init: jax.Array | None) -> _Raw:
+def _solve_batch(maps: jax.Array, init: jax.Array | None) -> Solution:
     """The optimum of N maps (N, H, W)."""
-    if maps.shape[0] == 0:
-        dtype = maps_.working_dtype(maps.dtype)
-        return jnp.zeros((0, 6), dtype), jnp.zeros(0, dtype), jnp.zeros(0, bool)
-    starts = maps_.start_values(maps, init)
+    count = maps.shape[0]
+    # For one map alone the compiler simplifies what it cannot for many, and rounds
+    # differently; so a short queue is filled up with empty maps, which cost nothing.
+    short = max(0, _CPU_LANES - count)
+    maps = jnp.pad(maps, [(0, short), (0, 0), (0, 0)])
+    if init is not None:
+        init = jnp.pad(init, [(0, short), (0, 0)])
     solution = jax.lax.platform_dependent(
         maps,
-        starts,
+        maps_.start_values(maps, init),
         cpu=lambda maps, starts: gauss_newton.solve(maps, starts, _CPU_LANES),
         default=lambda maps, starts: gauss_newton.solve(maps, starts, _LANES),
     )
-    return solution.quadratic, solution.rmse, solution.converged
+    return jax.tree.map(lambda column: column[:count], solution)
 
 
 @_solve_batch.def_vmap
 def _solve_vmapped(
     size: int, batched: list[Any], maps: jax.Array, init: jax.Array | None
-) -> tuple[_Raw, tuple[bool, bool, bool]]:
+) -> tuple[Solution, Solution]:
     """A batch of batches is one longer queue, with the same lanes."""
 
     def flat(array: jax.Array, has_axis: bool) -> jax.Array:
@@ -196,13 +202,13 @@ def _solve_vmapped(
         return array.reshape(-1, *array.shape[2:])
 
     start = None if init is None else flat(init, batched[1])
-    raw = _solve_batch(flat(maps, batched[0]), start)
-    shaped = jax.tree.map(lambda x: x.reshape(size, -1, *x.shape[1:]), raw)
-    return shaped, (True, True, True)
+    found = _solve_batch(flat(maps, batched[0]), start)
+    shaped = jax.tree.map(lambda x: x.reshape(size, -1, *x.shape[1:]), found)
+    return shaped, jax.tree.map(lambda _: True, shaped)
 
 
 @jax.custom_jvp
-def _solve(maps: jax.Array, init: jax.Array | None) -> _Raw:
+def _solve(maps: jax.Array, init: jax.Array | None) -> Solution:
     """``_solve_batch`` with the implicit function theorem's derivative."""
     return _solve_batch(maps, init)
 
@@ -211,10 +217,10 @@ def _solve(maps: jax.Array, init: jax.Array | None) -> _Raw:
 def _solve_jvp(
     primals: tuple[jax.Array, jax.Array | None],
     tangents: tuple[jax.Array, jax.Array | None],
-) -> tuple[_Raw, _Raw]:
+) -> tuple[Solution, Solution]:
     maps, init = primals
-    raw = _solve(maps, init)
-    quadratic, rmse, converged = raw
+    found = _solve(maps, init)
+    quadratic, converged = found.quadratic, found.converged
     cleaned = maps_.clean(maps)
     change = jnp.where(cleaned > 0, maps_.to_float(tangents[0]), 0)
     bump = maps_.render_quadratic(quadratic, *maps.shape[1:])
@@ -229,12 +235,15 @@ def _solve_jvp(
         moments.moment_table(unit * change / amplitude, quadratic, 2)
     )
     step = moments.apply_step(quadratic, _solve_scaled(hessian, force, converged))
+    _, (sigma_change, theta_change) = jax.jvp(
+        gaussians.from_quadratic, (quadratic[:, 3:],), (step[:, 3:],)
+    )
 
     # The fit's own change leaves the sum of squares as it is, to first order.
-    root = jnp.where(converged & (rmse > 0), rmse, jnp.inf)[:, None, None]
+    root = jnp.where(converged & (found.rmse > 0), found.rmse, jnp.inf)[:, None, None]
     rmse_change = jnp.mean((cleaned - bump) / root * change, axis=(1, 2))
-    none = np.zeros(converged.shape, jax.dtypes.float0)
-    return raw, (jnp.where(converged[:, None], step, 0), rmse_change, none)
+    none: Any = np.zeros(converged.shape, jax.dtypes.float0)
+    return found, Solution(step, sigma_change, theta_change, rmse_change, none, none)
 
 
 def _solve_scaled(matrix: jax.Array, vector: jax.Array, use: jax.Array) -> jax.Array:

@@ -33,6 +33,7 @@ from jaxflow.types import GaussianFit
 
 START_SIGMA = 2.0  # px, the width a detector's training targets are drawn with
 NEGATIVE_TOLERANCE = 0.1
+_STARTS_AT_ONCE = 64
 
 
 class Starts(NamedTuple):
@@ -80,7 +81,11 @@ def to_float(maps: jax.Array) -> jax.Array:
     """Pixels as float32 or float64; uint8 as value / 255."""
     dtype = working_dtype(maps.dtype)
     if maps.dtype == jnp.uint8:
-        return maps.astype(dtype) / 255
+        # Behind the barrier 255 is no constant, so the compiler divides, as NumPy does,
+        # where it would multiply by a rounded 1 / 255.
+        return maps.astype(dtype) / jax.lax.optimization_barrier(
+            jnp.asarray(255, dtype)
+        )
     return maps.astype(dtype)
 
 
@@ -101,23 +106,27 @@ def start_values(maps: jax.Array, init: jax.Array | None) -> Starts:
     Returns:
       Starts, in the working dtype.
     """
-    # One reduction over the pixels each, so that no float copy of the maps is made.
-    lowest, finite = jnp.min(to_float(maps), (1, 2)), jnp.isfinite(to_float(maps))
-    row_peak = jnp.max(clean(maps), axis=2)
-    peak = jnp.max(row_peak, axis=1)
-    tiny = jnp.finfo(peak.dtype).tiny
-    valid = jnp.all(finite, (1, 2)) & (peak > tiny)
-    valid &= lowest >= -NEGATIVE_TOLERANCE * jnp.maximum(peak, 1)
-    # The first maximum in row-major order, as NumPy's argmax has it, in two short
-    # searches: an argmax over all pixels at once is several times slower on CPU.
-    row = jnp.argmax(row_peak, axis=1)
-    best_row = jnp.take_along_axis(maps, row[:, None, None], axis=1)[:, 0]
-    column = jnp.argmax(clean(best_row), axis=1)
-    mean = jnp.stack([column, row], axis=-1).astype(peak.dtype)
-    if init is not None:
-        given = init.astype(peak.dtype)
-        mean = jnp.where(jnp.all(jnp.isfinite(given), -1, keepdims=True), given, mean)
-    return Starts(peak, mean, valid)
+    # In pieces, so that no copy of all the maps as floats is ever made.
+    starts = jax.lax.map(_start_of, maps, batch_size=_STARTS_AT_ONCE)
+    if init is None:
+        return starts
+    given = init.astype(starts.mean.dtype)
+    finite = jnp.all(jnp.isfinite(given), axis=-1, keepdims=True)
+    return starts._replace(mean=jnp.where(finite, given, starts.mean))
+
+
+def _start_of(raw: jax.Array) -> Starts:
+    """The start of one map (H, W): its first maximum, in row-major order."""
+    pixels, cleaned = to_float(raw), clean(raw)
+    # Two short searches: an argmax over all pixels at once is far slower on CPU.
+    row_peak = jnp.max(cleaned, axis=1)
+    row = jnp.argmax(row_peak)
+    peak = row_peak[row]
+    column = jnp.argmax(cleaned[row])
+    depth = -jnp.min(pixels)
+    valid = jnp.all(jnp.isfinite(pixels)) & (peak > jnp.finfo(peak.dtype).tiny)
+    valid &= depth <= NEGATIVE_TOLERANCE * jnp.maximum(peak, 1)
+    return Starts(peak, jnp.stack([column, row]).astype(peak.dtype), valid)
 
 
 def start_quadratic(peak: jax.Array, mean: jax.Array) -> jax.Array:

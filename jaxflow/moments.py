@@ -51,7 +51,7 @@ def evaluate(maps: jax.Array, quadratic: jax.Array) -> Moments:
 
 
 def moment_table(weight: jax.Array, quadratic: jax.Array, degree: int) -> jax.Array:
-    """Moments sum w dx^i dy^j: maps (K, H, W) to (K, degree + 1, degree + 1) as [j, i]."""
+    """All sum w dx^i dy^j, as [j, i]: (K, H, W) to (K, degree + 1, degree + 1)."""
     dx, dy = heatmaps.offsets(quadratic, *weight.shape[-2:])
     x_powers = jnp.stack([dx**i for i in range(degree + 1)], axis=2)
     y_powers = jnp.stack([dy**j for j in range(degree + 1)], axis=1)
