@@ -1,0 +1,43 @@
+"""Shape and dtype checks: what passes, and what the refusals say."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxflow import checks
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (5, 3, 2), (0, 3, 2)])
+def test_batch_axes_and_free_sizes_pass(shape):
+    assert checks.floating("x", np.zeros(shape, np.float32), (None, 2)).shape == shape
+
+
+def test_lists_and_low_precision_pass():
+    assert checks.floating("x", [1.0, 2.0], (2,)).dtype == jnp.float32
+    assert checks.floating("x", jnp.ones(2, jnp.bfloat16), (2,)).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [int, bool, complex])
+def test_other_dtypes_are_named(dtype):
+    with pytest.raises(TypeError, match=r"expected pose to be floating point; got \w+"):
+        checks.floating("pose", np.zeros(2, dtype), (2,))
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (2, 3), (3, 2, 1)])
+def test_other_shapes_are_named(shape):
+    with pytest.raises(ValueError) as caught:
+        checks.floating("pose", np.zeros(shape, np.float32), (None, 3, 2))
+    want = f"expected pose of shape (..., any, 3, 2); got {shape}"
+    assert str(caught.value) == want
+
+
+def test_checks_hold_while_tracing():
+    with pytest.raises(ValueError, match="expected x of shape"):
+        jax.jit(lambda x: checks.floating("x", x, (3,)))(jnp.zeros(4))
+
+
+def test_same_batch():
+    assert checks.same_batch(a=(2, 3), b=(2, 3)) == (2, 3)
+    with pytest.raises(ValueError, match=r"got a \(2,\), b \(1, 2\)"):
+        checks.same_batch(a=(2,), b=(1, 2))

@@ -1,0 +1,92 @@
+"""Configurations: defaults of the released code, refusals, and the way to JSON."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from jaxflow import config
+from jaxflow.config import (
+    FlowConfig,
+    LossConfig,
+    LoopConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
+
+
+def test_defaults_are_the_released_code():
+    train = TrainConfig()
+    assert (train.batch_size, train.hypotheses, train.critic_updates) == (64, 200, 5)
+    assert (train.epochs, train.batches_per_iteration) == (155, 11)
+    assert train.frames_per_iteration == 704
+    loss = train.loss
+    weights = loss.l2d_weight, loss.gen_weight, loss.mmd_weight, loss.det_weight
+    assert weights == (1, 1, 10, 4)
+    assert (loss.best_of_m_weight, loss.heatmap_weight, loss.best_k) == (4, 750, 5)
+    assert not (loss.unbiased_mmd or loss.mask_needs_both or train.flow.exact_clamp)
+    assert train.optimizer == OptimizerConfig(
+        1e-4, 1e-4, 0.5, 0.9, 1e-8, 150, 15.0, False
+    )
+
+
+def test_clamp_variants():
+    assert FlowConfig().clamp == (2.0, 0.636)
+    assert FlowConfig(exact_clamp=True).clamp == (2.0, 2 / math.pi)
+
+
+def test_configurations_are_static_arguments():
+    assert hash(TrainConfig()) == hash(TrainConfig())
+    assert TrainConfig() != TrainConfig(flow=FlowConfig(hidden=1024))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainConfig().seed = 1
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: FlowConfig(hidden=0), "hidden must be at least 1, not 0"),
+        (lambda: FlowConfig(joints=15), "joints must be even.*15"),
+        (lambda: LossConfig(mmd_weight=-1.0), "mmd_weight must be 0 or more, not -1"),
+        (lambda: LossConfig(heatmap_weight=math.nan), "heatmap_weight.*nan"),
+        (lambda: LossConfig(best_k=0), "best_k must be at least 1"),
+        (lambda: TrainConfig(batch_size=0), "batch_size must be at least 1, not 0"),
+        (lambda: TrainConfig(hypotheses=4), "at least best_k = 5, not 4"),
+        (lambda: TrainConfig(iterations=-1), "iterations must be 0 or more, not -1"),
+        (lambda: LoopConfig(log_every=0), "log_every must be at least 1"),
+        (lambda: LoopConfig(devices=-1), "devices must be 0 or more"),
+    ],
+)  # fmt: skip
+def test_values_without_a_meaning_are_named(make, named):
+    with pytest.raises(ValueError, match=named):
+        make()
+
+
+@pytest.mark.parametrize("kind", [TrainConfig, config.RunConfig])
+def test_there_and_back_through_json(kind):
+    values = json.loads(json.dumps(config.to_dict(kind())))
+    assert config.from_dict(kind, values) == kind()
+
+
+def test_odd_fields_are_named():
+    values = config.to_dict(FlowConfig())
+    values["depth"] = values.pop("blocks")
+    with pytest.raises(ValueError, match=r"FlowConfig.*\['blocks', 'depth'\]"):
+        config.from_dict(FlowConfig, values)
+
+
+def test_differences_name_leaves():
+    ours = config.to_dict(TrainConfig())
+    theirs = config.to_dict(TrainConfig(seed=3, flow=FlowConfig(hidden=1024)))
+    assert config.differences(ours, ours) == []
+    assert config.differences(ours, theirs) == [
+        "hidden: 1028 here, 1024 there", "seed: 0 here, 3 there",
+    ]  # fmt: skip
+
+
+def test_every_option_has_its_help():
+    for kind in (FlowConfig, LossConfig, OptimizerConfig, TrainConfig, LoopConfig):
+        for field in dataclasses.fields(kind):
+            if not dataclasses.is_dataclass(field.default):
+                assert len(field.metadata["help"]) > 10, f"{kind.__name__}.{field.name}"

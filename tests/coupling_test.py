@@ -1,0 +1,104 @@
+"""One coupling block: its inverse, its log-determinant, the bound on its log-scales."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxflow import coupling
+from jaxflow.config import EXACT_CLAMP, RELEASED_CLAMP
+
+HALF, ENCODED, HIDDEN = 3, 4, 9
+S = np.linspace(0, 1e4, 2001, dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def block():
+    """Float64 parameters, large enough that the block does something."""
+    params = coupling.init(jax.random.key(0), HALF, ENCODED, HIDDEN)
+    with jax.enable_x64(True):
+        return jax.tree.map(lambda leaf: 10 * np.asarray(leaf, np.float64), params)
+
+
+def forward(params, u, h, clamp=RELEASED_CLAMP):
+    return coupling.forward(params, u, coupling.project(params, h), clamp)
+
+
+def test_released_clamp_is_0636_arctan():
+    want = 2 * 0.636 * np.arctan(np.asarray(S, np.float64) / 2)
+    np.testing.assert_allclose(coupling.soft_clamp(S, RELEASED_CLAMP), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("clamp", "bound"), [(RELEASED_CLAMP, 0.636 * np.pi), (EXACT_CLAMP, 2.0)]
+)
+def test_log_scales_are_bounded_odd_and_increasing(clamp, bound):
+    got = np.asarray(coupling.soft_clamp(S, clamp))
+    assert np.abs(got).max() <= bound * (1 + 1e-6)
+    assert np.abs(got).max() > 0.999 * bound
+    assert np.all(np.diff(got) > -1e-6)  # but for rounding, where it is flat
+    np.testing.assert_allclose(coupling.soft_clamp(-S, clamp), -got, atol=1e-6)
+
+
+def test_block_is_the_two_equations(block):
+    rng = np.random.default_rng(1)
+    u, h = rng.normal(size=2 * HALF), rng.normal(size=ENCODED)
+
+    def net(weights, features):
+        joined = np.concatenate([features, h])
+        kernel = np.vstack(
+            [weights["features"]["kernel"], weights["condition"]["kernel"]]
+        )
+        hidden = np.maximum(joined @ kernel + weights["condition"]["bias"], 0)
+        output = hidden @ weights["output"]["kernel"] + weights["output"]["bias"]
+        return 1.272 * np.arctan(output[:HALF] / 2), output[HALF:]
+
+    s2, t2 = net(block["net2"], u[HALF:])
+    v1 = u[:HALF] * np.exp(s2) + t2
+    s1, t1 = net(block["net1"], v1)
+    v2 = u[HALF:] * np.exp(s1) + t1
+    with jax.enable_x64(True):
+        got, log_det = forward(block, jnp.asarray(u), jnp.asarray(h))
+    np.testing.assert_allclose(got, np.concatenate([v1, v2]), rtol=1e-12)
+    np.testing.assert_allclose(log_det, s1.sum() + s2.sum(), rtol=1e-12)
+
+
+def test_inverse_and_autodiff_jacobian(block):
+    rng = np.random.default_rng(2)
+    u, h = rng.normal(size=2 * HALF), rng.normal(size=ENCODED)
+    with jax.enable_x64(True):
+        v, log_det = forward(block, jnp.asarray(u), jnp.asarray(h))
+        back, inverse_log_det = coupling.inverse(
+            block, v, coupling.project(block, jnp.asarray(h)), RELEASED_CLAMP
+        )
+        jacobian = jax.jacfwd(lambda x: forward(block, x, jnp.asarray(h))[0])(u)
+    np.testing.assert_allclose(back, u, atol=1e-12)
+    np.testing.assert_allclose(inverse_log_det, -log_det, rtol=1e-12)
+    np.testing.assert_allclose(np.linalg.slogdet(jacobian)[1], log_det, atol=1e-12)
+    assert abs(float(log_det)) > 0.1  # the block is not the identity
+
+
+def test_shares_broadcast_over_hypotheses(block):
+    rng = np.random.default_rng(3)
+    u, h = rng.normal(size=(5, 2 * HALF)), rng.normal(size=ENCODED)
+    with jax.enable_x64(True):
+        shared, total = forward(block, jnp.asarray(u), jnp.asarray(h))
+        repeated, totals = forward(
+            block, jnp.asarray(u), jnp.tile(jnp.asarray(h), (5, 1))
+        )
+    np.testing.assert_allclose(shared, repeated, rtol=1e-12)
+    np.testing.assert_allclose(total, totals, rtol=1e-12)
+
+
+def test_weights_and_biases_start_as_a_twentieth_of_a_normal():
+    params = coupling.init(jax.random.key(1), 24, 56, 1028)
+    for net in params.values():
+        assert net["features"].keys() == {"kernel"}
+        for leaf in jax.tree.leaves(net):
+            tolerance = 5 * 0.05 / np.sqrt(2 * leaf.size)
+            assert abs(float(jnp.std(leaf)) - 0.05) < tolerance
+            assert abs(float(jnp.mean(leaf))) < 5 * 0.05 / np.sqrt(leaf.size)
+            assert float(jnp.abs(leaf).max()) > 0.05 * 2.0  # no bounded distribution
+    assert not np.array_equal(
+        params["net1"]["output"]["kernel"], params["net2"]["output"]["kernel"]
+    )

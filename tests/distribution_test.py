@@ -1,0 +1,155 @@
+"""The posterior as a distribution: the same density, samples of it, and mass one."""
+
+import distrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from golden import make, store
+
+import jaxflow
+from jaxflow import distribution, torch_weights
+from jaxflow.config import EXACT_CLAMP, RELEASED_CLAMP, FlowConfig
+
+ARRAYS = store.load("flow")
+SCALE = 0.3
+SMALL = {"joints": 2, "condition": 5, "hidden": 12, "encoder_hidden": 6, "encoded": 4,
+         "blocks": 4}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def params():
+    return torch_weights.params_from_state(make.flow_state(3), FlowConfig(**make.SIZES))
+
+
+@pytest.fixture(scope="module")
+def posterior(params):
+    return jaxflow.posterior(
+        params, ARRAYS["pose2d"], ARRAYS["condition"], observation_scale=SCALE
+    )
+
+
+def test_is_a_distrax_distribution(posterior):
+    assert isinstance(posterior, distrax.Distribution)
+    assert posterior.batch_shape == (8,) and posterior.event_shape == (48,)
+
+
+def test_log_prob_is_jaxflow_log_prob(params, posterior):
+    want = jaxflow.log_prob(
+        params, ARRAYS["pose3d"], ARRAYS["pose2d"], ARRAYS["condition"],
+        observation_scale=SCALE,
+    )  # fmt: skip
+    np.testing.assert_allclose(posterior.log_prob(ARRAYS["pose3d"]), want, rtol=1e-5)
+    np.testing.assert_allclose(want, ARRAYS["log_prob"], rtol=1e-5)
+
+
+def test_the_exact_clamp_is_passed_on(params):
+    inputs = ARRAYS["pose2d"], ARRAYS["condition"]
+    options = {"observation_scale": SCALE, "clamp": EXACT_CLAMP}
+    got = jaxflow.posterior(params, *inputs, **options).log_prob(ARRAYS["pose3d"])
+    want = jaxflow.log_prob(params, ARRAYS["pose3d"], *inputs, **options)
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+    assert np.abs(got - ARRAYS["log_prob"]).max() > 10 * np.abs(got - want).max()
+
+
+def test_samples_have_the_density_they_claim(params, posterior):
+    poses, claimed = posterior.sample_and_log_prob(
+        seed=jax.random.key(0), sample_shape=3
+    )
+    assert poses.shape == (3, 8, 48) and claimed.shape == (3, 8)
+    repeated = (jnp.tile(ARRAYS[name], (3, 1, 1)) for name in ("pose2d", "condition"))
+    want = jaxflow.log_prob(params, poses, *repeated, observation_scale=SCALE)
+    np.testing.assert_allclose(claimed, want, rtol=1e-4)
+    np.testing.assert_allclose(posterior.log_prob(poses), want, rtol=1e-4)
+
+
+def test_samples_carry_the_noise_of_the_observation(params, posterior):
+    poses = posterior.sample(seed=jax.random.key(1), sample_shape=400)
+    cond = jnp.broadcast_to(ARRAYS["condition"], (400, 8, 78))
+    z, pose2d, _ = jaxflow.flow.forward(params, poses, cond)
+    error = 5 / np.sqrt(400 * 8 * 16)
+    np.testing.assert_allclose(np.std(z), 1, atol=error)
+    np.testing.assert_allclose(np.std(pose2d - ARRAYS["pose2d"]), SCALE, atol=error)
+
+
+def test_an_unbatched_posterior(params):
+    single = jaxflow.posterior(
+        params, ARRAYS["pose2d"][2], ARRAYS["condition"][2], observation_scale=SCALE
+    )
+    assert single.batch_shape == ()
+    np.testing.assert_allclose(
+        single.log_prob(ARRAYS["pose3d"][2]), ARRAYS["log_prob"][2], rtol=1e-5
+    )
+
+
+def test_bijector_is_its_own_inverse(params):
+    bijector = distribution.InverseFlow(params, ARRAYS["condition"], RELEASED_CLAMP)
+    output = jnp.concatenate([ARRAYS["z"], ARRAYS["pose2d"]], axis=-1)
+    pose3d, log_det = bijector.forward_and_log_det(output)
+    np.testing.assert_allclose(pose3d, ARRAYS["inverse"], atol=1e-4)
+    back, inverse_log_det = bijector.inverse_and_log_det(pose3d)
+    np.testing.assert_allclose(back, output, atol=1e-4)
+    np.testing.assert_allclose(inverse_log_det, -log_det, atol=1e-4)
+    assert bijector.same_as(bijector)
+
+
+def student_t(key, mean, root, freedom, count):
+    """Samples of a multivariate Student t, and their log-density."""
+    size = len(mean)
+    normal_key, chi_key = jax.random.split(key)
+    normal = jax.random.normal(normal_key, (count, size))
+    chi = 2 * jax.random.gamma(chi_key, freedom / 2, (count,))
+    standard = normal * jnp.sqrt(freedom / chi)[:, None]
+    log_density = (
+        jax.scipy.special.gammaln((freedom + size) / 2)
+        - jax.scipy.special.gammaln(freedom / 2)
+        - size / 2 * jnp.log(freedom * jnp.pi)
+        - jnp.linalg.slogdet(root)[1]
+        - (freedom + size) / 2 * jnp.log1p(jnp.sum(standard**2, axis=-1) / freedom)
+    )
+    return mean + standard @ root.T, log_density
+
+
+def test_mass_is_one_by_importance_sampling():
+    """A six-dimensional posterior under a broad Student t, which is no part of it."""
+    state = make.flow_state(8, joints=2, condition=5, blocks=4, hidden=12,
+                            encoder_hidden=6, encoded=4)  # fmt: skip
+    params = torch_weights.params_from_state(state, FlowConfig(**SMALL))
+    rng = np.random.RandomState(5)
+    pose2d, cond = rng.randn(4).astype(np.float32), rng.randn(5).astype(np.float32)
+    posterior = jaxflow.posterior(params, pose2d, cond, observation_scale=0.5)
+    log_prob = jax.jit(posterior.log_prob)
+    draw = jax.jit(lambda key: posterior.sample(seed=key, sample_shape=4000))
+    drawn = np.asarray(draw(jax.random.key(0)))
+    root = jnp.asarray(np.linalg.cholesky(1.5 * np.cov(drawn.T)), jnp.float32)
+    points, log_proposal = student_t(
+        jax.random.key(1), jnp.asarray(drawn.mean(axis=0)), root, 5.0, 50_000
+    )
+    weights = np.exp(np.asarray(log_prob(points) - log_proposal, np.float64))
+    error = weights.std() / np.sqrt(len(weights))
+    assert error < 0.01
+    assert abs(weights.mean() - 1) < 4 * error
+    # The density is no Gaussian: a Gaussian of the same moments misses it by far.
+    gaussian = -0.5 * jnp.sum(
+        jnp.linalg.solve(root / np.sqrt(1.5), (drawn - drawn.mean(axis=0)).T) ** 2,
+        axis=0,
+    )
+    difference = log_prob(drawn) - gaussian
+    assert float(jnp.std(difference)) > 0.3
+
+
+@pytest.mark.parametrize(
+    ("pose2d", "cond", "error", "message"),
+    [
+        ((3, 32), (2, 78), ValueError, r"pose2d \(3,\), cond \(2,\)"),
+        ((2, 32), (2, 77), ValueError, r"cond of shape \(\.\.\., 78\)"),
+        ((2, 31), (2, 78), ValueError, r"pose2d of shape \(\.\.\., 32\)"),
+        (int, (2, 78), TypeError, "pose2d to be floating"),
+    ],
+)
+def test_bad_input(params, pose2d, cond, error, message):
+    observed = np.zeros((2, 32), int) if pose2d is int else np.zeros(pose2d, np.float32)
+    with pytest.raises(error, match=message):
+        jaxflow.posterior(
+            params, observed, np.zeros(cond, np.float32), observation_scale=0.1
+        )

@@ -1,0 +1,125 @@
+"""Poses in and out of the network's frame: references, invariances, refusals."""
+
+import jax
+import numpy as np
+import pytest
+from golden import make, store
+from golden.store import assert_close
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import preprocessing as oracle
+
+from jaxflow import geometry
+
+FEW = settings(max_examples=20, deadline=None, derandomize=True)
+normalize_pose2d = jax.jit(geometry.normalize_pose2d)
+normalize_pose3d = jax.jit(geometry.normalize_pose3d)
+POSES, PIXELS, _ = make.raw(20, 5)
+shifts = st.floats(-100, 100, width=32)
+
+
+@pytest.fixture(params=["released code", "golden"])
+def case(request, reference):
+    """pose (N, 17, 3) m, pixels, and the two vectors they become."""
+    if request.param == "golden":
+        return store.load("preprocessing")
+    arrays = reference("preprocessing")
+    return {
+        "pose": arrays["raw_pose3d_mm"].reshape(-1, 3, 17).swapaxes(1, 2) / 1000,
+        "pixels": arrays["raw_pose2d_px"].reshape(-1, 2, 16).swapaxes(1, 2),
+        **arrays,
+    }
+
+
+def test_normalised_poses(case):
+    assert_close(normalize_pose3d(case["pose"]), case["pose3d"])
+    assert_close(normalize_pose2d(case["pixels"]), case["pose2d"])
+
+
+def test_evaluation_target(reference):
+    arrays = reference("preprocessing")
+    raw = arrays["raw_pose3d_mm"].reshape(-1, 3, 17).swapaxes(1, 2)
+    want = arrays["eval_target_mm"].reshape(-1, 3, 17).swapaxes(1, 2)
+    assert_close(geometry.flip_yz(geometry.relative_to_hip(raw)), want)
+
+
+def test_poses_out_of_the_network():
+    vectors = normalize_pose3d(POSES)
+    for vector in vectors:
+        assert_close(geometry.with_hip(vector), oracle.with_hip(vector), 1e-6)
+        assert_close(
+            geometry.denormalize_pose3d(vector), oracle.camera_pose(vector), 1e-6
+        )
+
+
+def test_there_and_back_is_the_pose_about_its_hips():
+    got = geometry.denormalize_pose3d(normalize_pose3d(POSES))
+    middle = (POSES[:, 1] + POSES[:, 4]) / 2
+    np.testing.assert_allclose(got[:, 1:], POSES[:, 1:] - middle[:, None], atol=1e-6)
+    assert np.all(np.asarray(got[:, 0]) == 0)
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_vectors_are_coordinate_major(axes):
+    joints = np.arange(16 * axes, dtype=np.float32).reshape(16, axes)
+    vector = geometry.to_vector(joints)
+    np.testing.assert_array_equal(vector[:16], joints[:, 0])
+    np.testing.assert_array_equal(geometry.to_joints(vector, axes), joints)
+
+
+@FEW
+@given(x=shifts, y=shifts, scale=st.floats(1 / 64, 64, width=32))
+def test_2d_poses_ignore_place_and_size(x, y, scale):
+    moved = scale * PIXELS + np.float32([x, y])
+    bound = 1e-5 * (1 + np.abs(moved).max() / (scale * 30))
+    np.testing.assert_allclose(
+        normalize_pose2d(moved), normalize_pose2d(PIXELS), atol=bound
+    )
+
+
+@FEW
+@given(x=shifts, y=shifts, z=shifts)
+def test_3d_poses_ignore_place(x, y, z):
+    moved = POSES + np.float32([x, y, z])
+    np.testing.assert_allclose(
+        normalize_pose3d(moved), normalize_pose3d(POSES), atol=1e-4
+    )
+
+
+def test_3d_poses_keep_their_size():
+    # Not of the pose at 4 m: a power of two and no offset keep float32 exact.
+    pose = POSES - POSES.mean(axis=1, keepdims=True)
+    np.testing.assert_array_equal(
+        normalize_pose3d(2 * pose), 2 * normalize_pose3d(pose)
+    )
+
+
+def test_2d_deviation_is_one_over_all_numbers():
+    vectors = np.asarray(normalize_pose2d(PIXELS))
+    np.testing.assert_allclose(vectors.std(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(vectors.reshape(5, 2, 16).mean(axis=2), 0, atol=1e-6)
+
+
+def test_leading_axes_are_free():
+    got = geometry.normalize_pose3d(POSES.reshape(1, 5, 17, 3))
+    np.testing.assert_array_equal(got[0], geometry.normalize_pose3d(POSES))
+    np.testing.assert_allclose(geometry.normalize_pose2d(PIXELS[0]).shape, (32,))
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [(geometry.normalize_pose3d, (16, 3)), (geometry.normalize_pose3d, (51,)),
+     (geometry.normalize_pose2d, (17, 2)), (geometry.normalize_pose2d, (32,))],
+)  # fmt: skip
+def test_other_shapes_are_refused(function, shape):
+    with pytest.raises(
+        ValueError, match=r"expected \w+ of shape \(\.\.\., 1[67], [23]\)"
+    ):
+        function(np.zeros(shape, np.float32))
+
+
+def test_integer_pixels_are_refused():
+    with pytest.raises(
+        TypeError, match="expected pixels to be floating point; got int"
+    ):
+        geometry.normalize_pose2d(np.zeros((16, 2), int))
