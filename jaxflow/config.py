@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 
@@ -157,7 +158,8 @@ class DataConfig:
 
     dataset: str = option("synthetic_lift", "TFDS builder of data_builders/")
     data_dir: str = option(
-        "", "where built data sets lie; default: $TFDS_DATA_DIR or ~/tensorflow_datasets"
+        "",
+        "where built data sets lie; default: $TFDS_DATA_DIR or ~/tensorflow_datasets",
     )
     manual_dir: str = option("", "raw files that a builder without download needs")
 
@@ -214,13 +216,15 @@ def from_dict(kind: Any, values: dict[str, Any]) -> Any:
     return kind(**parsed)
 
 
-def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    """Lines ``name: ours, theirs`` for leaves that differ between two `to_dict`s."""
+def differences(
+    ours: dict[str, Any], theirs: dict[str, Any], skip: Collection[str] = ()
+) -> list[str]:
+    """Lines ``name: ours here, theirs there`` where nested plain values differ."""
     lines = []
-    for name in sorted({*ours, *theirs}):
+    for name in sorted({*ours, *theirs} - set(skip)):
         left, right = ours.get(name), theirs.get(name)
         if isinstance(left, dict) and isinstance(right, dict):
-            lines += differences(left, right)
+            lines += differences(left, right, skip)
         elif left != right:
             lines.append(f"{name}: {left} here, {right} there")
     return lines

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxflow.config import SoftClamp
-from jaxflow.layers import normal_dense
+from jaxflow.layers import apply, normal_dense
 from jaxflow.types import Params
 
 INIT_SCALE = 0.05
@@ -38,7 +38,7 @@ class CouplingNet(nn.Module):
         self.output = normal_dense(self.outputs, INIT_SCALE)
 
     def project(self, encoded: jax.Array) -> jax.Array:
-        """h's share of the hidden layer: (..., 56) -> (..., hidden)."""
+        """H's share of the hidden layer: (..., 56) -> (..., hidden)."""
         return self.condition(encoded)
 
     def __call__(self, features: jax.Array, projected: jax.Array) -> jax.Array:
@@ -70,18 +70,17 @@ def init(key: jax.Array, half: int, encoded: int, hidden: int) -> Params:
 
 def project(params: Params, encoded: jax.Array) -> Projected:
     """What the encoded condition (..., 56) contributes to each net's hidden layer."""
-    return Projected(
-        *(
-            _net(params[name]).apply({"params": params[name]}, encoded, method="project")
-            for name in Projected._fields
-        )
-    )
+
+    def share(net: Params) -> jax.Array:
+        return apply(_net(net), net, encoded, method=CouplingNet.project)
+
+    return Projected(net1=share(params["net1"]), net2=share(params["net2"]))
 
 
 def forward(
     params: Params, u: jax.Array, projected: Projected, clamp: SoftClamp
 ) -> tuple[jax.Array, jax.Array]:
-    """u (..., D) -> v (..., D) and log|det dv/du| (...)."""
+    """U (..., D) -> v (..., D) and log|det dv/du| (...)."""
     u1, u2 = jnp.split(u, 2, axis=-1)
     s2, t2 = _scale_shift(params["net2"], u2, projected.net2, clamp)
     v1 = u1 * jnp.exp(s2) + t2
@@ -94,7 +93,7 @@ def forward(
 def inverse(
     params: Params, v: jax.Array, projected: Projected, clamp: SoftClamp
 ) -> tuple[jax.Array, jax.Array]:
-    """v (..., D) -> u (..., D) and log|det du/dv| (...)."""
+    """V (..., D) -> u (..., D) and log|det du/dv| (...)."""
     v1, v2 = jnp.split(v, 2, axis=-1)
     s1, t1 = _scale_shift(params["net1"], v1, projected.net1, clamp)
     u2 = (v2 - t1) * jnp.exp(-s1)
@@ -113,7 +112,7 @@ def _scale_shift(
     params: Params, features: jax.Array, projected: jax.Array, clamp: SoftClamp
 ) -> tuple[jax.Array, jax.Array]:
     """Clamped log-scale and shift, each (..., D/2)."""
-    output = _net(params).apply({"params": params}, features, projected)
+    output = apply(_net(params), params, features, projected)
     s, t = jnp.split(output, 2, axis=-1)
     return soft_clamp(s, clamp), t
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxflow import checks
 from jaxflow.keys import check_key
-from jaxflow.layers import EXACT, uniform_dense
+from jaxflow.layers import EXACT, apply, uniform_dense
 from jaxflow.skeleton import KCS_PAIRS
 from jaxflow.types import Params
 
@@ -96,7 +96,7 @@ def score(params: Params, pose3d: jax.typing.ArrayLike) -> jax.Array:
       ValueError: the last axis is not 48 long.
     """
     pose3d = checks.floating("pose3d", pose3d, (48,))
-    return Critic().apply({"params": params}, pose3d)
+    return apply(Critic(), params, pose3d)
 
 
 def _leaky_relu(x: jax.Array) -> jax.Array:

@@ -14,6 +14,7 @@ import jax.typing
 
 from jaxflow import checks, flow
 from jaxflow.config import RELEASED_CLAMP, SoftClamp
+from jaxflow.coupling import Projected
 from jaxflow.types import Params
 
 
@@ -29,21 +30,17 @@ class InverseFlow(distrax.Bijector):
 
     def forward_and_log_det(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[z, pose2d] -> pose3d, log|det|."""
-        return flow.inverse_projected(
-            self._params, x, self._broadcast(x), self._clamp
-        )
+        return flow.inverse_projected(self._params, x, self._broadcast(x), self._clamp)
 
     def inverse_and_log_det(self, y: jax.Array) -> tuple[jax.Array, jax.Array]:
         """pose3d -> [z, pose2d], log|det|."""
-        return flow.forward_projected(
-            self._params, y, self._broadcast(y), self._clamp
-        )
+        return flow.forward_projected(self._params, y, self._broadcast(y), self._clamp)
 
     def same_as(self, other: distrax.Bijector) -> bool:
         """Whether the other is this very object."""
         return other is self
 
-    def _broadcast(self, x: jax.Array):  # noqa: ANN202
+    def _broadcast(self, x: jax.Array) -> Projected:
         """Shares with the sample axes that distrax puts in front of the batch's."""
         extra = x.ndim - (self._projected.net1.ndim - 1)
 

@@ -14,6 +14,7 @@ compiled, not eight.
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -24,8 +25,11 @@ import numpy as np
 from jaxflow import checks, coupling
 from jaxflow.config import RELEASED_CLAMP, FlowConfig, SoftClamp
 from jaxflow.keys import check_key
-from jaxflow.layers import uniform_dense
+from jaxflow.layers import apply, uniform_dense
 from jaxflow.types import Params
+
+# A vector on its way through the stack, and the log-determinant so far.
+_Carry = tuple[jax.Array, jax.Array]
 
 
 class Encoder(nn.Module):
@@ -83,7 +87,7 @@ def encode(params: Params, cond: jax.Array) -> jax.Array:
     inputs, hidden = encoder["Dense_0"]["kernel"].shape
     outputs = encoder["Dense_1"]["kernel"].shape[1]
     cond = checks.floating("cond", cond, (inputs,))
-    return Encoder(inputs, hidden, outputs).apply({"params": encoder}, cond)
+    return apply(Encoder(inputs, hidden, outputs), encoder, cond)
 
 
 def project(params: Params, cond: jax.Array) -> coupling.Projected:
@@ -111,7 +115,7 @@ def forward(
       clamp: the soft clamp the parameters were trained with.
 
     Returns:
-      z (..., 16), pose2d (..., 32) normalised, and log|det d[z, pose2d]/d pose3d| (...).
+      z (..., 16), pose2d (..., 32) normalised, and the forward map's log|det J| (...).
 
     Raises:
       TypeError: not floating point.
@@ -144,7 +148,7 @@ def inverse(
       clamp: the soft clamp the parameters were trained with.
 
     Returns:
-      pose3d (..., 48), network's frame, metres, and log|det d pose3d/d[z, pose2d]| (...).
+      pose3d (..., 48), network's frame, metres, and the inverse map's log|det J| (...).
 
     Raises:
       TypeError: not floating point.
@@ -154,9 +158,7 @@ def inverse(
     z = checks.floating("z", z, (size // 3,))
     pose2d = checks.floating("pose2d", pose2d, (2 * size // 3,))
     cond = jnp.asarray(cond)
-    checks.same_batch(
-        z=z.shape[:-1], pose2d=pose2d.shape[:-1], cond=cond.shape[:-1]
-    )
+    checks.same_batch(z=z.shape[:-1], pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
     output = jnp.concatenate([z, pose2d], axis=-1)
     return inverse_projected(params, output, project(params, cond), clamp)
 
@@ -210,7 +212,7 @@ def forward_projected(
     blocks = params["blocks"]
     perms = permutations(_blocks(params), pose3d.shape[-1])
 
-    def step(carry, block):  # noqa: ANN001, ANN202
+    def step(carry: _Carry, block: Any) -> tuple[_Carry, None]:
         u, total = carry
         weights, share, perm = block
         v, log_det = coupling.forward(weights, u, share, clamp)
@@ -231,12 +233,10 @@ def inverse_projected(
     blocks = params["blocks"]
     undo = np.argsort(permutations(_blocks(params), output.shape[-1]), axis=-1)
 
-    def step(carry, block):  # noqa: ANN001, ANN202
+    def step(carry: _Carry, block: Any) -> tuple[_Carry, None]:
         v, total = carry
         weights, share, perm = block
-        u, log_det = coupling.inverse(
-            weights, jnp.take(v, perm, axis=-1), share, clamp
-        )
+        u, log_det = coupling.inverse(weights, jnp.take(v, perm, axis=-1), share, clamp)
         return (u, total + log_det), None
 
     start = output, jnp.zeros(output.shape[:-1], output.dtype)

@@ -5,10 +5,13 @@ invert what it computed, so exact products are the default everywhere.
 """
 
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 from flax.typing import Dtype, Initializer, PRNGKey, Shape
+
+from jaxflow.types import Params
 
 EXACT = jax.lax.Precision.HIGHEST
 
@@ -39,3 +42,15 @@ def normal_dense(features: int, scale: float, use_bias: bool = True) -> nn.Dense
         bias_init=init,
         precision=EXACT,
     )
+
+
+def apply(
+    module: nn.Module,
+    params: Params,
+    *inputs: jax.Array,
+    method: Callable[..., jax.Array] | None = None,
+) -> jax.Array:
+    """The module's output, or one of its methods', as a pure function of ``params``."""
+    output = module.apply({"params": params}, *inputs, method=method)
+    assert isinstance(output, jax.Array)
+    return output

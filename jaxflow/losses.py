@@ -1,8 +1,8 @@
 """The losses of paper section 3.3, each a plain function of arrays.
 
 ``mmd`` compares latents; ``best_of_m`` and ``heatmap_covariance`` judge the hypotheses
-(M, B, 48) of a batch; ``gradient_penalty`` holds the critic's slope at one. The last two
-of a pose are also offered per pose, so that training can go through a batch in tiles.
+(M, B, 48) of a batch; ``gradient_penalty`` holds the critic's slope at one. Those of the
+hypotheses are offered per pose, too, so that training can go through a batch in tiles.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import jax.typing
 
 from jaxflow import checks, critic
 from jaxflow.condition import SIGMA_UNIT, UNCERTAIN_SIGMA
-from jaxflow.geometry import to_joints, with_hip
+from jaxflow.geometry import with_hip
 from jaxflow.mmd import mmd as mmd
 from jaxflow.skeleton import CONDITIONED_H36M_16
 from jaxflow.types import Params
@@ -128,9 +128,11 @@ def pose_heatmap_covariance(
     wide_x, wide_y = c00 > threshold, c11 > threshold
     counted = wide_x & wide_y if mask_needs_both else wide_x | wide_y
     squared = (
-        jax.nn.relu(c00 - var_x) ** 2 + jax.nn.relu(c11 - var_y) ** 2 + (c01 - cov_xy) ** 2
+        jax.nn.relu(c00 - var_x) ** 2
+        + jax.nn.relu(c11 - var_y) ** 2
+        + (c01 - cov_xy) ** 2
     )
-    # The tiny constant keeps the square root's slope finite where the covariances agree.
+    # The tiny constant keeps the root's slope finite where the covariances agree.
     return jnp.mean(jnp.where(counted, jnp.sqrt(squared + 1e-30), 0))
 
 
@@ -152,7 +154,11 @@ def _image_covariance(
     deviation = joints - jnp.mean(joints, axis=0)
     x, y = deviation[..., 0], deviation[..., 1]
     count = hypotheses.shape[0] - 1
-    return tuple(jnp.sum(a * b, axis=0) / count for a, b in ((x, x), (x, y), (y, y)))
+    return (
+        jnp.sum(x * x, axis=0) / count,
+        jnp.sum(x * y, axis=0) / count,
+        jnp.sum(y * y, axis=0) / count,
+    )
 
 
 def _checked(

@@ -133,7 +133,7 @@ def _dense(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarra
 def _coupling_net(
     arrays: Mapping[str, np.ndarray], prefix: str, half: int
 ) -> dict[str, dict[str, np.ndarray]]:
-    """One net; its first layer is split into the features' and the condition's share."""
+    """One net; its first layer splits into the features' and the condition's share."""
     first = _dense(arrays, f"{prefix}.0")
     return {
         "features": {"kernel": first["kernel"][:half]},

@@ -14,6 +14,7 @@ import dataclasses
 import pathlib
 import signal
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -28,7 +29,7 @@ _WORKDIR = flags.DEFINE_string(
 _DEFAULT = RunConfig()
 # These two describe the poses themselves; no data set here has others.
 _FIXED = ("joints", "condition")
-_GROUPS = {
+_GROUPS: dict[str, Any] = {
     "data": _DEFAULT.data,
     "training": _DEFAULT.train,
     "flow": _DEFAULT.train.flow,

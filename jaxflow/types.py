@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 # Flax parameters: a nested dict whose leaves are all float arrays.
-Params = dict[str, "Params | jax.Array"]
+Params = dict[str, Any]
 
 
 class Batch(NamedTuple):

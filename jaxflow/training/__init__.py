@@ -1,0 +1,1 @@
+"""Training: state, step, devices, checkpoints, logs, and the loop around them."""

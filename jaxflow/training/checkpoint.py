@@ -2,7 +2,7 @@
 
     DIR/checkpoints/<step>/params      flow and encoder: all that sampling needs
                            training    critic, both optimisers, step: to go on training
-                           config      JSON: the TrainConfig
+                           config      JSON: the TrainConfig and the data's fingerprint
 
 A checkpoint appears under its number only when it is complete (orbax writes aside and
 renames), so a half-written one is never read. Saving runs in the background.
@@ -36,13 +36,27 @@ class CheckpointError(ValueError):
 class Checkpointer:
     """Saves and restores the training state of one run."""
 
-    def __init__(self, workdir: str | pathlib.Path, config: TrainConfig, keep: int = 3):
-        """Opens DIR/checkpoints, made if need be; leftovers of killed saves are removed.
+    def __init__(
+        self,
+        workdir: str | pathlib.Path,
+        config: TrainConfig,
+        *,
+        keep: int = 3,
+        fingerprint: dict[str, int] | None = None,
+    ):
+        """Opens DIR/checkpoints, made if need be; leftovers of killed saves go.
+
+        Args:
+          workdir: the run's folder.
+          config: of the run.
+          keep: how many of the newest checkpoints stay.
+          fingerprint: of the data the run trains on.
 
         Raises:
-          CheckpointError: the run there has another configuration.
+          CheckpointError: the run there has another configuration or other data.
         """
         self._config = config
+        self._about = _about(config, fingerprint)
         self._folder = pathlib.Path(workdir).absolute() / FOLDER
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, cleanup_tmp_directories=True
@@ -50,7 +64,7 @@ class Checkpointer:
         self._manager = ocp.CheckpointManager(self._folder, options=options)
         latest = self._manager.latest_step()
         if latest is not None:
-            _check_same_run(self._folder / str(latest), config)
+            _check_same_run(self._folder / str(latest), self._about)
 
     def latest_step(self) -> int | None:
         """Step of the newest complete checkpoint."""
@@ -69,7 +83,7 @@ class Checkpointer:
         items = _ARGS.Composite(
             params=_ARGS.StandardSave(host.flow),
             training=_ARGS.StandardSave(_without_flow(host)),
-            config=_ARGS.JsonSave(config_lib.to_dict(self._config)),
+            config=_ARGS.JsonSave(self._about),
         )
         try:
             self._manager.wait_until_finished()
@@ -97,9 +111,7 @@ class Checkpointer:
         step = self._manager.latest_step()
         if step is None:
             return None
-        target = jax.eval_shape(
-            lambda: state_lib.init(jax.random.key(0), self._config)
-        )
+        target = jax.eval_shape(lambda: state_lib.init(jax.random.key(0), self._config))
         folder = self._folder / str(step)
         rest = _restore(folder / "training", _without_flow(target))
         return TrainState(flow=_restore(folder / "params", target.flow), **rest)
@@ -112,7 +124,7 @@ class Checkpointer:
             self._manager.close()
 
     def _unwritten(self, step: int | None, error: Exception) -> CheckpointError:
-        kept = [done for done in ocp.utils.checkpoint_steps(self._folder)]
+        kept = ocp.utils.checkpoint_steps(self._folder)
         which = "a checkpoint" if step is None else f"the checkpoint of step {step}"
         newest = f"step {max(kept)}" if kept else "none"
         return CheckpointError(
@@ -149,7 +161,7 @@ def save_params(
         raise CheckpointError(f"{folder / str(step)} exists already")
     items = _ARGS.Composite(
         params=_ARGS.StandardSave(jax.device_get(params)),
-        config=_ARGS.JsonSave(config_lib.to_dict(config)),
+        config=_ARGS.JsonSave(_about(config, None)),
     )
     with ocp.CheckpointManager(folder) as manager:
         manager.save(step, args=items)
@@ -214,29 +226,36 @@ def _without_flow(state: TrainState) -> dict[str, Any]:
     return {name: leaf for name, leaf in state._asdict().items() if name != "flow"}
 
 
-def _read_config(folder: pathlib.Path) -> TrainConfig:
+def _about(config: TrainConfig, fingerprint: dict[str, int] | None) -> dict[str, Any]:
+    return {"train": config_lib.to_dict(config), "data": fingerprint or {}}
+
+
+def _read_about(folder: pathlib.Path) -> dict[str, Any]:
     try:
-        values = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(
-            folder / "config"
-        )
-        return config_lib.from_dict(TrainConfig, values)
+        handler = ocp.JsonCheckpointHandler()
+        return ocp.Checkpointer(handler).restore(folder / "config")
     except Exception as error:
         raise CheckpointError(
             f"{folder}: its config cannot be read: {error}"
         ) from error
 
 
-def _check_same_run(folder: pathlib.Path, config: TrainConfig) -> None:
+def _read_config(folder: pathlib.Path) -> TrainConfig:
+    try:
+        return config_lib.from_dict(TrainConfig, _read_about(folder)["train"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder}: its config is damaged: {error}") from error
+
+
+def _check_same_run(folder: pathlib.Path, ours: dict[str, Any]) -> None:
     """A run goes on only with the configuration it began with, but may be longer."""
-    ours, theirs = config_lib.to_dict(config), config_lib.to_dict(_read_config(folder))
-    for values in (ours, theirs):
-        del values["epochs"], values["iterations"]
-    lines = config_lib.differences(ours, theirs)
+    theirs = _read_about(folder)
+    lines = config_lib.differences(ours, theirs, skip=("epochs", "iterations"))
     if lines:
         listed = "\n  ".join(lines)
         raise CheckpointError(
-            f"{folder} belongs to a run with another configuration:\n  {listed}\n"
-            "take that run's flags, or another --workdir"
+            f"{folder} belongs to another run:\n  {listed}\n"
+            "take that run's flags and data, or another --workdir"
         )
 
 

@@ -111,7 +111,6 @@ def stream(
     keys.check_key(key)
     pose2d, cond = np.asarray(batch.pose2d), np.asarray(batch.cond)
     count = _check_sizes(pose2d, cond, targets, num_hypotheses, batch_size)
-    batch_size = min(batch_size, count)
     waiting: tuple[slice, metrics.ExampleErrors] | None = None
     for start in range(0, count, batch_size):
         rows = slice(start, min(start + batch_size, count))

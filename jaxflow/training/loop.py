@@ -13,8 +13,8 @@ import contextlib
 import pathlib
 import signal
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+import zlib
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +22,8 @@ import numpy as np
 
 from jaxflow import data
 from jaxflow.config import RunConfig, TrainConfig
-from jaxflow.training import evaluation, parallel, state, writer
+from jaxflow.training import evaluation, interrupts, parallel, state, writer
 from jaxflow.training.checkpoint import Checkpointer
-from jaxflow.training.state import TrainState
 from jaxflow.training.step import Losses
 from jaxflow.types import Params, PoseRecords
 
@@ -75,10 +74,12 @@ def train_and_evaluate(config: RunConfig, workdir: str | pathlib.Path) -> Outcom
     workdir.mkdir(parents=True, exist_ok=True)
     records = load(config, "train")
     held_out = _validation_records(config)
-    with _signals() as stop, _closing(workdir, config, len(records)) as run:
+    with (
+        interrupts.caught() as stop,
+        contextlib.closing(_Run(workdir, config, records)) as run,
+    ):
         _iterate(run, records, held_out, stop)
-        step = run.step
-    return Outcome(step, run.total, stop.signal, time.monotonic() - began)
+    return Outcome(run.step, run.total, stop.signal, time.monotonic() - began)
 
 
 def total_iterations(config: TrainConfig, frames: int) -> int:
@@ -98,12 +99,17 @@ def load(config: RunConfig, split: str) -> PoseRecords:
 class _Run:
     """The parts of a run under way."""
 
-    def __init__(self, workdir: pathlib.Path, config: RunConfig, frames: int):
+    def __init__(self, workdir: pathlib.Path, config: RunConfig, records: PoseRecords):
         self.config = config
-        self.total = total_iterations(config.train, frames)
-        self.per_epoch = parallel.iterations_per_epoch(frames, config.train)
+        self.total = total_iterations(config.train, len(records))
+        self.per_epoch = parallel.iterations_per_epoch(len(records), config.train)
         self.devices = _devices(config)
-        self.checkpointer = Checkpointer(workdir, config.train, config.loop.keep)
+        self.checkpointer = Checkpointer(
+            workdir,
+            config.train,
+            keep=config.loop.keep,
+            fingerprint=_fingerprint(records),
+        )
         restored = self.checkpointer.restore()
         start = restored or state.init(
             parallel.seeds(config.train.seed).init, config.train
@@ -128,7 +134,7 @@ class _Run:
 
 
 def _iterate(
-    run: _Run, records: PoseRecords, held_out: PoseRecords | None, stop: _Stop
+    run: _Run, records: PoseRecords, held_out: PoseRecords | None, stop: interrupts.Stop
 ) -> None:
     """Dispatches until done or stopped, at most one dispatch ahead of the losses."""
     config = run.config
@@ -142,6 +148,8 @@ def _iterate(
         boundary = _next_boundary(run.step, config, run.total)
         count = min(pace.count(), boundary - run.step)
         run.state, history = advance(run.state, poses, jnp.int32(count))
+        if not pending:
+            run.bar.unpause()  # compiling and boundaries are not training speed
         if pending:
             window.add(*pending)
             pace.finished(pending[0])
@@ -245,6 +253,15 @@ class _Pace:
         self._since = now
 
 
+def _fingerprint(records: PoseRecords) -> dict[str, int]:
+    """Tells data sets apart: a run must not go on with other data."""
+    arrays = (records.pose3d, records.pose2d, records.gaussfit)
+    checksum = 0
+    for array in arrays:
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return {"frames": len(records), "crc32": checksum}
+
+
 def _validation_records(config: RunConfig) -> PoseRecords | None:
     """Evenly spaced test frames, or None where no validation is wanted."""
     if not config.loop.validate_every:
@@ -288,47 +305,3 @@ def _devices(config: RunConfig) -> list[jax.Device]:
         )
     parallel.check_divides(config.train, wanted)
     return available[:wanted]
-
-
-class _Stop:
-    """Set by a signal; the loop ends at its next look."""
-
-    def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
-
-    @property
-    def requested(self) -> bool:
-        return self.signal is not None
-
-    def request(self, number: int, frame: Any) -> None:
-        """The handler; a second signal of the kind acts as it always does."""
-        del frame
-        self.signal = signal.Signals(number)
-        signal.signal(number, signal.default_int_handler)
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[_Stop]:
-    """SIGTERM and SIGINT ask the loop to stop, while this is open."""
-    stop = _Stop()
-    before: dict[int, Callable[..., Any] | int | None] = {}
-    try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # Outside the main thread (a notebook's worker) handlers cannot be set.
-            with contextlib.suppress(ValueError):
-                before[number] = signal.signal(number, stop.request)
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _closing(
-    workdir: pathlib.Path, config: RunConfig, frames: int
-) -> Iterator[_Run]:
-    run = _Run(workdir, config, frames)
-    try:
-        yield run
-    finally:
-        run.close()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,7 @@ from jaxflow.training.state import TrainState
 from jaxflow.types import Batch
 
 AXIS = "devices"
+_Tree = TypeVar("_Tree")
 
 
 class Seeds(NamedTuple):
@@ -68,7 +69,7 @@ def check_divides(config: TrainConfig, devices: int) -> None:
         )
 
 
-def replicate(tree: Batch, devices: Sequence[jax.Device]) -> Batch:
+def replicate(tree: _Tree, devices: Sequence[jax.Device]) -> _Tree:
     """Puts arrays whole on each of the devices, once."""
     mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
@@ -121,12 +122,12 @@ def _run(
     order = _orders(first_epoch, data.pose3d.shape[0], config)
     noise_key = seeds(config.seed).noise
 
-    def more(carry):  # noqa: ANN001, ANN202
+    def more(carry: Any) -> jax.Array:
         done, _, history = carry
         last = jnp.stack([term[done - 1] for term in history])
         return (done < count) & ((done == 0) | jnp.all(jnp.isfinite(last)))
 
-    def body(carry):  # noqa: ANN001, ANN202
+    def body(carry: Any) -> Any:
         done, state, history = carry
         epoch, within = jnp.divmod(state.step, per_epoch)
         start = within * config.frames_per_iteration
@@ -163,4 +164,3 @@ def _orders(first_epoch: jax.Array, frames: int, config: TrainConfig) -> jax.Arr
         return jax.random.permutation(key, frames)
 
     return jnp.stack([order(first_epoch), order(first_epoch + 1)])
-

@@ -38,7 +38,9 @@ class TrainState(NamedTuple):
 def init(key: jax.Array, config: TrainConfig) -> TrainState:
     """A fresh state; the same key and configuration give the same state."""
     flow_key, critic_key = jax.random.split(key)
-    return from_params(flow.init(flow_key, config.flow), critic.init(critic_key), config)
+    return from_params(
+        flow.init(flow_key, config.flow), critic.init(critic_key), config
+    )
 
 
 def from_params(

@@ -46,7 +46,7 @@ class Noise(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """The terms of an iteration, unweighted scalars; ``critic`` is its updates' mean."""
+    """An iteration's terms, unweighted scalars; ``critic`` is its updates' mean."""
 
     l2d: jax.Array
     mmd: jax.Array
@@ -54,7 +54,7 @@ class Losses(NamedTuple):
     gen: jax.Array
     best_of_m: jax.Array
     heatmap: jax.Array
-    critic: jax.Array
+    critic: jax.Array | float = 0.0
 
 
 def draw_noise(
@@ -100,8 +100,8 @@ def iteration(
 
     Args:
       state: before the iteration.
-      batches: pose3d (11, B, 48), pose2d (11, B, 32), cond (11, B, 78); batch 2i is real
-        and 2i + 1 fake for critic update i, the last one is the flow's.
+      batches: pose3d (11, B, 48), pose2d (11, B, 32), cond (11, B, 78); batch 2i is
+        real and 2i + 1 fake for critic update i, the last one is the flow's.
       noise: from `draw_noise`.
       config: static.
       rate_scale: multiplies both learning rates (halved late in training).
@@ -145,7 +145,7 @@ def iteration(
         flow_optimizer=flow_state,
         critic_optimizer=critic_state,
     )
-    return new_state, average(Losses(*terms, critic=jnp.mean(critic_losses)))
+    return new_state, average(terms._replace(critic=jnp.mean(critic_losses)))
 
 
 def _train_critic(
@@ -159,7 +159,7 @@ def _train_critic(
     rate = config.optimizer.critic_learning_rate * rate_scale
     optimizer = critic_optimizer(config.optimizer)
 
-    def update(carry, batch):  # noqa: ANN001, ANN202
+    def update(carry: Any, batch: Any) -> tuple[Any, jax.Array]:
         params, optimizer_state = carry
         loss, gradient = jax.value_and_grad(_critic_loss)(
             params, *batch, config.loss.gradient_penalty_weight
@@ -190,15 +190,17 @@ def _flow_gradient(
     noise: Noise,
     config: TrainConfig,
     axis_name: str | None,
-) -> tuple[tuple[jax.Array, ...], Params]:
+) -> tuple[Losses, Params]:
     """The six terms of the flow's objective and the gradient of their weighted sum."""
     single = jax.grad(_single_pose_terms, has_aux=True)
-    gradient, terms = single(params, critic_params, batch, noise, config, axis_name)
+    gradient, (l2d, mmd, det, gen) = single(
+        params, critic_params, batch, noise, config, axis_name
+    )
     (best, heatmap), hypothesis_gradient = _hypothesis_gradient(
         params, batch, noise.hypothesis_z, config
     )
     total = jax.tree.map(jnp.add, gradient, hypothesis_gradient)
-    return (*terms, best, heatmap), total
+    return Losses(l2d, mmd, det, gen, best, heatmap), total
 
 
 def _single_pose_terms(
@@ -258,7 +260,7 @@ def _hypothesis_gradient(
         has_aux=True,
     )
 
-    def add(total, inputs):  # noqa: ANN001, ANN202
+    def add(total: Any, inputs: Any) -> tuple[Any, None]:
         gradient, terms = tile_gradient(params, *inputs)
         return jax.tree.map(jnp.add, total, (terms, gradient)), None
 
