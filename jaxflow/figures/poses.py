@@ -74,8 +74,8 @@ def hypotheses_figure(examples: Sequence[PoseExample]) -> Figure:
 
 def detection(axes: Axes, pose2d: np.ndarray, fit: np.ndarray) -> None:
     """The 2D pose over its Gaussians, drawn at one and two standard deviations."""
-    for mean, covariance in zip(*_gaussians_in_crop(fit), strict=True):
-        _ellipse(axes, mean, covariance)
+    for mean, covariance in zip(*gaussians_in_crop(fit), strict=True):
+        ellipse(axes, mean, covariance)
     bones(axes, pose2d[None], MPII_BONES, MPII_JOINTS, linewidth=2.2)
     axes.scatter(
         pose2d[:, 0], pose2d[:, 1], s=9, color=style.INK, zorder=4, linewidths=0
@@ -88,8 +88,8 @@ def detection(axes: Axes, pose2d: np.ndarray, fit: np.ndarray) -> None:
     axes.set_ylim(y + reach, y - reach)
 
 
-def _gaussians_in_crop(fit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(16, 7) to means (16, 2) and covariances (16, 2, 2), crop px, y down."""
+def gaussians_in_crop(fit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fits (16, 7) to means (16, 2) and covariances (16, 2, 2), crop px, y down."""
     fit = np.asarray(fit, np.float32)
     sigma, theta = jnp.abs(jnp.asarray(fit[:, [3, 5]])), jnp.asarray(fit[:, 4])
     covariance = gaussians.covariance_image_frame(sigma, theta)
@@ -99,11 +99,19 @@ def _gaussians_in_crop(fit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _ellipse(axes: Axes, mean: np.ndarray, covariance: np.ndarray) -> None:
+def ellipse(
+    axes: Axes, mean: np.ndarray, covariance: np.ndarray, outline: str | None = None
+) -> None:
+    """A Gaussian at one and two standard deviations, or its outline alone."""
     values, vectors = np.linalg.eigh(covariance)
     angle = np.rad2deg(np.arctan2(vectors[1, 1], vectors[0, 1]))
     for deviations, opacity in ((2, 0.13), (1, 0.22)):
         height, width = 2 * deviations * np.sqrt(np.maximum(values, 0))
+        if outline:
+            shape: Any = {"fill": False, "ec": outline, "alpha": 4 * opacity}
+            patch = Ellipse(tuple(mean), width, height, angle=angle, lw=0.8, **shape)
+            axes.add_patch(patch)
+            continue
         patch = Ellipse(
             tuple(mean), width, height, angle=angle, facecolor=style.GOOD,
             edgecolor=style.GOOD, alpha=opacity, linewidth=0.8, zorder=1,

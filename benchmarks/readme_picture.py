@@ -1,0 +1,61 @@
+"""Draws docs/idea.png, the README's picture of the method, from a trained model.
+
+    python benchmarks/readme_picture.py CHECKPOINT DATASET DATA_DIR [ROW] [OUT]
+
+The picture is made of the model's own output for one test frame: by default the walking
+frame whose widest Gaussian is nearest to 7 px. The README's is row 804 of the benchmark
+data set.
+"""
+
+import pathlib
+import sys
+
+import jax
+import numpy as np
+
+from jaxflow import data, sampling
+from jaxflow.figures import idea, poses, style
+from jaxflow.training import checkpoint, evaluation
+from jaxflow.types import PoseRecords
+
+HYPOTHESES = 200
+WIDEST = 7.0  # heatmap px
+
+
+def choose(records: PoseRecords) -> int:
+    """A walking frame, or any where nobody walks, with one unsure joint."""
+    widest = np.abs(records.gaussfit[..., [3, 5]]).max(axis=(1, 2))
+    walking = records.action == "Walking"
+    away = np.abs(widest - WIDEST) + 100 * (~walking & walking.any())
+    return int(np.argmin(away))
+
+
+def main() -> None:
+    """Draws and says where."""
+    folder, dataset, data_dir, *rest = sys.argv[1:]
+    records = data.load_records(dataset, "test", data_dir)
+    row = int(rest[0]) if rest and rest[0] else choose(records)
+    frame = records.take(slice(row, row + 1))
+    batch = data.to_batch(frame)
+    params = checkpoint.load_params(folder)
+    clamp = checkpoint.load_config(folder).flow.clamp
+
+    def draw(count: int, temperature: float) -> np.ndarray:
+        poses3d = sampling.sample(
+            params, batch.pose2d, batch.cond, jax.random.key(0), num_hypotheses=count,
+            temperature=temperature, clamp=clamp,
+        )  # fmt: skip
+        return np.asarray(poses3d)[0]
+
+    example = poses.PoseExample(
+        title="", pose2d=frame.pose2d[0], fit=frame.gaussfit[0],
+        hypotheses=draw(HYPOTHESES, 1.0), mode=draw(1, 0.0)[0],
+        target=evaluation.targets_of(frame)[0],
+    )  # fmt: skip
+    latents = np.asarray(jax.random.normal(jax.random.key(0), (HYPOTHESES, 2)))
+    out = pathlib.Path(rest[1] if len(rest) > 1 else "docs/idea")
+    print(data.describe(records, row), *style.save(idea.idea(example, latents), out))
+
+
+if __name__ == "__main__":
+    main()
