@@ -9,6 +9,8 @@ Gaussian in depth. Called as ``sampling.sample``.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -22,44 +24,54 @@ from jaxflow.types import Params
 _SQUARE_METRES = 0.01
 
 
-def mode_with_noise(
-    params: Params,
-    pose2d: jax.Array,
-    cond: jax.Array,
-    key: jax.Array,
-    *,
-    num_hypotheses: int,
-    temperature: float | jax.Array = 1.0,
-    clamp: SoftClamp,
-    depth: float,
-) -> jax.Array:
+class ModeWithNoise(NamedTuple):
     """The z = 0 pose of each frame with noise on its joints.
 
-    Args:
-      params: the flow's parameters.
-      pose2d: (B, 32).
-      cond: (B, 78).
-      key: (B,) one typed key a frame.
-      num_hypotheses: M.
-      temperature: scales the noise.
-      clamp: the soft clamp of the flow.
-      depth: standard deviation along z, metres, of every joint but the hip.
+    A sampler, to be called as ``sampling.sample``; equal ones compile once.
 
-    Returns:
-      (B, M, 17, 3) metres, camera frame, hip at 0.
+    Attributes:
+      depth: standard deviation along z, metres, of every joint but the hip.
 
     Source: paper section 4.5 (sample set size and noise baseline).
     """
-    mode = sampling.sample(
-        params, pose2d, cond, key, num_hypotheses=1, temperature=0.0, clamp=clamp
-    )
-    shape = (num_hypotheses, 17, 3)
-    noise = jax.vmap(lambda one: jax.random.normal(one, shape))(key)
-    across = _across(cond, noise[..., 1:, :2])
-    away = depth * noise[..., 1:, 2:]
-    moves = jnp.concatenate([across, away], axis=-1)
-    moves = jnp.pad(moves, ((0, 0), (0, 0), (1, 0), (0, 0)))
-    return mode + temperature * moves
+
+    depth: float
+
+    def __call__(
+        self,
+        params: Params,
+        pose2d: jax.Array,
+        cond: jax.Array,
+        key: jax.Array,
+        *,
+        num_hypotheses: int,
+        temperature: float | jax.Array = 1.0,
+        clamp: SoftClamp,
+    ) -> jax.Array:
+        """Draws poses.
+
+        Args:
+          params: the flow's parameters.
+          pose2d: (B, 32).
+          cond: (B, 78).
+          key: (B,) one typed key a frame.
+          num_hypotheses: M.
+          temperature: scales the noise.
+          clamp: the soft clamp of the flow.
+
+        Returns:
+          (B, M, 17, 3) metres, camera frame, hip at 0.
+        """
+        mode = sampling.sample(
+            params, pose2d, cond, key, num_hypotheses=1, temperature=0.0, clamp=clamp
+        )
+        shape = (num_hypotheses, 17, 3)
+        noise = jax.vmap(lambda one: jax.random.normal(one, shape))(key)
+        across = _across(cond, noise[..., 1:, :2])
+        away = self.depth * noise[..., 1:, 2:]
+        moves = jnp.concatenate([across, away], axis=-1)
+        moves = jnp.pad(moves, ((0, 0), (0, 0), (1, 0), (0, 0)))
+        return mode + temperature * moves
 
 
 def _across(cond: jax.Array, noise: jax.Array) -> jax.Array:

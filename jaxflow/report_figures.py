@@ -102,9 +102,7 @@ def noise_baseline(
     else:
         frames = loaded.records.take(unsure)
     spread = (evaluated.ambiguous or evaluated.test).pooled.spread_per_axis
-    sampler = functools.partial(
-        baselines.mode_with_noise, depth=float(spread[2]) / 1000
-    )
+    sampler = baselines.ModeWithNoise(depth=float(spread[2]) / 1000)
     key = jax.random.fold_in(jax.random.key(test.seed), 3)
     return protocol.run(loaded, frames, key, test, "noise baseline", sampler=sampler)
 

@@ -6,35 +6,14 @@ import subprocess
 import sys
 
 import jax
-import numpy as np
 import pytest
 
 from jaxflow import commands, config, data, evaluate, flow, protocol
 from jaxflow.training import checkpoint
-from jaxflow.types import PoseRecords
+from tests.evaluation_helpers import TEST, records
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SMALL = config.FlowConfig(hidden=8, blocks=2)
-
-
-def records(seed=0, count=40):
-    """Frames of two actions, a few of them ambiguous."""
-    rng = np.random.default_rng(seed)
-    fit = np.ones((count, 16, 7), np.float32)
-    fit[..., 1:3] = rng.uniform(20, 40, (count, 16, 2))
-    fit[..., [3, 5]] = 2
-    fit[::9, 4, 3] = 6
-    text = np.array(["S9"] * count)
-    return PoseRecords(
-        pose3d=(rng.normal(size=(count, 17, 3)) * 300 + 3000).astype(np.float32),
-        pose2d=rng.uniform(0, 256, (count, 16, 2)).astype(np.float32),
-        gaussfit=fit,
-        subject=text,
-        action=np.array(["Walking", "Eating"])[np.arange(count) % 2],
-        subaction=text,
-        camera=text,
-        frame=np.arange(count, dtype=np.int32),
-    )
 
 
 @pytest.fixture(scope="session")
@@ -53,9 +32,6 @@ def fake_data(monkeypatch):
         return records(seed=len(split))
 
     monkeypatch.setattr(data, "load_records", load)
-
-
-TEST = protocol.TestConfig(stride=4, num_hypotheses=5, batch_size=8)
 
 
 def test_the_protocol_counts_strided_and_ambiguous_frames(small_checkpoint, fake_data):

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import metrics as oracle
 
 from jaxflow import config, flow, metrics, sampling
 from jaxflow.summary import Figures, Totals
 from jaxflow.training import evaluation
 from jaxflow.types import Batch, PoseRecords
+from tests.oracles import metrics as oracle
 
 FRAMES, HYPOTHESES = 11, 6
 ACTIONS = np.array(["Walking", "Eating", "Sitting"])[np.arange(FRAMES) % 3]
@@ -100,7 +100,7 @@ def assert_same(got, want, rtol=1e-5):
             )
 
 
-@pytest.mark.parametrize("batch_size", [1, 11, 64])
+@pytest.mark.parametrize("batch_size", [1, 64])
 def test_batch_size_changes_nothing(case, result, batch_size):
     assert_same(run(case, batch_size=batch_size), result)
 

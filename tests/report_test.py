@@ -9,7 +9,8 @@ import re
 import jax
 import numpy as np
 import pytest
-from evaluate_command_test import TEST, records
+
+from tests.evaluation_helpers import TEST, records
 
 pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
 
@@ -225,9 +226,9 @@ def test_baseline_noise_has_the_fitted_covariance(loaded):
     cond[..., 3], cond[..., 4], cond[..., 5] = 0.09, 0.03, 0.04
     frame = rng.normal(size=(1, 32)).astype(np.float32)
     keys = jax.random.split(jax.random.key(0), 1)
-    drawn = baselines.mode_with_noise(
+    drawn = baselines.ModeWithNoise(depth=0.05)(
         loaded.params, frame, cond.reshape(1, 78), keys, num_hypotheses=4000,
-        clamp=SoftClamp(), depth=0.05,
+        clamp=SoftClamp(),
     )  # fmt: skip
     wrist = np.asarray(drawn)[0, :, 16]
     want = 0.01 * np.array([[0.09, -0.03], [-0.03, 0.04]])  # y down
