@@ -81,9 +81,15 @@ def sigma_theta(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
       longer axis's direction, 0 where both are equal. A circle has no direction, so
       the derivatives there are those of sx = sy: the angle's are zero, never NaN.
     """
-    c00, c01, c11 = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1]
+    return _axes(covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1])
+
+
+def _axes(
+    c00: jax.Array, c01: jax.Array, c11: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Square roots of the eigenvalues (..., 2) and the first one's direction (...)."""
     mean, half = (c00 + c11) / 2, (c00 - c11) / 2
-    round_ = jnp.hypot(half, c01) <= 4 * jnp.finfo(covariance.dtype).eps * mean
+    round_ = jnp.hypot(half, c01) <= 4 * jnp.finfo(mean.dtype).eps * mean
     # Both arms of a where are differentiated, so the unused one must be harmless too.
     half, off = jnp.where(round_, 1.0, half), jnp.where(round_, 0.0, c01)
     radius = jnp.where(round_, 0.0, jnp.hypot(half, off))
@@ -99,8 +105,10 @@ def from_quadratic(quadratic: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The coefficients (..., 3) = a, b, c of g as sigma (..., 2) and theta (...)."""
     a, b, c = jnp.moveaxis(quadratic, -1, 0)
     # Inverting 2 [[a, b], [b, c]] gives the image frame; without the minus on b, the
-    # pose frame.
-    return sigma_theta(symmetric(c, b, a) / (2 * (a * c - b * b))[..., None, None])
+    # pose frame. The matrix is not put together on the way: XLA's CPU compiler (jaxlib
+    # 0.10.2) miscompiles the forward derivative of stacking and taking apart again.
+    twice_det = 2 * (a * c - b * b)
+    return _axes(c / twice_det, b / twice_det, a / twice_det)
 
 
 def to_quadratic(sigma: jax.Array, theta: jax.Array) -> jax.Array:

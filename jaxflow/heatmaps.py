@@ -35,6 +35,10 @@ START_SIGMA = 2.0  # px, the width a detector's training targets are drawn with
 NEGATIVE_TOLERANCE = 0.1
 _STARTS_AT_ONCE = 64
 
+# 1 / 255 = high + low, the high part of few enough bits for exact products.
+_INVERSE_255_HIGH = 65792 / 2**24
+_INVERSE_255_LOW = 1 / 255 - _INVERSE_255_HIGH
+
 
 class Starts(NamedTuple):
     """Where the fits of N maps start.
@@ -78,15 +82,14 @@ def working_dtype(dtype: jax.typing.DTypeLike) -> jnp.dtype:
 
 
 def to_float(maps: jax.Array) -> jax.Array:
-    """Pixels as float32 or float64; uint8 as value / 255."""
+    """Pixels as float32 or float64; uint8 as value / 255, correctly rounded."""
     dtype = working_dtype(maps.dtype)
+    pixels = maps.astype(dtype)
     if maps.dtype == jnp.uint8:
-        # Behind the barrier 255 is no constant, so the compiler divides, as NumPy does,
-        # where it would multiply by a rounded 1 / 255.
-        return maps.astype(dtype) / jax.lax.optimization_barrier(
-            jnp.asarray(255, dtype)
-        )
-    return maps.astype(dtype)
+        # Compilers turn a division by a constant into a product with its rounded
+        # inverse. With the inverse in two parts the first product is exact.
+        return pixels * _INVERSE_255_HIGH + pixels * _INVERSE_255_LOW
+    return pixels
 
 
 def clean(maps: jax.Array) -> jax.Array:
@@ -106,8 +109,27 @@ def start_values(maps: jax.Array, init: jax.Array | None) -> Starts:
     Returns:
       Starts, in the working dtype.
     """
-    # In pieces, so that no copy of all the maps as floats is ever made.
-    starts = jax.lax.map(_start_of, maps, batch_size=_STARTS_AT_ONCE)
+    # In pieces, so that no copy of all the maps as floats is ever made. The last piece
+    # overlaps the one before it: cutting off a remainder would copy the rest.
+    count = maps.shape[0]
+    piece = min(_STARTS_AT_ONCE, count)
+
+    def advance(i: jax.Array, starts: Starts) -> Starts:
+        first = jnp.minimum(i * piece, count - piece)
+        found = jax.vmap(_start_of)(jax.lax.dynamic_slice_in_dim(maps, first, piece))
+        return jax.tree.map(
+            lambda whole, part: jax.lax.dynamic_update_slice_in_dim(
+                whole, part, first, axis=0
+            ),
+            starts,
+            found,
+        )
+
+    dtype = working_dtype(maps.dtype)
+    blank = Starts(
+        jnp.zeros(count, dtype), jnp.zeros((count, 2), dtype), jnp.zeros(count, bool)
+    )
+    starts = jax.lax.fori_loop(0, -(-count // piece), advance, blank)
     if init is None:
         return starts
     given = init.astype(starts.mean.dtype)

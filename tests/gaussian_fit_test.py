@@ -1,0 +1,412 @@
+"""The heatmap fit against SciPy, against itself, and on maps nobody should give it."""
+
+import functools
+
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+
+from jaxflow import gaussian_fit, gaussians, heatmaps
+from jaxflow.gaussian_fit import fit_gaussians
+from tests.oracles import gaussian_fit as oracle
+
+QUICK = hypothesis.settings(max_examples=15, deadline=None, derandomize=True)
+
+
+def image_covariance(fit):
+    covariance = gaussians.covariance_image_frame(fit.sigma, fit.theta)
+    return np.asarray(covariance, np.float64)
+
+
+def sum_of_squares(maps, fit):
+    fit = jax.tree.map(lambda x: np.asarray(x, np.float64), fit)
+    numbers = np.column_stack(
+        [fit.amplitude, fit.mean, fit.sigma[:, 0], fit.theta, fit.sigma[:, 1]]
+    )
+    bumps = np.stack([oracle.bump(p, *maps.shape[1:]) for p in numbers])
+    return np.square(np.maximum(maps, 0) - bumps).sum((1, 2))
+
+
+def rows(fit, index):
+    return jax.tree.map(lambda x: np.asarray(x)[index], fit)
+
+
+def assert_same_bits(one, other):
+    for name, a, b in zip(one._fields, one, other, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b), err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def maps():
+    """64 maps (64, 64, 64) of every kind."""
+    return oracle.random_maps(64, seed=1)[0]
+
+
+@pytest.fixture(scope="module")
+def fits(maps):
+    return fit_gaussians(jnp.asarray(maps))
+
+
+class TestAgainstSciPy:
+    def compare(self, reference, dtype):
+        data = reference("heatmaps")
+        used = (data["kind"] != "empty").ravel()
+        maps = data["heatmaps"].reshape(-1, 64, 64).astype(dtype)
+        fit = fit_gaussians(maps, data["start_mean"].reshape(-1, 2).astype(dtype))
+        scipy_fit = data["scipy_fit"].reshape(-1, 7)
+        ratio = sum_of_squares(maps.astype(np.float64), fit)
+        ratio /= scipy_fit[:, 6] ** 2 * 64 * 64
+        same = used & (np.abs(ratio - 1) < 1e-4)
+        mean_error = np.abs(np.asarray(fit.mean) - scipy_fit[:, 1:3]).max(1)[same]
+        covariance = data["covariance_image"].reshape(-1, 2, 2)
+        error = np.abs(image_covariance(fit) - covariance).max((1, 2))[same]
+        assert all(np.isfinite(field).all() for field in fit)
+        assert (ratio[used] <= 1 + 1e-4).mean() >= 0.997
+        assert same.sum() > 0.98 * used.sum()
+        return fit, mean_error, error
+
+    def test_reference_in_float32(self, reference):
+        fit, mean_error, error = self.compare(reference, np.float32)
+        assert fit.mean.dtype == jnp.float32
+        assert (mean_error < 1e-3).mean() >= 0.99
+        assert (error < 1e-2).mean() >= 0.99
+
+    def test_reference_in_float64(self, reference):
+        with jax.enable_x64(True):
+            fit, mean_error, error = self.compare(reference, np.float64)
+        assert fit.mean.dtype == np.float64
+        # Where these bounds are missed, SciPy had stopped short of the optimum: see
+        # test_float64_is_the_optimum.
+        assert (mean_error < 1e-4).mean() >= 0.985
+        assert (error < 1e-3).mean() >= 0.985
+
+    def test_float64_is_the_optimum(self):
+        maps, _ = oracle.random_maps(10, seed=3)
+        with jax.enable_x64(True):
+            fit = fit_gaussians(jnp.asarray(maps, jnp.float64))
+        start = np.asarray(heatmaps.start_values(jnp.asarray(maps), None).mean)
+        pairs = zip(maps, start, strict=True)
+        tight = np.array([oracle.fit(m, s, 1e-15, "3-point") for m, s in pairs])
+        same = np.abs(np.asarray(fit.rmse) / tight[:, 6] - 1) < 1e-6
+        assert same.sum() >= 9
+        np.testing.assert_allclose(
+            np.asarray(fit.mean)[same], tight[same, 1:3], atol=1e-5
+        )
+        expected = oracle.covariance_image(*tight[:, 3:6].T)
+        np.testing.assert_allclose(
+            image_covariance(fit)[same], expected[same], atol=1e-4
+        )
+
+    def test_rmse_is_that_of_the_cleaned_map(self, maps, fits):
+        expected = np.sqrt(sum_of_squares(maps, fits) / maps[0].size)
+        np.testing.assert_allclose(fits.rmse, expected, rtol=1e-4)
+
+
+class TestIndependence:
+    """A map's fit is a function of that map, to the last bit."""
+
+    def test_alone(self, maps, fits):
+        for i in (0, 17, 63):
+            assert_same_bits(fit_gaussians(jnp.asarray(maps[i])), rows(fits, i))
+
+    def test_order_and_neighbours(self, maps, fits):
+        order = np.random.default_rng(0).permutation(len(maps))
+        maps = maps[order].copy()
+        maps[::7] = np.nan
+        shuffled = fit_gaussians(jnp.asarray(maps))
+        kept = np.flatnonzero(np.arange(len(maps)) % 7)
+        assert_same_bits(rows(shuffled, kept), rows(fits, order[kept]))
+
+    def test_place_in_an_odd_size(self, maps):
+        small = jnp.asarray(maps[:, 20:33, 17:46])
+        forward, backward = fit_gaussians(small), fit_gaussians(small[::-1])
+        assert_same_bits(rows(backward, slice(None, None, -1)), forward)
+        assert_same_bits(fit_gaussians(small[5]), rows(forward, 5))
+
+    def test_batch_shapes_and_transformations(self, maps, fits):
+        grid = jnp.asarray(maps).reshape(4, 16, 64, 64)
+        expected = rows(fits, np.arange(64).reshape(4, 16))
+        assert_same_bits(fit_gaussians(grid), expected)
+        assert_same_bits(jax.vmap(fit_gaussians)(grid), expected)
+        assert_same_bits(jax.jit(jax.vmap(jax.vmap(fit_gaussians)))(grid), expected)
+        assert_same_bits(jax.pmap(fit_gaussians)(grid), expected)
+
+    def test_vmap_over_starts_alone(self, maps):
+        starts = jnp.asarray([[20.0, 20.0], [40.0, 30.0]])
+        both = jax.vmap(fit_gaussians, in_axes=(None, 0))(jnp.asarray(maps[0]), starts)
+        for i in range(2):
+            one = fit_gaussians(jnp.asarray(maps[0]), starts[i])
+            assert_same_bits(rows(both, i), one)
+
+    def test_streamed_from_the_host(self, maps, fits, monkeypatch):
+        monkeypatch.setattr(gaussian_fit, "_BLOCK_MAPS", 24)
+        assert_same_bits(fit_gaussians(maps), fits)
+        grid, start = maps.reshape(4, 16, 64, 64), np.full((4, 16, 2), 31.5, np.float32)
+        whole = fit_gaussians(jnp.asarray(grid), start)
+        assert_same_bits(fit_gaussians(grid, start), whole)
+
+    def test_memory_does_not_grow_with_the_batch(self):
+        def scratch(count):
+            maps = jax.ShapeDtypeStruct((count, 64, 64), jnp.float16)
+            lowered = gaussian_fit._fit.lower(maps, None)
+            return lowered.compile().memory_analysis().temp_size_in_bytes
+
+        # What is kept for a million maps beside their own storage: 64 bytes each here,
+        # and the answer of another 29.
+        assert scratch(100_000) < scratch(1_000) + 99_000 * 64
+
+
+SIZE = 48
+CENTRES = st.floats(17, 30)
+SIGMAS = st.floats(1.2, 4.0)
+ANGLES = st.floats(0, 3.14)
+
+
+@functools.partial(jax.jit)
+def fit_one(heatmap):
+    return fit_gaussians(heatmap)
+
+
+def draw(amplitude, x0, y0, sx, theta, sy):
+    parameters = amplitude, x0, y0, sx, theta, sy
+    return oracle.bump(parameters, SIZE, SIZE).astype(np.float32)
+
+
+class TestProperties:
+    @QUICK
+    @hypothesis.given(st.floats(0.01, 1.2), CENTRES, CENTRES, SIGMAS, ANGLES, SIGMAS)
+    def test_random_gaussians_are_recovered(self, amplitude, x0, y0, sx, theta, sy):
+        fit = fit_one(draw(amplitude, x0, y0, sx, theta, sy))
+        assert fit.converged
+        np.testing.assert_allclose(fit.amplitude, amplitude, rtol=1e-4)
+        np.testing.assert_allclose(fit.mean, [x0, y0], atol=1e-3)
+        expected = oracle.covariance_image(sx, theta, sy)
+        np.testing.assert_allclose(image_covariance(fit), expected, atol=5e-3)
+        assert 0 <= fit.theta < np.pi and fit.sigma[0] >= fit.sigma[1] > 0
+
+    @QUICK
+    @hypothesis.given(
+        CENTRES, CENTRES, SIGMAS, ANGLES, SIGMAS, st.integers(-4, 4), st.integers(-4, 4)
+    )
+    def test_translation(self, x0, y0, sx, theta, sy, right, down):
+        heatmap = noisy(draw(0.8, x0, y0, sx, theta, sy))
+        one = fit_one(heatmap)
+        other = fit_one(np.roll(heatmap, (down, right), (0, 1)))
+        np.testing.assert_allclose(other.mean - one.mean, [right, down], atol=1e-3)
+        np.testing.assert_allclose(
+            image_covariance(other), image_covariance(one), atol=5e-3
+        )
+
+    @QUICK
+    @hypothesis.given(CENTRES, CENTRES, SIGMAS, ANGLES, SIGMAS)
+    def test_quarter_turn(self, x0, y0, sx, theta, sy):
+        heatmap = noisy(draw(0.8, x0, y0, sx, theta, sy))
+        one, other = fit_one(heatmap), fit_one(np.rot90(heatmap).copy())
+        # rot90 turns counter-clockwise on the screen: (x, y) to (y, SIZE - 1 - x).
+        x, y = np.asarray(one.mean)
+        np.testing.assert_allclose(other.mean, [y, SIZE - 1 - x], atol=1e-3)
+        turn = np.array([[0, 1], [-1, 0]])
+        expected = turn @ image_covariance(one) @ turn.T
+        np.testing.assert_allclose(image_covariance(other), expected, atol=5e-3)
+
+    @QUICK
+    @hypothesis.given(CENTRES, SIGMAS, ANGLES, SIGMAS, st.floats(1e-20, 1e20))
+    def test_scaling_scales_the_amplitude_alone(self, x0, sx, theta, sy, factor):
+        heatmap = noisy(draw(0.8, x0, 40 - x0, sx, theta, sy))
+        one, other = fit_one(heatmap), fit_one(heatmap * np.float32(factor))
+        np.testing.assert_allclose(other.amplitude, one.amplitude * factor, rtol=1e-4)
+        np.testing.assert_allclose(other.rmse, one.rmse * factor, rtol=1e-3)
+        np.testing.assert_allclose(other.mean, one.mean, atol=1e-3)
+        np.testing.assert_allclose(
+            image_covariance(other), image_covariance(one), atol=5e-3
+        )
+
+
+def noisy(heatmap):
+    ripple = np.sin(np.arange(SIZE**2)).reshape(SIZE, SIZE)
+    return heatmap * (1 + 0.05 * ripple).astype(np.float32)
+
+
+def _hard_maps():
+    base = oracle.bump([0.8, 30.3, 20.6, 3.0, 0.4, 2.0]).astype(np.float32)
+    pixel = np.zeros((64, 64), np.float32)
+    pixel[20, 30] = 1
+    spoiled = {
+        name: np.where(pixel > 0, np.float32(value), base)
+        for name, value in (("nan", np.nan), ("inf", np.inf), ("below", -1.0))
+    }
+    far = oracle.bump([1.0, 80.0, -12.0, 6.0, 0.3, 8.0]).astype(np.float32)
+    noise = np.random.default_rng(0).random((64, 64), np.float32)
+    stripe = np.repeat(np.exp(-((np.arange(64) - 30.0) ** 2) / 8), 64).reshape(64, 64)
+    return {
+        "zero": (np.zeros_like(base), False),
+        "constant": (np.ones_like(base), False),
+        "negative": (-base, False),
+        "lowered": (base - 0.5, False),
+        "subnormal": (base * np.float32(1e-39), False),
+        "one nan pixel": (spoiled["nan"], False),
+        "one infinite pixel": (spoiled["inf"], False),
+        "one very negative pixel": (spoiled["below"], False),
+        "all nan": (np.full_like(base, np.nan), False),
+        "a ridge without end": (stripe.astype(np.float32), False),
+        "noise": (noise * 0.01, None),
+        "hot pixel": (pixel, None),
+        "hot corner": (np.eye(1, 4096, dtype=np.float32).reshape(64, 64), None),
+        "saturated": (np.clip(base * 20, 0, 1), True),
+        "two lobes": (base + np.roll(base, 20, 1), None),
+        "border": (np.roll(base, 34, 1) * (np.arange(64) > 40), True),
+        "outside the frame": (far, None),
+        "slightly negative": (base - 0.02, True),
+        "huge": (base * np.float32(1e37), True),
+        "tiny": (base * np.float32(1e-36), True),
+    }
+
+
+class TestHardMaps:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def hard(cls):
+        maps = np.stack([heatmap for heatmap, _ in _hard_maps().values()])
+        return maps, fit_gaussians(jnp.asarray(maps))
+
+    @pytest.mark.parametrize("name", list(_hard_maps()))
+    def test_finite_and_honest(self, hard, name):
+        index = list(_hard_maps()).index(name)
+        expected = _hard_maps()[name][1]
+        maps, fit = hard[0], rows(hard[1], index)
+        assert all(np.isfinite(field).all() for field in fit)
+        assert (fit.sigma > 0).all() and 0 <= fit.theta < np.pi
+        assert expected is None or bool(fit.converged) is expected
+        if not fit.converged:
+            finite = np.where(np.isfinite(maps[index]), maps[index], 0)
+            top = np.unravel_index(finite.argmax(), finite.shape)
+            assert fit.amplitude == max(finite.max(), 0) or name == "subnormal"
+            assert tuple(fit.mean) == (top[1], top[0]) or fit.amplitude == 0
+            assert tuple(fit.sigma) == (2, 2) and fit.theta == 0
+
+    def test_gradients_are_finite(self, hard):
+        def loss(maps):
+            fit = fit_gaussians(maps)
+            return sum(jnp.sum(field) for field in fit[:5])
+
+        gradient = jax.jit(jax.grad(loss))(jnp.asarray(hard[0]))
+        assert np.isfinite(gradient).all()
+        assert not np.asarray(gradient)[~np.asarray(hard[1].converged)].any()
+
+    @pytest.mark.parametrize("start", [(np.nan, 3.0), (np.inf, np.nan)])
+    def test_start_that_is_not_finite(self, maps, fits, start):
+        init = np.full((64, 2), start, np.float32)
+        assert_same_bits(fit_gaussians(jnp.asarray(maps), init), fits)
+
+    def test_start_far_outside(self, maps):
+        fit = fit_gaussians(jnp.asarray(maps[0]), jnp.asarray([1e5, -1e5]))
+        assert not fit.converged
+        assert all(np.isfinite(field).all() for field in fit)
+        np.testing.assert_array_equal(fit.mean, [1e5, -1e5])
+
+    def test_no_maps(self):
+        fit = fit_gaussians(jnp.zeros((0, 16, 64, 64)))
+        assert fit.mean.shape == (0, 16, 2) and fit.converged.dtype == bool
+
+
+class TestDerivatives:
+    """The implicit derivative against central differences, in float64."""
+
+    @staticmethod
+    def numbers(maps):
+        fit = fit_gaussians(maps)
+        covariance = gaussians.covariance_pose_frame(fit.sigma, fit.theta)
+        return jnp.concatenate(
+            [
+                fit.amplitude[:, None],
+                fit.mean,
+                covariance.reshape(-1, 4),
+                fit.theta[:, None],
+                100 * fit.rmse[:, None],
+            ],
+            axis=1,
+        )
+
+    def test_jvp_is_the_central_difference(self, maps):
+        with jax.enable_x64(True):
+            some = jnp.asarray(maps[:12], jnp.float64)
+            direction = np.random.default_rng(2).normal(size=some.shape) * (
+                maps[:12] > 0
+            )
+            step = 1e-5
+            _, derivative = jax.jvp(self.numbers, (some,), (direction,))
+            plus, minus = (self.numbers(some + s * step * direction) for s in (1, -1))
+            difference = (plus - minus) / (2 * step)
+        scale = np.abs(difference).max(0)
+        np.testing.assert_allclose(derivative / scale, difference / scale, atol=2e-4)
+
+    def test_vjp_is_the_transpose(self, maps):
+        some = jnp.asarray(maps[:8])
+        direction = np.random.default_rng(2).normal(size=some.shape).astype(np.float32)
+        out, forward = jax.jvp(self.numbers, (some,), (direction,))
+        weight = np.random.default_rng(3).normal(size=out.shape).astype(np.float32)
+        (backward,) = jax.vjp(self.numbers, some)[1](weight)
+        left, right = np.vdot(weight, forward), np.vdot(backward, direction)
+        np.testing.assert_allclose(left, right, rtol=1e-3)
+        each = jax.vmap(lambda m, w: jax.vjp(self.numbers, m[None])[1](w[None])[0][0])(
+            some, jnp.asarray(weight)
+        )
+        np.testing.assert_allclose(each, backward, atol=1e-3)
+
+    def test_negative_pixels_and_half_precision(self, maps):
+        some = jnp.asarray(maps[:2] - 0.01, jnp.float16)
+        gradient = jax.grad(lambda m: jnp.sum(fit_gaussians(m).mean))(some)
+        assert gradient.dtype == jnp.float16
+        assert np.any(gradient) and not np.any(np.where(some < 0, gradient, 0))
+
+
+class TestInputs:
+    @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+    def test_half_precision_is_widened_exactly(self, maps, dtype):
+        half = maps[:8].astype(dtype)
+        fit = fit_gaussians(half)
+        assert fit.mean.dtype == jnp.float32
+        assert_same_bits(fit, fit_gaussians(half.astype(np.float32)))
+
+    def test_uint8_is_a_share_of_255(self, maps):
+        integers = np.round(maps[:8] * 255).astype(np.uint8)
+        exact = integers.astype(np.float32) / np.float32(255)
+        assert_same_bits(fit_gaussians(integers), fit_gaussians(exact))
+
+    @pytest.mark.parametrize("shape", [(96, 72), (48, 48), (7, 31), (3, 3)])
+    def test_map_sizes(self, shape):
+        height, width = shape
+        true = [0.7, width * 0.45, height * 0.6, 1.3, 0.3, 1.1]
+        fit = fit_gaussians(oracle.bump(true, height, width).astype(np.float32))
+        np.testing.assert_allclose(fit.mean, true[1:3], atol=2e-3)
+
+    def test_given_starts_choose_the_lobe(self):
+        left = oracle.bump([0.8, 15, 32, 2, 0, 2])
+        heatmap = (left + oracle.bump([0.7, 50, 32, 2, 0, 2])).astype(np.float32)
+        init = jnp.asarray([[15.0, 32.0], [49.0, 33.0]])
+        fit = fit_gaussians(np.stack([heatmap] * 2), init)
+        np.testing.assert_allclose(fit.mean, [[15, 32], [50, 32]], atol=0.01)
+
+    @pytest.mark.parametrize(
+        ("heatmaps_", "init", "error", "message"),
+        [
+            (np.zeros((2, 64, 64), np.int32), None, TypeError, "uint8"),
+            (np.zeros((2, 64, 64), bool), None, TypeError, "uint8"),
+            (np.zeros(64, np.float32), None, ValueError, r"\(\.\.\., rows, columns\)"),
+            (np.zeros((2, 2, 64), np.float32), None, ValueError, "at least 3 x 3"),
+            (np.zeros((2, 9, 9), np.float32), np.zeros((2, 3), np.float32), ValueError,
+             r"\(\.\.\., 2\)"),
+            (np.zeros((2, 9, 9), np.float32), np.zeros((3, 2), np.float32), ValueError,
+             "batch"),
+            (np.zeros((2, 9, 9), np.float32), np.zeros((2, 2), np.int32), TypeError,
+             "init"),
+            (np.zeros((9000, 9, 9), np.int8), None, TypeError, "uint8"),
+        ],
+    )  # fmt: skip
+    def test_refused(self, heatmaps_, init, error, message):
+        with pytest.raises(error, match=message):
+            fit_gaussians(heatmaps_, init)
