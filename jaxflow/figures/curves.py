@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from jaxflow import metrics, sample_size
 from jaxflow.coverage import CALIBRATION_LEVELS
@@ -164,6 +164,7 @@ def training(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Figure:
             _smoothed(axes, steps, values)
             if values.min() > 0 and values.max() > 20 * values.min():
                 axes.set_yscale("log")
+                axes.yaxis.set_minor_formatter(NullFormatter())
             axes.set_title(name, fontsize=8)
             axes.tick_params(labelsize=7)
         for axes in grid[-1]:
