@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden import make, store
-from golden.store import assert_close
+from tests.golden import make, store
+from tests.golden.store import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import critic as oracle
+from tests.oracles import critic as oracle
 
 from jaxflow import critic, losses, torch_weights
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden import make, store
+from tests.golden import make, store
 
 import jaxflow
 from jaxflow import distribution, torch_weights

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden import make, store
-from golden.store import assert_close
-from oracles import flow as oracle
+from tests.golden import make, store
+from tests.golden.store import assert_close
+from tests.oracles import flow as oracle
 
 from jaxflow import flow, torch_weights
 from jaxflow.config import EXACT_CLAMP, RELEASED_CLAMP, FlowConfig

@@ -3,11 +3,11 @@
 import jax
 import numpy as np
 import pytest
-from golden import make, store
-from golden.store import assert_close
+from tests.golden import make, store
+from tests.golden.store import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import preprocessing as oracle
+from tests.oracles import preprocessing as oracle
 
 from jaxflow import geometry
 

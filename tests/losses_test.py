@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden import make, store
-from golden.store import assert_close
-from oracles import losses as oracle
+from tests.golden import make, store
+from tests.golden.store import assert_close
+from tests.oracles import losses as oracle
 
 from jaxflow import losses
 

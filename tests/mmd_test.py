@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden import store
-from golden.store import assert_close
+from tests.golden import store
+from tests.golden.store import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import losses as oracle
+from tests.oracles import losses as oracle
 
 from jaxflow.mmd import mmd
 

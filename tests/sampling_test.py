@@ -7,10 +7,10 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden import make
+from tests.golden import make
 from jax.test_util import check_grads
-from oracles import flow as flow_oracle
-from oracles import preprocessing
+from tests.oracles import flow as flow_oracle
+from tests.oracles import preprocessing
 
 import jaxflow
 from jaxflow import sampling, torch_weights

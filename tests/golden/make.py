@@ -14,9 +14,9 @@ import sys
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE.parents[1]))
 
-from oracles import critic, flow, losses, preprocessing  # noqa: E402
+from tests.oracles import critic, flow, losses, preprocessing  # noqa: E402
 
 SIZES = {"hidden": 16, "encoder_hidden": 12, "encoded": 8}
 # Roughly a standing person, H36M-17 order, metres, camera frame.
@@ -207,7 +207,8 @@ def run_training(dtype):
         history = []
         for part, noise in iterations:
             arguments = Batch(*cast(part)), step.Noise(**cast(noise))
-            state, terms = iterate(state, *arguments, config)
+            # A traced rate, as training has it.
+            state, terms = iterate(state, *arguments, config, rate_scale=dtype(1))
             history.append(terms._asdict())
         return jax.device_get((history, state.flow, state.critic))
 

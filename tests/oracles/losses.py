@@ -1,8 +1,8 @@
 """The losses pose by pose, and the flow's whole objective, in float64 NumPy."""
 
 import numpy as np
-from oracles import critic, flow
-from oracles.preprocessing import with_hip
+from tests.oracles import critic, flow
+from tests.oracles.preprocessing import with_hip
 
 BANDWIDTHS = (0.0025, 0.04, 0.81)
 # H36M joints without the hip that answer the 13 joints of the condition.
