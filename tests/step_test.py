@@ -372,7 +372,6 @@ def test_noise_of_a_row_is_its_own():
         {"generator_z": (4, 15)},
         {"hypothesis_z": (8, 3, 16)},
         {"hypothesis_z": (4, 8, 16)},
-        {"hypothesis_z": (9, 4, 16)},
     ],
     ids=str,
 )
