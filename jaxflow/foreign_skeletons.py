@@ -62,6 +62,7 @@ def _with_limbs(
 ) -> ForeignSkeleton:
     """A skeleton with the usual limbs; ``head`` is its top of the head, if any."""
     groups = {**_LIMBS, "Hip": pelvis, "Thorax": thorax, "Head": head or _FACE}
+    sums: dict[str, tuple[tuple[float, str], ...]]
     sums = {name: ((1.0, name),) for name in MPII_JOINTS}
     sums["Spine"] = ((0.5, "Hip"), (0.5, "Thorax"))
     if head is None:
