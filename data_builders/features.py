@@ -42,7 +42,7 @@ def examples(
 
     The numbers rise, so a builder that writes unshuffled keeps the order.
     """
-    arrays = records._asdict() | extra
+    arrays = vars(records) | extra
     for field in TEXT_FIELDS:
         arrays[field] = [str(text) for text in arrays[field]]
     rows = tqdm.tqdm(range(len(records)), desc=f"writing {split}", unit=" frames")

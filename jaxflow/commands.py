@@ -29,11 +29,16 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         except EXPECTED as error:
             if _DEBUG.value:
                 traceback.print_exc()
-            program = main.__module__ if main.__module__ != "__main__" else argv[0]
-            print(f"{program}: error: {error}", file=sys.stderr)
+            print(f"{_program(argv[0])}: error: {error}", file=sys.stderr)
             return 1
 
     app.run(guarded)
+
+
+def _program(path: str) -> str:
+    """What was run: ``jaxflow.train`` under ``python -m``, else the script."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.name if spec else path
 
 
 def no_arguments(argv: Sequence[str]) -> None:

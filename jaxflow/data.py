@@ -114,7 +114,7 @@ def check_records(records: PoseRecords, source: str) -> None:
         the message names source, recording and frame.
     """
     count = len(records)
-    for name in records._fields:
+    for name in vars(records):
         array = getattr(records, name)
         expected = (count, *_ARRAYS.get(name, ()))
         if array.shape != expected:

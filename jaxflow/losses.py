@@ -1,8 +1,8 @@
 """The losses of paper section 3.3, each a plain function of arrays.
 
 ``mmd`` compares latents; ``best_of_m`` and ``heatmap_covariance`` judge the hypotheses
-(M, B, 48) of a batch; ``gradient_penalty`` holds the critic's slope at one. Those of the
-hypotheses are offered per pose, too, so that training can go through a batch in tiles.
+(M, B, 48) of a batch; ``gradient_penalty`` holds the critic's slope at one. Those two
+of hypotheses are offered per pose, too, so that training can take a batch in tiles.
 """
 
 from __future__ import annotations

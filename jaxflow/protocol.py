@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import tqdm
 
-from jaxflow import data, tables
-from jaxflow.config import DataConfig, SoftClamp, option
+from jaxflow import data, flow, tables
+from jaxflow.config import DataConfig, FlowConfig, option
 from jaxflow.skeleton import H36M_JOINTS
 from jaxflow.summary import EvaluationResult
 from jaxflow.training import checkpoint, evaluation
@@ -35,11 +35,14 @@ class Evaluation(NamedTuple):
         for or where there are none.
       mean_pose_mpjpe: mm, error of the training set's mean pose on the same test
         frames; None where not asked for.
+      untrained: the same test of the same network before any training; None where not
+        asked for.
     """
 
     test: EvaluationResult
     ambiguous: EvaluationResult | None
     mean_pose_mpjpe: float | None
+    untrained: EvaluationResult | None = None
 
     def tables(self) -> list[tables.Table]:
         """Per action, the spread, and the ambiguous subset per action."""
@@ -63,8 +66,11 @@ class Evaluation(NamedTuple):
         if self.mean_pose_mpjpe is not None:
             text += (
                 "Always answering the training set's mean pose gives "
-                f"{self.mean_pose_mpjpe:.1f} mm in P1."
+                f"{self.mean_pose_mpjpe:.1f} mm in P1.\n"
             )
+        if self.untrained is not None:
+            best = self.untrained.average.to_json()["mpjpe_mm"]["best"]
+            text += f"The same network untrained has {best:.1f} mm in P1 best.\n"
         return text
 
     def to_json(self) -> dict[str, Any]:
@@ -73,6 +79,7 @@ class Evaluation(NamedTuple):
             "test": self.test.to_json(),
             "ambiguous": self.ambiguous.to_json() if self.ambiguous else None,
             "mean_training_pose_mpjpe_mm": self.mean_pose_mpjpe,
+            "untrained": self.untrained.to_json() if self.untrained else None,
         }
 
 
@@ -93,6 +100,7 @@ class TestConfig:
     mean_pose: bool = option(
         True, "compare with always answering the training frames' mean pose"
     )
+    untrained: bool = option(False, "compare with the same network before any training")
 
     def __post_init__(self) -> None:
         """Refuses counts that test nothing."""
@@ -109,13 +117,13 @@ class Loaded(NamedTuple):
 
     Attributes:
       params: the flow's parameters.
-      clamp: the soft clamp they were trained with.
+      flow: their architecture.
       records: all frames of the split.
       train: the training frames, or None where nothing compares with them.
     """
 
     params: Params
-    clamp: SoftClamp
+    flow: FlowConfig
     records: PoseRecords
     train: PoseRecords | None
 
@@ -133,9 +141,9 @@ def load(checkpoint_dir: str, source: DataConfig, test: TestConfig) -> Loaded:
         )
 
     params = checkpoint.load_params(checkpoint_dir)
-    clamp = checkpoint.load_config(checkpoint_dir).flow.clamp
+    architecture = checkpoint.load_config(checkpoint_dir).flow
     train = split("train") if test.mean_pose else None
-    return Loaded(params, clamp, split(test.split), train)
+    return Loaded(params, architecture, split(test.split), train)
 
 
 def evaluate(loaded: Loaded, test: TestConfig) -> Evaluation:
@@ -157,7 +165,13 @@ def evaluate(loaded: Loaded, test: TestConfig) -> Evaluation:
     baseline = None
     if loaded.train is not None:
         baseline = evaluation.mean_pose_error(loaded.train, chosen)
-    return Evaluation(result, ambiguous, baseline)
+    untrained = None
+    if test.untrained:
+        fresh = loaded._replace(
+            params=flow.init(jax.random.key(test.seed), loaded.flow)
+        )
+        untrained = run(fresh, chosen, jax.random.fold_in(key, 0), test, "untrained")
+    return Evaluation(result, ambiguous, baseline, untrained)
 
 
 def run(
@@ -172,6 +186,6 @@ def run(
     with tqdm.tqdm(total=len(records), desc=name, unit="pose", smoothing=0) as bar:
         return evaluation.evaluate_records(
             loaded.params, records, key, num_hypotheses=test.num_hypotheses,
-            batch_size=test.batch_size, clamp=loaded.clamp, progress=bar.update,
+            batch_size=test.batch_size, clamp=loaded.flow.clamp, progress=bar.update,
             **options,
         )  # fmt: skip

@@ -45,7 +45,7 @@ def hypotheses(loaded: protocol.Loaded, test: protocol.TestConfig) -> Drawn:
     key = jax.random.fold_in(jax.random.key(test.seed), 2)
     draw = functools.partial(
         sampling.sample, loaded.params, batch.pose2d, batch.cond, key,
-        clamp=loaded.clamp,
+        clamp=loaded.flow.clamp,
     )  # fmt: skip
     drawn = np.asarray(draw(num_hypotheses=test.num_hypotheses))
     modes = np.asarray(draw(num_hypotheses=1, temperature=0.0))[:, 0]

@@ -39,6 +39,7 @@ _GROUPS: dict[str, Any] = {
 }
 for _name, _group in _GROUPS.items():
     commands.define_flags(_group, _name, skip=_FIXED)
+flags.adopt_module_key_flags(commands)
 
 
 def main(argv: Sequence[str]) -> int:

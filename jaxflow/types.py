@@ -1,4 +1,4 @@
-"""The records that cross stages, each a plain NamedTuple of arrays.
+"""The records that cross stages: NamedTuples of arrays, and host-side frames.
 
 ``PoseRecords`` (raw frames) -> ``Batch`` (what the network sees); heatmaps ->
 ``GaussianFit`` -> condition.
@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -31,7 +32,8 @@ class Batch(NamedTuple):
     cond: jax.Array
 
 
-class PoseRecords(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class PoseRecords:
     """Frames of a data set as host NumPy arrays, N along the first axis.
 
     Attributes:
@@ -54,13 +56,13 @@ class PoseRecords(NamedTuple):
     camera: np.ndarray
     frame: np.ndarray
 
-    def __len__(self) -> int:  # the number of frames, not of fields
+    def __len__(self) -> int:
         """Number of frames."""
         return self.pose3d.shape[0]
 
     def take(self, rows: np.ndarray | slice) -> PoseRecords:
         """The chosen frames, in the order given."""
-        return PoseRecords(*(getattr(self, name)[rows] for name in self._fields))
+        return PoseRecords(**{name: array[rows] for name, array in vars(self).items()})
 
 
 class GaussianFit(NamedTuple):

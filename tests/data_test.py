@@ -23,7 +23,7 @@ def sets(tmp_path_factory):
 
 
 def replaced(records, **changes):
-    return PoseRecords(**(records._asdict() | changes))
+    return PoseRecords(**(vars(records) | changes))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def records(sets):
 
 def test_loaded_is_what_was_generated(records, sets):
     expected, truth = generation.generate("train", 230, seed=4)
-    for name in records._fields:
+    for name in vars(records):
         loaded = getattr(records, name)
         np.testing.assert_array_equal(loaded, getattr(expected, name))
         assert loaded.dtype.kind == getattr(expected, name).dtype.kind
@@ -301,6 +301,6 @@ def test_report_names_every_split(records, sets):
 def test_every_set_describes_itself(name, tmp_path):
     info = registry.builder(name, tmp_path).info
     assert "## Features" in info.description and "wehrbein2021" in info.citation
-    for field in PoseRecords._fields:
+    for field in PoseRecords.__dataclass_fields__:
         assert f"| {field} |" in info.description
         assert field in info.features

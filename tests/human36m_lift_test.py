@@ -102,7 +102,7 @@ def test_order_does_not_depend_on_the_pickle(tmp_path):
     }
     first = parse.read_merged(save(tmp_path, content))
     second = parse.read_merged(save(tmp_path, shuffled))
-    for name in first._fields:
+    for name in vars(first):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
@@ -216,7 +216,7 @@ def test_build_keeps_values_and_order(tmp_path):
     for split, name in parse.FILES.items():
         built = data.load_records("human36m_lift", split, tmp_path / "sets", manual)
         raw = parse.read_merged(manual / name)
-        for field in raw._fields:
+        for field in vars(raw):
             np.testing.assert_array_equal(getattr(built, field), getattr(raw, field))
     again = data.load_records("human36m_lift", "test", tmp_path / "sets")
     np.testing.assert_array_equal(again.frame, built.frame)  # needs no raw files now

@@ -15,7 +15,6 @@ from tests.evaluation_helpers import TEST, records
 pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
 
 from jaxflow import baselines, config, flow, protocol, report_figures, reporting, tables
-from jaxflow.config import SoftClamp
 from jaxflow.figures import idea, poses, style
 from jaxflow.types import PoseRecords
 
@@ -28,8 +27,8 @@ def loaded():
     actions = np.where(frames.action == "Eating", ODD, frames.action)
     return protocol.Loaded(
         params=flow.init(jax.random.key(0), config.FlowConfig(hidden=8, blocks=2)),
-        clamp=SoftClamp(),
-        records=PoseRecords(**{**frames._asdict(), "action": actions}),
+        flow=config.FlowConfig(hidden=8, blocks=2),
+        records=PoseRecords(**{**vars(frames), "action": actions}),
         train=records(seed=1),
     )
 
@@ -228,7 +227,7 @@ def test_baseline_noise_has_the_fitted_covariance(loaded):
     keys = jax.random.split(jax.random.key(0), 1)
     drawn = baselines.ModeWithNoise(depth=0.05)(
         loaded.params, frame, cond.reshape(1, 78), keys, num_hypotheses=4000,
-        clamp=SoftClamp(),
+        flow=config.FlowConfig(hidden=8, blocks=2),
     )  # fmt: skip
     wrist = np.asarray(drawn)[0, :, 16]
     want = 0.01 * np.array([[0.09, -0.03], [-0.03, 0.04]])  # y down

@@ -42,7 +42,7 @@ def image_precision(fit):
 
 def test_same_seed_same_data(train):
     again, truth = generation.generate("train", 6000, seed=0)
-    for name in again._fields:
+    for name in vars(again):
         np.testing.assert_array_equal(getattr(again, name), getattr(train[0], name))
     np.testing.assert_array_equal(truth, train[1])
 

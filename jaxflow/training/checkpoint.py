@@ -242,8 +242,8 @@ def _read_about(folder: pathlib.Path) -> dict[str, Any]:
 
 def _read_config(folder: pathlib.Path) -> TrainConfig:
     try:
-        return config_lib.from_dict(TrainConfig, _read_about(folder)["train"])
-    except (KeyError, TypeError, ValueError) as error:
+        return config_lib.from_dict(TrainConfig, _read_about(folder).get("train", {}))
+    except (AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder}: its config is damaged: {error}") from error
 
 

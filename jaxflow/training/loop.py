@@ -33,8 +33,8 @@ SECONDS_PER_DISPATCH = 1.0
 MOST_PER_DISPATCH = 100
 
 
-class NonFiniteLossError(FloatingPointError):
-    """A loss term is no longer a number; training cannot go on."""
+class NonFiniteError(FloatingPointError):
+    """A loss term or a parameter is no longer a number; training cannot go on."""
 
 
 class Outcome(NamedTuple):
@@ -66,7 +66,7 @@ def train_and_evaluate(config: RunConfig, workdir: str | pathlib.Path) -> Outcom
 
     Raises:
       ValueError: the configuration, the data or a checkpoint is refused.
-      NonFiniteLossError: names the terms and the step; the last checkpoint stays.
+      NonFiniteError: names the terms and the step; the last good checkpoint stays.
       CheckpointError: a checkpoint could not be written.
     """
     began = time.monotonic()
@@ -123,8 +123,27 @@ class _Run:
             self.bar.write(f"resuming from step {self.step} of {self.total}")
 
     def save(self) -> None:
-        """Saves the present state, unless it is already."""
-        self.checkpointer.save(self.state)
+        """Saves the present state, unless it is already.
+
+        Raises:
+          NonFiniteError: it is not worth keeping.
+        """
+        host = jax.device_get(self.state)
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host)):
+            raise NonFiniteError(
+                f"the parameters are not finite after iteration {self.step}; training "
+                f"stopped, {self.last_good()}"
+            )
+        self.checkpointer.save(host)
+
+    def last_good(self) -> str:
+        """What a run that broke down leaves behind."""
+        step = self.checkpointer.latest_step()
+        return (
+            "no checkpoint is kept"
+            if step is None
+            else (f"the checkpoint of step {step} is kept")
+        )
 
     def close(self) -> None:
         """Flushes everything; a save under way is waited for."""
@@ -155,31 +174,25 @@ def _iterate(
             pace.finished(pending[0])
         pending = count, history
         run.step += count
-        if run.step == boundary:
+        validate, save = _due(run)
+        if validate or save:
             window.add(*pending)
             pending = None
-            _at_boundary(run, held_out, window)
+            if validate and held_out is not None:
+                _validate(run, held_out)
+            if save:
+                run.save()
             pace.restart()
     if pending:
         window.add(*pending)
-    run.save()
-
-
-def _at_boundary(run: _Run, held_out: PoseRecords | None, window: _Window) -> None:
-    """Logs, validates and saves what is due at this step."""
-    loop = run.config.loop
-    last = run.step == run.total
-    if run.step % loop.log_every == 0 or last:
-        window.log()
-    if held_out is not None and (run.step % loop.validate_every == 0 or last):
-        values = _validate(run, held_out)
-        run.writer.write("validation", run.step, values)
-        run.bar.write(
-            f"step {run.step}: validation MPJPE best {values['mpjpe_best']:.1f} mm, "
-            f"z0 {values['mpjpe_z0']:.1f} mm"
-        )
-    if run.step % loop.checkpoint_every == 0 or last:
         run.save()
+
+
+def _due(run: _Run) -> tuple[bool, bool]:
+    """Whether to validate and whether to save at this step."""
+    loop, last = run.config.loop, run.step == run.total
+    validate = loop.validate_every > 0 and run.step % loop.validate_every == 0
+    return validate or last, run.step % loop.checkpoint_every == 0 or last
 
 
 def _next_boundary(step: int, config: RunConfig, total: int) -> int:
@@ -206,10 +219,9 @@ class _Window:
         if broken.size:
             first = broken[0]
             terms = np.asarray(Losses._fields)[~np.isfinite(rows[first])]
-            raise NonFiniteLossError(
-                f"{' and '.join(terms)} of iteration {self._step + first + 1} "
-                "is not finite; training stopped, and the newest checkpoint (step "
-                f"{self._run.checkpointer.latest_step()}) is from before"
+            raise NonFiniteError(
+                f"loss {', '.join(terms)} of iteration {self._step + first + 1} is not "
+                f"finite; training stopped, {self._run.last_good()}"
             )
         self._rows.extend(rows)
         self._step += count
@@ -218,14 +230,16 @@ class _Window:
             writer.terms_text(self._step, values), refresh=False
         )
         self._run.bar.update(count * self._run.config.train.frames_per_iteration)
+        every, last = self._run.config.loop.log_every, self._run.total
+        if self._step % every == 0 or self._step == last:
+            self._log()
 
-    def log(self) -> None:
-        """Writes the means since the last call."""
-        if self._rows:
-            means = np.mean(np.asarray(self._rows, np.float64), axis=0)
-            values = dict(zip(Losses._fields, means.tolist(), strict=True))
-            self._run.writer.write("train", self._step, values)
-            self._rows.clear()
+    def _log(self) -> None:
+        """Writes the means since the last line."""
+        means = np.mean(np.asarray(self._rows, np.float64), axis=0)
+        values = dict(zip(Losses._fields, means.tolist(), strict=True))
+        self._run.writer.write("train", self._step, values)
+        self._rows.clear()
 
 
 class _Pace:
@@ -271,8 +285,8 @@ def _validation_records(config: RunConfig) -> PoseRecords | None:
     return records.take(np.linspace(0, len(records) - 1, wanted).astype(int))
 
 
-def _validate(run: _Run, records: PoseRecords) -> dict[str, float]:
-    """Pooled figures of the validation frames; the same noise every time."""
+def _validate(run: _Run, records: PoseRecords) -> None:
+    """Logs pooled figures of the validation frames; the same noise every time."""
     params: Params = jax.device_put(run.state.flow, run.devices[0])
     result = evaluation.evaluate_records(
         params,
@@ -282,16 +296,21 @@ def _validate(run: _Run, records: PoseRecords) -> dict[str, float]:
         clamp=run.config.train.flow.clamp,
     )
     pooled = result.pooled.to_json()
-    return {
+    values = {
         **{f"mpjpe_{name}": value for name, value in pooled["mpjpe_mm"].items()},
         **{f"pa_mpjpe_{name}": value for name, value in pooled["pa_mpjpe_mm"].items()},
         "pck": pooled["pck150_share"],
         "cps": pooled["cps"],
         "ece": pooled["calibration_error"],
     }
+    run.writer.write("validation", run.step, values)
+    run.bar.write(
+        f"step {run.step}: validation MPJPE best {values['mpjpe_best']:.1f} mm, "
+        f"z0 {values['mpjpe_z0']:.1f} mm"
+    )
 
 
-def _devices(config: RunConfig) -> list[jax.Device]:
+def _devices(config: RunConfig) -> tuple[jax.Device, ...]:
     """The devices asked for.
 
     Raises:
@@ -304,4 +323,4 @@ def _devices(config: RunConfig) -> list[jax.Device]:
             f"devices = {wanted}, but this machine has {len(available)}: {available}"
         )
     parallel.check_divides(config.train, wanted)
-    return available[:wanted]
+    return tuple(available[:wanted])

@@ -76,10 +76,11 @@ def replicate(tree: _Tree, devices: Sequence[jax.Device]) -> _Tree:
     return jax.device_put(tree, everywhere)
 
 
+@functools.lru_cache(maxsize=8)
 def make_run(
-    config: TrainConfig, devices: Sequence[jax.Device], most: int
+    config: TrainConfig, devices: tuple[jax.Device, ...], most: int
 ) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, step.Losses]]:
-    """Compiles, on first use, ``run(state, data, count)``.
+    """Compiles, on first use, ``run(state, data, count)``; the same call, the same run.
 
     Args:
       config: static.

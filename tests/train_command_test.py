@@ -1,0 +1,154 @@
+"""The train command as a user runs it: real processes, really killed."""
+
+import json
+import os
+import signal
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxflow import data
+from jaxflow.training import checkpoint
+from tests.training_helpers import DATASET, command
+
+ITERATIONS = 60
+
+
+@pytest.fixture(scope="module")
+def common(tmp_path_factory):
+    """Flags of a small run, and a compilation cache that its processes share."""
+    folder = tmp_path_factory.mktemp("train")
+    data.load_records(DATASET, "train", folder / "data")
+    flags = (
+        f"--dataset={DATASET}",
+        f"--data_dir={folder / 'data'}",
+        "--batch_size=8",
+        "--hypotheses=6",
+        "--blocks=2",
+        "--hidden=16",
+        f"--iterations={ITERATIONS}",
+        "--log_every=5",
+        "--checkpoint_every=4",
+        "--validate_every=0",
+    )
+    cache = {
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return flags, cache
+
+
+def start(common, workdir, *more):
+    flags, cache = common
+    return command(*flags, f"--workdir={workdir}", *more, **cache)
+
+
+def newest(workdir):
+    """Step of the newest complete checkpoint, -1 if there is none yet."""
+    try:
+        return int(checkpoint.find(workdir).name)
+    except checkpoint.CheckpointError:
+        return -1
+
+
+def wait_for_step(process, workdir, step):
+    deadline = time.monotonic() + 300
+    while newest(workdir) < step:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(common, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("whole")
+    process = start(common, workdir)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    return workdir, output
+
+
+def test_it_says_what_it_did(uninterrupted):
+    workdir, output = uninterrupted
+    assert f"trained {ITERATIONS} iterations" in output
+    assert "python -m jaxflow.evaluate --checkpoint=" in output
+    assert "poses/s" in output and "l2d" in output
+    assert newest(workdir) == ITERATIONS
+
+
+def test_killed_anywhere_it_ends_with_the_same_bits(common, uninterrupted, tmp_path):
+    """SIGKILL soon after a checkpoint, SIGTERM later, then to the end."""
+    process = start(common, tmp_path)
+    wait_for_step(process, tmp_path, 8)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert 8 <= newest(tmp_path) < ITERATIONS
+
+    process = start(common, tmp_path)
+    wait_for_step(process, tmp_path, newest(tmp_path) + 4)
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    if f"trained {ITERATIONS}" not in output:
+        assert "resuming from step" in output and "the same command goes on" in output
+
+    process = start(common, tmp_path)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    ours, theirs = (
+        jax.tree.leaves(checkpoint.load_params(folder))
+        for folder in (tmp_path, uninterrupted[0])
+    )
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    lines = [
+        json.loads(line)
+        for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+    ]
+    steps = [line["step"] for line in lines]
+    assert steps == sorted(set(steps)) and steps[-1] == ITERATIONS
+
+
+def test_flags_txt_repeats_the_run(uninterrupted):
+    workdir, _ = uninterrupted
+    flags = (workdir / "flags.txt").read_text().split()
+    assert f"--dataset={DATASET}" in flags and "--hidden=16" in flags
+    # A finished run, started again from its own flagfile, has nothing left to do.
+    process = command(f"--flagfile={workdir / 'flags.txt'}", f"--workdir={workdir}")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert newest(workdir) == ITERATIONS
+
+
+@pytest.mark.parametrize(
+    "flags, status, expected",
+    [
+        (["--workdir=w", "--no_such_flag=1"], 1, "Unknown command line flag"),
+        ([], 1, "--workdir"),
+        (["--workdir=w", "--batch_size=0"], 1, "batch_size must be at least 1, not 0"),
+        (["--workdir=w", "word"], 1, "expected flags only, got 'word'"),
+        (["--workdir=w", "--dataset=h37m"], 1, "human36m_lift, synthetic_lift"),
+        (
+            ["--workdir=w", "--dataset=human36m_lift", "--data_dir=d"],
+            1,
+            "needs raw files",
+        ),
+        (["--workdir=w", "--flagfile=missing.flags"], 1, "missing.flags"),
+    ],
+)
+def test_mistakes_are_one_clear_line(flags, status, expected, tmp_path):
+    os.makedirs(tmp_path, exist_ok=True)
+    process = command(*flags, JAX_PLATFORMS="cpu")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == status, output
+    assert expected in output
+    assert "Traceback" not in output
+
+
+def test_help_teaches():
+    process = command("--help")
+    output, _ = process.communicate(timeout=120)
+    for part in ("--flagfile", "best_k", "released code", "[losses]", "default: '64'"):
+        assert part in output
