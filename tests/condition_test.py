@@ -3,14 +3,14 @@
 import jax
 import numpy as np
 import pytest
-from tests.golden import make, store
-from tests.golden.store import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.oracles import preprocessing as oracle
 
 from jaxflow.condition import condition
 from jaxflow.types import GaussianFit
+from tests.golden import make, store
+from tests.golden.store import assert_close
+from tests.oracles import preprocessing as oracle
 
 FEW = settings(max_examples=20, deadline=None, derandomize=True)
 compiled = jax.jit(condition)
@@ -77,7 +77,7 @@ def test_uncertain_sigmas_are_doubled():
 def test_a_gaussian_fit_is_its_array():
     fits = GaussianFit.from_array(FITS)
     np.testing.assert_array_equal(fits.as_array(), FITS)
-    np.testing.assert_array_equal(condition(fits), condition(FITS))
+    np.testing.assert_array_equal(compiled(fits), compiled(FITS))
 
 
 @pytest.mark.parametrize("shape", [(16, 6), (15, 7), (112,)])

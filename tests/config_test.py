@@ -9,8 +9,8 @@ import pytest
 from jaxflow import config
 from jaxflow.config import (
     FlowConfig,
-    LossConfig,
     LoopConfig,
+    LossConfig,
     OptimizerConfig,
     TrainConfig,
 )

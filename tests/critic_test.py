@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.golden import make, store
-from tests.golden.store import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.oracles import critic as oracle
 
 from jaxflow import critic, losses, torch_weights
+from tests.golden import make, store
+from tests.golden.store import assert_close
+from tests.oracles import critic as oracle
 
 FEW = settings(max_examples=15, deadline=None, derandomize=True)
 kcs = jax.jit(critic.kcs)

@@ -3,13 +3,13 @@
 import jax
 import numpy as np
 import pytest
-from tests.golden import make, store
-from tests.golden.store import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.oracles import preprocessing as oracle
 
 from jaxflow import geometry
+from tests.golden import make, store
+from tests.golden.store import assert_close
+from tests.oracles import preprocessing as oracle
 
 FEW = settings(max_examples=20, deadline=None, derandomize=True)
 normalize_pose2d = jax.jit(geometry.normalize_pose2d)

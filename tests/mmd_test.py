@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.golden import store
-from tests.golden.store import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.oracles import losses as oracle
 
 from jaxflow.mmd import mmd
+from tests.golden import store
+from tests.golden.store import assert_close
+from tests.oracles import losses as oracle
 
 FEW = settings(max_examples=15, deadline=None, derandomize=True)
 compiled = jax.jit(mmd, static_argnames="unbiased")

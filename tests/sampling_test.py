@@ -7,14 +7,14 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.golden import make
 from jax.test_util import check_grads
-from tests.oracles import flow as flow_oracle
-from tests.oracles import preprocessing
 
 import jaxflow
 from jaxflow import sampling, torch_weights
 from jaxflow.config import EXACT_CLAMP, RELEASED_CLAMP, FlowConfig
+from tests.golden import make
+from tests.oracles import flow as flow_oracle
+from tests.oracles import preprocessing
 
 KEY = jax.random.key(11)
 STATE = make.flow_state(40, blocks=3)

@@ -1,11 +1,11 @@
 """Joint numbers against the lists of the method, and the skeleton as a tree."""
 
 import numpy as np
+
+from jaxflow import skeleton
 from tests.oracles import critic as critic_oracle
 from tests.oracles import losses as losses_oracle
 from tests.oracles import preprocessing as preprocessing_oracle
-
-from jaxflow import skeleton
 
 
 def test_joint_orders():

@@ -7,17 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tests.golden import make, store
-from tests.oracles import critic as critic_oracle
-from tests.oracles import flow as flow_oracle
-from tests.oracles import losses as losses_oracle
-from tests.oracles import released_names
 
 from jaxflow import torch_weights
 from jaxflow.config import FlowConfig, LossConfig, OptimizerConfig, TrainConfig
 from jaxflow.training import state as state_lib
 from jaxflow.training import step
 from jaxflow.types import Batch
+from tests.golden import make, store
+from tests.oracles import critic as critic_oracle
+from tests.oracles import flow as flow_oracle
+from tests.oracles import losses as losses_oracle
+from tests.oracles import released_names
 
 CONFIG = TrainConfig(batch_size=4, hypotheses=8, flow=FlowConfig(**make.SIZES))
 FLOW_WEIGHTS, CRITIC_WEIGHTS, ITERATIONS = make.training_case()
@@ -286,8 +286,9 @@ def test_the_exact_clamp_changes_what_goes_through_the_flow(plain, clamped):
 def test_clipping(clip_encoder, encoder):
     """To 15 an element in the blocks; in the encoder only if asked for."""
     gradient = {
-        "encoder": {"w": jnp.array([20.0])}, "blocks": {"w": jnp.array([20.0, -20.0, 3.0])}
-    }  # fmt: skip
+        "encoder": {"w": jnp.array([20.0])},
+        "blocks": {"w": jnp.array([20.0, -20.0, 3.0])},
+    }
     config = OptimizerConfig(clip_encoder=clip_encoder)
     optimizer = state_lib.flow_optimizer(config)
     with jax.numpy_dtype_promotion("standard"):

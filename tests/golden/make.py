@@ -21,9 +21,10 @@ from tests.oracles import critic, flow, losses, preprocessing  # noqa: E402
 SIZES = {"hidden": 16, "encoder_hidden": 12, "encoded": 8}
 # Roughly a standing person, H36M-17 order, metres, camera frame.
 STANDING = np.array(
-    [(0, 0, 4), (-.13, 0, 4), (-.13, .45, 4), (-.13, .9, 4), (.13, 0, 4), (.13, .45, 4),
-     (.13, .9, 4), (0, -.24, 4), (0, -.5, 4), (0, -.6, 3.9), (0, -.7, 4), (.15, -.45, 4),
-     (.2, -.2, 4), (.2, .05, 4), (-.15, -.45, 4), (-.2, -.2, 4), (-.2, .05, 4)]
+    [(0, 0, 4), (-.13, 0, 4), (-.13, .45, 4), (-.13, .9, 4), (.13, 0, 4),
+     (.13, .45, 4), (.13, .9, 4), (0, -.24, 4), (0, -.5, 4), (0, -.6, 3.9),
+     (0, -.7, 4), (.15, -.45, 4), (.2, -.2, 4), (.2, .05, 4), (-.15, -.45, 4),
+     (-.2, -.2, 4), (-.2, .05, 4)]
 )  # fmt: skip
 MPII_TO_H36M = [3, 2, 1, 4, 5, 6, 0, 7, 8, 10, 16, 15, 14, 11, 12, 13]
 
@@ -65,7 +66,7 @@ def critic_state(seed):
 
 
 def raw(seed, count):
-    """Poses (N, 17, 3) m, pixels (N, 16, 2) and fits (N, 16, 7), hard cases included."""
+    """Poses (N, 17, 3) m, pixels (N, 16, 2), fits (N, 16, 7) with hard cases."""
     rng = np.random.RandomState(seed)
     pose = STANDING + 0.08 * rng.randn(count, 17, 3)
     seen = pose[:, MPII_TO_H36M]

@@ -1,6 +1,7 @@
 """The losses pose by pose, and the flow's whole objective, in float64 NumPy."""
 
 import numpy as np
+
 from tests.oracles import critic, flow
 from tests.oracles.preprocessing import with_hip
 
