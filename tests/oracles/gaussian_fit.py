@@ -19,23 +19,47 @@ def bump(parameters, height=64, width=64):
     return amplitude * np.exp(-((along / sx) ** 2 + (across / sy) ** 2) / 2)
 
 
-def fit(heatmap, start, tolerance=1.49012e-8, jac="2-point"):
+def fit(heatmap, start):
     """MINPACK's Levenberg-Marquardt from the released start; the start if it fails."""
     heatmap = np.maximum(np.asarray(heatmap, np.float64), 0)
     first = np.array([heatmap.max(), start[0], start[1], 2.0, 0.0, 2.0])
-    found = scipy.optimize.least_squares(
+    best, _, _, _, status = scipy.optimize.leastsq(
         lambda p: (bump(p, *heatmap.shape) - heatmap).ravel(),
         first,
-        method="lm",
-        jac=jac,
-        ftol=tolerance,
-        xtol=tolerance,
-        gtol=min(tolerance, 1e-12),
-        max_nfev=1400,
+        maxfev=1400,
+        full_output=True,
     )
-    best = found.x if found.success else first
+    best = best if status in (1, 2, 3, 4) else first
     rmse = np.sqrt(np.mean((bump(best, *heatmap.shape) - heatmap) ** 2))
     return np.append(best, rmse)
+
+
+def polish(heatmap, fitted):
+    """Takes a fit on to the optimum: mean (2,), covariance_image (2, 2) and rmse.
+
+    In the coefficients of the quadratic form, which determine the bump uniquely.
+    """
+    heatmap = np.maximum(np.asarray(heatmap, np.float64), 0)
+    y, x = np.indices(heatmap.shape)
+    amplitude, x0, y0, sx, theta, sy = fitted[:6]
+    inverse = np.linalg.inv(covariance_image(sx, theta, sy)) / 2
+
+    def residual(p):
+        dx, dy = x - p[1], y - p[2]
+        exponent = p[3] * dx * dx + 2 * p[4] * dx * dy + p[5] * dy * dy
+        return (p[0] * np.exp(-exponent) - heatmap).ravel()
+
+    found = scipy.optimize.least_squares(
+        residual,
+        [amplitude, x0, y0, inverse[0, 0], inverse[0, 1], inverse[1, 1]],
+        method="lm",
+        ftol=1e-15,
+        xtol=1e-15,
+        gtol=1e-15,
+    )
+    a, b, c = found.x[3:]
+    covariance = np.linalg.inv([[a, b], [b, c]]) / 2
+    return found.x[1:3], covariance, np.sqrt(2 * found.cost / heatmap.size)
 
 
 def covariance_image(sx, theta, sy):
