@@ -9,14 +9,19 @@ import scipy.optimize
 
 
 def bump(parameters, height=64, width=64):
-    """The Gaussian A, x0, y0, sx, theta, sy over the pixels of a map."""
+    """The Gaussian A, x0, y0, sx, theta, sy over the pixels of a map.
+
+    In this form, and not along the ellipse's axes, theta does exactly nothing while
+    sx = sy. A rounding error there, where every fit starts, sends MINPACK astray.
+    """
     amplitude, x0, y0, sx, theta, sy = parameters
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     dx, dy = x - x0, y - y0
-    cos, sin = np.cos(theta), np.sin(theta)
-    # Along the axes of the ellipse, theta turning from x towards up (y points down).
-    along, across = cos * dx - sin * dy, sin * dx + cos * dy
-    return amplitude * np.exp(-((along / sx) ** 2 + (across / sy) ** 2) / 2)
+    cos, sin, twice = np.cos(theta), np.sin(theta), np.sin(2 * theta)
+    a = cos**2 / (2 * sx**2) + sin**2 / (2 * sy**2)
+    b = -twice / (4 * sx**2) + twice / (4 * sy**2)
+    c = sin**2 / (2 * sx**2) + cos**2 / (2 * sy**2)
+    return amplitude * np.exp(-(a * dx**2 + 2 * b * dx * dy + c * dy**2))
 
 
 def fit(heatmap, start):
