@@ -378,7 +378,7 @@ class TestInputs:
         exact = integers.astype(np.float32) / np.float32(255)
         assert_same_bits(fit_gaussians(integers), fit_gaussians(exact))
 
-    @pytest.mark.parametrize("shape", [(96, 72), (48, 48), (7, 31), (3, 3)])
+    @pytest.mark.parametrize("shape", [(96, 72), (7, 31), (3, 3)])
     def test_map_sizes(self, shape):
         height, width = shape
         true = [0.7, width * 0.45, height * 0.6, 1.3, 0.3, 1.1]
