@@ -63,8 +63,10 @@ def _choose(names: list[str], key: str | None) -> str:
 
 
 def _open_hdf5(path: pathlib.Path, key: str | None) -> Any:
-    import h5py  # an extra of its own
-
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(f"reading {path} needs h5py: pip install h5py") from error
     file = h5py.File(path, "r")
     names: list[str] = []
     file.visititems(
