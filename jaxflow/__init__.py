@@ -39,6 +39,9 @@ _LAZY = {
     "save_params": "jaxflow.training.checkpoint",
 }
 
+# Modules that are part of the public interface. Commands are not: they define flags.
+_MODULES = ("critic", "distribution", "flow", "losses", "metrics", "torch_weights")
+
 __all__ = [
     "Batch",
     "FlowConfig",
@@ -69,13 +72,10 @@ def __getattr__(name: str) -> Any:
 
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
-    try:
+    if name in _MODULES:
         return importlib.import_module(f"jaxflow.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"jaxflow.{name}":
-            raise
     raise AttributeError(f"module 'jaxflow' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

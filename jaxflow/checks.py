@@ -31,6 +31,22 @@ def floating(
     return array
 
 
+def exactly(
+    name: str, array: jax.typing.ArrayLike, shape: tuple[int | None, ...]
+) -> jax.Array:
+    """``array`` as a floating array of exactly this shape (None: any size).
+
+    Raises:
+      TypeError: the dtype is not floating.
+      ValueError: the shape differs.
+    """
+    array = jnp.asarray(array)
+    if array.ndim != len(shape):
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"expected {name} of shape ({sizes}); got {array.shape}")
+    return floating(name, array, shape)
+
+
 def same_batch(**shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The batch shape that all the named leading shapes share.
 

@@ -60,7 +60,7 @@ class Projected(NamedTuple):
 def init(key: jax.Array, half: int, encoded: int, hidden: int) -> Params:
     """Parameters of one block on 2 * half numbers: ``{"net1": ..., "net2": ...}``."""
     net = CouplingNet(hidden, 2 * half)
-    inputs = jnp.zeros(half), jnp.zeros(encoded)
+    inputs = jnp.zeros(half, jnp.float32), jnp.zeros(encoded, jnp.float32)
     key1, key2 = jax.random.split(key)
     return {
         "net1": net.init(key1, *inputs, method="init_all")["params"],

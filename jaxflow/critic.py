@@ -1,4 +1,4 @@
-"""The Wasserstein critic with its kinematic chain space path (METHOD section 5).
+"""The Wasserstein critic with its kinematic chain space path.
 
     pose3d (..., 48) -> score (...), higher for poses that look real
 
@@ -85,7 +85,12 @@ def init(key: jax.Array) -> Params:
       TypeError: a legacy key.
     """
     check_key(key)
-    return Critic().init(key, jnp.zeros(48))["params"]
+    return _init(key)
+
+
+@jax.jit
+def _init(key: jax.Array) -> Params:
+    return Critic().init(key, jnp.zeros(48, jnp.float32))["params"]
 
 
 def score(params: Params, pose3d: jax.typing.ArrayLike) -> jax.Array:

@@ -19,7 +19,11 @@ from jaxflow.types import Params
 
 
 class InverseFlow(distrax.Bijector):
-    """[z, pose2d] (..., D) -> pose3d (..., D) for fixed conditions (..., K)."""
+    """[z, pose2d] (..., D) -> pose3d (..., D) for fixed conditions (..., K).
+
+    A distribution's bijector leads from noise to data: this one's forward direction is
+    the flow's inverse, and its inverse the flow's forward direction.
+    """
 
     def __init__(self, params: Params, cond: jax.Array, clamp: SoftClamp):
         """Computes the condition's share of every net once."""
@@ -75,7 +79,7 @@ def posterior(
       TypeError: not floating point.
       ValueError: wrong sizes, or leading shapes that differ.
     """
-    pose2d = checks.floating("pose2d", pose2d, (None,))
+    pose2d = checks.floating("pose2d", pose2d, (2 * flow.size(params) // 3,))
     cond = checks.floating("cond", cond, (None,))
     checks.same_batch(pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
     latent = pose2d[..., : pose2d.shape[-1] // 2]

@@ -8,7 +8,7 @@ NumPy's legacy generator seeded with k gives: a constant, not a parameter. Every
 a pure function of the parameters; sizes are read from them, so smaller flows work too.
 
 Parameters are stacked over the blocks and the stack is a `lax.scan`: one block is
-compiled, not eight.
+compiled, not eight. `forward`, `inverse` and `log_prob` are compiled once per shape.
 """
 
 from __future__ import annotations
@@ -61,14 +61,20 @@ def init(key: jax.Array, config: FlowConfig = FlowConfig()) -> Params:
       TypeError: a legacy key.
     """
     check_key(key)
+    return _init(key, config)
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _init(key: jax.Array, config: FlowConfig) -> Params:
     encoder_key, blocks_key = jax.random.split(key)
     encoder = Encoder(config.condition, config.encoder_hidden, config.encoded)
+    condition = jnp.zeros(config.condition, jnp.float32)
     half = 3 * config.joints // 2
     init_block = functools.partial(
         coupling.init, half=half, encoded=config.encoded, hidden=config.hidden
     )
     return {
-        "encoder": encoder.init(encoder_key, jnp.zeros(config.condition))["params"],
+        "encoder": encoder.init(encoder_key, condition)["params"],
         "blocks": jax.vmap(init_block)(jax.random.split(blocks_key, config.blocks)),
     }
 
@@ -99,6 +105,7 @@ def project(params: Params, cond: jax.Array) -> coupling.Projected:
     return jax.vmap(coupling.project, in_axes=(0, None))(params["blocks"], encoded)
 
 
+@functools.partial(jax.jit, static_argnames="clamp")
 def forward(
     params: Params,
     pose3d: jax.typing.ArrayLike,
@@ -121,15 +128,16 @@ def forward(
       TypeError: not floating point.
       ValueError: wrong sizes, or leading shapes that differ.
     """
-    size = _size(params)
-    pose3d = checks.floating("pose3d", pose3d, (size,))
+    length = size(params)
+    pose3d = checks.floating("pose3d", pose3d, (length,))
     cond = jnp.asarray(cond)
     checks.same_batch(pose3d=pose3d.shape[:-1], cond=cond.shape[:-1])
     output, log_det = forward_projected(params, pose3d, project(params, cond), clamp)
-    z, pose2d = jnp.split(output, [size // 3], axis=-1)
+    z, pose2d = jnp.split(output, [length // 3], axis=-1)
     return z, pose2d, log_det
 
 
+@functools.partial(jax.jit, static_argnames="clamp")
 def inverse(
     params: Params,
     z: jax.typing.ArrayLike,
@@ -154,15 +162,16 @@ def inverse(
       TypeError: not floating point.
       ValueError: wrong sizes, or leading shapes that differ.
     """
-    size = _size(params)
-    z = checks.floating("z", z, (size // 3,))
-    pose2d = checks.floating("pose2d", pose2d, (2 * size // 3,))
+    length = size(params)
+    z = checks.floating("z", z, (length // 3,))
+    pose2d = checks.floating("pose2d", pose2d, (2 * length // 3,))
     cond = jnp.asarray(cond)
     checks.same_batch(z=z.shape[:-1], pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
     output = jnp.concatenate([z, pose2d], axis=-1)
     return inverse_projected(params, output, project(params, cond), clamp)
 
 
+@functools.partial(jax.jit, static_argnames="clamp")
 def log_prob(
     params: Params,
     pose3d: jax.typing.ArrayLike,
@@ -185,7 +194,8 @@ def log_prob(
       pose3d: (..., 48) network's frame, metres.
       pose2d: (..., 32) the observed, normalised 2D pose.
       cond: (..., 78) from `condition`.
-      observation_scale: standard deviation of the noise of pose2d, normalised units.
+      observation_scale: standard deviation of the noise of pose2d, normalised units,
+        above 0 (else the result is NaN: a traced number cannot be refused).
       clamp: the soft clamp the parameters were trained with.
 
     Returns:
@@ -246,7 +256,7 @@ def inverse_projected(
     return pose3d, log_det
 
 
-def _size(params: Params) -> int:
+def size(params: Params) -> int:
     """D, the length of a pose: 48."""
     return params["blocks"]["net1"]["output"]["bias"].shape[-1]
 

@@ -1,4 +1,4 @@
-"""Poses in and out of the network's frame (METHOD sections 1 and 9).
+"""Poses in and out of the network's frame (paper section 4.2).
 
 The network sees coordinate-major vectors (all x, all y, all z), y up, z towards the
 camera, mean-centred. Cameras and users see (joint, axis) arrays, y down, z away.
@@ -39,7 +39,7 @@ def normalize_pose2d(pixels: jax.typing.ArrayLike) -> jax.Array:
       TypeError: not floating point.
       ValueError: the shape does not end in (16, 2).
 
-    Source: paper section 4.2, METHOD section 1.
+    Source: paper section 4.2; axes as in the released code.
     """
     pixels = checks.floating("pixels", pixels, (16, 2))
     centred = pixels - jnp.mean(pixels, axis=-2, keepdims=True)
@@ -61,7 +61,7 @@ def normalize_pose3d(pose: jax.typing.ArrayLike) -> jax.Array:
       TypeError: not floating point.
       ValueError: the shape does not end in (17, 3).
 
-    Source: paper section 4.2, METHOD section 1.
+    Source: paper section 4.2; axes as in the released code.
     """
     pose = checks.floating("pose", pose, (17, 3))
     joints = pose[..., 1:, :]
@@ -72,7 +72,7 @@ def normalize_pose3d(pose: jax.typing.ArrayLike) -> jax.Array:
 def with_hip(vector: jax.Array) -> jax.Array:
     """The network's pose (..., 48) with its hip put back: (..., 17, 3), hip at 0.
 
-    The hip is the midpoint of the right and the left hip (METHOD section 1). Units and
+    The hip is the midpoint of the right and the left hip (released code). Units and
     the frame stay the network's: metres, y up, z towards the camera.
     """
     joints = to_joints(vector)

@@ -52,7 +52,9 @@ def for_batch(key: jax.Array, batch_shape: tuple[int, ...]) -> jax.Array:
     )
 
 
-def normal_rows(key: jax.Array, examples: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def normal_rows(
+    key: jax.Array, examples: jax.Array, shape: tuple[int, ...]
+) -> jax.Array:
     """Standard normal noise (len(examples), *shape), a row keyed by its example."""
     draw = jax.vmap(lambda k: jax.random.normal(k, shape))
     return draw(per_example(key, examples))

@@ -70,6 +70,8 @@ def heatmap_covariance(
       ValueError: shapes that do not belong together.
     """
     hypotheses, cond = _checked(hypotheses, cond, "cond", 78)
+    if hypotheses.shape[0] < 2:
+        raise ValueError("a covariance needs M of at least 2 hypotheses; got 1")
     per_pose = jax.vmap(pose_heatmap_covariance, in_axes=(1, 0, None))
     return jnp.mean(per_pose(hypotheses, cond, mask_needs_both))
 
@@ -106,7 +108,11 @@ def gradient_penalty(
     slopes = jax.vmap(jax.grad(critic.score, argnums=1), in_axes=(None, 0))(
         critic_params, between
     )
-    return weight * jnp.mean((jnp.linalg.norm(slopes, axis=-1) - 1) ** 2)
+    squared = jnp.sum(slopes**2, axis=-1)
+    # A norm has no slope at zero: there the square root sees a one, and counts as zero.
+    flat = squared == 0
+    norm = jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, squared)))
+    return weight * jnp.mean((norm - 1) ** 2)
 
 
 def pose_best_of_m(hypotheses: jax.Array, pose3d: jax.Array, k: int) -> jax.Array:

@@ -44,7 +44,7 @@ def sample(
       key: one typed key, of which example i of the batch uses ``fold_in(key, i)``, or
         one key per example.
       num_hypotheses: M, static.
-      temperature: scales the latents; 0 gives the z = 0 pose, the most likely one.
+      temperature: scales the latents; 0 gives the z = 0 pose, the latents' mode.
       clamp: the soft clamp the parameters were trained with.
 
     Returns:

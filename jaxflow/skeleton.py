@@ -50,6 +50,9 @@ H36M_BONES: tuple[tuple[int, int], ...] = tuple(
     (parent, child) for child, parent in enumerate(H36M_PARENTS) if parent >= 0
 )
 
+# The joints where the skeleton ends: feet, head and wrists.
+H36M_ENDS: tuple[int, ...] = _h36m(("RFoot", "LFoot", "Head", "LWrist", "RWrist"))
+
 # Bones of the 2D skeleton in MPII-16 order, for drawing.
 MPII_BONES: tuple[tuple[int, int], ...] = tuple(
     (MPII_JOINTS.index(a), MPII_JOINTS.index(b))
@@ -63,7 +66,7 @@ MPII_BONES: tuple[tuple[int, int], ...] = tuple(
 )  # fmt: skip
 
 # Columns of the kinematic chain space matrix C, each the difference of two H36M-16
-# joints (METHOD section 5; signs as in the released critic).
+# joints (signs as in the released critic).
 KCS_PAIRS: tuple[tuple[int, int], ...] = (
     (0, 1), (1, 2), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (7, 10), (10, 11),
     (11, 12), (7, 13), (13, 14), (14, 15), (0, 3), (0, 6), (3, 6),

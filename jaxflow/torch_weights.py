@@ -19,8 +19,6 @@ from jaxflow import critic, flow
 from jaxflow.config import FlowConfig
 from jaxflow.types import Params
 
-_PERMUTATION = ("perm", "perm_inv")
-
 
 def params_from_state(
     state: Mapping[str, Any], config: FlowConfig = FlowConfig()
@@ -38,8 +36,8 @@ def params_from_state(
       ValueError: names that are missing or unknown, shapes that differ, permutations
         other than this package's, or numbers that are not finite: all are named.
     """
-    _check_permutations(state, config)
-    weights = {name: array for name, array in state.items() if not _is_perm(name)}
+    perms = _check_permutations(state, config)
+    weights = {name: array for name, array in state.items() if name not in perms}
     names = _flow_names(config)
     arrays = _collect(weights, names)
     half = 3 * config.joints // 2
@@ -117,8 +115,8 @@ def _collect(
             problems.append(
                 f"wrong shape: {name} is {array.shape}, expected {tuple(names[name])}"
             )
-        elif not np.all(np.isfinite(array)):
-            problems.append(f"not finite: {name}")
+        elif not np.all(np.isfinite(array.astype(np.float32))):
+            problems.append(f"not finite in float32: {name}")
     if problems:
         listed = "\n  ".join(problems[:20])
         more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
@@ -142,20 +140,22 @@ def _coupling_net(
     }
 
 
-def _is_perm(name: str) -> bool:
-    return name.rsplit(".", 1)[-1] in _PERMUTATION
-
-
-def _check_permutations(state: Mapping[str, Any], config: FlowConfig) -> None:
-    """FrEIA may store its permutations: they must be the ones seeded 0, 1, 2, ..."""
-    perms = flow.permutations(config.blocks, 3 * config.joints)
-    for block, perm in enumerate(perms):
-        name = f"inn.module_list.{2 * block + 2}.perm"
-        if name in state and not np.array_equal(np.asarray(state[name]), perm):
-            raise ValueError(
-                f"{name} differs from the permutation seeded with {block}, which this "
-                "package uses: the checkpoint is of another model"
-            )
+def _check_permutations(state: Mapping[str, Any], config: FlowConfig) -> set[str]:
+    """Names of the permutations stored, which must be those seeded 0, 1, 2, ..."""
+    found = set()
+    for block, perm in enumerate(flow.permutations(config.blocks, 3 * config.joints)):
+        prefix = f"inn.module_list.{2 * block + 2}"
+        for kind, wanted in (("perm", perm), ("perm_inv", np.argsort(perm))):
+            name = f"{prefix}.{kind}"
+            if name not in state:
+                continue
+            found.add(name)
+            if not np.array_equal(np.asarray(state[name]), wanted):
+                raise ValueError(
+                    f"{name} differs from the permutation seeded with {block}, which "
+                    "this package uses: the checkpoint is of another model"
+                )
+    return found
 
 
 def _as_params(arrays: Any, expected: Any) -> Params:

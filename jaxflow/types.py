@@ -66,7 +66,7 @@ class PoseRecords:
 
 
 class GaussianFit(NamedTuple):
-    """2D Gaussians fitted to heatmaps (METHOD section 2), heatmap pixels, y down.
+    """2D Gaussians fitted to heatmaps (paper section 3.2), heatmap pixels, y down.
 
     Attributes:
       amplitude: (...) peak height A.

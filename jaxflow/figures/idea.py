@@ -17,7 +17,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon
 
 from jaxflow.figures import poses, style
 from jaxflow.figures.poses import PoseExample
-from jaxflow.skeleton import H36M_BONES, H36M_JOINTS, MPII_BONES, MPII_JOINTS
+from jaxflow.skeleton import H36M_BONES, H36M_ENDS, H36M_JOINTS, MPII_BONES, MPII_JOINTS
 
 _SIZE = (13.0, 5.6)  # inches; the canvas has these units, too
 _HEAT = LinearSegmentedColormap.from_list(
@@ -115,7 +115,7 @@ def _scene(axes: Axes, example: PoseExample) -> None:
     shadows[..., 2] = _PLANE
     look: Any = {"linewidth": 0.8, "alpha": 0.22, "clip_path": plane}
     poses.bones(axes, _oblique(shadows), H36M_BONES, H36M_JOINTS, **look)
-    for joint in example.mode[[3, 6, 10, 13, 16]]:
+    for joint in example.mode[list(H36M_ENDS)]:
         ends = _oblique(np.array([joint, [joint[0], joint[1], _PLANE]]))
         axes.plot(*ends.T, color=style.MUTED, lw=0.7, ls=(0, (2, 3)), zorder=1)
     look = {"linewidth": 1.0, "alpha": 0.3}

@@ -163,8 +163,11 @@ def save_params(
         params=_ARGS.StandardSave(jax.device_get(params)),
         config=_ARGS.JsonSave(_about(config, None)),
     )
-    with ocp.CheckpointManager(folder) as manager:
-        manager.save(step, args=items)
+    try:
+        with ocp.CheckpointManager(folder) as manager:
+            manager.save(step, args=items)
+    except Exception as error:
+        raise CheckpointError(f"{folder} could not be written: {error}") from error
 
 
 def load_params(directory: str | pathlib.Path) -> Params:

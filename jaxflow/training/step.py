@@ -20,29 +20,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxflow import critic, flow, keys, losses, sampling
+from jaxflow import checks, critic, flow, losses, sampling
 from jaxflow.config import OptimizerConfig, TrainConfig
 from jaxflow.tiling import dividing_tile
+from jaxflow.training.noise import Noise
+from jaxflow.training.noise import draw_noise as draw_noise
 from jaxflow.training.state import TrainState, critic_optimizer, flow_optimizer
 from jaxflow.types import Batch, Params
-
-
-class Noise(NamedTuple):
-    """Every random number of one iteration.
-
-    Attributes:
-      critic_z: (5, B, 16) latents of the critic updates' generated poses.
-      mix: (5, B, 1) uniform shares of the gradient penalty.
-      mmd_z: (B, 16) the normal sample that z is compared with.
-      generator_z: (B, 16) latents of the poses that the critic judges for the flow.
-      hypothesis_z: (L, B, 16) latents of the hypotheses.
-    """
-
-    critic_z: jax.Array
-    mix: jax.Array
-    mmd_z: jax.Array
-    generator_z: jax.Array
-    hypothesis_z: jax.Array
 
 
 class Losses(NamedTuple):
@@ -55,36 +39,6 @@ class Losses(NamedTuple):
     best_of_m: jax.Array
     heatmap: jax.Array
     critic: jax.Array | float = 0.0
-
-
-def draw_noise(
-    key: jax.Array, config: TrainConfig, examples: jax.Array | None = None
-) -> Noise:
-    """The random numbers of one iteration, keyed by purpose and example.
-
-    Args:
-      key: the iteration's typed key.
-      config: gives the counts.
-      examples: numbers within the global batch of the rows wanted; default all of them.
-        A row's noise does not depend on which others are drawn.
-    """
-    keys.check_key(key)
-    if examples is None:
-        examples = jnp.arange(config.batch_size)
-    updates = config.critic_updates
-    critic_key, mix_key, *others = jax.random.split(key, 5)
-    uniform = jax.vmap(lambda k: jax.random.uniform(k, (updates, 1)))
-    critic_z = keys.normal_rows(critic_key, examples, (updates, 16))
-    mix = uniform(keys.per_example(mix_key, examples))
-    mmd_key, generator_key, hypothesis_key = others
-    hypothesis_z = keys.normal_rows(hypothesis_key, examples, (config.hypotheses, 16))
-    return Noise(
-        critic_z=jnp.swapaxes(critic_z, 0, 1),
-        mix=jnp.swapaxes(mix, 0, 1),
-        mmd_z=keys.normal_rows(mmd_key, examples, (16,)),
-        generator_z=keys.normal_rows(generator_key, examples, (16,)),
-        hypothesis_z=jnp.swapaxes(hypothesis_z, 0, 1),
-    )
 
 
 def iteration(
@@ -110,8 +64,13 @@ def iteration(
     Returns:
       The state after it, and the loss terms, equal on all devices.
 
+    Raises:
+      TypeError: not floating point.
+      ValueError: shapes other than the above; names the array.
+
     Source: paper section 3.3; order and batches as in the released code.
     """
+    _check_inputs(batches, noise, config)
     average = functools.partial(_average, axis_name=axis_name)
     fake_batches = jax.tree.map(lambda array: array[1:-1:2], batches)
     # The flow stands still while the critic learns, so all fakes are drawn at once.
@@ -146,6 +105,25 @@ def iteration(
         critic_optimizer=critic_state,
     )
     return new_state, average(terms._replace(critic=jnp.mean(critic_losses)))
+
+
+def _check_inputs(batches: Batch, noise: Noise, config: TrainConfig) -> None:
+    """Refuses what is not one iteration's, by name and with both shapes."""
+    count, updates = config.batches_per_iteration, config.critic_updates
+    rows = batches.pose3d.shape[1] if batches.pose3d.ndim > 1 else 0
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "pose3d": (count, rows, 48),
+        "pose2d": (count, rows, 32),
+        "cond": (count, rows, 78),
+        "critic_z": (updates, rows, 16),
+        "mix": (updates, rows, 1),
+        "mmd_z": (rows, 16),
+        "generator_z": (rows, 16),
+        "hypothesis_z": (None, rows, 16),
+    }
+    given = {**batches._asdict(), **noise._asdict()}
+    for name, shape in shapes.items():
+        checks.exactly(name, given[name], shape)
 
 
 def _train_critic(
