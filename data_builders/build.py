@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import time
 
-import numpy as np
 from absl import app, flags, logging
 
 from data_builders import files, registry
@@ -65,21 +64,6 @@ def _chosen_dataset(arguments: list[str]) -> str:
     return f"{names[0]}/{config.name}"
 
 
-def report(dataset: str, data_dir: str | None) -> str:
-    """Counts of a prepared set as lines of text, one a split."""
-    lines = []
-    for split in ("train", "test"):
-        records = data.load_records(dataset, split, data_dir)
-        share = 100 * data.ambiguous(records).mean()
-        lines.append(
-            f"{split:<6}{len(records):>8} frames  "
-            f"{len(np.unique(records.subject)):>3} subjects  "
-            f"{len(np.unique(records.action)):>3} actions  "
-            f"{share:5.1f} % ambiguous"
-        )
-    return "\n".join(lines)
-
-
 def main(argv: list[str]) -> None:
     """Builds the set, or finds it built, and reports what it holds."""
     dataset = _chosen_dataset(argv[1:])
@@ -88,7 +72,7 @@ def main(argv: list[str]) -> None:
     try:
         built = registry.builder(dataset, _DATA_DIR.value).is_prepared()
         builder = registry.prepare(dataset, _DATA_DIR.value, _MANUAL_DIR.value)
-        counts = report(dataset, _DATA_DIR.value)
+        counts = data.counts(dataset, _DATA_DIR.value)
     except (files.DataFileError, OSError) as error:
         sys.exit(f"data_builders.build: {error}")
     seconds = time.monotonic() - started

@@ -9,6 +9,7 @@ block. Then the .npz takes its name and both go.
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import pathlib
@@ -56,9 +57,10 @@ class Part:
         files.write_json(self._note, {"source": self._source, "done": self.done})
 
     def remove(self) -> None:
-        """Deletes both files."""
+        """Deletes both files, and notes that a kill left half written."""
         del self.rows
-        for path in (self._note, self._rows):
+        folder, litter = self._note.parent, f".{glob.escape(self._note.name)}.*"
+        for path in (self._note, self._rows, *folder.glob(litter)):
             path.unlink(missing_ok=True)
 
 

@@ -24,7 +24,7 @@ LAYERS = [
     "heatmaps gaussians moments gauss_newton gaussian_fit condition coupling flow "
     "sampling distribution procrustes coverage sample_size metrics",
     # training maths
-    "critic losses training.state training.step torch_weights",
+    "critic losses training.noise training.state training.step torch_weights",
     # data, training, reporting
     "",
     # commands

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data_builders import build, features, files, registry
+from data_builders import features, files, registry
 from data_builders.synthetic_lift import generation
 from jaxflow import data
 from jaxflow.skeleton import CONDITIONED_MPII
@@ -292,8 +292,8 @@ def test_build_command_says_what_is_wrong(tmp_path):
     assert "lacks trainset_h36m.pickle, testset_h36m.pickle" in done.stderr
 
 
-def test_report_names_every_split(records, sets):
-    lines = build.report(SMALL, str(sets)).splitlines()
+def test_counts_name_every_split(records, sets):
+    lines = data.counts(SMALL, sets).splitlines()
     assert [line.split()[:2] for line in lines] == [["train", "230"], ["test", "120"]]
 
 

@@ -5,11 +5,11 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import shared_path
 
 from data_builders import files, registry
 from data_builders.human36m_lift import parse
 from jaxflow import data
+from tests.conftest import shared_path
 
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 

@@ -101,7 +101,7 @@ def alter(state, problem):
         ("missing", "missing: inn.module_list.15.s2.2.bias"),
         ("unknown", "unknown: inn.module_list.17.s1.0.bias"),
         ("wrong shape", "15.s2.2.bias is (47,), expected (48,)"),
-        ("not finite", "not finite: inn.module_list.15.s2.2.bias"),
+        ("not finite", "not finite in float32: inn.module_list.15.s2.2.bias"),
     ],
 )
 def test_other_weights_are_named(torch, released_size, tmp_path, problem, named):

@@ -191,9 +191,10 @@ def _row_first_used_in(frames, iteration):
         epoch, within = divmod(number, per_epoch)
         start = within * TINY.frames_per_iteration
         rows = orders[epoch][start : start + TINY.frames_per_iteration]
-        # Of every other batch, the critic's fakes, only the 2D poses are used.
-        rows = rows.reshape(TINY.batches_per_iteration, -1)[::2].ravel().tolist()
-        new = sorted(set(rows) - seen)
-        seen.update(rows)
+        # Of the fakes' batches only the 2D poses are used; and only the critic, not
+        # the flow's batch, surely breaks on an absurd pose.
+        used = rows.reshape(TINY.batches_per_iteration, -1)[::2]
+        new = sorted({*used[:-1].ravel().tolist()} - seen)
+        seen.update(used.ravel().tolist())
     assert new, "every row was used before"
     return new[0]

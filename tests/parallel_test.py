@@ -16,7 +16,8 @@ from tests.training_helpers import TINY, random_data
 SGD = dataclasses.replace(
     TINY, optimizer=OptimizerConfig(learning_rate=0.1, epsilon=1e2)
 )
-DATA = random_data(200)
+FRAMES = 500  # 5 iterations an epoch: six cross into the next
+DATA = random_data(FRAMES)
 
 
 def run(config, devices, counts, most=5):
@@ -68,7 +69,7 @@ def test_a_trajectory_does_not_depend_on_its_cuts(one_device):
 def test_it_is_the_iteration_on_the_rows_of_the_epoch(one_device):
     """The first iteration, done by hand: rows of the permutation, keyed noise."""
     seeds = parallel.seeds(SGD.seed)
-    order = jax.random.permutation(jax.random.fold_in(seeds.order, 0), 200)
+    order = jax.random.permutation(jax.random.fold_in(seeds.order, 0), FRAMES)
     rows = np.asarray(order)[: SGD.frames_per_iteration].reshape(11, 8)
     batches = jax.tree.map(lambda array: jnp.asarray(array[rows]), DATA)
     noise = step.draw_noise(jax.random.fold_in(seeds.noise, 0), SGD)
@@ -79,11 +80,11 @@ def test_it_is_the_iteration_on_the_rows_of_the_epoch(one_device):
 
 
 def test_every_epoch_uses_other_rows_in_another_order():
-    orders = np.asarray(parallel._orders(jnp.int32(3), 200, SGD))
+    orders = np.asarray(parallel._orders(jnp.int32(3), FRAMES, SGD))
     for order in orders:
-        np.testing.assert_array_equal(np.sort(order), np.arange(200))
+        np.testing.assert_array_equal(np.sort(order), np.arange(FRAMES))
     assert (orders[0] != orders[1]).mean() > 0.9
-    later = np.asarray(parallel._orders(jnp.int32(4), 200, SGD))
+    later = np.asarray(parallel._orders(jnp.int32(4), FRAMES, SGD))
     np.testing.assert_array_equal(later[0], orders[1])
 
 
@@ -106,10 +107,15 @@ def test_a_batch_that_does_not_divide_is_refused():
         parallel.make_run(SGD, tuple(jax.devices()[:3]), 5)
 
 
+def test_a_call_longer_than_an_epoch_is_refused():
+    with pytest.raises(ValueError, match="6 iterations, but an epoch has only 5"):
+        run(SGD, 1, [1], most=6)
+
+
 def test_too_little_data_is_refused():
     with pytest.raises(ValueError, match="11 batches of 8 = 88 frames.* only 87"):
         parallel.iterations_per_epoch(87, SGD)
-    assert parallel.iterations_per_epoch(200, SGD) == 2
+    assert parallel.iterations_per_epoch(FRAMES, SGD) == 5
 
 
 def _pairs(ours, theirs):

@@ -227,7 +227,7 @@ def test_baseline_noise_has_the_fitted_covariance(loaded):
     keys = jax.random.split(jax.random.key(0), 1)
     drawn = baselines.ModeWithNoise(depth=0.05)(
         loaded.params, frame, cond.reshape(1, 78), keys, num_hypotheses=4000,
-        flow=config.FlowConfig(hidden=8, blocks=2),
+        clamp=config.RELEASED_CLAMP,
     )  # fmt: skip
     wrist = np.asarray(drawn)[0, :, 16]
     want = 0.01 * np.array([[0.09, -0.03], [-0.03, 0.04]])  # y down

@@ -86,7 +86,7 @@ def test_everything_wrong_is_named_at_once():
         "  missing: cond_net.0.bias",
         "  unknown: cond_net.1.bias",
         "  wrong shape: cond_net.2.bias is (9,), expected (8,)",
-        "  not finite: inn.module_list.3.s1.2.bias",
+        "  not finite in float32: inn.module_list.3.s1.2.bias",
     ]
 
 

@@ -94,7 +94,8 @@ def make_run(
       finite.
 
     Raises:
-      ValueError: the batch does not divide over the devices.
+      ValueError: the batch does not divide over the devices; at the first call, when
+        an epoch has fewer than ``most`` iterations.
     """
     check_divides(config, len(devices))
     run = jax.pmap(
@@ -119,6 +120,11 @@ def _run(
     most: int,
 ) -> tuple[TrainState, step.Losses]:
     per_epoch = iterations_per_epoch(data.pose3d.shape[0], config)
+    if most > per_epoch:
+        raise ValueError(
+            f"a call may do {most} iterations, but an epoch has only {per_epoch}: the "
+            "orders of two epochs must do"
+        )
     first_epoch = state.step // per_epoch
     order = _orders(first_epoch, data.pose3d.shape[0], config)
     noise_key = seeds(config.seed).noise
