@@ -72,39 +72,24 @@ def iteration(
     """
     _check_inputs(batches, noise, config)
     average = functools.partial(_average, axis_name=axis_name)
-    fake_batches = jax.tree.map(lambda array: array[1:-1:2], batches)
-    # The flow stands still while the critic learns, so all fakes are drawn at once.
-    fakes, _ = flow.inverse(
-        state.flow,
-        noise.critic_z,
-        fake_batches.pose2d,
-        fake_batches.cond,
-        clamp=config.flow.clamp,
-    )
-    updates = batches.pose3d[:-1:2], fakes, noise.mix
-    critic_params, critic_state, critic_losses = _train_critic(
-        state, updates, config, rate_scale, average
+    state, critic_loss = _train_critic(
+        state, batches, noise, config, rate_scale, average
     )
     flow_batch = jax.tree.map(lambda array: array[-1], batches)
     terms, gradient = _flow_gradient(
-        state.flow, critic_params, flow_batch, noise, config, axis_name
+        state.flow, state.critic, flow_batch, noise, config, axis_name
     )
-    gradient = average(gradient)
-    flow_params, flow_state = _update(
+    params, optimizer_state = _update(
         flow_optimizer(config.optimizer),
-        gradient,
+        average(gradient),
         state.flow_optimizer,
         state.flow,
         config.optimizer.learning_rate * rate_scale,
     )
-    new_state = TrainState(
-        step=state.step + 1,
-        flow=flow_params,
-        critic=critic_params,
-        flow_optimizer=flow_state,
-        critic_optimizer=critic_state,
+    state = state._replace(
+        step=state.step + 1, flow=params, flow_optimizer=optimizer_state
     )
-    return new_state, average(terms._replace(critic=jnp.mean(critic_losses)))
+    return state, average(terms._replace(critic=critic_loss))
 
 
 def _check_inputs(batches: Batch, noise: Noise, config: TrainConfig) -> None:
@@ -128,14 +113,16 @@ def _check_inputs(batches: Batch, noise: Noise, config: TrainConfig) -> None:
 
 def _train_critic(
     state: TrainState,
-    updates: tuple[jax.Array, jax.Array, jax.Array],
+    batches: Batch,
+    noise: Noise,
     config: TrainConfig,
     rate_scale: float | jax.Array,
     average: Callable[[Any], Any],
-) -> tuple[Params, optax.OptState, jax.Array]:
-    """All critic updates: real (5, B, 48), fake (5, B, 48), mix (5, B, 1)."""
+) -> tuple[TrainState, jax.Array]:
+    """All critic updates, and their mean loss."""
     rate = config.optimizer.critic_learning_rate * rate_scale
     optimizer = critic_optimizer(config.optimizer)
+    real, fake = batches.pose3d[:-1:2], _fakes(state, batches, noise, config)
 
     def update(carry: Any, batch: Any) -> tuple[Any, jax.Array]:
         params, optimizer_state = carry
@@ -146,8 +133,23 @@ def _train_critic(
         return carry, loss
 
     start = state.critic, state.critic_optimizer
-    (params, optimizer_state), critic_losses = jax.lax.scan(update, start, updates)
-    return params, optimizer_state, critic_losses
+    end, critic_losses = jax.lax.scan(update, start, (real, fake, noise.mix))
+    params, optimizer_state = end
+    state = state._replace(critic=params, critic_optimizer=optimizer_state)
+    return state, jnp.mean(critic_losses)
+
+
+def _fakes(
+    state: TrainState, batches: Batch, noise: Noise, config: TrainConfig
+) -> jax.Array:
+    """Generated poses of all critic updates, (5, B, 48).
+
+    The flow stands still while the critic learns, so they are drawn at once.
+    """
+    pose2d, cond = batches.pose2d[1:-1:2], batches.cond[1:-1:2]
+    clamp = config.flow.clamp
+    poses, _ = flow.inverse(state.flow, noise.critic_z, pose2d, cond, clamp=clamp)
+    return poses
 
 
 def _critic_loss(
