@@ -264,24 +264,26 @@ def _check_same_run(folder: pathlib.Path, ours: dict[str, Any]) -> None:
 
 def _restore(folder: pathlib.Path, target: Any) -> Any:
     """Arrays of exactly the target's structure, shapes and dtypes."""
-    with ocp.StandardCheckpointer() as checkpointer:
-        try:
-            metadata = checkpointer.metadata(folder).item_metadata
-            stored = getattr(metadata, "tree", metadata)
-        except Exception as error:
-            raise CheckpointError(f"{folder} cannot be read: {error}") from error
-        _check_tree(stored, target, str(folder))
-        where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        target = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
-            target,
-        )
-        try:
-            return checkpointer.restore(folder, target)
-        except Exception as error:
-            raise CheckpointError(
-                f"{folder} cannot be read, it may be damaged: {error}"
-            ) from error
+    # The handler itself: a checkpointer would look for the whole checkpoint's metadata.
+    handler = ocp.StandardCheckpointHandler()
+    try:
+        stored = handler.metadata(folder)
+    except Exception as error:
+        raise CheckpointError(f"{folder} cannot be read: {error}") from error
+    _check_tree(getattr(stored, "tree", stored), target, str(folder))
+    where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    target = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
+        target,
+    )
+    try:
+        return handler.restore(folder, args=_ARGS.StandardRestore(target))
+    except Exception as error:
+        raise CheckpointError(
+            f"{folder} cannot be read, it may be damaged: {error}"
+        ) from error
+    finally:
+        handler.close()
 
 
 def _check_tree(stored: Any, wanted: Any, where: str) -> None:
