@@ -247,10 +247,18 @@ def _solve_jvp(
 
 
 def _solve_scaled(matrix: jax.Array, vector: jax.Array, use: jax.Array) -> jax.Array:
-    """Solves (N, 6, 6) for (N, 6), linear in the vector; zeros where not in ``use``."""
+    """Solves (N, 6, 6) for (N, 6), linear in the vector; zeros where not in ``use``.
+
+    Zeros, too, where the matrix is singular to working precision (a single hot pixel in
+    a corner, say): the optimum is then no function of the map.
+    """
     identity = jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
     matrix = jnp.where(use[:, None, None], matrix, identity)
     scale = jnp.sqrt(jnp.abs(jnp.diagonal(matrix, axis1=1, axis2=2)))
     inverse = jnp.linalg.inv(matrix / (scale[:, :, None] * scale[:, None, :]))
+    # With a diagonal of ones, the largest entry of the inverse is about the condition.
+    largest = jnp.max(jnp.abs(inverse), axis=(1, 2))
+    use = use & (largest < 1 / jnp.finfo(matrix.dtype).eps)
+    inverse = jnp.where(use[:, None, None], inverse, 0)
     solved = jnp.einsum("nij,nj->ni", inverse, vector / scale, precision="highest")
     return jnp.where(use[:, None], solved / scale, 0)
