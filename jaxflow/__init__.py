@@ -40,7 +40,16 @@ _LAZY = {
 }
 
 # Modules that are part of the public interface. Commands are not: they define flags.
-_MODULES = ("critic", "distribution", "flow", "losses", "metrics", "torch_weights")
+_MODULES = (
+    "critic",
+    "detections",
+    "distribution",
+    "flow",
+    "gaussians",
+    "losses",
+    "metrics",
+    "torch_weights",
+)
 
 __all__ = [
     "Batch",
