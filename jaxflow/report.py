@@ -37,8 +37,9 @@ def main(argv: Sequence[str]) -> None:
     evaluated = protocol.evaluate(loaded, test)
     print(evaluated.describe())
     about = reporting.About(_CHECKPOINT.value, source.dataset, test)
-    page = reporting.write(pathlib.Path(_OUT.value), loaded, evaluated, about)
-    print(f"report: {page}")
+    out = pathlib.Path(_OUT.value).absolute()
+    page = reporting.write(out, loaded, evaluated, about)
+    print(f"\nreport:   {page}\npictures: {out / 'figures'}\ntables:   {out / 'tables'}")
 
 
 if __name__ == "__main__":
