@@ -39,7 +39,9 @@ def main(argv: Sequence[str]) -> None:
     about = reporting.About(_CHECKPOINT.value, source.dataset, test)
     out = pathlib.Path(_OUT.value).absolute()
     page = reporting.write(out, loaded, evaluated, about)
-    print(f"\nreport:   {page}\npictures: {out / 'figures'}\ntables:   {out / 'tables'}")
+    print(f"\nreport:   {page}")
+    print(f"pictures: {out / 'figures'}")
+    print(f"tables:   {out / 'tables'}")
 
 
 if __name__ == "__main__":
