@@ -35,16 +35,15 @@ def lift_features(**extra: Any) -> tfds.features.FeaturesDict:
     )
 
 
-def examples(
-    records: PoseRecords, split: str, **extra: np.ndarray
-) -> Iterator[tuple[int, dict[str, Any]]]:
+def examples(records: PoseRecords, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Numbered examples in the records' order, with a progress bar.
 
     The numbers rise, so a builder that writes unshuffled keeps the order.
     """
-    arrays = vars(records) | extra
-    for field in TEXT_FIELDS:
-        arrays[field] = [str(text) for text in arrays[field]]
+    arrays: dict[str, Any] = dict(records.columns())
+    for name, array in arrays.items():
+        if array.dtype.kind == "U":
+            arrays[name] = [str(text) for text in array]
     rows = tqdm.tqdm(range(len(records)), desc=f"writing {split}", unit=" frames")
     for row in rows:
         yield row, {name: values[row] for name, values in arrays.items()}

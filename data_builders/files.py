@@ -33,15 +33,15 @@ def require(folder: str | pathlib.Path, names: Sequence[str]) -> list[pathlib.Pa
     return paths
 
 
-def fingerprint(paths: Iterable[pathlib.Path]) -> Fingerprint:
-    """Size and SHA-256 of files, by file name."""
+def fingerprint(paths: Iterable[pathlib.Path], folder: pathlib.Path) -> Fingerprint:
+    """Size and SHA-256 of files, by their paths below a folder."""
     result: Fingerprint = {}
     for path in paths:
         digest = hashlib.sha256()
         with open(path, "rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
-        result[path.name] = {
+        result[path.relative_to(folder).as_posix()] = {
             "bytes": path.stat().st_size,
             "sha256": digest.hexdigest(),
         }

@@ -19,6 +19,7 @@ from tensorflow_datasets.core.utils import tqdm_utils
 
 from data_builders import files
 from data_builders.human36m_lift import human36m_lift_dataset_builder
+from data_builders.lift_builder import LiftBuilder
 from data_builders.synthetic_lift import synthetic_lift_dataset_builder
 
 _BUILDERS: dict[str, Any] = {
@@ -36,7 +37,7 @@ def default_data_dir() -> pathlib.Path:
 
 def builder(
     dataset: str, data_dir: str | os.PathLike[str] | None = None
-) -> tfds.core.DatasetBuilder:
+) -> LiftBuilder:
     """The TFDS builder of a data set, whether prepared or not.
 
     Args:
@@ -50,25 +51,18 @@ def builder(
     if name not in _BUILDERS:
         raise ValueError(f"expected a data set of {', '.join(NAMES)}; got {dataset!r}")
     data_dir = pathlib.Path(data_dir or default_data_dir()).expanduser().absolute()
+    kind = _BUILDERS[name]
     options = {"data_dir": data_dir, "file_format": "array_record"}
     if config:
-        options["config"] = _configuration(name, config)
-    return _BUILDERS[name](**options)
-
-
-def _configuration(name: str, config: str) -> tfds.core.BuilderConfig:
-    if name != "synthetic_lift":
-        raise ValueError(f"{name} has no configurations; got {name}/{config}")
-    made = synthetic_lift_dataset_builder.SyntheticConfig.from_name(config)
-    known = _BUILDERS[name].builder_configs  # TFDS wants its own instance of these
-    return known.get(made.name, made)
+        options["config"] = kind.configuration(config)
+    return kind(**options)
 
 
 def prepare(
     dataset: str,
     data_dir: str | os.PathLike[str] | None = None,
     manual_dir: str | os.PathLike[str] | None = None,
-) -> tfds.core.DatasetBuilder:
+) -> LiftBuilder:
     """Builds a data set unless it is there already.
 
     Args:
@@ -86,22 +80,13 @@ def prepare(
       ValueError: no such data set.
     """
     chosen = builder(dataset, data_dir)
-    raw_files = getattr(chosen, "RAW_FILES", ())
+    if manual_dir:
+        chosen.raw_folder = pathlib.Path(manual_dir).expanduser().absolute()
     if chosen.is_prepared():
-        if raw_files and manual_dir:
-            _check_same_files(chosen, pathlib.Path(manual_dir), raw_files)
+        _check_same_files(chosen)
         return chosen
-    if raw_files:
-        if not manual_dir:
-            raise files.DataFileError(
-                f"{dataset} is not in {chosen.data_dir} and needs raw files to be "
-                f"built: {chosen.MANUAL_DOWNLOAD_INSTRUCTIONS}"
-            )
-        files.require(pathlib.Path(manual_dir), raw_files)
-    config = tfds.download.DownloadConfig(
-        manual_dir=pathlib.Path(manual_dir) if manual_dir else None,
-        try_download_gcs=False,
-    )
+    check(chosen)
+    config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
         with _quiet_tfds():
             chosen.download_and_prepare(download_config=config)
@@ -112,16 +97,37 @@ def prepare(
     return builder(dataset, data_dir)
 
 
-def _check_same_files(
-    chosen: tfds.core.DatasetBuilder, manual_dir: pathlib.Path, names: tuple[str, ...]
-) -> None:
-    found = files.fingerprint(files.require(manual_dir, names))
+def check(chosen: LiftBuilder) -> list[pathlib.Path]:
+    """The raw files from which a set would be built.
+
+    Raises:
+      DataFileError: some are missing; all of them are named.
+    """
+    if chosen.raw_folder is not None:
+        if chosen.RAW_FOLDER == "none":
+            return []
+        return chosen.raw_files(chosen.raw_folder)
+    if chosen.RAW_FOLDER == "needed":
+        raise files.DataFileError(
+            f"{chosen.name} is not in {chosen.data_dir} and needs raw files to be "
+            f"built: {chosen.MANUAL_DOWNLOAD_INSTRUCTIONS}"
+        )
+    return []
+
+
+def _check_same_files(chosen: LiftBuilder) -> None:
+    """Refuses a prepared set whose raw files are not those in ``raw_folder``."""
+    folder = chosen.raw_folder
     recorded = (chosen.info.metadata or {}).get("raw_files", {})
+    if folder is None or not recorded:
+        return
+    found = files.fingerprint(chosen.raw_files(folder), folder)
     if differing := files.differing(recorded, found):
+        named = ", ".join(differing[:5]) + (" ..." if len(differing) > 5 else "")
         raise files.DataFileError(
             f"{chosen.data_dir} was built from other raw files than those in "
-            f"{manual_dir}: {', '.join(differing)} differs. Use another data_dir, or "
-            "remove that folder to build the set anew"
+            f"{folder}: {named} differs. Use another data_dir, or remove that folder "
+            "to build the set anew"
         )
 
 

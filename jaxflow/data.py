@@ -58,39 +58,34 @@ def load_records(
       ValueError: unknown data set or split, or an empty split.
     """
     builder = registry.prepare(dataset, data_dir, manual_dir)
-    examples = _read(builder, split)
-    if not examples:
+    columns = _read(builder, split)
+    if not columns:
         raise ValueError(f"{dataset}: split {split!r} of {builder.data_dir} is empty")
-    records = PoseRecords(
-        **{name: _column(examples, name) for name in _ARRAYS},
-        **{
-            name: np.char.decode(_column(examples, name), "utf-8")
-            for name in TEXT_FIELDS
-        },
-        frame=_column(examples, "frame").astype(np.int32),
-    )
+    columns["frame"] = columns["frame"].astype(np.int32)  # TFDS gives Python's numbers
+    own = {name: columns.pop(name) for name in (*_ARRAYS, *TEXT_FIELDS, "frame")}
+    records = PoseRecords(**own, extra=columns)
     check_records(records, f"{builder.data_dir} {split}")
     return records
 
 
-def _read(builder: Any, split: str) -> list[dict[str, Any]]:
-    """The decoded examples of a split, in order."""
+def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
+    """The columns of a split in order; none where it is empty."""
     try:
         count = builder.info.splits[split].num_examples
     except (KeyError, ValueError, AssertionError) as error:
         known = ", ".join(builder.info.splits)
         raise ValueError(f"expected a split of {known}; got {split!r}") from error
     if not count:  # TFDS has no source without files
-        return []
+        return {}
     try:
         source = builder.as_data_source(split=split)
-        return [
-            example
-            for start in range(0, count, _READ_CHUNK)
-            for example in source.__getitems__(
-                list(range(start, min(start + _READ_CHUNK, count)))
-            )
+        parts = [
+            _columns(source.__getitems__(rows.tolist()))
+            for rows in np.array_split(np.arange(count), -(-count // _READ_CHUNK))
         ]
+        return {
+            name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+        }
     except Exception as error:  # the reader's own errors are of many types
         raise files.DataFileError(
             f"{builder.data_dir} cannot be read ({type(error).__name__}: {error}); "
@@ -98,8 +93,16 @@ def _read(builder: Any, split: str) -> list[dict[str, Any]]:
         ) from error
 
 
-def _column(examples: list[dict[str, Any]], name: str) -> np.ndarray:
-    return np.asarray([example[name] for example in examples])
+def _columns(examples: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Examples as one array a feature; bytes become text."""
+    columns = {
+        name: np.asarray([example[name] for example in examples])
+        for name in examples[0]
+    }
+    return {
+        name: np.char.decode(column, "utf-8") if column.dtype.kind in "SO" else column
+        for name, column in columns.items()
+    }
 
 
 def check_records(records: PoseRecords, source: str) -> None:
@@ -114,15 +117,17 @@ def check_records(records: PoseRecords, source: str) -> None:
         the message names source, recording and frame.
     """
     count = len(records)
-    for name in vars(records):
-        array = getattr(records, name)
-        expected = (count, *_ARRAYS.get(name, ()))
+    columns = records.columns()
+    for name, array in columns.items():
+        expected = (count, *_ARRAYS.get(name, array.shape[1:]))
         if array.shape != expected:
             raise files.DataFileError(
                 f"{source}: expected {name} of shape {expected}; got {array.shape}"
             )
-    for name in _ARRAYS:
-        finite = np.isfinite(getattr(records, name)).reshape(count, -1).all(axis=1)
+    for name, array in columns.items():
+        if array.dtype.kind != "f":
+            continue
+        finite = np.isfinite(array).reshape(count, -1).all(axis=1)
         if not finite.all():
             row = int(np.argmin(finite))
             raise files.DataFileError(
@@ -140,7 +145,7 @@ def describe(records: PoseRecords, row: int) -> str:
 def counts(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> str:
     """Frames, subjects, actions and ambiguous share of a set, one line a split."""
     lines = []
-    for split in ("train", "test"):
+    for split in splits(dataset, data_dir):
         records = load_records(dataset, split, data_dir)
         share = 100 * ambiguous(records).mean()
         lines.append(
@@ -150,6 +155,19 @@ def counts(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> str:
             f"{share:5.1f} % ambiguous"
         )
     return "\n".join(lines)
+
+
+def splits(
+    dataset: str, data_dir: str | os.PathLike[str] | None = None
+) -> tuple[str, ...]:
+    """The splits of a prepared set that have frames; a test-only set has no "train"."""
+    found = registry.builder(dataset, data_dir).info.splits
+    return tuple(name for name in found if found[name].num_examples)
+
+
+def test_stride(dataset: str) -> int:
+    """Every how many test frames of an action the data set's own test counts."""
+    return registry.builder(dataset).TEST_STRIDE
 
 
 def to_batch(records: PoseRecords) -> Batch:

@@ -45,6 +45,9 @@ class PoseRecords:
       subaction: (N,) text.
       camera: (N,) text.
       frame: (N,) int32, number within its recording.
+      extra: further arrays (N, ...) that only some data sets have, by name:
+        ``pose2d_true`` (N, 16, 2) pixels of the crop, where the detector was simulated;
+        ``setting``, ``valid`` and ``pose3d_universal`` of MPI-INF-3DHP.
     """
 
     pose3d: np.ndarray
@@ -55,6 +58,7 @@ class PoseRecords:
     subaction: np.ndarray
     camera: np.ndarray
     frame: np.ndarray
+    extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -62,7 +66,14 @@ class PoseRecords:
 
     def take(self, rows: np.ndarray | slice) -> PoseRecords:
         """The chosen frames, in the order given."""
-        return PoseRecords(**{name: array[rows] for name, array in vars(self).items()})
+        chosen = {name: array[rows] for name, array in self.columns().items()}
+        extra = {name: chosen.pop(name) for name in self.extra}
+        return PoseRecords(**chosen, extra=extra)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """All arrays by name, those of ``extra`` among them."""
+        arrays = {name: value for name, value in vars(self).items() if name != "extra"}
+        return arrays | self.extra
 
 
 class GaussianFit(NamedTuple):

@@ -23,7 +23,7 @@ def train():
 
 @pytest.fixture(scope="module")
 def fits(train):
-    return train[0].gaussfit.astype(np.float64)
+    return train.gaussfit.astype(np.float64)
 
 
 def bone_lengths(pose):
@@ -41,24 +41,23 @@ def image_precision(fit):
 
 
 def test_same_seed_same_data(train):
-    again, truth = generation.generate("train", 6000, seed=0)
-    for name in vars(again):
-        np.testing.assert_array_equal(getattr(again, name), getattr(train[0], name))
-    np.testing.assert_array_equal(truth, train[1])
+    again = generation.generate("train", 6000, seed=0)
+    for name, column in again.columns().items():
+        np.testing.assert_array_equal(column, train.columns()[name])
 
 
 def test_other_seed_other_data(train):
-    other, _ = generation.generate("train", 6000, seed=1)
-    assert not np.allclose(other.pose3d, train[0].pose3d, atol=1.0)
-    assert not np.allclose(other.pose2d, train[0].pose2d, atol=1.0)
+    other = generation.generate("train", 6000, seed=1)
+    assert not np.allclose(other.pose3d, train.pose3d, atol=1.0)
+    assert not np.allclose(other.pose2d, train.pose2d, atol=1.0)
 
 
 def test_asked_counts_and_disjoint_subjects(train):
-    test, _ = generation.generate("test", 333, seed=0)
-    assert len(train[0]) == 6000 and len(test) == 333
-    assert not set(train[0].subject) & set(test.subject)
-    assert set(test.action) == set(families.FAMILIES) == set(train[0].action)
-    assert set(train[0].camera) == set(cameras.CAMERA_NAMES)
+    test = generation.generate("test", 333, seed=0)
+    assert len(train) == 6000 and len(test) == 333
+    assert not set(train.subject) & set(test.subject)
+    assert set(test.action) == set(families.FAMILIES) == set(train.action)
+    assert set(train.camera) == set(cameras.CAMERA_NAMES)
 
 
 @pytest.mark.parametrize("split, frames", [("train", 0), ("validation", 5)])
@@ -68,11 +67,9 @@ def test_refuses_what_it_cannot_generate(split, frames):
 
 
 def test_recordings_follow_each_other(train):
-    names = np.stack(
-        [train[0].subject, train[0].action, train[0].subaction, train[0].camera]
-    )
+    names = np.stack([train.subject, train.action, train.subaction, train.camera])
     starts = np.flatnonzero(np.any(names[:, 1:] != names[:, :-1], axis=0)) + 1
-    runs = np.split(train[0].frame, starts)
+    runs = np.split(train.frame, starts)
     for run in runs:
         np.testing.assert_array_equal(
             run, motion.FRAME_STEP * np.arange(1, len(run) + 1)
@@ -83,17 +80,17 @@ def test_recordings_follow_each_other(train):
 
 
 def test_bones_are_rigid_and_belong_to_the_subject(train):
-    lengths = bone_lengths(train[0].pose3d.astype(np.float64))
+    lengths = bone_lengths(train.pose3d.astype(np.float64))
     means = []
-    for subject in np.unique(train[0].subject):
-        own = lengths[train[0].subject == subject]
+    for subject in np.unique(train.subject):
+        own = lengths[train.subject == subject]
         assert np.ptp(own, axis=0).max() < 0.05  # mm, float32 at 5 m
         means.append(own.mean(axis=0))
     assert np.std(means, axis=0).min() > 1  # mm: they are different people
 
 
 def test_left_and_right_are_alike(train):
-    lengths = bone_lengths(train[0].pose3d.astype(np.float64)).mean(axis=0)
+    lengths = bone_lengths(train.pose3d.astype(np.float64)).mean(axis=0)
     by_name = {H36M_JOINTS[child]: k for k, (_, child) in enumerate(H36M_BONES)}
     for name in ("Hip", "Knee", "Foot", "Shoulder", "Elbow", "Wrist"):
         left, right = lengths[by_name["L" + name]], lengths[by_name["R" + name]]
@@ -169,23 +166,24 @@ def test_cameras_are_rigid_and_see_the_studio():
 
 
 def test_statistics_are_those_of_real_recordings(train, fits):
-    depth = train[0].pose3d[:, 0, 2]
+    depth = train.pose3d[:, 0, 2]
     assert 4300 < depth.mean() < 5400 and depth.min() > 2000
     sigma = fits[..., [3, 5]]
     assert 1.95 < np.median(sigma) < 2.1
     assert 0.10 < (sigma > 2.1).mean() < 0.30
     assert 0.8 < fits[..., 0].mean() < 0.97
     assert 0.008 < fits[..., 6].mean() < 0.013
-    height = np.ptp(train[1][..., 1], axis=1)
+    height = np.ptp(train.extra["pose2d_true"][..., 1], axis=1)
     assert 120 < np.median(height) < 230
 
 
 def test_true_pose_is_the_projection(train):
     """Up to the crop's scale and shift, pose2d_true is pose3d in perspective."""
-    pose = train[0].pose3d[:, list(MPII_TO_H36M)].astype(np.float64)
+    pose = train.pose3d[:, list(MPII_TO_H36M)].astype(np.float64)
     seen = pose[..., :2] / pose[..., 2:]
     seen = seen - seen.mean(axis=1, keepdims=True)
-    truth = train[1] - train[1].mean(axis=1, keepdims=True)
+    truth = train.extra["pose2d_true"]
+    truth = truth - truth.mean(axis=1, keepdims=True)
     # The two focal lengths differ a little, so each axis has its own scale.
     scale = np.sum(seen * truth, axis=1) / np.sum(seen * seen, axis=1)
     np.testing.assert_allclose(scale[:, None] * seen, truth, atol=0.02)
@@ -194,14 +192,14 @@ def test_true_pose_is_the_projection(train):
 
 @pytest.mark.parametrize("frames", [100, 777, 6000])
 def test_ambiguous_share(frames):
-    records, _ = generation.generate("test", frames, seed=2)
+    records = generation.generate("test", frames, seed=2)
     share = (np.abs(records.gaussfit[..., [3, 5]]) > 5).any(axis=(1, 2)).mean()
     assert 0.06 <= share <= 0.08
 
 
 def test_reported_gaussians_are_the_errors(train, fits):
     """Whitened by the reported covariance less the blob, errors are standard normal."""
-    records, truth = train
+    records, truth = train, train.extra["pose2d_true"]
     error = (records.pose2d - truth).astype(np.float64) / 4
     np.testing.assert_allclose(records.pose2d / 4, fits[..., 1:3], rtol=1e-6, atol=1e-6)
     covariance = np.linalg.inv(image_precision(fits)) - 4 * np.eye(2)
@@ -217,7 +215,7 @@ def test_reported_gaussians_are_the_errors(train, fits):
 
 def test_reported_angle_has_the_right_sign(train, fits):
     """Mirrored in y, the same check must fail, or it could not tell."""
-    error = (train[0].pose2d - train[1]).astype(np.float64) / 4 * [1, -1]
+    error = (train.pose2d - train.extra["pose2d_true"]).astype(np.float64) / 4 * [1, -1]
     covariance = np.linalg.inv(image_precision(fits)) - 4 * np.eye(2)
     wrong = np.einsum("...i,...ij,...j", error, np.linalg.inv(covariance), error)
     assert wrong.mean() > 2.3

@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator
-from typing import Any
 
 import tensorflow_datasets as tfds
 
 from data_builders import features, files
 from data_builders.human36m_lift import parse
+from data_builders.lift_builder import Examples, LiftBuilder
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(LiftBuilder):
     """3D poses with HRNet detections and fitted Gaussians, in the pickles' order."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release: the merged pickles."}
-    RAW_FILES = tuple(parse.FILES.values())
+    RAW_FOLDER = "needed"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Put trainset_h36m.pickle and testset_h36m.pickle into one folder and give it "
         "as --manual_dir. data_builders/human36m_lift/README.md tells how to get them."
     )
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(
-            features=features.lift_features(),
-            metadata=tfds.core.MetadataDict(raw_files={}),
-            disable_shuffling=True,
-        )
+    def raw_files(self, folder: pathlib.Path) -> list[pathlib.Path]:
+        """The two pickles; see the base class."""
+        return files.require(folder, tuple(parse.FILES.values()))
 
-    def _split_generators(
-        self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        paths = files.require(dl_manager.manual_dir, self.RAW_FILES)
-        self.info.metadata["raw_files"] = files.fingerprint(paths)
+    def splits(self, folder: pathlib.Path) -> dict[str, Examples]:
+        """Training and test frames; see the base class."""
+        paths = self.raw_files(folder)
         return {
-            split: self._generate_examples(split, path)
+            split: features.examples(parse.read_merged(path), split)
             for split, path in zip(parse.FILES, paths, strict=True)
         }
-
-    def _generate_examples(
-        self, split: str, path: pathlib.Path
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        yield from features.examples(parse.read_merged(path), split)

@@ -1,6 +1,7 @@
 """Simulated bodies, motion, cameras and 2D detector, shared by the builders.
 
 ``bodies`` and ``families`` make poses, ``motion`` makes recordings of them, ``cameras``
-sees 3D joints from any source, ``occlusion`` tells which are hidden and ``detector``
-turns their projections into detections with fitted Gaussians.
+sees 3D joints from any source, ``occlusion`` tells which are hidden, ``detector`` turns
+their projections into detections with fitted Gaussians, and ``views`` joins these into
+pose records.
 """

@@ -1,20 +1,18 @@
 """Simulated recordings as pose records.
 
-In: split, number of frames, seed. Out: ``PoseRecords`` and the 2D joints without the
-detector's error, (N, 16, 2) float32 crop pixels, both in the set's order: subject,
+In: split, number of frames, seed. Out: ``PoseRecords`` in the set's order: subject,
 action, subaction, camera, frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
-from data_builders.simulation import bodies, cameras, detector, motion, occlusion
+from data_builders.simulation import bodies, cameras, motion
 from data_builders.simulation.families import FAMILIES
-from jaxflow.skeleton import MPII_TO_H36M
+from data_builders.simulation.views import View, detected, view
 from jaxflow.types import PoseRecords
 
 # No person is in both splits.
@@ -25,23 +23,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 SUBACTIONS: tuple[str, ...] = ("0", "1")
 
 
-class Recording(NamedTuple):
-    """One camera's view of one take.
-
-    Attributes:
-      names: subject, action, subaction, camera.
-      pose3d: (T, 17, 3) mm, camera frame.
-      truth: (T, 16, 2) pixels of the crop, MPII-16 order.
-      hidden: (T, 16) bool.
-    """
-
-    names: tuple[str, str, str, str]
-    pose3d: np.ndarray
-    truth: np.ndarray
-    hidden: np.ndarray
-
-
-def generate(split: str, frames: int, seed: int) -> tuple[PoseRecords, np.ndarray]:
+def generate(split: str, frames: int, seed: int) -> PoseRecords:
     """A whole split.
 
     Args:
@@ -50,7 +32,7 @@ def generate(split: str, frames: int, seed: int) -> tuple[PoseRecords, np.ndarra
       seed: of everything random.
 
     Returns:
-      The N records and the true 2D joints (N, 16, 2).
+      The N records, with the true 2D joints (N, 16, 2) as ``pose2d_true``.
 
     Raises:
       ValueError: an unknown split or no frames.
@@ -59,39 +41,16 @@ def generate(split: str, frames: int, seed: int) -> tuple[PoseRecords, np.ndarra
         raise ValueError(f"expected split train or test; got {split!r}")
     if frames < 1:
         raise ValueError(f"expected at least one {split} frame; got {frames}")
-    views = [view for view in _views(split, frames, seed) if len(view.pose3d)]
-    truth = np.concatenate([view.truth for view in views])
-    hidden = np.concatenate([view.hidden for view in views])
+    views = [one for one in _views(split, frames, seed) if len(one.pose3d)]
     rng = np.random.default_rng([seed, _split_number(split), 0])
-    seen = detector.detect(rng, truth, hidden)
-    names = np.repeat(
-        np.asarray([view.names for view in views]),
-        [len(view.pose3d) for view in views],
-        axis=0,
-    )
-    records = PoseRecords(
-        pose3d=np.concatenate([view.pose3d for view in views]).astype(np.float32),
-        pose2d=seen.pose2d,
-        gaussfit=seen.gaussfit,
-        subject=names[:, 0],
-        action=names[:, 1],
-        subaction=names[:, 2],
-        camera=names[:, 3],
-        frame=np.concatenate([_frame_numbers(len(view.pose3d)) for view in views]),
-    )
-    return records, truth.astype(np.float32)
+    return detected(rng, views)
 
 
 def _split_number(split: str) -> int:
     return list(SUBJECTS).index(split)
 
 
-def _frame_numbers(count: int) -> np.ndarray:
-    """Numbers of the kept video frames, counted from 1."""
-    return motion.FRAME_STEP * np.arange(1, count + 1, dtype=np.int32)
-
-
-def _views(split: str, frames: int, seed: int) -> Iterator[Recording]:
+def _views(split: str, frames: int, seed: int) -> Iterator[View]:
     """All recordings of a split in order, together ``frames`` long."""
     subjects = SUBJECTS[split]
     shape = (
@@ -107,22 +66,5 @@ def _views(split: str, frames: int, seed: int) -> Iterator[Recording]:
                 counts = lengths[person, act, take]
                 world, _ = motion.record(rng, body, family, int(counts.max()))
                 for camera, count in zip(studio, counts, strict=True):
-                    names = (subject, action, subaction, camera.name)
-                    yield _view(rng, names, camera, world[:count])
-
-
-def _view(
-    rng: np.random.Generator,
-    names: tuple[str, str, str, str],
-    camera: cameras.Camera,
-    world: np.ndarray,
-) -> Recording:
-    pose3d = camera.see(world)
-    order = list(MPII_TO_H36M)
-    pixels = camera.project(pose3d)[:, order]
-    return Recording(
-        names=names,
-        pose3d=pose3d,
-        truth=cameras.crop(rng, pixels),
-        hidden=occlusion.hidden(pose3d)[:, order],
-    )
+                    names = (subject, action, subaction)
+                    yield view(rng, names, camera, world[:count])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from data_builders import features
+from data_builders.lift_builder import Examples, LiftBuilder
 from data_builders.synthetic_lift import generation
 
 
@@ -54,31 +54,28 @@ class SyntheticConfig(tfds.core.BuilderConfig):
         return cls(seed=seed, train_frames=train_frames, test_frames=test_frames)
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(LiftBuilder):
     """Poses, views and detections from a seed; nothing is downloaded."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
     BUILDER_CONFIGS = [SyntheticConfig()]
+    EXTRA_FEATURES = {
+        "pose2d_true": tfds.features.Tensor(shape=(16, 2), dtype=np.float32)
+    }
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(
-            features=features.lift_features(
-                pose2d_true=tfds.features.Tensor(shape=(16, 2), dtype=np.float32)
-            ),
-            metadata=tfds.core.MetadataDict(raw_files={}),
-            disable_shuffling=True,
-        )
+    @classmethod
+    def configuration(cls, name: str) -> tfds.core.BuilderConfig:
+        """A configuration of any seed and size; see the base class."""
+        made = SyntheticConfig.from_name(name)
+        return cls.builder_configs.get(made.name, made)  # TFDS wants its own instance
 
-    def _split_generators(
-        self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+    def splits(self, folder: pathlib.Path) -> dict[str, Examples]:
+        """Training and test frames; see the base class."""
         config = self.builder_config
         frames = {"train": config.train_frames, "test": config.test_frames}
-        return {split: self._generate_examples(split, n) for split, n in frames.items()}
+        return {split: self._generated(split, count) for split, count in frames.items()}
 
-    def _generate_examples(
-        self, split: str, frames: int
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        records, truth = generation.generate(split, frames, self.builder_config.seed)
-        yield from features.examples(records, split, pose2d_true=truth)
+    def _generated(self, split: str, frames: int) -> Examples:
+        records = generation.generate(split, frames, self.builder_config.seed)
+        yield from features.examples(records, split)

@@ -1,0 +1,101 @@
+"""What every builder shares: features, raw files on record, where they lie.
+
+A data set is a subclass in ``<name>_dataset_builder.py`` that says which raw files it
+needs and gives the examples of its splits. TFDS writes them unshuffled, so that the
+order of a split is the order in which its examples are given.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from data_builders import features, files
+
+Examples = Iterator[tuple[int, dict[str, Any]]]
+
+
+class LiftBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+    """A data set for 2D-to-3D lifting.
+
+    Attributes:
+      EXTRA_FEATURES: features beyond those of ``features.lift_features``.
+      TEST_STRIDE: the data set's test counts every so many test frames of an action.
+      RAW_FOLDER: "none" if nothing is read, "needed" if the user must have fetched the
+        files, "optional" if the builder can fetch them itself.
+      raw_folder: where the user has the raw files; set before building.
+    """
+
+    EXTRA_FEATURES: dict[str, Any] = {}
+    TEST_STRIDE = 16
+    RAW_FOLDER = "none"
+    raw_folder: pathlib.Path | None = None
+
+    @classmethod
+    def configuration(cls, name: str) -> tfds.core.BuilderConfig:
+        """The configuration that a name after the slash stands for.
+
+        Raises:
+          ValueError: there is none of this name; says which there are.
+        """
+        known = cls.builder_configs
+        if name in known:
+            return known[name]
+        if not known:
+            raise ValueError(f"{cls.name} has no configurations; got {name!r}")
+        raise ValueError(
+            f"expected a configuration of {cls.name}, one of {', '.join(known)}; got "
+            f"{name!r}"
+        )
+
+    def raw_files(self, folder: pathlib.Path) -> list[pathlib.Path]:
+        """The files below ``folder`` that the set is made of, in a fixed order.
+
+        Looks at names only, so that ``--check`` is quick.
+
+        Raises:
+          DataFileError: files are missing; the message lists all of them.
+        """
+        return []
+
+    def fetch(self, downloads: tfds.download.DownloadManager) -> pathlib.Path:
+        """The folder of the raw files where the user gave none.
+
+        Args:
+          downloads: fetches files, verifies and keeps them.
+        """
+        return pathlib.Path(self.data_dir)  # nothing is read
+
+    def splits(self, folder: pathlib.Path) -> dict[str, Examples]:
+        """The examples of each split by its name.
+
+        Args:
+          folder: of the raw files.
+        """
+        raise NotImplementedError
+
+    def note(self, line: str) -> None:
+        """Adds a line to what the build tells about what it has read."""
+        self.info.metadata["notes"].append(line)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=features.lift_features(**self.EXTRA_FEATURES),
+            metadata=tfds.core.MetadataDict(raw_files={}, notes=[]),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Examples]:
+        folder = self.raw_folder or self.fetch(dl_manager)
+        found = files.fingerprint(self.raw_files(folder), folder)
+        self.info.metadata["raw_files"] = found
+        return self.splits(folder)
+
+    def _generate_examples(self) -> Examples:
+        """Never called: ``_split_generators`` gives the examples themselves."""
+        raise NotImplementedError

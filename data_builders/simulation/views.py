@@ -1,0 +1,88 @@
+"""Recordings seen by simulated cameras and a simulated detector, as pose records.
+
+In: joints in the world, (T, 17, 3) mm, from any source, and a camera. Out: a ``View`` a
+camera, and of many views the ``PoseRecords`` of a split, with the 2D joints without the
+detector's error as ``extra["pose2d_true"]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from data_builders.simulation import cameras, detector, motion, occlusion
+from jaxflow.skeleton import MPII_TO_H36M
+from jaxflow.types import PoseRecords
+
+
+class View(NamedTuple):
+    """One camera's view of one take.
+
+    Attributes:
+      names: subject, action, subaction, camera.
+      pose3d: (T, 17, 3) mm, camera frame.
+      truth: (T, 16, 2) pixels of the crop, MPII-16 order.
+      hidden: (T, 16) bool.
+    """
+
+    names: tuple[str, str, str, str]
+    pose3d: np.ndarray
+    truth: np.ndarray
+    hidden: np.ndarray
+
+
+def view(
+    rng: np.random.Generator,
+    names: tuple[str, str, str],
+    camera: cameras.Camera,
+    world: np.ndarray,
+) -> View:
+    """What a camera sees of a take.
+
+    Args:
+      rng: draws how the person is cropped.
+      names: subject, action, subaction.
+      camera: of the studio.
+      world: (T, 17, 3) mm, H36M-17 order, in the frame of ``Camera.see``.
+    """
+    pose3d = camera.see(world)
+    order = list(MPII_TO_H36M)
+    pixels = camera.project(pose3d)[:, order]
+    return View(
+        names=(*names, camera.name),
+        pose3d=pose3d,
+        truth=cameras.crop(rng, pixels),
+        hidden=occlusion.hidden(pose3d)[:, order],
+    )
+
+
+def detected(rng: np.random.Generator, views: Sequence[View]) -> PoseRecords:
+    """All frames of the views end to end, with the detector's answers.
+
+    Args:
+      rng: of the detector's errors.
+      views: at least one, each of at least one frame.
+    """
+    truth = np.concatenate([one.truth for one in views])
+    hidden = np.concatenate([one.hidden for one in views])
+    seen = detector.detect(rng, truth, hidden)
+    lengths = [len(one.pose3d) for one in views]
+    names = np.repeat(np.asarray([one.names for one in views]), lengths, axis=0)
+    return PoseRecords(
+        pose3d=np.concatenate([one.pose3d for one in views]).astype(np.float32),
+        pose2d=seen.pose2d,
+        gaussfit=seen.gaussfit,
+        subject=names[:, 0],
+        action=names[:, 1],
+        subaction=names[:, 2],
+        camera=names[:, 3],
+        frame=np.concatenate([_frame_numbers(length) for length in lengths]),
+        extra={"pose2d_true": truth.astype(np.float32)},
+    )
+
+
+def _frame_numbers(count: int) -> np.ndarray:
+    """Numbers of the kept video frames, counted from 1."""
+    return motion.FRAME_STEP * np.arange(1, count + 1, dtype=np.int32)
