@@ -1,15 +1,20 @@
 """One self-contained HTML page: no network, inline drawings, light and dark.
 
-In: text from anywhere, tables, drawings as SVG elements. Out: the page as a string.
-Everything that is text is escaped here, so that names from data are shown, not run.
+In: text from anywhere, tables, drawings as SVG elements, interactive parts of the
+project's own. Out: the page as a string. Everything that is text is escaped here, so
+that names from data are shown, not run; and the page's own policy lets a browser run
+nothing but the scripts that were put in here.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import pathlib
+import re
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from jaxflow.tables import Table
@@ -39,13 +44,28 @@ class Drawing(NamedTuple):
     wide: bool = False
 
 
+class Markup(NamedTuple):
+    """An interactive part, trusted as it stands: made by this project's modules alone.
+
+    Attributes:
+      html: its elements; text from data in them must be escaped already.
+      style: CSS, put into the page once however many parts share it.
+      script: a classic script, put in once, after all elements.
+    """
+
+    html: str
+    style: str = ""
+    script: str = ""
+
+
 class Section(NamedTuple):
-    """A heading, a paragraph, then drawings side by side and tables."""
+    """A heading, a paragraph, then an interactive part, drawings and tables."""
 
     title: str
     text: str
     drawings: Sequence[Drawing] = ()
     tables: Sequence[Table] = ()
+    markup: Markup | None = None
 
 
 def render(
@@ -57,13 +77,70 @@ def render(
 ) -> str:
     """The page."""
     template = string.Template(_TEMPLATE.read_text(encoding="utf-8"))
+    parts = [section.markup for section in sections if section.markup]
+    styles = _distinct(part.style for part in parts)
+    scripts = _distinct(f"\n{part.script}\n" for part in parts if part.script)
+    names = _anchors(sections)
     return template.substitute(
+        policy=_policy(scripts),
         title=html.escape(title),
         subtitle=html.escape(subtitle),
         footer=html.escape(footer),
-        tiles="\n".join(map(_tile, tiles)),
-        sections="\n".join(map(_section, sections)),
+        styles="\n".join(styles),
+        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
+        contents=_contents(sections, names),
+        tiles=_tiles(tiles),
+        sections="\n".join(map(_section, sections, names)),
     )
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(text for text in texts if text))
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """What a browser may load and run: nothing but what the page itself holds.
+
+    Scripts are named by their hashes, so that one which slipped in with the data would
+    be refused even if it had not been escaped. Matplotlib's drawings have style
+    attributes, which only 'unsafe-inline' allows.
+    """
+    hashes = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        for script in scripts
+    ]
+    allowed = " ".join(f"'sha256-{one}'" for one in hashes) or "'none'"
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _anchors(sections: Sequence[Section]) -> list[str]:
+    """An id for each section, told apart where titles are alike."""
+    names: list[str] = []
+    for section in sections:
+        words = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
+        name = f"section-{words}"
+        names.append(f"{name}-{len(names)}" if name in names else name)
+    return names
+
+
+def _contents(sections: Sequence[Section], names: Sequence[str]) -> str:
+    if len(sections) < 2:
+        return ""
+    links = "\n".join(
+        f'<a href="#{name}">{html.escape(section.title)}</a>'
+        for section, name in zip(sections, names, strict=True)
+    )
+    return f'<nav class="contents" aria-label="Contents">\n{links}\n</nav>'
+
+
+def _tiles(tiles: Sequence[Tile]) -> str:
+    if not tiles:
+        return ""
+    inner = "\n".join(map(_tile, tiles))
+    return f'<div class="tiles">\n{inner}\n</div>'
 
 
 def _tile(tile: Tile) -> str:
@@ -72,10 +149,12 @@ def _tile(tile: Tile) -> str:
     return f'<div class="tile"><b>{number}</b><span>{label}</span></div>'
 
 
-def _section(section: Section) -> str:
-    parts = [f"<section>\n<h2>{html.escape(section.title)}</h2>"]
+def _section(section: Section, name: str) -> str:
+    parts = [f'<section id="{name}">\n<h2>{html.escape(section.title)}</h2>']
     if section.text:
         parts.append(f"<p>{html.escape(section.text)}</p>")
+    if section.markup:
+        parts.append(section.markup.html)
     if section.drawings:
         drawings = "\n".join(map(_drawing, section.drawings))
         parts.append(f'<div class="grid">\n{drawings}\n</div>')
