@@ -68,13 +68,30 @@ class TestAgainstSciPy:
         assert (error < 1e-2).mean() >= 0.99
 
     def test_reference_in_float64(self, reference):
+        """Ten times closer, to SciPy's optimum if not to where SciPy stopped.
+
+        SciPy ends where a step promises less than 1.5e-8 of the sum of squares. In a
+        flat valley that is short of the optimum by more than the bounds.
+        """
         with jax.enable_x64(True):
             fit, mean_error, error = self.compare(reference, np.float64)
         assert fit.mean.dtype == np.float64
-        # Where these bounds are missed, SciPy had stopped short of the optimum: see
-        # test_float64_is_the_optimum.
         assert (mean_error < 1e-4).mean() >= 0.985
         assert (error < 1e-3).mean() >= 0.985
+
+        data = reference("heatmaps")
+        rows = np.flatnonzero(data["kind"].ravel() != "empty")
+        assert len(rows) == len(error)
+        off = (mean_error >= 1e-4) | (error >= 1e-3)
+        maps = data["heatmaps"].reshape(-1, 64, 64)[rows[off]]
+        scipy_fit = data["scipy_fit"].reshape(-1, 7)[rows[off]]
+        best = [oracle.polish(*pair) for pair in zip(maps, scipy_fit, strict=True)]
+        mean, covariance, _ = (np.array(x) for x in zip(*best, strict=True))
+        mean_error[off] = np.abs(np.asarray(fit.mean)[rows[off]] - mean).max(1)
+        found = image_covariance(fit)[rows[off]]
+        error[off] = np.abs(found - covariance).max((1, 2))
+        assert (mean_error < 1e-4).mean() >= 0.99
+        assert (error < 1e-3).mean() >= 0.99
 
     def test_float64_is_the_optimum(self):
         maps, _ = oracle.random_maps(10, seed=3)
