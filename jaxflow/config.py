@@ -30,9 +30,13 @@ RELEASED_CLAMP = SoftClamp()
 EXACT_CLAMP = SoftClamp(factor=2 / math.pi)
 
 
-def option(default: Any, text: str) -> Any:
-    """A dataclass field with its help text."""
-    return dataclasses.field(default=default, metadata={"help": text})
+def option(default: Any, text: str, **added: Any) -> Any:
+    """A dataclass field with its help text.
+
+    ``before=VALUE`` is for a field that was added later: what a configuration means
+    that was stored without it (`from_dict`).
+    """
+    return dataclasses.field(default=default, metadata={"help": text, **added})
 
 
 def _at_least_one(config: Any, *names: str) -> None:
@@ -54,6 +58,12 @@ class FlowConfig:
     )
     joints: int = option(16, "joints of a pose without its hip")
     condition: int = option(78, "length of the condition")
+    use_condition: bool = option(
+        True,
+        "let the flow see the heatmaps' Gaussians; without, the encoder's first kernel "
+        "starts and stays at zero, so that the encoded condition is a learned constant",
+        before=True,
+    )
 
     def __post_init__(self) -> None:
         """Refuses sizes that make no flow."""
@@ -74,14 +84,25 @@ class FlowConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
-    """Weights and variants of the losses (paper section 3.3)."""
+    """Weights and variants of the losses (paper section 3.3).
+
+    A term of weight 0 is not computed, so it costs nothing, and reads 0.
+    """
 
     l2d_weight: float = option(1.0, "weight of L2D, the predicted 2D pose's error")
-    gen_weight: float = option(1.0, "weight of L_gen, the critic's judgement")
+    gen_weight: float = option(
+        1.0,
+        "weight of L_gen, the critic's judgement; 0: no critic is trained, an "
+        "iteration is the flow's update alone, on the batch that it would have had",
+    )
     mmd_weight: float = option(10.0, "weight of L_MMD, the latents' distribution")
     det_weight: float = option(4.0, "weight of L_det, the pose from its own latent")
     best_of_m_weight: float = option(4.0, "weight of L_MB, the best hypotheses' error")
-    heatmap_weight: float = option(750.0, "weight of L_HM, the hypotheses' spread")
+    heatmap_weight: float = option(
+        750.0,
+        "weight of L_HM, the hypotheses' spread; with this and the other losses of "
+        "hypotheses at 0 none are drawn",
+    )
     best_k: int = option(5, "hypotheses that L_MB averages; 1 is plain best-of-M")
     unbiased_mmd: bool = option(
         False, "leave the diagonal out of MMD (paper) instead of averaging all pairs"
@@ -98,6 +119,11 @@ class LossConfig:
             value = getattr(self, field.name)
             if field.name.endswith("_weight") and not (0 <= value < math.inf):
                 raise ValueError(f"{field.name} must be 0 or more, not {value}")
+
+    @property
+    def any_hypotheses(self) -> bool:
+        """Whether a loss is on that looks at many hypotheses of a pose."""
+        return self.best_of_m_weight > 0 or self.heatmap_weight > 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +161,8 @@ class TrainConfig:
         _at_least_one(self, "batch_size", "critic_updates", "epochs")
         if self.iterations < 0:
             raise ValueError(f"iterations must be 0 or more, not {self.iterations}")
-        if self.hypotheses < max(2, self.loss.best_k):
+        best_k = self.loss.best_k if self.loss.best_of_m_weight else 0
+        if self.hypotheses < max(2, best_k):
             raise ValueError(
                 "hypotheses must be at least 2 (for a covariance) and at least "
                 f"best_k = {self.loss.best_k}, not {self.hypotheses}"
@@ -201,10 +228,19 @@ def to_dict(config: Any) -> dict[str, Any]:
 def from_dict(kind: Any, values: dict[str, Any]) -> Any:
     """The dataclass ``kind`` from `to_dict`'s values.
 
+    A field that was added after the values were stored takes what its absence means,
+    so that a run from before goes on as it began.
+
     Raises:
-      ValueError: a field is unknown or missing.
+      ValueError: a field is unknown, or one is missing that was always there.
     """
     fields = {field.name: field for field in dataclasses.fields(kind)}
+    absent = {
+        name: field.metadata["before"]
+        for name, field in fields.items()
+        if "before" in field.metadata
+    }
+    values = absent | values
     if set(values) != set(fields):
         odd = sorted(set(values) ^ set(fields))
         raise ValueError(f"{kind.__name__} has other fields than the given: {odd}")

@@ -55,7 +55,9 @@ def init(key: jax.Array, config: FlowConfig = FlowConfig()) -> Params:
 
     Returns:
       ``{"encoder": ..., "blocks": ...}``, a nested dict of float32 arrays; those of the
-      blocks have the block as their first axis.
+      blocks have the block as their first axis. Without ``config.use_condition`` the
+      encoder's first kernel is zero: the parameters then carry that the condition
+      has no influence, and sampling needs no further argument.
 
     Raises:
       TypeError: a legacy key.
@@ -73,10 +75,24 @@ def _init(key: jax.Array, config: FlowConfig) -> Params:
     init_block = functools.partial(
         coupling.init, half=half, encoded=config.encoded, hidden=config.hidden
     )
-    return {
+    params = {
         "encoder": encoder.init(encoder_key, condition)["params"],
         "blocks": jax.vmap(init_block)(jax.random.split(blocks_key, config.blocks)),
     }
+    return trainable(params, config)
+
+
+def trainable(tree: Params, config: FlowConfig) -> Params:
+    """Parameters, or their gradient, zero where the configuration holds them at zero.
+
+    Without ``config.use_condition`` that is the encoder's first kernel; Adam leaves
+    alone what starts at zero and never has a gradient.
+    """
+    if config.use_condition:
+        return tree
+    first = tree["encoder"]["Dense_0"]
+    first = {**first, "kernel": jnp.zeros_like(first["kernel"])}
+    return {**tree, "encoder": {**tree["encoder"], "Dense_0": first}}
 
 
 @functools.lru_cache

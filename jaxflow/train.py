@@ -6,6 +6,9 @@ The defaults are the paper's (in the released code's variant) on the embedded sy
 data set. Stop with Ctrl-C or SIGTERM at any time; the same command goes on. The workdir
 gets checkpoints/, metrics.jsonl, tensorboard/ and flags.txt, a flagfile that repeats
 the run: python -m jaxflow.train --flagfile=OLD/flags.txt --workdir=NEW.
+
+--ablation sets a group of flags as a row of the paper's ablation study has them; the
+flags it sets cannot be given another value beside it.
 """
 
 from __future__ import annotations
@@ -18,13 +21,19 @@ from typing import Any
 
 from absl import flags
 
-from jaxflow import commands, files
+from jaxflow import commands, files, presets
 from jaxflow.config import RunConfig
 from jaxflow.training import loop
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run, made if need be.", required=True
 )
+
+_ABLATION = flags.DEFINE_enum(
+    "ablation", "full", list(presets.ABLATIONS),
+    f"What to take from the model (paper section 4.6). "
+    f"{presets.describe(presets.ABLATIONS)}.",
+)  # fmt: skip
 
 _DEFAULT = RunConfig()
 # These two describe the poses themselves; no data set here has others.
@@ -45,6 +54,7 @@ flags.adopt_module_key_flags(commands)
 def main(argv: Sequence[str]) -> int:
     """Trains; 0 when done or stopped by SIGTERM, 130 when stopped by Ctrl-C."""
     commands.no_arguments(argv)
+    take_presets()
     config = config_from_flags()
     workdir = pathlib.Path(_WORKDIR.value)
     files.write_text(workdir / "flags.txt", commands.as_flagfile(_flag_names()))
@@ -61,6 +71,22 @@ def main(argv: Sequence[str]) -> int:
         f"python -m jaxflow.evaluate --checkpoint={workdir}"
     )
     return 0
+
+
+def take_presets() -> None:
+    """Makes the ablation's values the flags' own, so that flags.txt has them, too.
+
+    Raises:
+      ValueError: a flag was given a value that is not the ablation's.
+    """
+    for name, value in presets.ABLATIONS[_ABLATION.value].values.items():
+        flag = flags.FLAGS[name]
+        if flag.present and flag.value != value:
+            raise ValueError(
+                f"--ablation={_ABLATION.value} means {name} = {value}, but "
+                f"{flag.serialize()} was given; leave one of them out"
+            )
+        flags.FLAGS.set_default(name, value)
 
 
 def config_from_flags() -> RunConfig:

@@ -17,7 +17,7 @@ import pytest
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 LAYERS = [
     # words
-    "__init__ _version types skeleton config",
+    "__init__ _version types skeleton config presets",
     # maths
     "checks linalg geometry mmd keys layers tiling files",
     # stages
@@ -28,7 +28,7 @@ LAYERS = [
     # data, training, reporting
     "",
     # commands
-    "commands train evaluate fit report import_torch",
+    "commands train evaluate fit report import_torch compare",
 ]  # fmt: skip
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 OUTER, COMMANDS = 4, 5

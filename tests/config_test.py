@@ -76,6 +76,20 @@ def test_odd_fields_are_named():
         config.from_dict(FlowConfig, values)
 
 
+def test_fields_added_later_may_be_absent():
+    """They mean what they meant before, and others are still asked for."""
+    values = config.to_dict(FlowConfig(hidden=7))
+    del values["use_condition"]
+    assert config.from_dict(FlowConfig, values) == FlowConfig(hidden=7)
+    del values["hidden"]
+    with pytest.raises(ValueError, match=r"FlowConfig.*\['hidden'\]"):
+        config.from_dict(FlowConfig, values)
+
+
+def test_best_k_counts_only_with_its_loss():
+    assert TrainConfig(hypotheses=4, loss=LossConfig(best_of_m_weight=0.0))
+
+
 def test_differences_name_leaves():
     ours = config.to_dict(TrainConfig())
     theirs = config.to_dict(TrainConfig(seed=3, flow=FlowConfig(hidden=1024)))

@@ -1,7 +1,6 @@
 """The train command as a user runs it: real processes, really killed."""
 
 import json
-import os
 import signal
 import time
 
@@ -136,19 +135,34 @@ def test_flags_txt_repeats_the_run(uninterrupted):
             "needs raw files",
         ),
         (["--workdir=w", "--flagfile=missing.flags"], 1, "missing.flags"),
+        (
+            ["--workdir=w", "--ablation=k10", "--best_k=5"],
+            1,
+            "--ablation=k10 means best_k = 10, but --best_k=5 was given",
+        ),
     ],
 )
 def test_mistakes_are_one_clear_line(flags, status, expected, tmp_path):
-    os.makedirs(tmp_path, exist_ok=True)
-    process = command(*flags, JAX_PLATFORMS="cpu")
+    process = command(*flags, cwd=tmp_path, JAX_PLATFORMS="cpu")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == status, output
     assert expected in output
     assert "Traceback" not in output
 
 
+def test_an_ablation_sets_its_flags(tmp_path):
+    """flags.txt says what was run, however it was asked for."""
+    flags = "--workdir=w", "--ablation=no_condition", "--dataset=none"
+    output, _ = command(*flags, cwd=tmp_path, JAX_PLATFORMS="cpu").communicate()
+    assert "expected" in output and "Traceback" not in output
+    written = (tmp_path / "w" / "flags.txt").read_text().split()
+    assert "--nouse_condition" in written and "--gen_weight=1.0" in written
+
+
 def test_help_teaches():
     process = command("--help")
     output, _ = process.communicate(timeout=120)
     for part in ("--flagfile", "best_k", "released code", "[losses]", "default: '64'"):
+        assert part in output
+    for part in ("no critic is trained", "none are drawn", "no_condition:"):
         assert part in output

@@ -47,13 +47,16 @@ def random_data(frames: int, seed: int = 0) -> Batch:
     )
 
 
-def command(*flags: str, module: str = "jaxflow.train", **variables: str):
+def command(
+    *flags: str, module: str = "jaxflow.train", cwd: object = None, **variables: str
+):
     """Starts a command of the package as its own process, output to a pipe."""
     environment = {**os.environ, "XLA_FLAGS": "", **variables}
     environment["PYTHONPATH"] = str(REPOSITORY)
     return subprocess.Popen(
         [sys.executable, "-m", module, *flags],
         env=environment,
+        cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

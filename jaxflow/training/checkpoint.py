@@ -252,7 +252,8 @@ def _read_config(folder: pathlib.Path) -> TrainConfig:
 
 def _check_same_run(folder: pathlib.Path, ours: dict[str, Any]) -> None:
     """A run goes on only with the configuration it began with, but may be longer."""
-    theirs = _read_about(folder)
+    # Read as a configuration first: one stored before a field was added lacks it.
+    theirs = {**_read_about(folder), "train": config_lib.to_dict(_read_config(folder))}
     lines = config_lib.differences(ours, theirs, skip=("epochs", "iterations"))
     if lines:
         listed = "\n  ".join(lines)

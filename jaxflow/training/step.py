@@ -8,6 +8,9 @@ for the generated ones, then one update of the flow and encoder on the sum
 With ``axis_name`` the function is one device's part of a data-parallel iteration:
 gradients are averaged over the devices, and MMD, which compares all pairs of a batch,
 sees the rows of all of them. N devices so make the update that one would.
+
+A weight of 0 takes its term out of the program, not only out of the sum: without L_gen
+no critic is trained, without losses of hypotheses none are drawn.
 """
 
 from __future__ import annotations
@@ -30,7 +33,10 @@ from jaxflow.types import Batch, Params
 
 
 class Losses(NamedTuple):
-    """An iteration's terms, unweighted scalars; ``critic`` is its updates' mean."""
+    """An iteration's terms, unweighted scalars; ``critic`` is its updates' mean.
+
+    A term of weight 0 is not computed and reads 0, the critic's too without L_gen.
+    """
 
     l2d: jax.Array
     mmd: jax.Array
@@ -72,16 +78,18 @@ def iteration(
     """
     _check_inputs(batches, noise, config)
     average = functools.partial(_average, axis_name=axis_name)
-    state, critic_loss = _train_critic(
-        state, batches, noise, config, rate_scale, average
-    )
+    critic_loss = jnp.zeros((), batches.pose3d.dtype)
+    if config.loss.gen_weight:  # else nothing listens to the critic
+        state, critic_loss = _train_critic(
+            state, batches, noise, config, rate_scale, average
+        )
     flow_batch = jax.tree.map(lambda array: array[-1], batches)
     terms, gradient = _flow_gradient(
         state.flow, state.critic, flow_batch, noise, config, axis_name
     )
     params, optimizer_state = _update(
         flow_optimizer(config.optimizer),
-        average(gradient),
+        average(flow.trainable(gradient, config.flow)),
         state.flow_optimizer,
         state.flow,
         config.optimizer.learning_rate * rate_scale,
@@ -176,11 +184,13 @@ def _flow_gradient(
     gradient, (l2d, mmd, det, gen) = single(
         params, critic_params, batch, noise, config, axis_name
     )
-    (best, heatmap), hypothesis_gradient = _hypothesis_gradient(
-        params, batch, noise.hypothesis_z, config
-    )
-    total = jax.tree.map(jnp.add, gradient, hypothesis_gradient)
-    return Losses(l2d, mmd, det, gen, best, heatmap), total
+    best = heatmap = jnp.zeros((), batch.pose3d.dtype)
+    if config.loss.any_hypotheses:
+        (best, heatmap), hypothesis_gradient = _hypothesis_gradient(
+            params, batch, noise.hypothesis_z, config
+        )
+        gradient = jax.tree.map(jnp.add, gradient, hypothesis_gradient)
+    return Losses(l2d, mmd, det, gen, best, heatmap), gradient
 
 
 def _single_pose_terms(
@@ -206,18 +216,29 @@ def _single_pose_terms(
     mmd = losses.mmd(joint, product, unbiased=weights.unbiased_mmd)
 
     # One pass for both: the latent found for the pose itself, and a drawn one.
-    latents = jnp.stack([jax.lax.stop_gradient(z), noise.generator_z])
-    twice = (jnp.stack([array, array]) for array in (batch.pose2d, batch.cond))
-    (reconstruction, generated), _ = flow.inverse(params, latents, *twice, clamp=clamp)
-    det = jnp.mean(jnp.abs(reconstruction - batch.pose3d))
-    gen = -jnp.mean(critic.score(critic_params, generated))
-    total = (
-        weights.l2d_weight * l2d
-        + weights.mmd_weight * mmd
-        + weights.det_weight * det
-        + weights.gen_weight * gen
+    drawn = [noise.generator_z] if weights.gen_weight else []
+    latents = jnp.stack([jax.lax.stop_gradient(z), *drawn])
+    given = (jnp.stack([a] * len(latents)) for a in (batch.pose2d, batch.cond))
+    poses, _ = flow.inverse(params, latents, *given, clamp=clamp)
+    det = jnp.mean(jnp.abs(poses[0] - batch.pose3d))
+    gen = -jnp.mean(critic.score(critic_params, poses[-1]))
+    return _weighted(
+        (weights.l2d_weight, l2d),
+        (weights.mmd_weight, mmd),
+        (weights.det_weight, det),
+        (weights.gen_weight, gen),
     )
-    return total, (l2d, mmd, det, gen)
+
+
+def _weighted(*terms: tuple[float, jax.Array]) -> tuple[jax.Array, Any]:
+    """The sum of weight * term, and the terms; those of weight 0 are left out.
+
+    What only they need is then used by nothing, and the compiler drops it.
+    """
+    zero = jnp.zeros_like(terms[0][1])
+    counted = [weight * term for weight, term in terms if weight]
+    total = functools.reduce(jnp.add, counted) if counted else zero
+    return total, tuple(term if weight else zero for weight, term in terms)
 
 
 def _hypothesis_gradient(
@@ -267,9 +288,10 @@ def _hypothesis_terms(
     heatmap = jax.vmap(losses.pose_heatmap_covariance, in_axes=(0, 0, None))(
         hypotheses, batch.cond, weights.mask_needs_both
     )
-    terms = jnp.sum(best) / batch_size, jnp.sum(heatmap) / batch_size
-    total = weights.best_of_m_weight * terms[0] + weights.heatmap_weight * terms[1]
-    return total, terms
+    return _weighted(
+        (weights.best_of_m_weight, jnp.sum(best) / batch_size),
+        (weights.heatmap_weight, jnp.sum(heatmap) / batch_size),
+    )
 
 
 def rate_scale(config: OptimizerConfig, epoch: jax.Array) -> jax.Array:

@@ -1,0 +1,69 @@
+"""Named groups of settings: the paper's ablations (its section 4.6).
+
+    TrainConfig, presets -> TrainConfig with the presets' values
+
+A preset names fields of `TrainConfig` or of the configurations within it; no two of
+these share a field's name, so neither presets nor flags have to say which they mean.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from jaxflow.config import TrainConfig
+
+
+class Preset(NamedTuple):
+    """A group of settings.
+
+    Attributes:
+      text: one line that says what it stands for.
+      values: by the names of the fields.
+    """
+
+    text: str
+    values: Mapping[str, Any]
+
+
+# Rows of the paper's Table 4. Each takes one thing from the full model.
+ABLATIONS: Mapping[str, Preset] = {
+    "full": Preset("the whole model", {}),
+    "no_condition": Preset(
+        "the flow does not see the heatmaps' Gaussians", {"use_condition": False}
+    ),
+    "no_heatmap": Preset("without L_HM", {"heatmap_weight": 0.0}),
+    "no_gen": Preset("without L_gen and its critic", {"gen_weight": 0.0}),
+    "no_best_of_m": Preset("without L_MB", {"best_of_m_weight": 0.0}),
+    "k1": Preset("L_MB of the best hypothesis alone", {"best_k": 1}),
+    "k10": Preset("L_MB of the 10 best", {"best_k": 10}),
+    "k50": Preset("L_MB of the 50 best", {"best_k": 50}),
+}
+
+
+def apply(config: TrainConfig, *presets: Preset) -> TrainConfig:
+    """The configuration with the presets' values; a later preset wins.
+
+    Raises:
+      ValueError: the values make no sense together with the rest.
+    """
+    values = {name: one for preset in presets for name, one in preset.values.items()}
+    return _replaced(config, values)
+
+
+def _replaced(config: Any, values: Mapping[str, Any]) -> Any:
+    """The dataclass with new values for its own fields and those of the ones within."""
+    changes = {}
+    for field in dataclasses.fields(config):
+        present = getattr(config, field.name)
+        if dataclasses.is_dataclass(present):
+            changes[field.name] = _replaced(present, values)
+        elif field.name in values:
+            changes[field.name] = values[field.name]
+    return dataclasses.replace(config, **changes)
+
+
+def describe(presets: Mapping[str, Preset]) -> str:
+    """``name: text; name: text``, for a flag's help."""
+    return "; ".join(f"{name}: {preset.text}" for name, preset in presets.items())

@@ -1,0 +1,156 @@
+"""Ablations: what they take out is gone, from the result and from the work."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxflow
+from jaxflow import presets
+from jaxflow.config import FlowConfig, LossConfig, TrainConfig
+from jaxflow.training import state, step
+from jaxflow.types import Batch
+from tests.golden import make
+
+SIZES = FlowConfig(**make.SIZES, blocks=2)
+PART, NOISE = make.training_case()[2][0]
+HYPOTHESIS_WEIGHTS = [
+    field.name
+    for field in dataclasses.fields(LossConfig)
+    if field.name in ("best_of_m_weight", "heatmap_weight")
+]
+# Terms of weight 0 and the random numbers that nothing else needs.
+NEEDS = {
+    "gen_weight": ("critic_z", "mix", "generator_z"),
+    "mmd_weight": ("mmd_z",),
+    **dict.fromkeys(HYPOTHESIS_WEIGHTS, ("hypothesis_z",)),
+}
+
+
+def configured(flow=SIZES, **loss):
+    return TrainConfig(batch_size=4, hypotheses=8, flow=flow, loss=LossConfig(**loss))
+
+
+def run(config, **noise):
+    """One iteration from a fresh state: (before, after, terms)."""
+    before = state.init(jax.random.key(5), config)
+    drawn = step.Noise(**(NOISE | noise))
+    iterate = jax.jit(step.iteration, static_argnums=3)
+    return before, *iterate(before, Batch(*PART), drawn, config)
+
+
+def assert_equal(ours, theirs):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_terms_of_weight_zero_need_no_random_numbers():
+    """NaN goes through any sum, so what is finite has not used it."""
+    broken = {
+        name: np.full_like(NOISE[name], np.nan)
+        for names in NEEDS.values()
+        for name in names
+    }
+    before, after, terms = run(configured(**dict.fromkeys(NEEDS, 0.0)), **broken)
+    assert_equal(after.critic, before.critic)
+    assert_equal(after.critic_optimizer, before.critic_optimizer)
+    off = {name.removesuffix("_weight") for name in NEEDS} | {"critic"}
+    assert {name for name, value in terms._asdict().items() if value == 0} == off
+    single = jax.jit(step._single_pose_terms, static_argnums=(4, 5))
+    batch, noise = Batch(*(array[-1] for array in PART)), step.Noise(**NOISE)
+    want = single(before.flow, before.critic, batch, noise, configured(), None)[1]
+    np.testing.assert_allclose([terms.l2d, terms.det], [want[0], want[2]], rtol=1e-5)
+    for leaf in jax.tree.leaves(after):
+        assert np.isfinite(leaf).all()
+    moved = [
+        np.abs(a - b).max()
+        for a, b in zip(*map(jax.tree.leaves, (after.flow, before.flow)), strict=True)
+    ]
+    assert min(moved) > 1e-6  # L2D and L_det still teach every parameter
+
+
+def hypothesis_part(**weights):
+    """Terms and gradient of the losses of hypotheses, with these weights alone."""
+    off = dict.fromkeys(HYPOTHESIS_WEIGHTS, 0.0)
+    config = configured(**(off | weights))
+    params = state.init(jax.random.key(5), config).flow
+    batch = Batch(*(array[-1] for array in PART))
+    part = jax.jit(step._hypothesis_gradient, static_argnums=3)
+    return part(params, batch, jnp.asarray(NOISE["hypothesis_z"]), config)
+
+
+def test_losses_of_hypotheses_add_up():
+    """Each alone reads as beside the other, and gradients are each other's rest."""
+    weights = {"best_of_m_weight": 4.0, "heatmap_weight": 750.0}
+    terms, gradient = hypothesis_part(**weights)
+    total = jax.tree.map(jnp.zeros_like, gradient)
+    for number, (name, weight) in enumerate(weights.items()):
+        alone, part = hypothesis_part(**{name: weight})
+        np.testing.assert_allclose(alone[number], terms[number], rtol=1e-5)
+        assert terms[number] > 0
+        assert [bool(term) for term in alone] == [
+            i == number for i in range(len(alone))
+        ]
+        assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(part)) > 1e-4
+        total = jax.tree.map(jnp.add, total, part)
+    for ours, want in zip(*map(jax.tree.leaves, (total, gradient)), strict=True):
+        np.testing.assert_allclose(ours, want, rtol=1e-3, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def unconditioned():
+    flow = dataclasses.replace(SIZES, use_condition=False)
+    return run(configured(flow, gen_weight=0.0))
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return state.init(jax.random.key(5), configured()).flow
+
+
+def test_without_the_condition_nothing_else_starts_otherwise(usual, unconditioned):
+    ours = unconditioned[0].flow
+    assert not np.any(ours["encoder"]["Dense_0"]["kernel"])
+    assert_equal(ours["blocks"], usual["blocks"])
+    assert_equal(ours["encoder"]["Dense_1"], usual["encoder"]["Dense_1"])
+    assert np.any(ours["encoder"]["Dense_0"]["bias"])
+
+
+def test_without_the_condition_the_kernel_stays_at_zero(unconditioned):
+    """And the rest of the encoder learns its constant."""
+    before, after, _ = unconditioned
+    assert not np.any(after.flow["encoder"]["Dense_0"]["kernel"])
+    for layer, kind in (
+        ("Dense_0", "bias"),
+        ("Dense_1", "kernel"),
+        ("Dense_1", "bias"),
+    ):
+        old, new = (one.flow["encoder"][layer][kind] for one in (before, after))
+        assert np.abs(new - old).max() > 1e-6, (layer, kind)
+
+
+def test_without_the_condition_samples_do_not_depend_on_it(usual, unconditioned):
+    """The parameters alone carry it: `sample` is called as ever."""
+    pose2d, cond = PART[1][0], PART[2][0]
+    other = np.roll(cond, 1, axis=0)
+    key = jax.random.key(0)
+    for params, same in ((unconditioned[1].flow, True), (usual, False)):
+        ours, theirs = (
+            jaxflow.sample(params, pose2d, given, key, num_hypotheses=3)
+            for given in (cond, other)
+        )
+        assert np.array_equal(ours, theirs) == same
+
+
+def test_without_the_condition_its_heatmaps_are_still_the_aim(unconditioned):
+    assert unconditioned[2].heatmap > 0
+
+
+def test_k50_needs_its_hypotheses_and_no_best_of_m_none():
+    k50 = presets.ABLATIONS["k50"]
+    with pytest.raises(ValueError, match="at least best_k = 50, not 25"):
+        presets.apply(TrainConfig(hypotheses=25), k50)
+    both = presets.apply(TrainConfig(hypotheses=25), presets.ABLATIONS["no_best_of_m"])
+    assert dataclasses.replace(both, hypotheses=2).hypotheses == 2

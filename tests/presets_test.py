@@ -1,0 +1,57 @@
+"""Presets: each changes what it says, and nothing else."""
+
+import dataclasses
+
+import pytest
+
+from jaxflow import config, presets
+from jaxflow.config import LossConfig, TrainConfig
+from jaxflow.presets import ABLATIONS, Preset
+
+WANTED = {
+    "full": [],
+    "no_condition": ["use_condition: False here, True there"],
+    "no_heatmap": ["heatmap_weight: 0.0 here, 750.0 there"],
+    "no_gen": ["gen_weight: 0.0 here, 1.0 there"],
+    "no_best_of_m": ["best_of_m_weight: 0.0 here, 4.0 there"],
+    "k1": ["best_k: 1 here, 5 there"],
+    "k10": ["best_k: 10 here, 5 there"],
+    "k50": ["best_k: 50 here, 5 there"],
+}
+
+
+def test_the_paper_s_rows_are_all_there():
+    assert set(ABLATIONS) == set(WANTED)
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_takes_one_thing(name):
+    changed = presets.apply(TrainConfig(), ABLATIONS[name])
+    differences = config.differences(
+        config.to_dict(changed), config.to_dict(TrainConfig())
+    )
+    assert differences == WANTED[name]
+
+
+def test_later_presets_win_and_others_stay():
+    start = TrainConfig(seed=3, loss=LossConfig(det_weight=2.0, best_k=7))
+    first = Preset("", {"best_k": 2, "batch_size": 8})
+    got = presets.apply(start, first, Preset("", {"best_k": 3}))
+    want = dataclasses.replace(
+        start, batch_size=8, loss=dataclasses.replace(start.loss, best_k=3)
+    )
+    assert got == want
+
+
+def test_every_value_has_a_field_of_its_type():
+    """Or a preset would silently do nothing, or make a flag of another type."""
+    fields = {}
+    for kind in (TrainConfig, LossConfig, config.FlowConfig, config.OptimizerConfig):
+        for field in dataclasses.fields(kind):
+            if not dataclasses.is_dataclass(field.default):
+                assert field.name not in fields, "a name must tell its field"
+                fields[field.name] = type(field.default)
+    for name, preset in ABLATIONS.items():
+        assert preset.text, name
+        for field, value in preset.values.items():
+            assert type(value) is fields[field], (name, field)
