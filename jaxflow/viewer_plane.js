@@ -1,0 +1,87 @@
+// The 2D panel: the detection, its Gaussians, and the chosen hypothesis seen by the
+// camera.
+
+const CROP = 256; // pixels
+
+// The part of the crop to show: all of it with a picture, else the pose's surroundings.
+function frameOf(pose) {
+  if (pose.picture) return { x: CROP / 2, y: CROP / 2, reach: CROP / 2 };
+  const [xs, ys] = [0, 1].map((axis) => pose.pose2d.map((joint) => joint[axis]));
+  const [left, right] = [Math.min(...xs), Math.max(...xs)];
+  const [top, bottom] = [Math.min(...ys), Math.max(...ys)];
+  const reach = 0.6 * Math.max(right - left, bottom - top, 1);
+  return { x: (left + right) / 2, y: (top + bottom) / 2, reach };
+}
+
+// The scale and shift that bring a hypothesis' x and y onto the detection, sure joints
+// first: least squares weighted by the Gaussians' widths. Joints in the 2D order.
+function reproject(pose, hypothesis, joint3dOf2d) {
+  const joints = joint3dOf2d.map((j) => [hypothesis[3 * j], hypothesis[3 * j + 1]]);
+  const weights = pose.ellipses.map(([, , a, b]) => 1 / Math.max(a * a + b * b, 1e-3));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const mean = (points, axis) =>
+    points.reduce((sum, point, i) => sum + weights[i] * point[axis], 0) / total;
+  const [from, to] = [joints, pose.pose2d].map((points) => [0, 1].map((axis) =>
+    mean(points, axis)));
+  let [product, square] = [0, 0];
+  joints.forEach((joint, i) => [0, 1].forEach((axis) => {
+    const centred = joint[axis] - from[axis];
+    product += weights[i] * centred * (pose.pose2d[i][axis] - to[axis]);
+    square += weights[i] * centred * centred;
+  }));
+  const scale = Math.max(product / Math.max(square, 1e-9), 0);
+  return joints.map((joint) => joint.map((value, axis) =>
+    to[axis] + scale * (value - from[axis])));
+}
+
+function drawEllipses(context, pose, place, scale, theme) {
+  context.fillStyle = theme.good;
+  context.strokeStyle = theme.good;
+  context.lineWidth = 0.9;
+  for (const [deviations, fill, line] of [[2, 0.12, 0.4], [1, 0.2, 0.65]]) {
+    for (const [x, y, longer, shorter, angle] of pose.ellipses) {
+      const [px, py] = place([x, y]);
+      const size = deviations * scale;
+      context.beginPath();
+      context.ellipse(px, py, longer * size, shorter * size, angle, 0, 2 * Math.PI);
+      context.globalAlpha = fill;
+      context.fill();
+      context.globalAlpha = line;
+      context.stroke();
+    }
+  }
+  context.globalAlpha = 1;
+}
+
+function drawFlat(context, joints, bones, place, colours, width) {
+  context.lineWidth = width;
+  for (const [start, end, side] of bones) {
+    context.beginPath();
+    context.moveTo(...place(joints[start]));
+    context.lineTo(...place(joints[end]));
+    context.strokeStyle = colours[side];
+    context.stroke();
+  }
+}
+
+function drawPlane(canvas, pose, state, skeleton, theme) {
+  const { context, width, height } = beginDrawing(canvas);
+  if (!width || !height) return;
+  const frame = frameOf(pose);
+  const scale = Math.min(width, height) / (2 * frame.reach);
+  const place = ([x, y]) => [
+    width / 2 + scale * (x - frame.x),
+    height / 2 + scale * (y - frame.y),
+  ];
+  if (pose.picture?.complete && pose.picture.naturalWidth) {
+    context.drawImage(pose.picture, ...place([0, 0]), CROP * scale, CROP * scale);
+  }
+  drawEllipses(context, pose, place, scale, theme);
+  drawFlat(context, pose.pose2d, skeleton.bones2d, place, theme.sides, 4);
+  const hypothesis = hypothesisOf(pose, state.hypothesis);
+  const seen = reproject(pose, hypothesis, skeleton.joint3dOf2d);
+  const rim = theme.sides.map(() => theme.stage);
+  const ink = theme.sides.map(() => theme.ink);
+  drawFlat(context, seen, skeleton.bones2d, place, rim, 2.8);
+  drawFlat(context, seen, skeleton.bones2d, place, ink, 1.4);
+}
