@@ -142,21 +142,6 @@ def describe(records: PoseRecords, row: int) -> str:
     return f"{names} frame {records.frame[row]}"
 
 
-def counts(dataset: str, data_dir: str | os.PathLike[str] | None = None) -> str:
-    """Frames, subjects, actions and ambiguous share of a set, one line a split."""
-    lines = []
-    for split in splits(dataset, data_dir):
-        records = load_records(dataset, split, data_dir)
-        share = 100 * ambiguous(records).mean()
-        lines.append(
-            f"{split:<6}{len(records):>8} frames  "
-            f"{len(np.unique(records.subject)):>3} subjects  "
-            f"{len(np.unique(records.action)):>3} actions  "
-            f"{share:5.1f} % ambiguous"
-        )
-    return "\n".join(lines)
-
-
 def splits(
     dataset: str, data_dir: str | os.PathLike[str] | None = None
 ) -> tuple[str, ...]:

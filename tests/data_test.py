@@ -268,34 +268,6 @@ def test_no_tensorflow_is_needed(tmp_path):
     assert done.stdout.strip().endswith("(70, 78)")
 
 
-def test_build_command(tmp_path):
-    arguments = (
-        "-m", "data_builders.build", "--dataset=synthetic_lift", "--train_frames=200",
-        "--test_frames=100", "--seed=2", f"--data_dir={tmp_path}",
-    )  # fmt: skip
-    first = command(*arguments)
-    assert first.returncode == 0, first.stderr
-    assert "built" in first.stdout and "200 frames" in first.stdout
-    assert "100 frames" in first.stdout and "7.0 % ambiguous" in first.stdout
-    assert "writing train" in first.stderr  # the progress bar
-    second = command(*arguments)
-    assert "reused" in second.stdout and "writing" not in second.stderr
-
-
-def test_build_command_says_what_is_wrong(tmp_path):
-    done = command(
-        "-m", "data_builders.build", "human36m_lift", f"--data_dir={tmp_path}",
-        f"--manual_dir={tmp_path}",
-    )  # fmt: skip
-    assert done.returncode != 0 and "Traceback" not in done.stderr
-    assert "lacks trainset_h36m.pickle, testset_h36m.pickle" in done.stderr
-
-
-def test_counts_name_every_split(records, sets):
-    lines = data.counts(SMALL, sets).splitlines()
-    assert [line.split()[:2] for line in lines] == [["train", "230"], ["test", "120"]]
-
-
 @pytest.mark.parametrize("name", registry.NAMES)
 def test_every_set_describes_itself(name, tmp_path):
     info = registry.builder(name, tmp_path).info

@@ -40,6 +40,7 @@ _SETTINGS: Any = {
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],
     "text.color": INK,
+    "text.parse_math": False,  # names from data may hold dollar signs
     "axes.edgecolor": RULE,
     "axes.labelcolor": MUTED,
     "axes.titlesize": 10,
