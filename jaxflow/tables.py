@@ -1,15 +1,19 @@
-"""Tables as text: for the console, as Markdown and as CSV.
+"""Tables as text: for the console, as Markdown, as CSV and as JSON.
 
-In: an ``EvaluationResult``. Out: a ``Table`` of strings, and from it text.
+In: an ``EvaluationResult``. Out: a ``Table`` of strings, and from it text in which the
+best of comparable rows is bold.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import os
+import re
+import textwrap
 import unicodedata
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from jaxflow import metrics
 from jaxflow.summary import EvaluationResult, Figures
@@ -23,12 +27,53 @@ class Table(NamedTuple):
       columns: names.
       rows: as many cells each as there are columns.
       closing: how many of the last rows sum up the others.
+      better: for each column -1 where less is better, 1 where more is, 0 where neither
+        is; nothing is marked where it is empty.
+      comparable: groups of row numbers; in each group the best of a column is bold.
+      note: what one must know to read it, and where quoted rows come from.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     closing: int = 0
+    better: tuple[int, ...] = ()
+    comparable: tuple[tuple[int, ...], ...] = ()
+    note: str = ""
+
+
+_WIDTH = 88  # columns of a note on the console
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+
+
+def best(table: Table) -> frozenset[tuple[int, int]]:
+    """The (row, column) of the cells that are bold: the best of their group.
+
+    Cells are compared as they are shown, so that what looks equal is marked alike; of
+    ``54.2 ± 0.3`` the mean counts. A group in which all are equal has no best.
+
+    Raises:
+      ValueError: ``better`` has not one entry a column.
+    """
+    if not table.better:
+        return frozenset()
+    if len(table.better) != len(table.columns):
+        raise ValueError(
+            f"{table.title}: expected {len(table.columns)} entries of better, one a "
+            f"column; got {len(table.better)}"
+        )
+    found = set()
+    for group in table.comparable:
+        for column, sign in enumerate(table.better):
+            values = {
+                row: sign * float(number[0])
+                for row in group
+                if sign and (number := _NUMBER.match(table.rows[row][column]))
+            }
+            if len(set(values.values())) > 1:
+                top = max(values.values())
+                found |= {(row, column) for row, one in values.items() if one == top}
+    return frozenset(found)
 
 
 _MPJPE = tuple(f"P1 {name}" for name in metrics.ERROR_NAMES)
@@ -70,18 +115,46 @@ def spread(figures: Figures, joints: Sequence[str]) -> Table:
     return Table(title, ("Joint", "x", "y", "z"), tuple(rows), closing=1)
 
 
-def to_console(table: Table) -> str:
-    """Aligned columns, rules above and below the rows; names from data made safe."""
-    cells = [
-        [_printable(cell) for cell in row] for row in (*_header(table), *table.rows)
-    ]
+def to_console(table: Table, bold: bool = False) -> str:
+    """Aligned columns, rules above and below the rows; names from data made safe.
+
+    Args:
+      table: to show.
+      bold: mark the best with the terminal's bold type; see ``wants_bold``.
+    """
+    header = _header(table)
+    cells = [[_printable(cell) for cell in row] for row in (*header, *table.rows)]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(map(_pad, row, widths, _left(row))).rstrip() for row in cells]
+    marked = best(table) if bold else frozenset()
+    lines = []
+    for number, row in enumerate(cells, start=-len(header)):
+        padded = map(_pad, row, widths, _left(row))
+        shown = (
+            _bold(cell) if (number, column) in marked else cell
+            for column, cell in enumerate(padded)
+        )  # fmt: skip
+        lines.append("  ".join(shown).rstrip())
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    lines.insert(len(_header(table)), rule)
+    lines.insert(len(header), rule)
     if table.closing:
         lines.insert(len(lines) - table.closing, rule)
-    return "\n".join([table.title, "", *lines])
+    note = ["", *textwrap.wrap(_printable(table.note), _WIDTH)] if table.note else []
+    return "\n".join([_printable(table.title), "", *lines, *note])
+
+
+def wants_bold(stream: TextIO) -> bool:
+    """Whether bold type would be shown: a terminal, and nobody has asked for none.
+
+    Source: no-color.org for ``NO_COLOR``.
+    """
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not plain
+
+
+def _bold(cell: str) -> str:
+    """Bold type for the text alone, not for the space that aligns it."""
+    text = cell.strip(" ")
+    return cell.replace(text, f"\x1b[1m{text}\x1b[0m", 1) if text else cell
 
 
 def _header(table: Table) -> list[list[str]]:
@@ -113,16 +186,27 @@ def _printable(text: str) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """A GitHub table under a heading; the closing rows in bold."""
+    """A GitHub table under a heading.
+
+    Bold is the best of comparable rows; where no rows are compared, the closing ones.
+    """
     body = len(table.rows) - table.closing
+    marked = best(table)
     lines = [
         "| " + " | ".join(map(_escaped, table.columns)) + " |",
         "|" + "|".join([" :-- "] + [" --: "] * (len(table.columns) - 1)) + "|",
     ]
     for number, row in enumerate(table.rows):
-        mark = "**" if number >= body else ""
-        lines.append("| " + " | ".join(mark + _escaped(c) + mark for c in row) + " |")
-    return "\n".join([f"### {table.title}", "", *lines, ""])
+        closing = number >= body and not table.comparable
+        cells = [
+            f"**{_escaped(cell)}**"
+            if cell and (closing or (number, column) in marked)
+            else _escaped(cell)
+            for column, cell in enumerate(row)
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    note = [_escaped(table.note), ""] if table.note else []
+    return "\n".join([f"### {_escaped(table.title)}", "", *lines, "", *note])
 
 
 def _escaped(cell: str) -> str:
@@ -138,3 +222,19 @@ def to_csv(table: Table) -> str:
     writer.writerow(table.columns)
     writer.writerows(table.rows)
     return text.getvalue()
+
+
+def to_json(table: Table) -> dict[str, Any]:
+    """Title, columns, rows and note; cells that are plain numbers as numbers."""
+    return {
+        "title": table.title,
+        "columns": list(table.columns),
+        "rows": [[_plain(cell) for cell in row] for row in table.rows],
+        "note": table.note,
+    }
+
+
+def _plain(cell: str) -> str | int | float:
+    if not _NUMBER.fullmatch(cell):
+        return cell
+    return float(cell) if "." in cell else int(cell)
