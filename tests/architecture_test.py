@@ -22,7 +22,8 @@ LAYERS = [
     "checks linalg geometry mmd keys layers tiling files",
     # stages
     "heatmaps gaussians moments gauss_newton gaussian_fit condition coupling flow "
-    "sampling distribution procrustes coverage sample_size metrics kmeans",
+    "sampling distribution procrustes coverage sample_size metrics kmeans "
+    "selection",
     # training maths
     "critic losses training.noise training.state training.step torch_weights",
     # data, training, reporting
