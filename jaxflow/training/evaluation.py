@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import data, geometry, keys, metrics, sampling
@@ -164,7 +165,7 @@ def stream(
         rows = slice(start, min(start + batch_size, count))
         # The last batch repeats its last frame, so that one compiled shape serves all.
         examples = np.minimum(np.arange(start, start + batch_size), count - 1)
-        own = keys.per_example(key, examples)
+        own = keys.per_example(key, jnp.asarray(examples))
         inputs = params, pose2d[examples], cond[examples], own
         drawn = _draw(
             *inputs, targets[examples], num_hypotheses=num_hypotheses, clamp=clamp,
