@@ -11,8 +11,6 @@ const [TURN_DRAG, TURN_KEY, ZOOM_KEY] = [0.009, Math.PI / 24, 1.15];
 const PLAY_MILLISECONDS = 220;
 const GLIDE_MILLISECONDS = 260;
 
-const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-
 class Viewer {
   constructor(root) {
     const data = JSON.parse(root.querySelector("script").textContent);
@@ -65,7 +63,8 @@ class Viewer {
 
   set(change) {
     Object.assign(this.state, change);
-    this.frame ??= requestAnimationFrame(() => {
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => {
       this.frame = null;
       this.draw();
     });
@@ -131,7 +130,13 @@ class Viewer {
     button.title = on ? "Pause" : "Play";
     button.setAttribute("aria-label", button.title);
     button.firstElementChild.textContent = on ? "\u275a\u275a" : "\u25b6\ufe0e";
-    this.parts.readout.setAttribute("aria-live", on ? "off" : "polite");
+    this.announce();
+  }
+
+  // The slider says its value itself; changes by the drawing's keys must be read out.
+  announce() {
+    const spoken = document.activeElement === this.parts.space && !this.timer;
+    this.parts.readout.setAttribute("aria-live", spoken ? "polite" : "off");
   }
 
   turn(yaw, pitch) {
@@ -193,9 +198,9 @@ const signed = (value, digits) => value.toFixed(digits).replace("-", "\u2212");
 function writeReadout({ pose, state, parts }) {
   const { hypothesis, position, sort } = state;
   const place = `${position + 1} of ${pose.count}`;
-  const order = sort === "drawn" ? "as drawn" : `by ${sort}`;
-  write(parts.number, `#${hypothesis + 1}`, `${place} ${order}`);
-  const said = [`number ${hypothesis + 1}, ${place} ${order}`];
+  const order = sort === "drawn" ? "" : ` by ${sort}`;
+  write(parts.number, `#${hypothesis + 1}`, place + order);
+  const said = [`number ${hypothesis + 1}, ${place}${order}`];
   for (const [name, unit, digits] of [["error", " mm", 1], ["density", "", 1]]) {
     const values = pose[name];
     if (!values) continue;
@@ -214,8 +219,9 @@ function writeLegend({ pose, state, parts, theme }) {
   const unit = state.colour === "error" ? " mm" : "";
   parts.bar.style.background = `linear-gradient(to right, ${theme.ramp.join(", ")})`;
   parts.mark.style.left = `${100 * share(values, values.values[state.hypothesis])}%`;
-  parts.low.textContent = signed(values.low, 1) + unit;
-  parts.high.textContent = signed(values.high, 1) + unit;
+  const [below, above] = values.clipped ? ["\u2264 ", "\u2265 "] : ["", ""];
+  parts.low.textContent = below + signed(values.low, 1) + unit;
+  parts.high.textContent = above + signed(values.high, 1) + unit;
   parts.unit.textContent = unit ? "error (MPJPE)" : "latent log-density";
 }
 
@@ -243,6 +249,13 @@ function listenToStage(viewer, canvas) {
   });
   for (const name of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
+  }
+  // One finger up or down scrolls the page past the panel; two are the panel's own.
+  canvas.addEventListener("touchmove", (event) => {
+    if (event.touches.length > 1) event.preventDefault();
+  }, { passive: false });
+  for (const name of ["focus", "blur"]) {
+    canvas.addEventListener(name, () => viewer.announce());
   }
   canvas.addEventListener("dblclick", () => viewer.glide(VIEWS.reset));
   // The wheel scrolls the page until the panel has been clicked; a touch pad's pinch

@@ -15,7 +15,7 @@ function okLab(lightness, a, b) {
     -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
   ];
   const channels = linear.map((value) => {
-    const inside = Math.min(1, Math.max(0, value));
+    const inside = clamp(value, 0, 1);
     const encoded =
       inside <= 0.0031308 ? 12.92 * inside : 1.055 * inside ** (1 / 2.4) - 0.055;
     return Math.round(255 * encoded);

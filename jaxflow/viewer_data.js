@@ -1,6 +1,9 @@
 // Reading the page's JSON: positions in metres, ranks and orders of the hypotheses.
 
 const COORDINATES = 51; // 17 joints times x, y, z
+const BEYOND = 0.02; // of the hypotheses lie beyond each end of the colours' range
+
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 // int16 millimetres in base64 to metres.
 function decodePositions(text) {
@@ -18,20 +21,24 @@ function sortedBy(keys) {
   return Array.from(keys.keys()).sort((a, b) => keys[a] - keys[b] || a - b);
 }
 
-// A quantity of the hypotheses: its values, range, order (best first) and ranks.
+// A quantity of the hypotheses: its values, order (best first), ranks, and the range that
+// colours show. A few outliers on either side share the colours of its ends.
 function quantity(values, bestIsLarge) {
   if (!values) return null;
   const order = sortedBy(bestIsLarge ? values.map((value) => -value) : values);
   const ranks = new Array(values.length);
   order.forEach((hypothesis, rank) => { ranks[hypothesis] = rank + 1; });
-  const ends = [values[order[0]], values[order[order.length - 1]]];
-  return { values, order, ranks, low: Math.min(...ends), high: Math.max(...ends) };
+  const sorted = order.map((hypothesis) => values[hypothesis]).sort((a, b) => a - b);
+  const last = sorted.length - 1;
+  const beyond = Math.floor(BEYOND * last);
+  const [low, high] = [sorted[beyond], sorted[last - beyond]];
+  return { values, order, ranks, low, high, clipped: beyond > 0 };
 }
 
 // Where a value lies in its quantity's range, 0 to 1.
 function share(values, value) {
   const range = values.high - values.low;
-  return range > 0 ? (value - values.low) / range : 0.5;
+  return range > 0 ? clamp((value - values.low) / range, 0, 1) : 0.5;
 }
 
 // The middle of a pose and the radius that holds nearly all its hypotheses.

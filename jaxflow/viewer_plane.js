@@ -35,6 +35,7 @@ function reproject(pose, hypothesis, joint3dOf2d) {
 }
 
 function drawEllipses(context, pose, place, scale, theme) {
+  const strength = pose.picture ? 2.2 : 1; // to be seen on a picture
   context.fillStyle = theme.good;
   context.strokeStyle = theme.good;
   context.lineWidth = 0.9;
@@ -44,9 +45,9 @@ function drawEllipses(context, pose, place, scale, theme) {
       const size = deviations * scale;
       context.beginPath();
       context.ellipse(px, py, longer * size, shorter * size, angle, 0, 2 * Math.PI);
-      context.globalAlpha = fill;
+      context.globalAlpha = strength * fill;
       context.fill();
-      context.globalAlpha = line;
+      context.globalAlpha = Math.min(1, strength * line);
       context.stroke();
     }
   }

@@ -2,7 +2,8 @@
 
 const DISTANCE = 7; // of the eye, in radii of the scene
 const GRID = 0.25; // metres between the floor's lines
-const FRAME = 1.12; // radii from the middle to the panel's edge
+const FRAME = 1.17; // radii from the middle to the panel's edge
+const RAISED = 0.045; // of the panel's height, so that the floor has its place
 
 // A drawing context whose unit is a CSS pixel, cleared, as large as its element.
 function beginDrawing(canvas) {
@@ -35,7 +36,7 @@ function makeProjection(pose, view, width, height) {
     const size = eye / Math.max(eye + depth, 0.1 * eye);
     return {
       x: width / 2 + scale * size * across,
-      y: height / 2 + scale * size * down,
+      y: (0.5 - RAISED) * height + scale * size * down,
       depth: depth / pose.radius,
       size,
     };
@@ -74,11 +75,14 @@ function drawFloor(context, pose, project, theme) {
   context.closePath();
   context.fillStyle = theme.muted;
   context.fill();
-  const label = project(cx, pose.floor, cz - reach - 0.29);
+  const [tip, left, right] = corners;
+  const tail = { x: (left.x + right.x) / 2, y: (left.y + right.y) / 2 };
+  const length = Math.hypot(tail.x - tip.x, tail.y - tip.y) || 1;
   context.font = "12px system-ui, sans-serif";
   context.textAlign = "center";
   context.textBaseline = "middle";
-  context.fillText("camera", label.x, label.y);
+  const beside = [(30 * (tail.x - tip.x)) / length, (14 * (tail.y - tip.y)) / length];
+  context.fillText("camera", tail.x + beside[0], tail.y + beside[1]);
 }
 
 // Thin skeletons, one after the other: many together show where they are dense.
@@ -129,7 +133,7 @@ function drawBold(context, skeletons, bones, theme) {
     };
     if (!dash) path(size * width + 3, theme.stage);
     context.setLineDash(dash ?? []);
-    context.globalAlpha = Math.min(1, Math.max(0.45, 0.8 - 0.35 * depth));
+    context.globalAlpha = clamp(0.8 - 0.35 * depth, 0.45, 1);
     path(size * width, colour);
     context.globalAlpha = 1;
     context.setLineDash([]);

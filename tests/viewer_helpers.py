@@ -1,0 +1,43 @@
+"""A standing figure whose left and right, up and down, near and far are known."""
+
+import numpy as np
+
+from jaxflow import skeleton, viewer
+
+_RIGHT_SIDE = {
+    "Hip": (0.13, 0.0, 0.0), "Knee": (0.13, 0.45, 0.0), "Foot": (0.13, 0.9, 0.0),
+    "Shoulder": (0.15, -0.5, 0.0), "Elbow": (0.4, -0.5, 0.2),
+    "Wrist": (0.6, -0.5, 0.5),
+}  # fmt: skip
+_MIDDLE = {
+    "Hip": (0.0, 0.0, 0.0), "Spine": (0.0, -0.25, 0.0), "Thorax": (0.0, -0.5, 0.0),
+    "Nose": (0.0, -0.6, 0.0), "Head": (0.0, -0.7, 0.0),
+}  # fmt: skip
+
+
+def standing():
+    """(17, 3) metres: faces the camera, left arm back and to the picture's right."""
+    joints = []
+    for name in skeleton.H36M_JOINTS:
+        if name in _MIDDLE:
+            joints.append(_MIDDLE[name])
+            continue
+        x, y, z = _RIGHT_SIDE[name[1:]]
+        joints.append((x, y, z) if name[0] == "L" else (-x, y, -z))
+    return np.array(joints, np.float32)
+
+
+def viewer_pose(title="A pose", count=12, seed=0, **fields):
+    """A frame of the standing figure with hypotheses that scatter along the depth."""
+    rng = np.random.default_rng(seed)
+    pose = standing()
+    noise = rng.normal(size=(count, 17, 3)) * [0.02, 0.02, 0.12]
+    flat = 128 + 100 * pose[list(skeleton.MPII_TO_H36M), :2]
+    fit = np.ones((16, 7), np.float32)
+    fit[:, 1:3], fit[:, [3, 5]], fit[:, 4] = flat / 4, (3.0, 2.0), 0.5
+    given = {
+        "detail": "a line about it", "pose2d": flat, "fit": fit,
+        "hypotheses": (pose + noise).astype(np.float32), "mode": pose * 0.95,
+        "target": pose, "log_density": -20 - 4 * rng.random(count),
+    }  # fmt: skip
+    return viewer.ViewerPose(title, **{**given, **fields})
