@@ -23,7 +23,7 @@ LAYERS = [
     # stages
     "heatmaps gaussians moments gauss_newton gaussian_fit condition coupling flow "
     "sampling distribution procrustes coverage sample_size metrics kmeans "
-    "selection",
+    "selection sigma_error",
     # training maths
     "critic losses training.noise training.state training.step torch_weights",
     # data, training, reporting
