@@ -38,6 +38,7 @@ class Builder(LiftBuilder):
         "valid": tfds.features.Scalar(np.bool_),
     }
     TEST_STRIDE = 1
+    _raw_folder: pathlib.Path | None = None
     RAW_FOLDER = "needed"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Put annot_data.mat and detections.npz of TS1 to TS6 into folders of these "
@@ -45,31 +46,37 @@ class Builder(LiftBuilder):
         "data_builders/mpi_inf_3dhp_lift/README.md tells how to get them."
     )
 
-    def raw_files(self, folder: pathlib.Path) -> list[pathlib.Path]:
-        """Every sequence's annotations, and its detections where they are used.
+    @property
+    def raw_folder(self) -> pathlib.Path | None:
+        """The folder that holds TS1, ..., TS6, also where the one around it was set."""
+        return self._raw_folder
 
-        See the base class; ``folder`` may also be the one around the unpacked archive.
-        """
-        root = _root(folder)
-        if not root.is_dir():
+    @raw_folder.setter
+    def raw_folder(self, folder: pathlib.Path | None) -> None:
+        if folder is not None and (folder / _ARCHIVE).is_dir():
+            folder = folder / _ARCHIVE
+        self._raw_folder = folder
+
+    def raw_files(self, folder: pathlib.Path) -> list[pathlib.Path]:
+        """Every sequence's annotations, and its detections where they are used."""
+        if not folder.is_dir():
             raise DataFileError(
-                f"{root} is not a folder; expected one with TS1, ..., TS6 in it"
+                f"{folder} is not a folder; expected one with TS1, ..., TS6 in it"
             )
         names = [parse.ANNOTATIONS]
         if self.builder_config.name == DETECTED:
             names.append(parse.DETECTIONS)
-        paths = [root / one / name for one in parse.SEQUENCES for name in names]
+        paths = [folder / one / name for one in parse.SEQUENCES for name in names]
         missing = [path for path in paths if not path.is_file()]
         if missing:
-            raise DataFileError(_about_missing(root, missing, len(paths)))
+            raise DataFileError(_about_missing(folder, missing, len(paths)))
         return paths
 
     def splits(self, folder: pathlib.Path) -> dict[str, Examples]:
         """Test frames alone; see the base class."""
         detected = self.builder_config.name == DETECTED
-        root = _root(folder)
         bar = tqdm.tqdm(parse.SEQUENCES, desc="reading", unit=" videos")
-        read = [parse.read_sequence(root, name, detected=detected) for name in bar]
+        read = [parse.read_sequence(folder, name, detected=detected) for name in bar]
         for sequence in read:
             self.note(sequence.describe())
         self.note(
@@ -79,17 +86,14 @@ class Builder(LiftBuilder):
         return {"test": _examples([sequence.records for sequence in read])}
 
 
-def _root(folder: pathlib.Path) -> pathlib.Path:
-    inner = folder / _ARCHIVE
-    return inner if inner.is_dir() else folder
-
-
-def _about_missing(root: pathlib.Path, missing: list[pathlib.Path], count: int) -> str:
+def _about_missing(
+    folder: pathlib.Path, missing: list[pathlib.Path], count: int
+) -> str:
     """All missing files, and what may be the matter."""
-    named = ", ".join(path.relative_to(root).as_posix() for path in missing)
-    text = f"{root} lacks {named}"
+    named = ", ".join(path.relative_to(folder).as_posix() for path in missing)
+    text = f"{folder} lacks {named}"
     if len(missing) == count:
-        text = f"{root} is not the MPI-INF-3DHP test set: it lacks {named}"
+        text = f"{folder} is not the MPI-INF-3DHP test set: it lacks {named}"
     elif all(path.name == parse.DETECTIONS for path in missing):
         text += (
             ". They hold a 2D detector's output, which is not part of the download; "

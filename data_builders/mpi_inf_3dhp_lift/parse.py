@@ -18,7 +18,9 @@ import numpy as np
 
 from data_builders.files import DataFileError
 from data_builders.mpi_inf_3dhp_lift import raw
-from jaxflow import detections
+from jaxflow.detections import CROP_MARGIN, HEATMAP_SIZE
+from jaxflow.heatmaps import START_SIGMA
+from jaxflow.skeleton import MPII_TO_H36M
 from jaxflow.types import PoseRecords
 
 ANNOTATIONS, DETECTIONS = "annot_data.mat", "detections.npz"
@@ -174,10 +176,16 @@ def _certain(points: np.ndarray) -> dict[str, np.ndarray]:
     as its longer side; it becomes 256 px. Each fit has amplitude 1, its joint as mean
     and the 2 px of a training heatmap as both sigmas.
     """
-    exact = detections.from_sigma(points, np.zeros_like(points[..., 0]))
-    fits = detections.to_fits(detections.to_mpii(exact, "h36m_17"))
-    gaussfit = np.asarray(fits.as_array(), np.float32)
-    return {"pose2d": _CROP_PER_HEATMAP * gaussfit[..., 1:3], "gaussfit": gaussfit}
+    joints = points[:, list(MPII_TO_H36M)]
+    low, high = joints.min(axis=1, keepdims=True), joints.max(axis=1, keepdims=True)
+    side = CROP_MARGIN * (high - low).max(axis=-1, keepdims=True)
+    corner = (low + high) / 2 - side / 2
+    # Joints that all coincide have no scale; they are refused or not valid.
+    mean = (joints - corner) / np.where(side == 0, 1, side) * HEATMAP_SIZE
+    one, zero = np.ones_like(mean[..., :1]), np.zeros_like(mean[..., :1])
+    sigma = START_SIGMA * one
+    gaussfit = np.concatenate([one, mean, sigma, zero, sigma, zero], axis=-1)
+    return {"pose2d": _CROP_PER_HEATMAP * mean, "gaussfit": gaussfit}
 
 
 def _check(
