@@ -27,11 +27,20 @@ class Viewer {
       this.parts[part.dataset.role] = part;
     }
     for (const { title } of this.sources) this.parts.pose.add(new Option(title));
+    if (this.sources.length === 1) this.showTitleAlone();
     root.hidden = false;
     this.theme = readTheme(root);
     this.listen();
     listenToStage(this, this.parts.space);
     this.showPose(0);
+  }
+
+  // Where there is nothing to choose from.
+  showTitleAlone() {
+    this.parts.title.textContent = this.sources[0].title;
+    for (const part of this.parts.title.parentElement.children) {
+      part.hidden = !["title", "detail"].includes(part.dataset.role);
+    }
   }
 
   listen() {

@@ -1,6 +1,7 @@
 // Colours: the page's own by their CSS names, and a ramp for quantities.
 
 const RAMP_STEPS = 64;
+const CHROMA = 0.11; // nearly all of the ramp can be shown at it
 
 // OKLab, in which equal distances look equally large, to sRGB (Ottosson 2020).
 function okLab(lightness, a, b) {
@@ -30,8 +31,7 @@ function makeRamp(dark) {
   return Array.from({ length: RAMP_STEPS }, (_, i) => {
     const t = i / (RAMP_STEPS - 1);
     const hue = ((275 - 170 * t) * Math.PI) / 180;
-    const chroma = 0.125;
-    return okLab(from + t * (to - from), chroma * Math.cos(hue), chroma * Math.sin(hue));
+    return okLab(from + t * (to - from), CHROMA * Math.cos(hue), CHROMA * Math.sin(hue));
   });
 }
 

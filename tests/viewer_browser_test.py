@@ -288,6 +288,18 @@ def test_names_from_data_are_shown_and_not_run(opened):
     assert dialogs == []
 
 
+def test_a_single_pose_has_a_title_and_no_list(browser, tmp_path):
+    path = tmp_path / "page.html"
+    section = viewer.section([viewer_pose(ODD)])
+    path.write_text(page.render("", "", [], [section]), "utf-8")
+    opened = Opened(browser, path)
+    assert opened.page.locator("b[data-role=title]").inner_text() == ODD
+    assert not opened.page.get_by_label("Pose", exact=True).is_visible()
+    assert not opened.page.get_by_role("button", name="Next pose").is_visible()
+    assert said(opened, "detail") == "a line about it"
+    opened.context.close()
+
+
 def test_the_policy_refuses_other_scripts(browser, path):
     opened = Opened(browser, path)
     opened.page.evaluate(
