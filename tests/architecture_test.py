@@ -17,7 +17,7 @@ import pytest
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 LAYERS = [
     # words
-    "__init__ _version types skeleton config presets",
+    "__init__ _version types skeleton config presets published",
     # maths
     "checks linalg geometry mmd keys layers tiling files",
     # stages
