@@ -1,35 +1,86 @@
-"""TFDS builder ``human36m_lift``: Human3.6M from the authors' merged pickles."""
+"""TFDS builder ``human36m_lift``: Human3.6M from the original files or from pickles."""
 
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow_datasets as tfds
+import tqdm
 
-from data_builders import features, files
-from data_builders.human36m_lift import parse
+from data_builders.features import TEXT_FIELDS
+from data_builders.files import DataFileError
+from data_builders.human36m_lift import recordings, sources
+from data_builders.human36m_lift.configurations import PROTOCOL_STRIDE, Human36mConfig
 from data_builders.lift_builder import Examples, LiftBuilder
+from jaxflow.types import PoseRecords
 
 
 class Builder(LiftBuilder):
-    """3D poses with HRNet detections and fitted Gaussians, in the pickles' order."""
+    """3D poses with 2D detections and fitted Gaussians, every 4th video frame.
+
+    Attributes:
+      chosen: subjects and test frames.
+    """
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release: the merged pickles."}
+    RELEASE_NOTES = {"1.0.0": "First release."}
+    TEST_STRIDE = PROTOCOL_STRIDE
     RAW_FOLDER = "needed"
-    MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "Put trainset_h36m.pickle and testset_h36m.pickle into one folder and give it "
-        "as --manual_dir. data_builders/human36m_lift/README.md tells how to get them."
-    )
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"Give a folder as --manual_dir: {sources.FORMS}."
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.chosen: Human36mConfig = self.builder_config or Human36mConfig()
+        self.TEST_STRIDE = self.chosen.test_stride
+
+    @classmethod
+    def configuration(cls, name: str) -> tfds.core.BuilderConfig:
+        """Subjects and test frames by name; see the base class."""
+        return Human36mConfig.from_name(name)
 
     def raw_files(self, folder: pathlib.Path) -> list[pathlib.Path]:
-        """The two pickles; see the base class."""
-        return files.require(folder, tuple(parse.FILES.values()))
+        """Pickles, files of 3D poses and of fits; see the base class.
+
+        Reads the pickles, which tell what recordings there must be.
+        """
+        subjects = {split: self._subjects(split) for split in recordings.SUBJECTS}
+        return sources.recognise(folder).files(subjects)
 
     def splits(self, folder: pathlib.Path) -> dict[str, Examples]:
         """Training and test frames; see the base class."""
-        paths = self.raw_files(folder)
-        return {
-            split: features.examples(parse.read_merged(path), split)
-            for split, path in zip(parse.FILES, paths, strict=True)
-        }
+        source = sources.recognise(folder)
+        return {split: self._examples(source, split) for split in recordings.SUBJECTS}
+
+    def _subjects(self, split: str) -> sources.Subjects:
+        return self.chosen.subjects.get(split)
+
+    def _examples(self, source: sources.Source, split: str) -> Examples:
+        """Numbered examples, recording by recording, so that little is held at once."""
+        tally = sources.Tally()
+        readers = source.recordings(split, self._subjects(split), tally)
+        with tqdm.tqdm(readers, desc=f"writing {split}", unit=" recordings") as bar:
+            stream: Iterator[PoseRecords] = (
+                records for reader in bar if len(records := reader())
+            )
+            if split == "test":
+                stream = self.chosen.choose_test(stream)
+            row = 0
+            for records in stream:
+                for example in _rows(records):
+                    yield row, example
+                    row += 1
+                bar.set_postfix(frames=row, refresh=False)
+        if not row:
+            raise DataFileError(f"{source.folder} holds no frames for split {split!r}")
+        for line in tally.lines():
+            self.note(f"{split}: {line}")
+
+
+def _rows(records: PoseRecords) -> Iterator[dict[str, Any]]:
+    """The frames of one recording, whose names are the same throughout."""
+    columns = records.columns()
+    for row in range(len(records)):
+        example = {name: column[row] for name, column in columns.items()}
+        yield example | {name: str(example[name]) for name in TEXT_FIELDS}

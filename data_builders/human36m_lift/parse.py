@@ -1,13 +1,12 @@
-"""The authors' merged pickles as pose records.
+"""The authors' pickles, with 3D poses ("merged") or without.
 
 A pickle maps subject -> action -> subaction -> camera -> a recording:
 
     {'3d_gt': (F, 51) mm, '2d_hrnet': (F, 32) px, 'gaussfit': (F, 112), 'imgpath': [F]}
 
-with poses coordinate-major and fits joint-major. Out: ``PoseRecords`` ordered by
-subject, action, subaction and camera, whatever order the pickle has them in, and by the
-file's order of frames within a recording. That is the order in which the released code
-joins recordings, so that its choice of every 16th test frame is repeated exactly.
+with poses coordinate-major and fits joint-major; '3d_gt' is in the merged ones only.
+In: a file. Out: its recordings in order, each read into poses and detections when asked
+for.
 """
 
 from __future__ import annotations
@@ -21,126 +20,135 @@ import numpy as np
 
 from data_builders import restricted_pickle
 from data_builders.files import DataFileError
-from jaxflow.types import PoseRecords
+from data_builders.human36m_lift import recordings
+from data_builders.human36m_lift.recordings import Detections, Names
 
-FILES: dict[str, str] = {
+MERGED: dict[str, str] = {
     "train": "trainset_h36m.pickle",
     "test": "testset_h36m.pickle",
 }
+WITHOUT_3D: dict[str, str] = {
+    "train": "trainset_h36m_without_3d.pickle",
+    "test": "testset_h36m_without_3d.pickle",
+}
 
 # Array of a recording -> numbers in a frame.
-_WIDTHS: dict[str, int] = {"3d_gt": 51, "2d_hrnet": 32, "gaussfit": 112}
-_LEVELS = ("subject", "action", "subaction", "camera")
-# Recordings that have detections but no 3D: the first has no 3D file, the second is
-# left out by the released code.
-_WITHOUT_3D = frozenset(
-    {
-        ("S11", "Directions", "0", "54138969"),
-        ("S5", "Waiting", "1", "55011271"),
-    }
-)
-_FRAME_STEP = 4  # the pickles keep every 4th video frame: pictures 4, 8, 12, ...
+_POSE3D = {"3d_gt": 51}
+_DETECTIONS = {"2d_hrnet": 32, "gaussfit": 112}
 
 
-class Recording(NamedTuple):
-    """One camera's view of one take.
+class Entry(NamedTuple):
+    """One recording of a pickle, not looked into yet.
 
     Attributes:
-      names: subject, action, subaction, camera.
-      arrays: '3d_gt' (F, 51), '2d_hrnet' (F, 32), 'gaussfit' (F, 112), float32.
-      frame: (F,) int32, number of the picture in the video, counted from 1.
+      where: file and recording, as messages name them.
+      names: of the recording.
+      content: the dict of its arrays.
     """
 
-    names: tuple[str, ...]
-    arrays: dict[str, np.ndarray]
-    frame: np.ndarray
+    where: str
+    names: Names
+    content: dict[Any, Any]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the recording has no frames in any of its arrays."""
+        keys = ("imgpath", *_POSE3D, *_DETECTIONS)
+        return not any(len(np.atleast_1d(self.content.get(key, ()))) for key in keys)
 
 
-def read_merged(path: str | pathlib.Path) -> PoseRecords:
-    """All frames of a merged pickle.
+def entries(path: str | pathlib.Path) -> list[Entry]:
+    """The recordings of a pickle, by subject, action, subaction and camera.
 
-    Args:
-      path: ``trainset_h36m.pickle`` or ``testset_h36m.pickle``.
-
-    Returns:
-      Records in order: S9 before S11, then actions by name, subactions and cameras.
+    Whatever order the file has them in: S9 comes before S11, actions by name.
 
     Raises:
-      DataFileError: the file is missing or truncated, wants to run code, has another
-        layout, arrays of a wrong length, non-finite numbers or no frames. The message
-        names the file and the recording and, for a bad number, the frame.
+      DataFileError: the file is missing or truncated, wants to run code, or is no such
+        dict of dicts.
     """
     path = pathlib.Path(path)
-    recordings = [
-        _recording(path, names, content)
+    return [
+        Entry(f"{path}: {names}", names, content)
         for names, content in _leaves(path, restricted_pickle.load(path), ())
-        if not _is_known_gap(names, content)
     ]
-    recordings = [recording for recording in recordings if len(recording.frame)]
-    if not recordings:
-        raise DataFileError(f"{path} holds no frames")
-    return _joined(recordings)
 
 
 def _leaves(
-    path: pathlib.Path, content: Any, names: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], Any]]:
+    path: pathlib.Path, content: Any, above: tuple[str, ...]
+) -> Iterator[tuple[Names, Any]]:
     """Each recording with its names, depth first."""
     if not isinstance(content, dict):
-        level = (*_LEVELS, "array")[len(names)]
+        level = (*Names._fields, "array")[len(above)]
         raise DataFileError(
-            f"{path}: {_where(names)}: expected a dict with a key for each {level}; "
-            f"got {type(content).__name__}"
+            f"{path}: {'/'.join(above) or 'the top level'}: expected a dict with a key "
+            f"for each {level}; got {type(content).__name__}"
         )
-    if len(names) == len(_LEVELS):
-        yield names, content
+    if len(above) == len(Names._fields):
+        pictures = content.get("imgpath", [])
+        if not hasattr(pictures, "__len__"):
+            raise DataFileError(
+                f"{path}: {'/'.join(above)}: imgpath is no list of file names"
+            )
+        yield Names(*above), content
         return
-    for key, below in sorted(content.items(), key=lambda item: _in_order(item[0])):
-        yield from _leaves(path, below, (*names, str(key)))
+    for key in sorted(content, key=recordings.key_in_order):
+        yield from _leaves(path, content[key], (*above, str(key)))
 
 
-def _in_order(key: Any) -> tuple[str, int, str]:
-    """Sorts names by their letters and then by their number: S9 before S11."""
-    letters = str(key).rstrip("0123456789")
-    digits = str(key)[len(letters) :]
-    return letters, int(digits[:18] or 0), str(key)
+def detections(entry: Entry) -> Detections:
+    """A recording's 2D poses and fitted Gaussians.
+
+    Raises:
+      DataFileError: arrays are missing, of a wrong length or not finite; the message
+        names file and recording and, for a bad number, the frame.
+    """
+    return _detections(entry, _arrays(entry, _DETECTIONS))
 
 
-def _is_known_gap(names: tuple[str, ...], content: dict[Any, Any]) -> bool:
-    """Whether a recording lacks 3D as it should, or has no frames to lack it for."""
-    if "3d_gt" in content:
-        return False
-    return names in _WITHOUT_3D or not len(content.get("imgpath", "unknown"))
+def merged(entry: Entry) -> tuple[np.ndarray, Detections]:
+    """A recording's 3D poses (F, 17, 3) and detections.
+
+    Raises:
+      DataFileError: see ``detections``.
+    """
+    if not _POSE3D.keys() & entry.content.keys() and _DETECTIONS.keys() <= (
+        entry.content.keys()
+    ):
+        raise DataFileError(
+            f"{entry.where}: no 3d_gt; this is a file without 3D poses, a merged one "
+            "is needed"
+        )
+    arrays = _arrays(entry, _POSE3D | _DETECTIONS)
+    pose3d = arrays["3d_gt"].reshape(-1, 3, 17).swapaxes(1, 2)
+    return np.ascontiguousarray(pose3d), _detections(entry, arrays)
 
 
-def _where(names: tuple[str, ...]) -> str:
-    return "/".join(names) or "the top level"
+def _detections(entry: Entry, arrays: dict[str, np.ndarray]) -> Detections:
+    pose2d = arrays["2d_hrnet"].reshape(-1, 2, 16).swapaxes(1, 2)
+    return Detections(
+        pose2d=np.ascontiguousarray(pose2d),
+        gaussfit=arrays["gaussfit"].reshape(-1, 16, 7),
+        frame=_frame_numbers(entry, len(pose2d)),
+    )
 
 
-def _recording(
-    path: pathlib.Path, names: tuple[str, ...], content: dict[Any, Any]
-) -> Recording:
-    where = f"{path}: {_where(names)}"
-    missing = [key for key in _WIDTHS if key not in content]
-    if missing:
-        hint = ""
-        if missing == ["3d_gt"]:
-            hint = "; this is a file without 3D poses, a merged one is needed"
-        raise DataFileError(f"{where}: no {', '.join(missing)}{hint}")
+def _arrays(entry: Entry, widths: dict[str, int]) -> dict[str, np.ndarray]:
+    """The named arrays (F, width), float32 and finite, all of the same F."""
+    where, content = entry.where, entry.content
+    if missing := [key for key in widths if key not in content]:
+        raise DataFileError(f"{where}: no {', '.join(missing)}")
     arrays = {
-        key: _frames(where, key, content[key], width) for key, width in _WIDTHS.items()
+        key: _frames(where, key, content[key], width) for key, width in widths.items()
     }
     lengths = {key: len(array) for key, array in arrays.items()}
-    pictures = content.get("imgpath")
-    if pictures is not None:
-        if not hasattr(pictures, "__len__"):
-            raise DataFileError(f"{where}: imgpath is no list of file names")
-        lengths["imgpath"] = len(pictures)
+    if "imgpath" in content:
+        lengths["imgpath"] = len(content["imgpath"])
     if len(set(lengths.values())) > 1:
         raise DataFileError(f"{where}: numbers of frames differ: {lengths}")
-    frame = _frame_numbers(where, pictures, lengths["3d_gt"])
-    _check_finite(where, arrays, frame)
-    return Recording(names, arrays, frame)
+    frame = _frame_numbers(entry, next(iter(lengths.values())))
+    for key, array in arrays.items():
+        recordings.check_finite(where, key, array, frame)
+    return arrays
 
 
 def _frames(where: str, key: str, content: Any, width: int) -> np.ndarray:
@@ -160,52 +168,18 @@ def _frames(where: str, key: str, content: Any, width: int) -> np.ndarray:
         return array.astype(np.float32)
 
 
-def _frame_numbers(where: str, pictures: Any, count: int) -> np.ndarray:
+def _frame_numbers(entry: Entry, count: int) -> np.ndarray:
     """Numbers out of the picture names, ``.../12.jpg``; without names 4, 8, 12, ..."""
+    pictures = entry.content.get("imgpath")
     if pictures is None:
-        return _FRAME_STEP * np.arange(1, count + 1, dtype=np.int32)
+        return recordings.frame_numbers(count)
     numbers = np.zeros(count, np.int32)
     for row, picture in enumerate(pictures):
         match = re.search(r"(\d{1,9})\.\w+$", str(picture))
         if match is None:
             raise DataFileError(
-                f"{where}: frame {row} has the picture {str(picture)!r}, whose name "
-                "does not end in a number"
+                f"{entry.where}: frame {row} has the picture {str(picture)!r}, whose "
+                "name does not end in a number"
             )
         numbers[row] = int(match.group(1))
     return numbers
-
-
-def _check_finite(where: str, arrays: dict[str, np.ndarray], frame: np.ndarray) -> None:
-    for key, array in arrays.items():
-        bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
-        if bad.size:
-            raise DataFileError(
-                f"{where}: {key} is not finite in {bad.size} of {len(array)} frames, "
-                f"first in frame {frame[bad[0]]} (row {bad[0]})"
-            )
-
-
-def _joined(recordings: list[Recording]) -> PoseRecords:
-    """Recordings end to end, in the shapes of ``PoseRecords``."""
-
-    def array(key: str) -> np.ndarray:
-        return np.concatenate([recording.arrays[key] for recording in recordings])
-
-    names = np.repeat(
-        np.asarray([recording.names for recording in recordings]),
-        [len(recording.frame) for recording in recordings],
-        axis=0,
-    )
-    return PoseRecords(
-        pose3d=np.ascontiguousarray(array("3d_gt").reshape(-1, 3, 17).swapaxes(1, 2)),
-        pose2d=np.ascontiguousarray(
-            array("2d_hrnet").reshape(-1, 2, 16).swapaxes(1, 2)
-        ),
-        gaussfit=array("gaussfit").reshape(-1, 16, 7),
-        subject=names[:, 0],
-        action=names[:, 1],
-        subaction=names[:, 2],
-        camera=names[:, 3],
-        frame=np.concatenate([recording.frame for recording in recordings]),
-    )

@@ -1,0 +1,113 @@
+"""Which subjects and which test frames a prepared set holds.
+
+A configuration's name says all of it, so that sets of different make never share a
+folder: ``every64``, ``ambiguous``, ``train-S1-S5_test-S9``,
+``train-S1-S5_test-S9_every64``. Without a configuration: all frames, subjects as
+published.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from data_builders.simulation.detector import AMBIGUOUS_SIGMA
+from jaxflow.types import PoseRecords
+
+# Every 16th test frame of an action: every 64th video frame (paper section 4.1).
+PROTOCOL_STRIDE = 16
+
+_NAME = re.compile(
+    r"(?:train(?P<train>(?:-[A-Za-z0-9]+)+)_test(?P<test>(?:-[A-Za-z0-9]+)+)"
+    r"(?:_(?P<also>every64|ambiguous))?|(?P<only>every64|ambiguous))"
+)
+_EXPECTED = (
+    "expected a human36m_lift configuration: every64 (test: every 64th video frame), "
+    "ambiguous (test: ambiguous frames), subjects such as train-S1-S5_test-S9, or "
+    "these with _every64 or _ambiguous behind; none for all frames of all subjects"
+)
+
+
+@dataclasses.dataclass(eq=False)
+class Human36mConfig(tfds.core.BuilderConfig):
+    """A choice of subjects and test frames.
+
+    Attributes:
+      name: says both; empty for the default.
+      subjects: of the splits "train" and "test"; none where they are those that the
+        raw files have.
+      test_frames: "all", "every64" or "ambiguous".
+    """
+
+    name: str = ""
+    subjects: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    test_frames: str = "all"
+
+    @classmethod
+    def from_name(cls, name: str) -> Human36mConfig:
+        """The configuration of a name.
+
+        Raises:
+          ValueError: no such name, or a subject twice.
+        """
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise ValueError(f"{_EXPECTED}; got {name!r}")
+        subjects = {
+            split: tuple(match[split][1:].split("-"))
+            for split in ("train", "test")
+            if match[split]
+        }
+        counts = Counter(subject for chosen in subjects.values() for subject in chosen)
+        if twice := [subject for subject, count in counts.items() if count > 1]:
+            raise ValueError(
+                f"expected each subject once; got {', '.join(twice)} twice in {name!r}"
+            )
+        return cls(
+            name=name,
+            subjects=subjects,
+            test_frames=match["also"] or match["only"] or "all",
+        )
+
+    @property
+    def test_stride(self) -> int:
+        """Every how many frames of the test split the protocol counts."""
+        return PROTOCOL_STRIDE if self.test_frames == "all" else 1
+
+    def choose_test(self, stream: Iterator[PoseRecords]) -> Iterator[PoseRecords]:
+        """The test frames of this configuration.
+
+        Args:
+          stream: recordings in the set's order, each of one action.
+        """
+        if self.test_frames == "every64":
+            return every_nth_per_action(stream, PROTOCOL_STRIDE)
+        if self.test_frames == "ambiguous":
+            return (records.take(_ambiguous(records)) for records in stream)
+        return stream
+
+
+def every_nth_per_action(
+    stream: Iterator[PoseRecords], stride: int
+) -> Iterator[PoseRecords]:
+    """Every ``stride``-th frame of each action, its recordings joined first.
+
+    Gives what ``jaxflow.data.every_nth_per_action`` takes of the joined records.
+    """
+    seen: Counter[str] = Counter()
+    for records in stream:
+        action = str(records.action[0])
+        first = -seen[action] % stride
+        seen[action] += len(records)
+        yield records.take(slice(first, None, stride))
+
+
+def _ambiguous(records: PoseRecords) -> np.ndarray:
+    """Rows with any fitted sigma above 5 heatmap pixels, of whatever sign."""
+    sigma = np.abs(records.gaussfit[..., [3, 5]])
+    return np.flatnonzero((sigma > AMBIGUOUS_SIGMA).any(axis=(1, 2)))
