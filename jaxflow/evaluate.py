@@ -5,15 +5,18 @@
 For every frame, 200 hypotheses and the z = 0 pose; the best, mean, median and worst
 error under protocol 1 (MPJPE) and 2 (PA-MPJPE), PCK, CPS and the calibration error, per
 action, averaged over actions and over frames; then the same on the ambiguous frames.
+For MPI-INF-3DHP also PCK, AUC and MPJPE per setting. --reductions adds how good few
+hypotheses are, and each way to choose a single one.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from absl import flags
 
-from jaxflow import commands, config, files, protocol
+from jaxflow import commands, config, files, protocol, tables
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "Folder of a checkpoint, or the workdir of a run: its latest.",
@@ -32,8 +35,9 @@ def main(argv: Sequence[str]) -> None:
     source = commands.from_flags(config.DataConfig())
     test = commands.from_flags(protocol.TestConfig())
     loaded = protocol.load(_CHECKPOINT.value, source, test)
+    test = protocol.resolved(loaded, test)
     result = protocol.evaluate(loaded, test)
-    print(result.describe())
+    print(result.describe(bold=tables.wants_bold(sys.stdout)))
     if _OUT.value:
         document = {
             "checkpoint": _CHECKPOINT.value,

@@ -12,10 +12,15 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import tqdm
 
-from jaxflow import data, flow, tables
+from jaxflow import data, flow, metrics, settings_protocol, tables
 from jaxflow.config import DataConfig, FlowConfig, option
+from jaxflow.metrics import ExampleErrors
+from jaxflow.reductions import Reduced, ReductionResult, Reductions, Sums
+from jaxflow.setting_figures import LEGEND as SETTINGS_LEGEND
+from jaxflow.setting_figures import TARGETS, SettingsResult
 from jaxflow.skeleton import H36M_JOINTS
 from jaxflow.summary import EvaluationResult
 from jaxflow.training import checkpoint, evaluation
@@ -24,6 +29,20 @@ from jaxflow.types import Params, PoseRecords
 LEGEND = """P1 MPJPE mm, P2 PA-MPJPE mm; PCK % of joints within 150 mm, best hypothesis;
 CPS area of the correct poses score to 300 mm; ECE calibration error, 0 if calibrated.
 """
+
+
+class Frames(NamedTuple):
+    """The frames of a test, and what to choose from them by.
+
+    Attributes:
+      records: N frames.
+      best: (N,) mm, MPJPE of the best hypothesis.
+      spread: (N,) mm, the hypotheses' mean standard deviation over joints and axes.
+    """
+
+    records: PoseRecords
+    best: np.ndarray
+    spread: np.ndarray
 
 
 class Evaluation(NamedTuple):
@@ -37,12 +56,19 @@ class Evaluation(NamedTuple):
         frames; None where not asked for.
       untrained: the same test of the same network before any training; None where not
         asked for.
+      settings: figures per setting, for a data set that has settings (MPI-INF-3DHP).
+      reduced: the test's hypotheses reduced to few and to one; None where not asked
+        for.
+      frames: those of the test.
     """
 
     test: EvaluationResult
     ambiguous: EvaluationResult | None
     mean_pose_mpjpe: float | None
     untrained: EvaluationResult | None = None
+    settings: SettingsResult | None = None
+    reduced: ReductionResult | None = None
+    frames: Frames | None = None
 
     def tables(self) -> list[tables.Table]:
         """Per action, the spread, and the ambiguous subset per action."""
@@ -58,11 +84,18 @@ class Evaluation(NamedTuple):
             frames = self.ambiguous.pooled.frames
             title = f"Ambiguous subset: {frames} frames, {count} hypotheses each"
             found.append(tables.of_result(self.ambiguous, title))
+        if self.settings is not None:
+            found += self.settings.tables()
+        if self.reduced is not None:
+            found += self.reduced.tables()
         return found
 
-    def describe(self) -> str:
-        """The tables and how to read them, for the console."""
-        text = "\n\n".join(map(tables.to_console, self.tables())) + "\n\n" + LEGEND
+    def describe(self, bold: bool = False) -> str:
+        """The tables and how to read them, for the console; the best in bold or not."""
+        shown = [tables.to_console(table, bold) for table in self.tables()]
+        text = "\n\n".join([*shown, LEGEND])
+        if self.settings is not None:
+            text += SETTINGS_LEGEND
         if self.mean_pose_mpjpe is not None:
             text += (
                 "Always answering the training set's mean pose gives "
@@ -75,11 +108,16 @@ class Evaluation(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, lists and dicts."""
+        optional = {
+            "ambiguous": self.ambiguous,
+            "untrained": self.untrained,
+            "settings": self.settings,
+            "reduced": self.reduced,
+        }
         return {
             "test": self.test.to_json(),
-            "ambiguous": self.ambiguous.to_json() if self.ambiguous else None,
             "mean_training_pose_mpjpe_mm": self.mean_pose_mpjpe,
-            "untrained": self.untrained.to_json() if self.untrained else None,
+            **{name: one.to_json() if one else None for name, one in optional.items()},
         }
 
 
@@ -90,7 +128,11 @@ class TestConfig:
     __test__ = False  # no test class, whatever its name says
 
     split: str = option("test", "part of the data set to test on")
-    stride: int = option(16, "test on every so many frames of each action")
+    stride: int = option(
+        0,
+        "test on every so many frames of each action; 0 stands for the data set's own "
+        "number (16 for Human3.6M's frames)",
+    )
     num_hypotheses: int = option(200, "hypotheses drawn for each pose")
     seed: int = option(0, "of the hypotheses' noise")
     batch_size: int = option(64, "poses at a time; decides memory, not results")
@@ -101,15 +143,28 @@ class TestConfig:
         True, "compare with always answering the training frames' mean pose"
     )
     untrained: bool = option(False, "compare with the same network before any training")
+    reductions: bool = option(
+        False,
+        "reduce the hypotheses to few (drawn, or K-means centres) and to one pose, too",
+    )
+    target: str = option(
+        "universal",
+        "what MPI-INF-3DHP's settings are tested against: universal (the skeleton "
+        "scaled to Human3.6M's size) or camera",
+    )
 
     def __post_init__(self) -> None:
         """Refuses counts that test nothing."""
-        for name, least in (("stride", 1), ("num_hypotheses", 2), ("seed", 0),
+        for name, least in (("stride", 0), ("num_hypotheses", 2), ("seed", 0),
                             ("batch_size", 1)):  # fmt: skip
             if getattr(self, name) < least:
                 raise ValueError(
                     f"{name} must be at least {least}, not {getattr(self, name)}"
                 )
+        if self.target not in TARGETS:
+            raise ValueError(
+                f"target must be one of {', '.join(TARGETS)}, not {self.target!r}"
+            )
 
 
 class Loaded(NamedTuple):
@@ -119,13 +174,16 @@ class Loaded(NamedTuple):
       params: the flow's parameters.
       flow: their architecture.
       records: all frames of the split.
-      train: the training frames, or None where nothing compares with them.
+      train: the training frames, or None where nothing compares with them or the data
+        set has none.
+      stride: the data set's own, for a test that names none.
     """
 
     params: Params
     flow: FlowConfig
     records: PoseRecords
     train: PoseRecords | None
+    stride: int = 16
 
 
 def load(checkpoint_dir: str, source: DataConfig, test: TestConfig) -> Loaded:
@@ -142,36 +200,82 @@ def load(checkpoint_dir: str, source: DataConfig, test: TestConfig) -> Loaded:
 
     params = checkpoint.load_params(checkpoint_dir)
     architecture = checkpoint.load_config(checkpoint_dir).flow
-    train = split("train") if test.mean_pose else None
-    return Loaded(params, architecture, split(test.split), train)
+    records = split(test.split)
+    known = data.splits(source.dataset, source.data_dir or None)
+    train = split("train") if test.mean_pose and "train" in known else None
+    stride = data.test_stride(source.dataset)
+    return Loaded(params, architecture, records, train, stride)
+
+
+def resolved(loaded: Loaded, test: TestConfig) -> TestConfig:
+    """The test with the stride that it has on this data set."""
+    return dataclasses.replace(test, stride=test.stride or loaded.stride)
 
 
 def evaluate(loaded: Loaded, test: TestConfig) -> Evaluation:
-    """Both tests, with a progress bar of poses per second and the time left.
+    """All that was asked for, with a progress bar of poses per second and time left.
 
     Raises:
       ValueError: no frames to test on.
       FloatingPointError: hypotheses that are not finite.
     """
-    chosen = data.every_nth_per_action(loaded.records, test.stride)
+    test = resolved(loaded, test)
+    counted = loaded.records
+    if "valid" in counted.extra:
+        counted = settings_protocol.valid_frames(counted)
+    chosen = data.every_nth_per_action(counted, test.stride)
     key = jax.random.key(test.seed)
-    result = run(loaded, chosen, jax.random.fold_in(key, 0), test, "test")
-    ambiguous = None
-    unsure = data.ambiguous(loaded.records)
+    result, reduced, frames = _test(loaded, chosen, jax.random.fold_in(key, 0), test)
+    ambiguous = untrained = None
+    unsure = data.ambiguous(counted)
     if test.ambiguous and unsure.any():
-        frames = loaded.records.take(unsure)
         own = jax.random.fold_in(key, 1)
-        ambiguous = run(loaded, frames, own, test, "ambiguous subset")
+        ambiguous = run(loaded, counted.take(unsure), own, test, "ambiguous subset")
     baseline = None
     if loaded.train is not None:
         baseline = evaluation.mean_pose_error(loaded.train, chosen)
-    untrained = None
     if test.untrained:
         fresh = loaded._replace(
             params=flow.init(jax.random.key(test.seed), loaded.flow)
         )
         untrained = run(fresh, chosen, jax.random.fold_in(key, 0), test, "untrained")
-    return Evaluation(result, ambiguous, baseline, untrained)
+    settings = _settings(loaded, test)
+    return Evaluation(result, ambiguous, baseline, untrained, settings, reduced, frames)
+
+
+def _test(
+    loaded: Loaded, chosen: PoseRecords, key: jax.Array, test: TestConfig
+) -> tuple[EvaluationResult, ReductionResult | None, Frames]:
+    """The test itself; what each frame was like is kept in two numbers."""
+    best = np.zeros(len(chosen), np.float32)
+    spread = np.zeros(len(chosen), np.float32)
+    reductions = Reductions.of(test.num_hypotheses)
+    sums = Sums(chosen.action)
+
+    def watch(rows: slice, errors: ExampleErrors, reduced: Reduced | None) -> None:
+        best[rows] = errors.mpjpe[:, metrics.ERROR_NAMES.index("best")]
+        spread[rows] = np.mean(errors.spread, axis=(1, 2))
+        if reduced is not None:
+            sums.watch(rows, errors, reduced)
+
+    result = run(
+        loaded, chosen, key, test, "test", watch=watch, log_density=test.reductions,
+        measure=reductions if test.reductions else None,
+    )  # fmt: skip
+    reduced = sums.result(reductions) if test.reductions else None
+    return result, reduced, Frames(chosen, best, spread)
+
+
+def _settings(loaded: Loaded, test: TestConfig) -> SettingsResult | None:
+    """The protocol of a data set with settings."""
+    if "setting" not in loaded.records.extra:
+        return None
+    return settings_protocol.evaluate_settings(
+        loaded.params, loaded.flow, loaded.records,
+        jax.random.fold_in(jax.random.key(test.seed), 4),
+        num_hypotheses=test.num_hypotheses, batch_size=test.batch_size,
+        target=test.target,
+    )  # fmt: skip
 
 
 def run(

@@ -17,12 +17,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import metrics, sample_size, selection
-from jaxflow.kmeans import kmeans
+from jaxflow.kmeans import KMeans, kmeans
 from jaxflow.metrics import ExampleErrors
+from jaxflow.tables import Table
 from jaxflow.training.evaluation import Drawn
 
 FEW = (5, 10, 200)  # numbers of hypotheses of the paper's table 5
 CENTRES = (5, 10)
+RULE_NAMES = {
+    "z0": "z = 0 pose",
+    "mean": "mean of each joint",
+    "medoid": "medoid (nearest to all)",
+    "largest_cluster": "centre of the largest of five clusters",
+    "most_likely": "highest log-density",
+}
+_COLUMNS = ("MPJPE", "PA-MPJPE")
+_BETTER = (0, -1, -1)
 
 
 class Reduced(NamedTuple):
@@ -67,11 +77,12 @@ class Reductions(NamedTuple):
         """(B, n, 2) errors each; needs the log-densities where a rule needs them."""
         # All poses go along in one array: one alignment to compile.
         counts = sample_size.counts(drawn.hypotheses.shape[-3])
-        centres = [
-            kmeans(drawn.hypotheses, k, _own(drawn.keys, k)).centres
-            for k in self.centres
-        ]
-        single = [self._pose(rule, drawn)[:, None] for rule in self.rules]
+        clusters = {
+            k: kmeans(drawn.hypotheses, k, _own(drawn.keys, k))
+            for k in {*self.centres, *self._clusters(drawn)}
+        }
+        centres = [clusters[k].centres for k in self.centres]
+        single = [self._pose(rule, drawn, clusters)[:, None] for rule in self.rules]
         poses = [drawn.hypotheses, *centres, *single]
         errors = _both(jnp.concatenate(poses, axis=1), drawn.target)
         parts = _split(errors, [one.shape[1] for one in poses])
@@ -85,12 +96,25 @@ class Reductions(NamedTuple):
             poses=_stacked([one[:, 0] for one in ruled], errors),
         )
 
-    def _pose(self, rule: str, drawn: Drawn) -> jax.Array:
-        own = _own(drawn.keys, selection.CLUSTERS)
+    def _clusters(self, drawn: Drawn) -> list[int]:
+        """How many clusters the rules ask for, if any."""
+        asked = min(selection.CLUSTERS, drawn.hypotheses.shape[-3])
+        return [asked] if "largest_cluster" in self.rules else []
+
+    def _pose(self, rule: str, drawn: Drawn, clusters: dict[int, KMeans]) -> jax.Array:
+        """(B, 17, 3); the clusters of table 5 serve the largest one's rule as well."""
+        if rule == "largest_cluster":
+            (k,) = self._clusters(drawn)
+            return _fullest(clusters[k])
         return selection.select(
-            rule, drawn.hypotheses, mode=drawn.mode, log_density=drawn.log_density,
-            key=own,
-        )  # fmt: skip
+            rule, drawn.hypotheses, mode=drawn.mode, log_density=drawn.log_density
+        )
+
+
+def _fullest(clusters: KMeans) -> jax.Array:
+    """(B, 17, 3): the centre with the most hypotheses, as `selection` has it."""
+    index = jnp.argmax(clusters.sizes, axis=-1)[:, None, None, None]
+    return jnp.take_along_axis(clusters.centres, index, axis=1)[:, 0]
 
 
 def _both(poses: jax.Array, target: jax.Array) -> jax.Array:
@@ -157,6 +181,27 @@ class ReductionResult(NamedTuple):
     reductions: Reductions
     average: Reduced
 
+    def tables(self) -> list[Table]:
+        """Few poses, then one; MPJPE and PA-MPJPE, mm, averaged over actions."""
+        chosen, errors = self.reductions, self.average
+        few = _rows([f"{count} drawn" for count in chosen.few], errors.drawn)
+        few += _rows([f"{k} K-means centres" for k in chosen.centres], errors.centres)
+        single = _rows([RULE_NAMES[rule] for rule in chosen.rules], errors.poses)
+        everyone = tuple(range(len(single)))
+        return [
+            Table(
+                "Fewer hypotheses: the best of them", ("Kept", *_COLUMNS), tuple(few),
+                note="mm, averaged over actions. The best of a few drawn is the mean "
+                "over all subsets of that size; K-means clusters all that were drawn.",
+            ),
+            Table(
+                "One pose out of many", ("Rule", *_COLUMNS), tuple(single),
+                better=_BETTER, comparable=(everyone,),
+                note="mm, averaged over actions: the error of the one pose that a rule "
+                "gives, without knowing the truth.",
+            ),
+        ]  # fmt: skip
+
     def to_json(self) -> dict[str, Any]:
         """By name: ``drawn`` and ``centres`` by their number, ``poses`` by the rule."""
         names = (
@@ -171,3 +216,10 @@ class ReductionResult(NamedTuple):
             }
             for part, keys, values in names
         }
+
+
+def _rows(names: list[str], errors: np.ndarray) -> list[tuple[str, ...]]:
+    return [
+        (name, f"{first:.1f}", f"{second:.1f}")
+        for name, (first, second) in zip(names, errors, strict=True)
+    ]

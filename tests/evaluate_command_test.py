@@ -32,6 +32,7 @@ def fake_data(monkeypatch):
         return records(seed=len(split))
 
     monkeypatch.setattr(data, "load_records", load)
+    monkeypatch.setattr(data, "splits", lambda *_: ("train", "test"))
 
 
 def test_the_protocol_counts_strided_and_ambiguous_frames(small_checkpoint, fake_data):
@@ -96,7 +97,8 @@ def test_the_command_prints_and_writes(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"stride": 0}, "stride must be at least 1"),
+        ({"stride": -1}, "stride must be at least 0"),
+        ({"target": "image"}, "universal, camera, not 'image'"),
         ({"num_hypotheses": 1}, "num_hypotheses must be at least 2"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ],
