@@ -2,9 +2,9 @@
 
 In: nothing. Out: ``Published`` tables, each of rows of numbers under named columns, and
 ``as_rows``, which writes them as a report's cells. All from Wehrbein et al., ICCV 2021,
-unless a table says otherwise; what the paper quotes from others keeps their names. MPJPE
-and PA-MPJPE are in mm, PCK in per cent, CPS is an area in mm; where a method draws M
-hypotheses its best one counts.
+unless a table says otherwise; what the paper quotes from others keeps their names.
+MPJPE and PA-MPJPE are in mm, PCK in per cent, CPS is an area in mm; where a method draws
+M hypotheses its best one counts.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ class Published(NamedTuple):
       place: where in the paper.
       title: what it shows.
       columns: names of the values.
-      higher_is_better: whether it is, a column.
+      better: for each column -1 where less is better, 1 where more is, 0 neither.
       rows: in the paper's order, its own method last.
     """
 
     place: str
     title: str
     columns: tuple[str, ...]
-    higher_is_better: tuple[bool, ...]
+    better: tuple[int, ...]
     rows: tuple[Row, ...]
 
 
@@ -120,7 +120,7 @@ def _per_action(protocol: int, error: str, rows: tuple[Row, ...]) -> Published:
     columns = (*ACTIONS, AVERAGE)
     return Published(
         f"Table 1, protocol {protocol}", f"{error} on Human3.6M, mm", columns,
-        (False,) * len(columns), rows,
+        (-1,) * len(columns), rows,
     )  # fmt: skip
 
 
@@ -173,11 +173,11 @@ PROTOCOL_2 = _per_action(2, "PA-MPJPE", (
 ))  # fmt: skip
 
 _SUBSET_COLUMNS = ("MPJPE", "PA-MPJPE", "PCK", "CPS")
-_SUBSET_HIGHER = (False, False, True, True)
+_SUBSET_BETTER = (-1, -1, 1, 1)
 
 AMBIGUOUS = Published(
     "Table 2", "The ambiguous subset of Human3.6M (H36MA), best hypothesis",
-    _SUBSET_COLUMNS, _SUBSET_HIGHER, (
+    _SUBSET_COLUMNS, _SUBSET_BETTER, (
         Row("", LI_2019, None, (81.1, 66.0, 85.7, 119.9),
             "computed by Wehrbein et al. from the published model"),
         Row("", SHARMA, None, (78.3, 61.1, 88.5, 136.4),
@@ -188,7 +188,7 @@ AMBIGUOUS = Published(
 
 MPI_INF_3DHP = Published(
     "Table 3", "PCK on MPI-INF-3DHP without training on it, best hypothesis, %",
-    ("Studio GS", "Studio no GS", "Outdoor", "All"), (True,) * 4, (
+    ("Studio GS", "Studio no GS", "Outdoor", "All"), (1,) * 4, (
         Row("", LI_2020, None, (86.9, 86.6, 79.3, 85.0), "weakly supervised"),
         Row("", LI_2019, None, (70.1, 68.2, 66.6, 67.9), "given the true 2D joints"),
         Row("", WEHRBEIN, None, (86.6, 82.8, 82.5, 84.3)),
@@ -198,7 +198,7 @@ MPI_INF_3DHP = Published(
 # Methods by the names of ``presets.ABLATIONS``.
 ABLATIONS = Published(
     "Table 4", "Ablations on the ambiguous subset (H36MA), best hypothesis",
-    _SUBSET_COLUMNS, _SUBSET_HIGHER, (
+    _SUBSET_COLUMNS, _SUBSET_BETTER, (
         Row("no_condition", WEHRBEIN, 200, (71.7, 57.2, 91.2, 137.6)),
         Row("no_heatmap", WEHRBEIN, 200, (72.4, 56.2, 92.2, 157.3)),
         Row("no_gen", WEHRBEIN, 200, (73.6, 58.2, 92.5, 165.5)),
@@ -212,7 +212,7 @@ ABLATIONS = Published(
 
 FEWER_SAMPLES = Published(
     "Table 5", "Fewer hypotheses on Human3.6M, best one", ("MPJPE", "PA-MPJPE"),
-    (False, False), (
+    (-1, -1), (
         Row("kernel means", LI_2019, 5, (52.7, 42.6)),
         Row("drawn", LI_2019, 5, (74.9, 63.3)),
         Row("drawn", LI_2019, 10, (70.3, 59.7)),
@@ -226,14 +226,14 @@ FEWER_SAMPLES = Published(
 
 SPREAD = Published(
     "Section 4.5", "Standard deviation of the hypotheses on Human3.6M, mm",
-    ("x", "y", "z"), (True,) * 3, (Row("", WEHRBEIN, 200, (18.3, 17.3, 42.4)),),
+    ("x", "y", "z"), (0,) * 3, (Row("", WEHRBEIN, 200, (18.3, 17.3, 42.4)),),
 )  # fmt: skip
 
 # Milliseconds for one image.
 INFERENCE_TIME = Published(
     "Appendix D", "Inference time of one image, ms, on an NVIDIA GeForce RTX 3090",
     ("2D detector", "Fit of 16 heatmaps", "1 hypothesis", "1000 hypotheses"),
-    (False,) * 4, (
+    (-1,) * 4, (
         Row("PyTorch 1.7.1", WEHRBEIN, None, (32.0, 70.0, 4.6, 5.1)),
     ),
 )  # fmt: skip
@@ -241,7 +241,7 @@ INFERENCE_TIME = Published(
 # Not the paper's own: measured later on its published model.
 CALIBRATION = Published(
     "Pierzchlewicz et al., arXiv 2022", "Expected calibration error on Human3.6M",
-    ("ECE",), (False,), (
+    ("ECE",), (-1,), (
         Row("", SHARMA, 200, (0.36,)),
         Row("graph flow by likelihood", PIERZCHLEWICZ, 200, (0.08,)),
         Row("", WEHRBEIN, 200, (0.18,)),

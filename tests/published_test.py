@@ -13,7 +13,8 @@ PER_ACTION = [published.PROTOCOL_1, published.PROTOCOL_2]
 @pytest.mark.parametrize("name", TABLES)
 def test_rows_are_complete_and_distinct(name):
     table = TABLES[name]
-    assert len(table.columns) == len(table.higher_is_better) == len(set(table.columns))
+    assert len(table.columns) == len(table.better) == len(set(table.columns))
+    assert set(table.better) <= {-1, 0, 1}
     for row in table.rows:
         assert len(row.values) == len(table.columns)
         assert all(value is None or value > 0 for value in row.values)
@@ -39,7 +40,7 @@ def off_by(row):
 
 @pytest.mark.parametrize("table", PER_ACTION, ids=["protocol 1", "protocol 2"])
 def test_averages_are_means_of_the_actions(table):
-    """To rounding: a wrong digit before the point would move the mean by 0.067 or more."""
+    """To rounding: a wrong digit before the point moves the mean by 0.067 or more."""
     checked = [row for row in table.rows if not row.note.startswith("the quoted")]
     assert len(checked) >= 4
     for row in checked:
