@@ -18,12 +18,14 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils import tqdm_utils
 
 from data_builders import files
+from data_builders.cmu_mocap_lift import cmu_mocap_lift_dataset_builder
 from data_builders.human36m_lift import human36m_lift_dataset_builder
 from data_builders.lift_builder import LiftBuilder
 from data_builders.mpi_inf_3dhp_lift import mpi_inf_3dhp_lift_dataset_builder
 from data_builders.synthetic_lift import synthetic_lift_dataset_builder
 
 _BUILDERS: dict[str, Any] = {
+    "cmu_mocap_lift": cmu_mocap_lift_dataset_builder.Builder,
     "human36m_lift": human36m_lift_dataset_builder.Builder,
     "mpi_inf_3dhp_lift": mpi_inf_3dhp_lift_dataset_builder.Builder,
     "synthetic_lift": synthetic_lift_dataset_builder.Builder,

@@ -25,12 +25,14 @@ class View(NamedTuple):
       pose3d: (T, 17, 3) mm, camera frame.
       truth: (T, 16, 2) pixels of the crop, MPII-16 order.
       hidden: (T, 16) bool.
+      frame: (T,) numbers of the frames in the video, counted from 1.
     """
 
     names: tuple[str, str, str, str]
     pose3d: np.ndarray
     truth: np.ndarray
     hidden: np.ndarray
+    frame: np.ndarray
 
 
 def view(
@@ -38,6 +40,7 @@ def view(
     names: tuple[str, str, str],
     camera: cameras.Camera,
     world: np.ndarray,
+    frame: np.ndarray | None = None,
 ) -> View:
     """What a camera sees of a take.
 
@@ -46,6 +49,7 @@ def view(
       names: subject, action, subaction.
       camera: of the studio.
       world: (T, 17, 3) mm, H36M-17 order, in the frame of ``Camera.see``.
+      frame: (T,) numbers of the frames; default every ``motion.FRAME_STEP``-th.
     """
     pose3d = camera.see(world)
     order = list(MPII_TO_H36M)
@@ -55,19 +59,25 @@ def view(
         pose3d=pose3d,
         truth=cameras.crop(rng, pixels),
         hidden=occlusion.hidden(pose3d)[:, order],
+        frame=_frame_numbers(len(world)) if frame is None else frame,
     )
 
 
-def detected(rng: np.random.Generator, views: Sequence[View]) -> PoseRecords:
+def detected(
+    rng: np.random.Generator,
+    views: Sequence[View],
+    share: float = detector.AMBIGUOUS_SHARE,
+) -> PoseRecords:
     """All frames of the views end to end, with the detector's answers.
 
     Args:
       rng: of the detector's errors.
       views: at least one, each of at least one frame.
+      share: of the frames that are ambiguous.
     """
     truth = np.concatenate([one.truth for one in views])
     hidden = np.concatenate([one.hidden for one in views])
-    seen = detector.detect(rng, truth, hidden)
+    seen = detector.detect(rng, truth, hidden, share)
     lengths = [len(one.pose3d) for one in views]
     names = np.repeat(np.asarray([one.names for one in views]), lengths, axis=0)
     return PoseRecords(
@@ -78,7 +88,7 @@ def detected(rng: np.random.Generator, views: Sequence[View]) -> PoseRecords:
         action=names[:, 1],
         subaction=names[:, 2],
         camera=names[:, 3],
-        frame=np.concatenate([_frame_numbers(length) for length in lengths]),
+        frame=np.concatenate([one.frame for one in views]).astype(np.int32),
         extra={"pose2d_true": truth.astype(np.float32)},
     )
 

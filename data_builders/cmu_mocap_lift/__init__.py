@@ -1,0 +1,1 @@
+"""CMU motion capture from ASF and AMC files, seen by simulated cameras."""

@@ -1,0 +1,62 @@
+"""The official archive, through the TFDS download manager.
+
+The server speaks plain HTTP and publishes no checksum, so the archive's SHA-256 is
+recorded beside the first download; a later one must have the same.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import zipfile
+
+import tensorflow_datasets as tfds
+
+from data_builders import files
+from data_builders.files import DataFileError
+from jaxflow.files import write_text
+
+URL = "http://mocap.cs.cmu.edu/allasfamc.zip"
+CHECKSUM = "allasfamc.zip.sha256"
+
+
+def fetch(downloads: tfds.download.DownloadManager) -> pathlib.Path:
+    """The folder that holds the archive, downloaded unless it is there.
+
+    Raises:
+      DataFileError: it cannot be downloaded, is no archive, or is another one than was
+        downloaded at first. What is no archive is removed, so that the next attempt
+        downloads it anew.
+    """
+    tfds.display_progress_bar(True)
+    try:
+        path = pathlib.Path(downloads.download(URL))
+    except (OSError, tfds.download.DownloadError) as error:
+        raise DataFileError(
+            f"{URL} cannot be downloaded ({error}). Fetch it some other way and give "
+            "the folder that it lies in as --manual_dir"
+        ) from error
+    finally:
+        tfds.display_progress_bar(False)
+    if not zipfile.is_zipfile(path):
+        size = path.stat().st_size
+        path.unlink()
+        raise DataFileError(
+            f"{URL} gave {size:,} bytes that are no complete archive; they are removed"
+        )
+    _check(path, path.parent / CHECKSUM)
+    return path.parent
+
+
+def _check(path: pathlib.Path, record: pathlib.Path) -> None:
+    """Compares with the recorded checksum, or records it."""
+    found = files.fingerprint([path], path.parent)[path.name]["sha256"]
+    if not record.exists():
+        write_text(record, f"{found}  {path.name}\n")  # as sha256sum -c reads it
+        return
+    words = record.read_text().split()
+    if words[:1] != [found]:
+        raise DataFileError(
+            f"{path} has SHA-256 {found}; the first download had "
+            f"{words[0] if words else 'none'} ({record}). Remove the record only if "
+            "you know why the archive has changed"
+        )
