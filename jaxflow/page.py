@@ -17,7 +17,7 @@ import string
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from jaxflow.tables import Table
+from jaxflow.tables import Table, best_cells
 
 _TEMPLATE = pathlib.Path(__file__).with_name("page.html")
 
@@ -172,17 +172,26 @@ def _drawing(drawing: Drawing) -> str:
 
 def _table(table: Table) -> str:
     body = len(table.rows) - table.closing
-    rows = [
-        f"<tr{' class=closing' if number >= body else ''}>{_cells('td', row)}</tr>"
-        for number, row in enumerate(table.rows)
-    ]
+    best = best_cells(table)
+    rows = []
+    for number, row in enumerate(table.rows):
+        kind = " class=closing" if number >= body and not table.comparable else ""
+        bold = {column for line, column in best if line == number}
+        rows.append(f"<tr{kind}>{_cells('td', row, bold)}</tr>")
     title = html.escape(table.title)
+    note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""
     return (
         f'<div class="table" tabindex="0" role="region" aria-label="{title}">'
         f"<h3>{title}</h3>\n<table>\n<thead><tr>{_cells('th', table.columns)}</tr>"
-        f"</thead>\n<tbody>\n{chr(10).join(rows)}\n</tbody>\n</table></div>"
+        f"</thead>\n<tbody>\n{chr(10).join(rows)}\n</tbody>\n</table>{note}</div>"
     )
 
 
-def _cells(tag: str, cells: Sequence[str]) -> str:
-    return "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+def _cells(tag: str, cells: Sequence[str], bold: Iterable[int] = ()) -> str:
+    marked = set(bold)
+    return "".join(
+        f"<{tag}><b>{html.escape(cell)}</b></{tag}>"
+        if column in marked
+        else f"<{tag}>{html.escape(cell)}</{tag}>"
+        for column, cell in enumerate(cells)
+    )

@@ -46,7 +46,7 @@ _WIDTH = 88  # columns of a note on the console
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 
-def best(table: Table) -> frozenset[tuple[int, int]]:
+def best_cells(table: Table) -> frozenset[tuple[int, int]]:
     """The (row, column) of the cells that are bold: the best of their group.
 
     Cells are compared as they are shown, so that what looks equal is marked alike; of
@@ -125,7 +125,7 @@ def to_console(table: Table, bold: bool = False) -> str:
     header = _header(table)
     cells = [[_printable(cell) for cell in row] for row in (*header, *table.rows)]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    marked = best(table) if bold else frozenset()
+    marked = best_cells(table) if bold else frozenset()
     lines = []
     for number, row in enumerate(cells, start=-len(header)):
         padded = map(_pad, row, widths, _left(row))
@@ -191,7 +191,7 @@ def to_markdown(table: Table) -> str:
     Bold is the best of comparable rows; where no rows are compared, the closing ones.
     """
     body = len(table.rows) - table.closing
-    marked = best(table)
+    marked = best_cells(table)
     lines = [
         "| " + " | ".join(map(_escaped, table.columns)) + " |",
         "|" + "|".join([" :-- "] + [" --: "] * (len(table.columns) - 1)) + "|",
