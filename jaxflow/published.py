@@ -3,8 +3,8 @@
 In: nothing. Out: ``Published`` tables, each of rows of numbers under named columns, and
 ``as_rows``, which writes them as a report's cells. All from Wehrbein et al., ICCV 2021,
 unless a table says otherwise; what the paper quotes from others keeps their names.
-MPJPE and PA-MPJPE are in mm, PCK in per cent, CPS is an area in mm; where a method draws
-M hypotheses its best one counts.
+MPJPE and PA-MPJPE are in mm, PCK in per cent, CPS is an area in mm; where a method
+draws M hypotheses its best one counts.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def as_rows(
     """
     wanted = table.columns if columns is None else tuple(columns)
     return tuple(
-        (label(row), *(_cell(_value(table, row, name), missing) for name in wanted))
+        (label(row), *(cell(_value(table, row, name), missing) for name in wanted))
         for row in table.rows
     )
 
@@ -99,7 +99,8 @@ def _value(table: Published, row: Row, name: str) -> float | None:
     return values.get(name)
 
 
-def _cell(value: float | None, missing: str) -> str:
+def cell(value: float | None, missing: str = "–") -> str:
+    """One decimal, as the paper has, and two below one."""
     if value is None:
         return missing
     return f"{value:.2f}" if 0 < value < 1 else f"{value:.1f}"

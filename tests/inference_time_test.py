@@ -1,0 +1,87 @@
+"""Inference time: what is measured and how it is told. No figure is tested."""
+
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jaxflow
+from jaxflow import inference_time, tables
+from jaxflow.config import EXACT_CLAMP, FlowConfig
+from jaxflow.inference_time import InferenceTimes
+
+TIMES = InferenceTimes("Some Chip", 7, 1.23, {1: 0.456, 200: 2.0, 1000: 19.96})
+
+
+@pytest.fixture(scope="module")
+def measured():
+    config = FlowConfig(blocks=2, hidden=8, encoder_hidden=6, encoded=4)
+    params = jaxflow.init(jax.random.key(0), config)
+    return inference_time.measure(params, EXACT_CLAMP, repeats=3)
+
+
+def test_measures_the_fit_and_each_number_of_hypotheses(measured):
+    assert measured.repeats == 3 and measured.device == inference_time.device_name()
+    assert list(measured.sample_ms) == [1, 200, 1000]
+    assert measured.fit_ms > 0 and all(ms > 0 for ms in measured.sample_ms.values())
+
+
+def test_a_median_is_of_finished_warm_runs(monkeypatch):
+    """Warm-up runs do not count, and every counted one is waited for."""
+    now, waited, runs = [0.0], [], []
+    durations = iter([90.0, 90.0, 1.0, 5.0, 2.0])
+
+    def run():
+        runs.append(next(durations))
+        return runs[-1]
+
+    def wait(duration):
+        waited.append(duration)
+        now[0] += duration
+        return duration
+
+    monkeypatch.setattr(inference_time.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(inference_time.jax, "block_until_ready", wait)
+    assert inference_time.median_ms(run, 3) == 2000
+    assert waited == runs and len(runs) == 5
+
+
+def test_the_image_can_be_fitted():
+    maps = inference_time._image(jax.random.key(1))
+    assert maps.shape == (16, 64, 64) and maps.dtype == jnp.float32
+    fits = jaxflow.fit_gaussians(maps)
+    assert fits.converged.all() and fits.sigma.max() > 5
+
+
+def test_table_puts_the_paper_beside_ours():
+    table = TIMES.table()
+    assert table.columns == (
+        "Method", "Fit of 16 heatmaps", "1 hypothesis", "200 hypotheses",
+        "1000 hypotheses",
+    )  # fmt: skip
+    ours, paper = table.rows
+    assert ours == ("jaxflow, Some Chip", "1.2", "0.46", "2.0", "20.0")
+    assert paper[1:] == ("70.0", "4.6", "–", "5.1")
+    assert "7 runs" in table.title and "RTX 3090" in table.note
+    assert "Some Chip" in tables.to_console(table)
+
+
+def test_json_is_plain():
+    text = json.dumps(TIMES.to_json())
+    assert json.loads(text) == {
+        "device": "Some Chip",
+        "repeats": 7,
+        "fit_16_heatmaps_ms": 1.23,
+        "sample_ms": {"1": 0.456, "200": 2.0, "1000": 19.96},
+    }
+
+
+def test_the_device_is_named():
+    assert re.search(r"\S.*, \d+ cores?$", inference_time.device_name())
+
+
+def test_no_repeats_are_refused():
+    with pytest.raises(ValueError, match="repeats must be at least 1, not 0"):
+        inference_time.measure({}, repeats=0)
