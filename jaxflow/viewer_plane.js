@@ -75,7 +75,9 @@ function drawPlane(canvas, pose, state, skeleton, theme) {
     height / 2 + scale * (y - frame.y),
   ];
   if (pose.picture?.complete && pose.picture.naturalWidth) {
+    context.globalAlpha = 0.8; // the drawing stands out
     context.drawImage(pose.picture, ...place([0, 0]), CROP * scale, CROP * scale);
+    context.globalAlpha = 1;
   }
   drawEllipses(context, pose, place, scale, theme);
   drawFlat(context, pose.pose2d, skeleton.bones2d, place, theme.sides, 4);
