@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxflow import published
 from jaxflow.skeleton import PCK_JOINTS
 from jaxflow.tables import Table, to_console
 
@@ -22,17 +23,6 @@ PICKS = ("best", "z0")  # the order of every pair of figures
 ALL = "All"
 # What poses are compared with -> the annotation's name in the data set.
 TARGETS = {"universal": "univ_annot3", "camera": "annot3"}
-
-# PCK in per cent; Table 3 has no other figure. The first is trained for transfer with
-# weak supervision, the second sees the annotated 2D joints.
-PAPER_TABLE_3: dict[str, dict[str, float]] = {
-    method: dict(zip(("Studio GS", "Studio no GS", "Outdoor", ALL), row, strict=True))
-    for method, row in (
-        ("Li and Lee 2020", (86.9, 86.6, 79.3, 85.0)),
-        ("Li and Lee 2019, 2D annotated", (70.1, 68.2, 66.6, 67.9)),
-        ("Paper", (86.6, 82.8, 82.5, 84.3)),
-    )
-}
 
 LEGEND = """\
 PCK: % of 14 joints strictly within 150 mm; AUC: mean % over the thresholds 0, 5, ...
@@ -159,20 +149,23 @@ class SettingsResult:
         return Table(title, ("Setting", "frames", *names), tuple(rows), 1)
 
     def _beside_paper(self) -> Table:
-        figures = self.figures
-        rows = [
-            (
-                method,
-                *(f"{paper[name]:.1f}" if name in paper else "" for name in figures),
-            )
-            for method, paper in PAPER_TABLE_3.items()
-        ]
+        paper, figures = published.MPI_INF_3DHP, self.figures
+        rows = list(published.as_rows(paper, tuple(figures)))
         for i, name in enumerate((f"best of {self.num_hypotheses}", "z0")):
             cells = (f"{100 * one.pck[i]:.1f}" for one in figures.values())
             rows.append((f"This model, {name}", *cells))
         rows.append(("Frames counted", *(str(one.frames) for one in figures.values())))
-        title = "PCK beside the paper's Table 3"
-        return Table(title, ("Method", *figures), tuple(rows), 3)
+        return Table(
+            title=f"{paper.title} (paper, {paper.place}), and this model",
+            columns=("Method", *figures),
+            rows=tuple(rows),
+            closing=3,
+            better=(0, *(1 for _ in figures)),
+            comparable=(tuple(range(len(paper.rows) + 1)),),
+            note="; ".join(
+                f"{published.label(row)}: {row.note}" for row in paper.rows if row.note
+            ) + ".",
+        )  # fmt: skip
 
     def describe(self) -> str:
         """The tables and how to read them, for the console."""
@@ -180,7 +173,7 @@ class SettingsResult:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and dicts."""
-        figures = self.figures
+        paper, figures = published.MPI_INF_3DHP, self.figures
         return {
             "protocol": "MPI-INF-3DHP",
             "target": TARGETS[self.target],
@@ -188,5 +181,8 @@ class SettingsResult:
             "frames_not_valid": self.not_valid,
             "settings": {name: figures[name].to_json() for name in self.totals},
             "all_frames": figures[ALL].to_json(),
-            "paper_table_3_pck_percent": PAPER_TABLE_3,
+            "paper_table_3_pck_percent": {
+                published.label(row): dict(zip(paper.columns, row.values, strict=True))
+                for row in paper.rows
+            },
         }

@@ -75,8 +75,8 @@ class Builder(LiftBuilder):
     def splits(self, folder: pathlib.Path) -> dict[str, Examples]:
         """Test frames alone; see the base class."""
         detected = self.builder_config.name == DETECTED
-        bar = tqdm.tqdm(parse.SEQUENCES, desc="reading", unit=" videos")
-        read = [parse.read_sequence(folder, name, detected=detected) for name in bar]
+        with tqdm.tqdm(parse.SEQUENCES, desc="reading", unit=" videos") as bar:
+            read = [parse.read_sequence(folder, one, detected=detected) for one in bar]
         for sequence in read:
             self.note(sequence.describe())
         self.note(
