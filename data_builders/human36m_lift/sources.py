@@ -101,20 +101,23 @@ class MergedPickles(Source):
     def recordings(self, split: str, subjects: Subjects, tally: Tally) -> list[Reader]:
         """See the base class."""
         entries = self._entries(split, subjects, tally)
-        tally.files = f"{len(entries)} recordings of {self._read(split, subjects)}"
+        pickles = " and ".join(self._pickles(split, subjects))
+        tally.files = f"{len(entries)} recordings of {pickles}"
         return [_merged_reader(entry) for entry in entries]
 
-    def _read(self, split: str, subjects: Subjects) -> str:
-        """The pickles of a split, in words."""
-        names = self.pickles.values() if subjects else [self.pickles[split]]
-        return " and ".join(names)
+    def _pickles(self, split: str, subjects: Subjects) -> list[str]:
+        """Files that a split is read from; chosen subjects may be in either."""
+        return list(self.pickles.values()) if subjects else [self.pickles[split]]
 
     def _entries(
         self, split: str, subjects: Subjects, tally: Tally
     ) -> list[parse.Entry]:
-        """A split's recordings that have frames; chosen subjects may be in either."""
-        names = self.pickles.values() if subjects else [self.pickles[split]]
-        entries = [e for name in names for e in parse.entries(self.folder / name)]
+        """A split's recordings that have frames, in order."""
+        entries = [
+            entry
+            for name in self._pickles(split, subjects)
+            for entry in parse.entries(self.folder / name)
+        ]
         if subjects:
             _require_subjects(self.folder, subjects, {e.names.subject for e in entries})
             entries = [entry for entry in entries if entry.names.subject in subjects]
@@ -159,9 +162,9 @@ class PicklesAndPositions(MergedPickles):
         """See the base class."""
         entries = self._entries(split, subjects, tally)
         found = positions.find(self.folder, [entry.names for entry in entries])
+        pickles = " and ".join(self._pickles(split, subjects))
         tally.files = (
-            f"{len(entries)} recordings of {self._read(split, subjects)} and as many "
-            "files of 3D poses"
+            f"{len(entries)} recordings of {pickles} and as many files of 3D poses"
         )
         return [_joined_reader(e, found[e.names], tally) for e in entries]
 
