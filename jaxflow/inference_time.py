@@ -103,8 +103,7 @@ def measure(
         raise ValueError(f"repeats must be at least 1, not {repeats}")
     key = jax.random.key(0)
     maps = jax.block_until_ready(_image(key))
-    fits = fit_gaussians(maps)
-    inputs = geometry.normalize_pose2d(fits.mean), condition(fits)
+    inputs = _inputs(fit_gaussians(maps))
 
     def draw(count: int) -> Callable[[], Any]:
         return lambda: sampling.sample(
@@ -131,6 +130,12 @@ def median_ms(run: Callable[[], Any], repeats: int) -> float:
     return statistics.median(times)
 
 
+@jax.jit
+def _inputs(fits: GaussianFit) -> tuple[jax.Array, jax.Array]:
+    return geometry.normalize_pose2d(fits.mean), condition(fits)
+
+
+@jax.jit
 def _image(key: jax.Array) -> jax.Array:
     """(16, 64, 64) heatmaps as a detector gives them: bumps, some wide, with noise."""
     place, width, noise = jax.random.split(key, 3)

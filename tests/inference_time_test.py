@@ -8,24 +8,26 @@ import jax.numpy as jnp
 import pytest
 
 import jaxflow
-from jaxflow import inference_time, tables
+from jaxflow import inference_time, tables, torch_weights
 from jaxflow.config import EXACT_CLAMP, FlowConfig
 from jaxflow.inference_time import InferenceTimes
+from tests.golden import make
 
 TIMES = InferenceTimes("Some Chip", 7, 1.23, {1: 0.456, 200: 2.0, 1000: 19.96})
 
 
 @pytest.fixture(scope="module")
 def measured():
-    config = FlowConfig(blocks=2, hidden=8, encoder_hidden=6, encoded=4)
-    params = jaxflow.init(jax.random.key(0), config)
-    return inference_time.measure(params, EXACT_CLAMP, repeats=3)
+    config = FlowConfig(blocks=2, **make.SIZES)
+    params = torch_weights.params_from_state(make.flow_state(0, blocks=2), config)
+    return inference_time.measure(params, EXACT_CLAMP, repeats=3, hypotheses=(1, 5))
 
 
 def test_measures_the_fit_and_each_number_of_hypotheses(measured):
     assert measured.repeats == 3 and measured.device == inference_time.device_name()
-    assert list(measured.sample_ms) == [1, 200, 1000]
+    assert list(measured.sample_ms) == [1, 5]
     assert measured.fit_ms > 0 and all(ms > 0 for ms in measured.sample_ms.values())
+    assert inference_time.HYPOTHESES == (1, 200, 1000)
 
 
 def test_a_median_is_of_finished_warm_runs(monkeypatch):
