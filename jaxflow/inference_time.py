@@ -103,11 +103,11 @@ def measure(
         raise ValueError(f"repeats must be at least 1, not {repeats}")
     key = jax.random.key(0)
     maps = jax.block_until_ready(_image(key))
-    inputs = _inputs(fit_gaussians(maps))
+    pose2d, cond = _inputs(fit_gaussians(maps))
 
     def draw(count: int) -> Callable[[], Any]:
         return lambda: sampling.sample(
-            params, *inputs, key, num_hypotheses=count, clamp=clamp
+            params, pose2d, cond, key, num_hypotheses=count, clamp=clamp
         )
 
     return InferenceTimes(
