@@ -36,8 +36,8 @@ class KMeans(NamedTuple):
     Attributes:
       centres: (..., k, J, A) in the points' unit: the mean of each cluster.
       labels: (..., M) int32, the nearest centre of each point, the first of equals.
-      sizes: (..., k) int32, points of each cluster; 0 only where there are fewer
-        distinct points than k, and the centre is then one of the points.
+      sizes: (..., k) int32, points of each cluster. Once converged, 0 only where there
+        are fewer distinct points than k; the centre is then one of the points.
       inertia: (...) sum of squared distances of the points to their centres.
       converged: (...) bool; False where the iterations ran out before the centres
         stood still, which are then means of slightly other clusters.
