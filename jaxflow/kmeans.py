@@ -157,7 +157,6 @@ def lloyd(
     Returns:
       As `kmeans`, with centres (k, D).
     """
-
     points, centres = jnp.asarray(points), jnp.asarray(centres)
 
     def unfinished(state: _State) -> jax.Array:
