@@ -140,7 +140,8 @@ def _values(
     for start in range(first, len(lines), layout.lines):
         block = lines[start : start + layout.lines]
         words = " ".join(block).split()
-        if len(words) != count or heads(words) != layout.names:
+        in_place = len(words) == count and heads(words) == layout.names
+        if not (in_place and words[0].isdigit()):
             raise _explained(block, start, layout, where)
         try:
             rows.append(np.array([*map(float, numbers(words))]))
