@@ -156,7 +156,7 @@ class SettingsResult:
             rows.append((f"This model, {name}", *cells))
         rows.append(("Frames counted", *(str(one.frames) for one in figures.values())))
         return Table(
-            title=f"{paper.title} (paper, {paper.place}), and this model",
+            title=f"{paper.place}: {paper.title}",
             columns=("Method", *figures),
             rows=tuple(rows),
             closing=3,

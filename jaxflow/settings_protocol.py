@@ -67,7 +67,9 @@ def evaluate_settings(
     targets = targets_of(counted, target)
     settings = counted.extra["setting"]
     totals: dict[str, SettingTotals] = {}
-    with tqdm.tqdm(total=len(counted), desc="test", unit="pose", smoothing=0) as bar:
+    with tqdm.tqdm(
+        total=len(counted), desc="settings", unit="pose", smoothing=0
+    ) as bar:
         for rows, (errors,) in evaluation.stream(
             params, data.to_batch(counted), targets, key, (measure,),
             num_hypotheses=num_hypotheses, batch_size=batch_size,

@@ -132,7 +132,7 @@ def test_frames_that_are_not_valid_may_hold_anything(tmp_path):
     annotated["activity_annotation"][1] = 0
     folder = made.write(tmp_path, content)
     kept = parse.read_sequence(folder, "TS3", detected=True)
-    assert kept.dropped == 0 and kept.records.action[1] == "None"
+    assert kept.dropped == 0 and kept.records.action[1] == "Unknown"
     detected["pose2d"][1] = np.nan
     made.write(tmp_path, content)
     left = parse.read_sequence(folder, "TS3", detected=True)
@@ -181,8 +181,7 @@ def detection(name, change):
          "valid_frame to be 0 or 1; got 2.0 in frame 2"),
         (annotation("valid_frame", np.nan, (0, 0)), True, "0 or 1; got nan in frame 1"),
         (annotation("valid_frame", np.zeros((3, 1))), True, "no frame as valid"),
-        (annotation("activity_annotation", 8.0, (2, 0)), True,
-         "from 1 to 7; got 8.0 in frame 3"),
+        (annotation("activity_annotation", np.full((3, 1), b"x")), True, "be numbers"),
         (lambda a, _: a.pop("univ_annot3"), True,
          "has no univ_annot3; it has .*annot2"),
         (detection("pose2d", lambda a: a[:, :15]), True,

@@ -72,7 +72,7 @@ def read_npz(path: pathlib.Path, shapes: Shapes) -> dict[str, np.ndarray]:
         raise
     except (
         OSError, EOFError, ValueError, TypeError, KeyError, AttributeError,
-        NotImplementedError, zipfile.BadZipFile, zlib.error,
+        MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
         raise DataFileError(
             f"{path} cannot be read as NPZ, it may be truncated: {error}"
