@@ -11,11 +11,12 @@ one model is sharper but another better calibrated. FOLDER gets Markdown, CSV an
 from __future__ import annotations
 
 import pathlib
+import sys
 from collections.abc import Sequence
 
 from absl import flags
 
-from jaxflow import commands, comparison, config, protocol
+from jaxflow import commands, comparison, config, protocol, tables
 
 _CHECKPOINTS = flags.DEFINE_multi_string(
     "checkpoints", None, "NAME=DIR[,DIR...]: a model's name and its seeds' checkpoints "
@@ -24,7 +25,7 @@ _CHECKPOINTS = flags.DEFINE_multi_string(
 _OUT = flags.DEFINE_string("out", None, "Folder to write to; none if not given.")
 
 # A comparison is of models alone.
-_LEFT_OUT = ("mean_pose", "untrained", "ambiguous")
+_LEFT_OUT = ("ambiguous", "mean_pose", "untrained", "reductions")
 commands.define_flags(config.DataConfig(), "data")
 commands.define_flags(protocol.TestConfig(), "test", skip=_LEFT_OUT)
 flags.adopt_module_key_flags(commands)
@@ -39,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
         commands.from_flags(config.DataConfig()),
         commands.from_flags(protocol.TestConfig(), skip=_LEFT_OUT),
     )
-    print(f"\n{found.describe()}")
+    print(f"\n{found.describe(bold=tables.wants_bold(sys.stdout))}")
     if _OUT.value:
         for path in comparison.write(found, pathlib.Path(_OUT.value)):
             print(f"written: {path}")

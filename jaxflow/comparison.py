@@ -5,37 +5,26 @@
 Every model is tested as ``evaluate`` tests it, on the strided test set and on the
 ambiguous subset; figures are means over seeds with their standard deviation. The second
 table is the paper's Table 4 (its ablation study), with the paper's own numbers beside
-the rows that are called as in `presets.ABLATIONS`. A model can lower its best-of-M by
-being over-confident, so the calibration error stands beside every best-of-M figure, and
-`Comparison.trade_offs` says where the two disagree.
+the rows that are called as in `presets.ABLATIONS`. A model may have the better best of
+M hypotheses and still be surer than it is right, so the calibration error stands beside
+every such figure, and `Comparison.trade_offs` says where the two disagree.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jaxflow import files, protocol, seed_statistics, tables
+from jaxflow import files, protocol, published, seed_statistics, tables
 from jaxflow.config import DataConfig
 from jaxflow.seed_statistics import ABLATION_COLUMNS, BEST, ECE, TEST_COLUMNS
 from jaxflow.summary import EvaluationResult
 from jaxflow.tables import Table
 from jaxflow.training import checkpoint
 
-# Table 4 of the paper: MPJPE and PA-MPJPE of the best of 200 in mm, PCK in %, CPS.
-PAPER_ABLATIONS = {
-    "full": (71.0, 54.2, 93.4, 171.0),
-    "no_condition": (71.7, 57.2, 91.2, 137.6),
-    "no_heatmap": (72.4, 56.2, 92.2, 157.3),
-    "no_gen": (73.6, 58.2, 92.5, 165.5),
-    "no_best_of_m": (76.0, 58.5, 91.6, 161.4),
-    "k1": (71.8, 54.9, 92.6, 167.4),
-    "k10": (70.7, 54.9, 93.3, 168.3),
-    "k50": (71.0, 55.2, 93.1, 168.0),
-}
+_PAPER = {row.method: row.values for row in published.ABLATIONS.rows}
 # Names of the tables' files.
 _FILES = ("models", "ablations")
 
@@ -84,30 +73,23 @@ class Comparison(NamedTuple):
         return found
 
     def trade_offs(self) -> list[str]:
-        """Sentences on pairs of which one is better and the other better calibrated."""
-        pairs = itertools.combinations(self.members, 2)
-        return [line for line in itertools.starmap(_trade_off, pairs) if line]
+        """A sentence on each model that beats another but is worse calibrated."""
+        lines = (_trade_off(one, self.members) for one in self.members)
+        return [line for line in lines if line]
 
     def notes(self) -> list[str]:
-        """How to read the tables, and what they leave out."""
-        found = [
-            "Errors are means over actions, calibration errors (ECE, 0 is ideal) over "
-            "frames. P1 MPJPE mm, P2 and PMPJPE after Procrustes alignment mm, PCK % "
-            "within 150 mm."
+        """What the tables leave out."""
+        if self.has_ambiguous:
+            return []
+        return [
+            "The test set has no ambiguous frame (a fitted sigma above 5 heatmap "
+            "pixels), so there is no table of the ambiguous subset."
         ]
-        if any(len(one.entry.checkpoints) > 1 for one in self.members):
-            found.append("After ± the standard deviation over seeds (divisor n - 1).")
-        if not self.has_ambiguous:
-            found.append(
-                "The test set has no ambiguous frame (a fitted sigma above 5 heatmap "
-                "pixels), so there is no table of the ambiguous subset."
-            )
-        return found
 
-    def describe(self) -> str:
-        """Tables and notes for the console."""
-        text = "\n\n".join(map(tables.to_console, self.tables()))
-        return "\n".join([text, "", *self.notes(), *self.trade_offs()])
+    def describe(self, bold: bool = False) -> str:
+        """Tables and sentences for the console; the best in bold or not."""
+        shown = [tables.to_console(table, bold) for table in self.tables()]
+        return "\n\n".join([*shown, *self.notes(), *self.trade_offs()])
 
     def to_json(self) -> dict[str, Any]:
         """The tables' figures per model, and every seed's whole evaluation."""
@@ -152,15 +134,17 @@ def compare(
     Args:
       entries: at least one; names that differ, a checkpoint or more each.
       source: the data set, read once.
-      test: how to test. Models are compared with each other on both sets of frames,
-        whatever it says about that, and not with a mean pose or an untrained network.
+      test: how to test: frames, hypotheses and noise. Models are compared with each
+        other alone, on both sets of frames, whatever it says about that.
 
     Raises:
       ValueError: no entries, a name twice, an entry without checkpoints, or a
         checkpoint or data set that is missing; before anything is tested.
     """
     _check(entries)
-    test = dataclasses.replace(test, mean_pose=False, untrained=False, ambiguous=True)
+    test = dataclasses.replace(
+        test, ambiguous=True, mean_pose=False, untrained=False, reductions=False
+    )
     shared = protocol.load(entries[0].checkpoints[0], source, test)
     members = []
     for entry in entries:
@@ -206,7 +190,7 @@ def _test_table(members: Sequence[Member]) -> Table:
         "hypotheses each"
     )
     rows = [_row(one.entry, one.test, TEST_COLUMNS) for one in members]
-    return Table(title, _header(TEST_COLUMNS), tuple(rows))
+    return _table(title, TEST_COLUMNS, rows, _note(members))
 
 
 def _ablation_table(members: Sequence[Member]) -> Table:
@@ -216,21 +200,38 @@ def _ablation_table(members: Sequence[Member]) -> Table:
         f"Ambiguous subset: {first.pooled.frames} frames, best of "
         f"{first.num_hypotheses} hypotheses"
     )
-    columns = _header(ABLATION_COLUMNS)
     rows = [_row(one.entry, one.ambiguous, ABLATION_COLUMNS) for one in members]
-    published = [PAPER_ABLATIONS.get(one.entry.name) for one in members]
-    if any(published):
-        title += "; beside it the paper's Table 4, best of 200 on Human3.6M"
-        columns += tuple(f"paper {name}" for name in ("MPJPE", "PMPJPE", "PCK", "CPS"))
-        rows = [
-            row + (tuple(f"{value:.1f}" for value in paper) if paper else ("",) * 4)
-            for row, paper in zip(rows, published, strict=True)
-        ]
-    return Table(title, columns, tuple(rows))
+    table = _table(title, ABLATION_COLUMNS, rows, _note(members))
+    theirs = [_PAPER.get(one.entry.name) for one in members]
+    if not any(theirs):
+        return table
+    paper = published.ABLATIONS
+    empty = (None,) * len(paper.columns)
+    return table._replace(
+        columns=table.columns + tuple(f"paper {name}" for name in paper.columns),
+        better=table.better + paper.better,
+        rows=tuple(
+            row + tuple(published.cell(value) for value in values or empty)
+            for row, values in zip(rows, theirs, strict=True)
+        ),
+        note=f"{table.note} Paper: {paper.place}, best of 200 on Human3.6M.",
+    )
 
 
-def _header(columns: Sequence[seed_statistics.Column]) -> tuple[str, ...]:
-    return "Model", "seeds", *(column.name for column in columns)
+def _table(
+    title: str,
+    columns: Sequence[seed_statistics.Column],
+    rows: Sequence[tuple[str, ...]],
+    note: str,
+) -> Table:
+    return Table(
+        title,
+        ("Model", "seeds", *(column.name for column in columns)),
+        tuple(rows),
+        better=(0, 0, *(column.better for column in columns)),
+        comparable=(tuple(range(len(rows))),),
+        note=note,
+    )
 
 
 def _row(
@@ -241,26 +242,42 @@ def _row(
     return entry.name, str(len(results)), *seed_statistics.cells(results, columns)
 
 
-def _trade_off(one: Member, other: Member) -> str:
-    """What is to be said on two models; nothing where one is better in both."""
+def _note(members: Sequence[Member]) -> str:
+    """How to read a table."""
+    text = (
+        "P1 is MPJPE and P2 PA-MPJPE, mm; PCK in % within 150 mm; ECE the calibration "
+        "error, 0 if calibrated. Means over actions, ECE over frames."
+    )
+    if any(len(one.entry.checkpoints) > 1 for one in members):
+        text += " After ± the standard deviation over seeds."
+    return text
 
-    def figures(member: Member) -> tuple[float, float]:
-        mean = seed_statistics.mean
-        return mean(member.test, BEST), mean(member.test, ECE)
 
-    sharp, honest = sorted((one, other), key=figures)
-    (best, error), (other_best, other_error) = figures(sharp), figures(honest)
-    if best >= other_best or error <= other_error:
+def _trade_off(one: Member, members: Sequence[Member]) -> str:
+    """What a sharper model pays; nothing where no other is better calibrated."""
+    best, error = _figures(one)
+    paid = [
+        f"{other.entry.name} ({figures[0]:.1f} mm, {figures[1]:.3f})"
+        for other, figures in zip(members, map(_figures, members), strict=True)
+        if best < figures[0] and error > figures[1]
+    ]
+    if not paid:
         return ""
     return (
-        f"{sharp.entry.name} has the lower best of {sharp.test[0].num_hypotheses} "
-        f"({best:.1f} against {other_best:.1f} mm), but {honest.entry.name} is better "
-        f"calibrated (error {other_error:.3f} against {error:.3f})."
+        f"{one.entry.name} has a better best of {one.test[0].num_hypotheses} than "
+        f"{', '.join(paid)} but is worse calibrated: {best:.1f} mm with a calibration "
+        f"error of {error:.3f}."
     )
 
 
+def _figures(member: Member) -> tuple[float, float]:
+    """Best of M in mm and calibration error, means over seeds."""
+    mean = seed_statistics.mean
+    return mean(member.test, BEST), mean(member.test, ECE)
+
+
 def write(comparison: Comparison, out: pathlib.Path) -> list[pathlib.Path]:
-    """comparison.md, comparison.json and a CSV file a table; returns their paths.
+    """comparison.md and .json, each table as .csv and .json; returns their paths.
 
     Raises:
       OSError: the folder cannot be written to.
@@ -268,11 +285,11 @@ def write(comparison: Comparison, out: pathlib.Path) -> list[pathlib.Path]:
     found = comparison.tables()
     lines = [f"- {line}" for line in (*comparison.notes(), *comparison.trade_offs())]
     text = "\n".join([*map(tables.to_markdown, found), *lines, ""])
-    return [
+    written = [
         files.write_text(out / "comparison.md", text),
         files.write_json(out / "comparison.json", comparison.to_json()),
-        *(
-            files.write_text(out / f"{name}.csv", tables.to_csv(table))
-            for name, table in zip(_FILES, found, strict=False)
-        ),
     ]
+    for name, table in zip(_FILES, found, strict=False):
+        written.append(files.write_text(out / f"{name}.csv", tables.to_csv(table)))
+        written.append(files.write_json(out / f"{name}.json", tables.to_json(table)))
+    return written

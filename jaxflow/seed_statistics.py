@@ -23,11 +23,13 @@ class Column(NamedTuple):
     Attributes:
       name: of at most two words; in a table the first stands above the second.
       value: of an evaluation.
+      better: -1 where less is better, 1 where more is.
       digits: behind the point.
     """
 
     name: str
     value: Callable[[EvaluationResult], float]
+    better: int = -1
     digits: int = 1
 
 
@@ -40,9 +42,9 @@ def _pa_mpjpe(which: int) -> Callable[[EvaluationResult], float]:
 
 
 _BEST, _WORST = ERROR_NAMES.index("best"), ERROR_NAMES.index("worst")
-PCK = Column("PCK", lambda result: 100 * result.average.pck)
-CPS = Column("CPS", lambda result: result.average.cps)
-ECE = Column("ECE", lambda result: result.pooled.ece, 3)
+PCK = Column("PCK", lambda result: 100 * result.average.pck, better=1)
+CPS = Column("CPS", lambda result: result.average.cps, better=1)
+ECE = Column("ECE", lambda result: result.pooled.ece, digits=3)
 BEST = Column("P1 best", _mpjpe(_BEST))
 # The strided test set's: every summary of protocol 1, the best of protocol 2.
 TEST_COLUMNS = (
@@ -55,11 +57,11 @@ TEST_COLUMNS = (
 # The paper's Table 4, then what its text adds (the worst hypothesis) and calibration.
 ABLATION_COLUMNS = (
     Column("MPJPE", _mpjpe(_BEST)),
-    Column("PMPJPE", _pa_mpjpe(_BEST)),
+    Column("PA-MPJPE", _pa_mpjpe(_BEST)),
     PCK,
     CPS,
     ECE,
-    Column("PMPJPE worst", _pa_mpjpe(_WORST)),
+    Column("PA-MPJPE worst", _pa_mpjpe(_WORST)),
 )
 
 

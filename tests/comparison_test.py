@@ -12,7 +12,6 @@ from jaxflow import comparison, config, data, flow, presets, protocol, tables
 from jaxflow import seed_statistics as statistics
 from jaxflow.comparison import Comparison, Entry, Member
 from jaxflow.training import checkpoint
-from tests.conftest import shared_path
 from tests.evaluation_helpers import TEST, records
 
 SMALL = config.FlowConfig(hidden=8, blocks=2)
@@ -67,7 +66,7 @@ def test_seeds_have_a_mean_and_a_spread(compared):
     assert cell == f"{np.mean(best):.1f} ± {wanted:.1f}"
     assert "±" not in "".join(test.rows[1])
     assert [row[:2] for row in test.rows] == [("full", "2"), ("other", "1")]
-    assert any("±" in note for note in compared.notes())
+    assert "standard deviation over seeds" in test.note
 
 
 def test_every_row_is_as_long_as_its_header(compared):
@@ -78,24 +77,30 @@ def test_every_row_is_as_long_as_its_header(compared):
 def test_the_paper_s_row_stands_beside_ours(compared):
     ablations = compared.tables()[1]
     assert ablations.columns[-4:] == (
-        "paper MPJPE", "paper PMPJPE", "paper PCK", "paper CPS",
+        "paper MPJPE", "paper PA-MPJPE", "paper PCK", "paper CPS",
     )  # fmt: skip
     assert ablations.rows[0][-4:] == ("71.0", "54.2", "93.4", "171.0")
-    assert ablations.rows[1][-4:] == ("",) * 4
+    assert ablations.rows[1][-4:] == ("–",) * 4
+    assert "Table 4" in ablations.note and "± the standard" in ablations.note
     renamed = Comparison(compared.members[1:])
     assert "paper" not in str(renamed.tables()[1])
 
 
-def test_the_paper_s_numbers_are_its_own():
-    """As far as the scan is legible: every row's CPS stands in the paper's table."""
-    assert set(comparison.PAPER_ABLATIONS) == set(presets.ABLATIONS)
-    text = shared_path("paper.txt").read_text()
-    table = text[text.index("Method MPJPE| PMPIPE|") : text.index("Table 4. Ablation")]
-    found = {float(number) for number in re.findall(r"\b1\d\d\.\d\b", table)}
-    scanned = {157.3: 1573, 165.5: 1655, 161.4: 1614, 167.4: 1674, 168.3: 1683}
-    for name, row in comparison.PAPER_ABLATIONS.items():
-        cps = row[3]
-        assert cps in found or f" {scanned[cps]}" in table, name
+def test_every_ablation_has_the_paper_s_row():
+    assert set(comparison._PAPER) == set(presets.ABLATIONS)
+
+
+def test_the_best_model_is_marked(compared):
+    """Less error, more PCK and CPS."""
+    for table in compared.tables():
+        marked = tables.best_cells(table)
+        values = [float(row[2].split(" ")[0]) for row in table.rows]
+        assert {row for row, column in marked if column == 2} == {np.argmin(values)}
+        signs = {
+            name: table.better[table.columns.index(name)] for name in ("CPS", "ECE")
+        }
+        assert signs == {"CPS": 1, "ECE": -1}
+        assert not {column for _, column in marked} & {0, 1}
 
 
 def test_without_ambiguous_frames_it_says_so(compared):
@@ -128,8 +133,9 @@ def test_a_sharper_model_that_is_worse_calibrated_is_named(compared):
     assert statistics.ECE.value(sharp.test[0]) > ece + 0.01
     for order in ((base, sharp), (sharp, base)):
         (line,) = Comparison(order).trade_offs()
-        assert line.startswith("sharp has the lower best of 5")
-        assert f"base is better calibrated (error {ece:.3f} against" in line
+        best = statistics.BEST.value(base.test[0])
+        said = f"sharp has a better best of 5 than base ({best:.1f} mm, {ece:.3f}) but"
+        assert line.startswith(said + " is worse calibrated")
         assert line in Comparison(order).describe()
     # Better in both is no trade-off, nor is the same.
     assert Comparison((base, made_up("best", result, 0.5, 0.0))).trade_offs() == []
@@ -139,7 +145,8 @@ def test_a_sharper_model_that_is_worse_calibrated_is_named(compared):
 def test_files_say_what_the_tables_say(compared, tmp_path):
     names = [path.name for path in comparison.write(compared, tmp_path / "new")]
     assert names == [
-        "comparison.md", "comparison.json", "models.csv", "ablations.csv",
+        "comparison.md", "comparison.json", "models.csv", "models.json",
+        "ablations.csv", "ablations.json",
     ]  # fmt: skip
     assert sorted(names) == sorted(one.name for one in (tmp_path / "new").iterdir())
     text = (tmp_path / "new" / "comparison.md").read_text()
