@@ -158,14 +158,14 @@ def _explained(
         return DataFileError(
             f"{where}:{start + 1}: expected a frame number; got {block[0]!r}"
         )
+    if len(block) < layout.lines:
+        return DataFileError(
+            f"{where} is truncated: it ends in frame {block[0].strip()}, in line "
+            f"{start + len(block)}"
+        )
     expected = zip(layout.names, layout.widths, strict=True)
     for number, (name, width) in enumerate(expected, start=1):
         place = f"{where}:{start + number + 1}"
-        if number >= len(block):
-            return DataFileError(
-                f"{where} is truncated: it ends in frame {block[0].strip()}, before "
-                f"{name}"
-            )
         words = block[number].split()
         if words[:1] != [name] or len(words) != 1 + width:
             return DataFileError(

@@ -30,7 +30,7 @@ def fetch(downloads: tfds.download.DownloadManager) -> pathlib.Path:
     tfds.display_progress_bar(True)
     try:
         path = pathlib.Path(downloads.download(URL))
-    except (OSError, tfds.download.DownloadError) as error:
+    except (OSError, ValueError, tfds.download.DownloadError) as error:
         raise DataFileError(
             f"{URL} cannot be downloaded ({error}). Fetch it some other way and give "
             "the folder that it lies in as --manual_dir"
@@ -39,7 +39,8 @@ def fetch(downloads: tfds.download.DownloadManager) -> pathlib.Path:
         tfds.display_progress_bar(False)
     if not zipfile.is_zipfile(path):
         size = path.stat().st_size
-        path.unlink()
+        for one in path.parent.glob(f"{path.name}*"):  # with what TFDS notes of it
+            one.unlink()
         raise DataFileError(
             f"{URL} gave {size:,} bytes that are no complete archive; they are removed"
         )
