@@ -1,7 +1,6 @@
 """The authors' merged pickles: layout, order, and what a bad file says."""
 
 import copy
-import pickle
 
 import numpy as np
 import pytest
@@ -9,54 +8,30 @@ import pytest
 from data_builders import files, registry
 from data_builders.human36m_lift import parse
 from jaxflow import data
+from tests import human36m_helpers as helpers
 from tests.conftest import shared_path
-
-CAMERAS = ("54138969", "55011271", "58860488", "60457274")
-
-
-def recording(rng, frames):
-    return {
-        "imgpath": [f"/S/Walking.1/{4 * (i + 1)}.jpg" for i in range(frames)],
-        "3d_gt": rng.normal(size=(frames, 51)) + 5000.0,
-        "2d_hrnet": rng.normal(size=(frames, 32)).astype(np.float32) + 128,
-        "gaussfit": rng.normal(size=(frames, 112)).astype(np.float32) + 2,
-    }
+from tests.human36m_helpers import CAMERAS, merged_records, recording
 
 
 def merged(seed=0, subjects=("S9", "S11"), actions=("Eating", "Walking")):
-    rng = np.random.default_rng(seed)
-    return {
-        subject: {
-            action: {
-                subaction: {
-                    camera: recording(rng, int(rng.integers(0, 7)))
-                    for camera in CAMERAS
-                }
-                for subaction in ("0", "1")
-            }
-            for action in actions
-        }
-        for subject in subjects
-    }
+    return helpers.pickled(seed, subjects, actions)
 
 
 def save(folder, content, name="testset_h36m.pickle"):
-    path = folder / name
-    path.write_bytes(pickle.dumps(content))
-    return path
+    return helpers.save(folder / name, content)
 
 
 def manual_folder(folder, seed=0):
     folder.mkdir(exist_ok=True)
-    save(folder, merged(seed), parse.FILES["test"])
+    save(folder, merged(seed), parse.MERGED["test"])
     train = merged(seed + 1, ("S1", "S5"))
-    save(folder, train, parse.FILES["train"])
+    save(folder, train, parse.MERGED["train"])
     return folder
 
 
 def test_layout_of_arrays(tmp_path):
     content = merged()
-    records = parse.read_merged(save(tmp_path, content))
+    records = merged_records(save(tmp_path, content))
     row = 0
     for subject in ("S9", "S11"):  # by number, not by text
         for action in ("Eating", "Walking"):
@@ -100,33 +75,33 @@ def test_order_does_not_depend_on_the_pickle(tmp_path):
         }
         for subject, actions in reversed(content.items())
     }
-    first = parse.read_merged(save(tmp_path, content))
-    second = parse.read_merged(save(tmp_path, shuffled))
-    for name in vars(first):
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    first = merged_records(save(tmp_path, content))
+    second = merged_records(save(tmp_path, shuffled))
+    helpers.assert_same(first, second)
 
 
 def test_recordings_without_3d_are_only_the_two_known(tmp_path):
+    manual = manual_folder(tmp_path / "manual")
     content = merged(actions=("Directions", "Walking"))
-    content["S11"]["Directions"]["0"]["54138969"] = {
-        key: value
-        for key, value in recording(np.random.default_rng(0), 5).items()
-        if key != "3d_gt"
-    }
-    records = parse.read_merged(save(tmp_path, content))
+    rng = np.random.default_rng(0)
+    content["S11"]["Directions"]["0"]["54138969"] = recording(rng, 5, with_3d=False)
+    empty = {"imgpath": [], "2d_hrnet": [], "gaussfit": []}
+    content["S9"]["Walking"]["1"]["55011271"] = empty
+    save(manual, content)
+    records = data.load_records("human36m_lift", "test", tmp_path / "sets", manual)
     gap = (records.subject == "S11") & (records.action == "Directions")
     gap &= (records.subaction == "0") & (records.camera == "54138969")
     assert len(records) and not gap.any()
-    empty = {"imgpath": [], "2d_hrnet": [], "gaussfit": []}
-    content["S9"]["Walking"]["1"]["55011271"] = empty
-    parse.read_merged(save(tmp_path, content))
-    del content["S9"]["Directions"]["0"]["54138969"]["3d_gt"]
-    content["S9"]["Directions"]["0"]["54138969"]["imgpath"] = ["/4.jpg"]
+    builder = registry.builder("human36m_lift", tmp_path / "sets")
+    (note,) = (n for n in builder.info.metadata["notes"] if n.startswith("test: left"))
+    assert "S11/Directions/0/54138969" in note and "S9/Walking/1/55011271" in note
+    content["S9"]["Directions"]["0"]["54138969"] = recording(rng, 1, with_3d=False)
+    save(manual, content)
     with pytest.raises(
         files.DataFileError,
         match=r"testset_h36m\.pickle: S9/Directions/0/54138969: no 3d_gt; .*without 3D",
     ):
-        parse.read_merged(save(tmp_path, content))
+        data.load_records("human36m_lift", "test", tmp_path / "other", manual)
 
 
 def test_frame_numbers_without_pictures(tmp_path):
@@ -135,7 +110,7 @@ def test_frame_numbers_without_pictures(tmp_path):
         for cameras in subactions.values():
             for one in cameras.values():
                 del one["imgpath"]
-    records = parse.read_merged(save(tmp_path, content))
+    records = merged_records(save(tmp_path, content))
     assert set(records.frame[records.subject == "S9"]) == {4, 8, 12, 16, 20, 24}
 
 
@@ -188,7 +163,7 @@ def test_damage_is_named_with_file_and_recording(tmp_path, damage, message):
     content["S11"]["Walking"]["1"]["58860488"] = one
     path = save(tmp_path, content)
     with pytest.raises(files.DataFileError, match=message) as caught:
-        parse.read_merged(path)
+        merged_records(path)
     assert str(path) in str(caught.value)
     assert "S11/Walking/1/58860488" in str(caught.value)
 
@@ -202,22 +177,27 @@ def test_damage_is_named_with_file_and_recording(tmp_path, damage, message):
         ),
         ({"S9": 3}, "S9: expected a dict with a key for each action"),
         ({"S9": {"Eating": {"0": {"1": []}}}}, "S9/Eating/0/1: expected a dict"),
-        ({}, "holds no frames"),
-        ({"S9": {"Eating": {}}}, "holds no frames"),
     ],
 )
 def test_other_layouts(tmp_path, content, message):
     with pytest.raises(files.DataFileError, match=message):
-        parse.read_merged(save(tmp_path, content))
+        parse.entries(save(tmp_path, content))
+
+
+@pytest.mark.parametrize("content", [{}, {"S9": {"Eating": {}}}])
+def test_no_frames(tmp_path, content):
+    manual = manual_folder(tmp_path / "manual")
+    save(manual, content)
+    with pytest.raises(files.DataFileError, match="holds no frames for split 'test'"):
+        data.load_records("human36m_lift", "test", tmp_path / "sets", manual)
 
 
 def test_build_keeps_values_and_order(tmp_path):
     manual = manual_folder(tmp_path / "manual")
-    for split, name in parse.FILES.items():
+    for split, name in parse.MERGED.items():
         built = data.load_records("human36m_lift", split, tmp_path / "sets", manual)
-        raw = parse.read_merged(manual / name)
-        for field in vars(raw):
-            np.testing.assert_array_equal(getattr(built, field), getattr(raw, field))
+        raw = merged_records(manual / name)
+        helpers.assert_same(built, raw)
     again = data.load_records("human36m_lift", "test", tmp_path / "sets")
     np.testing.assert_array_equal(again.frame, built.frame)  # needs no raw files now
 
@@ -233,9 +213,9 @@ def test_other_raw_files_are_refused(tmp_path):
         files.DataFileError, match="built from other raw files"
     ) as caught:
         data.load_records("human36m_lift", "test", sets, other)
-    for name in parse.FILES.values():
+    for name in parse.MERGED.values():
         assert name in str(caught.value)
-    (copied / parse.FILES["train"]).unlink()
+    (copied / parse.MERGED["train"]).unlink()
     with pytest.raises(files.DataFileError, match="lacks trainset_h36m.pickle"):
         data.load_records("human36m_lift", "test", sets, copied)
 
@@ -249,7 +229,7 @@ def test_missing_raw_files(tmp_path):
     empty.mkdir()
     with pytest.raises(files.DataFileError) as caught:
         data.load_records("human36m_lift", "train", tmp_path / "sets", empty)
-    for name in parse.FILES.values():  # all of them at once
+    for name in parse.MERGED.values():  # all of them at once
         assert name in str(caught.value)
 
 
@@ -268,16 +248,11 @@ def test_a_bad_file_leaves_no_half_built_set(tmp_path):
     assert len(data.load_records("human36m_lift", "test", tmp_path / "sets", manual))
 
 
-def test_no_configurations():
-    with pytest.raises(ValueError, match="no configurations"):
-        registry.builder("human36m_lift/large")
-
-
 @pytest.mark.parametrize(
     "split, frames, share", [("train", 59301, 0.0728), ("test", 4961, 0.0637)]
 )
 def test_benchmark_files(split, frames, share):
-    records = parse.read_merged(shared_path("data/benchmark") / parse.FILES[split])
+    records = merged_records(shared_path("data/benchmark") / parse.MERGED[split])
     data.check_records(records, split)
     assert len(records) == frames
     assert data.ambiguous(records).mean() == pytest.approx(share, abs=1e-4)

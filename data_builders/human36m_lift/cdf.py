@@ -4,28 +4,26 @@ In: a Common Data Format file whose variable 'Pose' is (1, F, 96): F video frame
 joints in mm, camera frame, joint by joint. Out: the 17 joints of every 4th frame, those
 with index 3, 7, 11, ... (the pictures 4, 8, 12, ...).
 
-Needs the package cdflib. It runs nothing that a file says, but trusts the sizes that
-the file states, so these are looked at before the poses are read.
+Needs the package cdflib. It runs nothing that a file says, but believes the counts and
+sizes in it, so ``cdf_header`` looks at these first.
 """
 
 from __future__ import annotations
 
 import pathlib
-import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from data_builders.files import DataFileError
-from data_builders.human36m_lift import recordings
+from data_builders.human36m_lift import cdf_header, recordings
 
 JOINTS_IN_FILE = 32
 # Joints of the 32 in H36M-17 order; the others are doubles, toes and finger tips.
 KEPT_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 
-_LARGEST = 64 << 20  # bytes, also when unpacked; the longest recording has some 5 MB
+_VARIABLE = "Pose"
 _FLOATS = ("CDF_REAL4", "CDF_REAL8", "CDF_FLOAT", "CDF_DOUBLE")
-_GZIP = b"\x1f\x8b\x08"
 
 
 class Positions(NamedTuple):
@@ -79,12 +77,14 @@ def _pose(path: pathlib.Path) -> np.ndarray:
     import cdflib
 
     try:
-        _check_size(path)
+        cdf_header.check(path, _VARIABLE)
         with cdflib.CDF(path) as file:
-            _check_layout(file.varinq("Pose"))
-            array = np.asarray(file.varget("Pose"))
-    except _RefusedError as error:
-        raise DataFileError(f"{path}: {error}") from None
+            _check_layout(file.varinq(_VARIABLE))
+            array = np.asarray(file.varget(_VARIABLE))
+    except cdf_header.RefusedError as error:
+        raise DataFileError(
+            f"{path} is not a D3_Positions_mono file, or damaged: {error}"
+        ) from None
     # The library reads what it is led to; damage shows as almost any exception.
     except Exception as error:
         raise DataFileError(
@@ -94,57 +94,21 @@ def _pose(path: pathlib.Path) -> np.ndarray:
     return array.reshape(-1, JOINTS_IN_FILE * 3)
 
 
-class _RefusedError(Exception):
-    """The file is whole but not what it should be."""
-
-
 def _check_layout(variable: Any) -> None:
     """Refuses a variable that is not (1, F, 96) floating-point numbers."""
     width = JOINTS_IN_FILE * 3
     shape = [int(size) for size in variable.Dim_Sizes]
     records = variable.Last_Rec + 1
     if records != 1 or len(shape) != 2 or shape[1] != width or shape[0] < 1:
-        raise _RefusedError(
+        raise cdf_header.RefusedError(
             f"expected Pose of shape (1, frames, {width}), {JOINTS_IN_FILE} joints; "
             f"got {(records, *shape)}"
         )
-    if shape[0] * width * 8 > _LARGEST:
-        raise _RefusedError(
+    if shape[0] * width * 8 > cdf_header.LARGEST:
+        raise cdf_header.RefusedError(
             f"Pose claims {shape[0]:,} frames, more than any recording has"
         )
     if variable.Data_Type_Description not in _FLOATS:
-        raise _RefusedError(
+        raise cdf_header.RefusedError(
             f"expected Pose to be floating point; got {variable.Data_Type_Description}"
         )
-
-
-def _check_size(path: pathlib.Path) -> None:
-    """Refuses a file that is or unpacks to more than any recording could be."""
-    size = path.stat().st_size
-    if size > _LARGEST:
-        raise _RefusedError(f"{size:,} bytes are more than any recording has")
-    packed = path.read_bytes()
-    # The whole file may be packed, and its blocks again within it.
-    unpacked = _unpacked(packed)
-    for block in unpacked:
-        _unpacked(block)
-
-
-def _unpacked(content: bytes) -> list[bytes]:
-    """What the gzip streams that start anywhere in ``content`` unpack to."""
-    view, start, total, found = memoryview(content), 0, 0, []
-    while (start := content.find(_GZIP, start)) >= 0:
-        stream = zlib.decompressobj(wbits=31)
-        try:
-            block = stream.decompress(view[start:], _LARGEST - total + 1)
-        except zlib.error:  # no stream, or damage that reading it will show
-            block = b""
-        total += len(block)
-        if total > _LARGEST:
-            raise _RefusedError(
-                f"it unpacks to more than {_LARGEST:,} bytes, more than any recording "
-                "has"
-            )
-        found.append(block)
-        start += len(_GZIP)
-    return found
