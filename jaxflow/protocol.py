@@ -212,6 +212,18 @@ def resolved(loaded: Loaded, test: TestConfig) -> TestConfig:
     return dataclasses.replace(test, stride=test.stride or loaded.stride)
 
 
+def counted(records: PoseRecords) -> PoseRecords:
+    """The frames that a test may count: all, but those marked as not valid."""
+    if "valid" in records.extra:
+        return settings_protocol.valid_frames(records)
+    return records
+
+
+def key_of(test: TestConfig) -> jax.Array:
+    """Of the strided test set's hypotheses; frame i of it folds in its number i."""
+    return jax.random.fold_in(jax.random.key(test.seed), 0)
+
+
 def evaluate(loaded: Loaded, test: TestConfig) -> Evaluation:
     """All that was asked for, with a progress bar of poses per second and time left.
 
@@ -220,17 +232,15 @@ def evaluate(loaded: Loaded, test: TestConfig) -> Evaluation:
       FloatingPointError: hypotheses that are not finite.
     """
     test = resolved(loaded, test)
-    counted = loaded.records
-    if "valid" in counted.extra:
-        counted = settings_protocol.valid_frames(counted)
-    chosen = data.every_nth_per_action(counted, test.stride)
+    frames = counted(loaded.records)
+    chosen = data.every_nth_per_action(frames, test.stride)
     key = jax.random.key(test.seed)
-    result, reduced, frames = _test(loaded, chosen, jax.random.fold_in(key, 0), test)
+    result, reduced, tested = _test(loaded, chosen, key_of(test), test)
     ambiguous = untrained = None
-    unsure = data.ambiguous(counted)
+    unsure = data.ambiguous(frames)
     if test.ambiguous and unsure.any():
         own = jax.random.fold_in(key, 1)
-        ambiguous = run(loaded, counted.take(unsure), own, test, "ambiguous subset")
+        ambiguous = run(loaded, frames.take(unsure), own, test, "ambiguous subset")
     baseline = None
     if loaded.train is not None:
         baseline = evaluation.mean_pose_error(loaded.train, chosen)
@@ -238,9 +248,9 @@ def evaluate(loaded: Loaded, test: TestConfig) -> Evaluation:
         fresh = loaded._replace(
             params=flow.init(jax.random.key(test.seed), loaded.flow)
         )
-        untrained = run(fresh, chosen, jax.random.fold_in(key, 0), test, "untrained")
-    settings = _settings(loaded, test)
-    return Evaluation(result, ambiguous, baseline, untrained, settings, reduced, frames)
+        untrained = run(fresh, chosen, key_of(test), test, "untrained")
+    settings = settings_of(loaded, test)
+    return Evaluation(result, ambiguous, baseline, untrained, settings, reduced, tested)
 
 
 def _test(
@@ -266,8 +276,8 @@ def _test(
     return result, reduced, Frames(chosen, best, spread)
 
 
-def _settings(loaded: Loaded, test: TestConfig) -> SettingsResult | None:
-    """The protocol of a data set with settings."""
+def settings_of(loaded: Loaded, test: TestConfig) -> SettingsResult | None:
+    """The protocol of a data set with settings; None for another."""
     if "setting" not in loaded.records.extra:
         return None
     return settings_protocol.evaluate_settings(

@@ -1,24 +1,25 @@
 """The figures of a report, from an evaluation and the test frames it chose.
 
-In: a loaded test, its evaluation, the training log. Out: named figures with captions,
-in the order of the page. Needs the extra ``report``.
+In: a loaded test, its evaluation, the training log, other models. Out: named figures
+with captions, in the order of the page. Needs the extra ``report``.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from matplotlib.figure import Figure
 
-from jaxflow import baselines, data, protocol, sampling
+from jaxflow import baselines, data, protocol, sigma_error, summary
 from jaxflow.figures import curves, poses
-from jaxflow.summary import EvaluationResult
-from jaxflow.training import evaluation
+from jaxflow.figures import sigma as sigma_figure
+from jaxflow.report_poses import Chosen
+from jaxflow.summary import EvaluationResult, Figures
 from jaxflow.types import PoseRecords
+
+_CHUNK = 8192  # frames whose sigmas are added up at a time
 
 
 class Drawn(NamedTuple):
@@ -37,49 +38,42 @@ class Drawn(NamedTuple):
     wide: bool = False
 
 
-def hypotheses(loaded: protocol.Loaded, test: protocol.TestConfig) -> Drawn:
-    """Hypotheses of chosen test frames (paper figures 3 and 4)."""
-    rows = choose(loaded.records)
-    chosen = loaded.records.take(np.asarray(list(rows.values())))
-    batch = data.to_batch(chosen)
-    key = jax.random.fold_in(jax.random.key(test.seed), 2)
-    draw = functools.partial(
-        sampling.sample, loaded.params, batch.pose2d, batch.cond, key,
-        clamp=loaded.flow.clamp,
-    )  # fmt: skip
-    drawn = np.asarray(draw(num_hypotheses=test.num_hypotheses))
-    modes = np.asarray(draw(num_hypotheses=1, temperature=0.0))[:, 0]
-    targets = evaluation.targets_of(chosen)
-    examples = [
-        poses.PoseExample(
-            title=title, pose2d=chosen.pose2d[i], fit=chosen.gaussfit[i],
-            hypotheses=drawn[i], mode=modes[i], target=targets[i],
-        )
-        for i, title in enumerate(rows)
-    ]  # fmt: skip
-    named = "; ".join(
-        f"{title}: {data.describe(chosen, i)}" for i, title in enumerate(rows)
-    )
+def hypotheses(chosen: Chosen) -> Drawn:
+    """Hypotheses of a sure to the least sure detection (paper figures 3 and 4)."""
     caption = (
         "Left: the 2D detection and the Gaussians fitted to its heatmaps, at one and "
         "two standard deviations. Middle and right: hypotheses, the z = 0 pose and the "
         "truth. Seen from the camera they scatter where the detector is unsure; from "
-        f"the side, along the depth that a picture does not tell. {named}."
+        "the side, along the depth that a picture does not tell. "
     )
-    return Drawn("hypotheses", poses.hypotheses_figure(examples), caption, wide=True)
+    return _drawn_poses("hypotheses", chosen, caption)
 
 
-def choose(records: PoseRecords) -> dict[str, int]:
-    """Rows to draw by why: a sure, a typical, an unsure, the least sure detection."""
-    widest = np.abs(records.gaussfit[..., [3, 5]]).max(axis=(1, 2))
-    order = np.argsort(widest, kind="stable")
-    last = len(order) - 1
-    places = {"Sure": 0, "Typical": last // 2, "Unsure": round(0.96 * last),
-              "Least sure": last}  # fmt: skip
-    return {title: int(order[place]) for title, place in places.items()}
+def hardest(chosen: Chosen) -> Drawn:
+    """The worst and the most ambiguous frames of the test."""
+    caption = (
+        "The frames whose best hypothesis is farthest from the truth, and those whose "
+        "hypotheses scatter most, by the mean standard deviation over joints and axes. "
+    )
+    return _drawn_poses("hardest", chosen, caption)
 
 
-def series(evaluated: protocol.Evaluation) -> dict[str, Any]:
+def _drawn_poses(name: str, chosen: Chosen, caption: str) -> Drawn:
+    named = "; ".join(
+        f"{title}: {detail}"
+        for title, detail in zip(
+            chosen.titles, map(_first, chosen.details), strict=True
+        )
+    )
+    figure = poses.hypotheses_figure(chosen.examples())
+    return Drawn(name, figure, f"{caption}{named}.", wide=True)
+
+
+def _first(detail: str) -> str:
+    return detail.partition(";")[0]
+
+
+def series(evaluated: protocol.Evaluation) -> dict[str, Figures]:
     """The pooled figures of the tests by name."""
     named = {"all test frames": evaluated.test.pooled}
     if evaluated.ambiguous is not None:
@@ -96,11 +90,12 @@ def noise_baseline(
 
     Its depth noise is as wide as the flow's own hypotheses are on average.
     """
-    unsure = data.ambiguous(loaded.records)
     if evaluated.ambiguous is None:
-        frames = data.every_nth_per_action(loaded.records, test.stride)
+        stride = protocol.resolved(loaded, test).stride
+        frames = data.every_nth_per_action(protocol.counted(loaded.records), stride)
     else:
-        frames = loaded.records.take(unsure)
+        frames = protocol.counted(loaded.records)
+        frames = frames.take(data.ambiguous(frames))
     spread = (evaluated.ambiguous or evaluated.test).pooled.spread_per_axis
     sampler = baselines.ModeWithNoise(depth=float(spread[2]) / 1000)
     key = jax.random.fold_in(jax.random.key(test.seed), 3)
@@ -130,6 +125,49 @@ def plots(
               "How far the hypotheses scatter, per joint and axis: most along the "
               "depth, and most at feet, wrists and head."),
     ]  # fmt: skip
+
+
+def sigma(records: PoseRecords) -> Drawn | None:
+    """The fits' width against the detector's error; None where the truth is unknown.
+
+    Source: paper appendix B, figure 6.
+    """
+    truth = records.extra.get("pose2d_true")
+    if truth is None:
+        return None
+    total = None
+    for start in range(0, len(records), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        part = sigma_error.sums_of(
+            records.gaussfit[rows], records.pose2d[rows], truth[rows]
+        )
+        total = part if total is None else sigma_error.add(total, part)
+    assert total is not None
+    found = sigma_error.summarize(total)
+    return Drawn(
+        "sigma", sigma_figure.sigma(found),
+        f"The wider a fitted Gaussian, the larger the detector's error: {found.total} "
+        "joints of all frames of this split, whose true 2D poses are known.",
+    )  # fmt: skip
+
+
+def models(results: Mapping[str, Sequence[EvaluationResult]]) -> list[Drawn]:
+    """Several models' calibration and best hypotheses; means over a model's seeds."""
+    named = {name: _mean(seeds) for name, seeds in results.items()}
+    first, *_ = results.values()
+    count = first[0].num_hypotheses
+    return [
+        Drawn("models-calibration", curves.calibration(named),
+              "Calibration of every model: below the dashed line it is over-confident, "
+              "however good its best hypothesis."),
+        Drawn("models-samples", curves.samples(named, count),
+              "The best of m hypotheses of every model, on all test frames."),
+    ]  # fmt: skip
+
+
+def _mean(seeds: Sequence[EvaluationResult]) -> Figures:
+    """The curves' means over seeds, and the calibration error's."""
+    return summary.average(one.pooled for one in seeds)
 
 
 def training(rows: Sequence[Mapping[str, Any]]) -> Drawn | None:

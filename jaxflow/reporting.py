@@ -1,7 +1,7 @@
-"""Puts a report together: the files, and what stands where on the page.
+"""Puts a report together and writes its files.
 
 In: a loaded test and its evaluation. Out: a folder with report.html, evaluation.json,
-tables/ and figures/, the same bytes for the same inputs.
+tables/ and figures/, the same bytes for the same inputs but for the page's date.
 """
 
 from __future__ import annotations
@@ -9,29 +9,26 @@ from __future__ import annotations
 import datetime
 import pathlib
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from jaxflow import config, files, page, protocol, tables
-from jaxflow._version import __version__
+import tqdm
+
+from jaxflow import config, files, protocol, tables
+from jaxflow.report_page import (
+    NOTHING_MORE,
+    About,
+    Content,
+    Extras,
+    all_tables,
+    render,
+)
 from jaxflow.training import writer
 
 if TYPE_CHECKING:
     from jaxflow.report_figures import Drawn
 
-
-class About(NamedTuple):
-    """What the report is of.
-
-    Attributes:
-      checkpoint: as given.
-      dataset: its name.
-      test: how it was tested.
-    """
-
-    checkpoint: str
-    dataset: str
-    test: protocol.TestConfig
+_T = TypeVar("_T")
 
 
 def check_matplotlib() -> None:
@@ -53,25 +50,72 @@ def write(
     loaded: protocol.Loaded,
     evaluated: protocol.Evaluation,
     about: About,
+    extras: Extras = NOTHING_MORE,
 ) -> pathlib.Path:
     """Draws and writes everything; returns the page's path.
 
     Raises:
       OSError: the folder cannot be written to.
+      ValueError: the evaluation does not know its frames.
     """
-    from jaxflow import report_figures
-
-    baseline = report_figures.noise_baseline(loaded, about.test, evaluated)
-    drawn = [
-        report_figures.hypotheses(loaded, about.test),
-        *report_figures.plots(evaluated, baseline),
-    ]
-    curves = report_figures.training(training_log(about.checkpoint))
-    write_tables(out, evaluated, about)
-    _save(out, [*drawn, *([curves] if curves else [])])
+    about = about._replace(test=protocol.resolved(loaded, about.test))
+    content = draw(loaded, evaluated, about, extras)
+    write_tables(out, evaluated, about, extras)
+    _save(out, content.figures())
     date = datetime.date.today().isoformat()
-    text = render(evaluated, about, drawn, curves, date)
-    return files.write_text(out / "report.html", text)
+    return files.write_text(out / "report.html", render(content, date))
+
+
+def draw(
+    loaded: protocol.Loaded,
+    evaluated: protocol.Evaluation,
+    about: About,
+    extras: Extras,
+) -> Content:
+    """Every figure, and the poses of the interactive part, behind a progress bar."""
+    from jaxflow import report_figures, report_poses
+
+    frames = evaluated.frames
+    if frames is None:
+        raise ValueError("expected an evaluation that knows its frames; got none")
+    groups = [
+        list(report_poses.by_sureness(frames.records).items()),
+        list(report_poses.hardest(frames).items()),
+        list(report_poses.for_viewer(frames).items()),
+    ]
+    baseline = report_figures.noise_baseline(loaded, about.test, evaluated)
+    with tqdm.tqdm(
+        total=7 if extras.comparison else 6, desc="drawing", unit="part", smoothing=0
+    ) as bar:
+
+        def step(made: Callable[..., _T], *arguments: Any) -> _T:
+            result = made(*arguments)
+            bar.update()
+            return result
+
+        rows = [row for group in groups for row in group]
+        chosen = step(report_poses.draw, loaded, about.test, frames, rows)
+        first, second = len(groups[0]), len(groups[0]) + len(groups[1])
+        models = {
+            one.entry.name: one.test
+            for one in (extras.comparison.members if extras.comparison else ())
+        }
+        sigma = step(report_figures.sigma, protocol.counted(loaded.records))
+        log = training_log(about.checkpoint)
+        return Content(
+            evaluated=evaluated, about=about, extras=extras,
+            viewer_poses=chosen.take(slice(second, None)).viewer_poses(),
+            frames=[
+                step(report_figures.hypotheses, chosen.take(slice(0, first))),
+                step(report_figures.hardest, chosen.take(slice(first, second))),
+            ],
+            plots=[
+                *step(report_figures.plots, evaluated, baseline),
+                *([sigma] if sigma else []),
+            ],
+            models=step(report_figures.models, models) if models else [],
+            training=step(report_figures.training, log),
+        )  # fmt: skip
 
 
 def training_log(checkpoint: str) -> list[dict[str, Any]]:
@@ -84,15 +128,25 @@ def training_log(checkpoint: str) -> list[dict[str, Any]]:
 
 
 def write_tables(
-    out: pathlib.Path, evaluated: protocol.Evaluation, about: About
+    out: pathlib.Path,
+    evaluated: protocol.Evaluation,
+    about: About,
+    extras: Extras = NOTHING_MORE,
 ) -> None:
-    """evaluation.json, and every table as Markdown and CSV below tables/."""
+    """evaluation.json, and every table as Markdown, CSV and JSON below tables/."""
     document = {**document_of(about), **evaluated.to_json()}
+    if extras.times is not None:
+        document["inference_time"] = extras.times.to_json()
+    if extras.comparison is not None:
+        document["comparison"] = extras.comparison.to_json()
     files.write_json(out / "evaluation.json", document)
-    for table in evaluated.tables():
-        stem = out / "tables" / _file_name(table.title)
-        files.write_text(stem.with_suffix(".md"), tables.to_markdown(table))
-        files.write_text(stem.with_suffix(".csv"), tables.to_csv(table))
+    for section, found in all_tables(evaluated, about, extras).items():
+        for table in found:
+            name = _file_name(table.title)
+            stem = out / "tables" / (f"models-{name}" if section == "models" else name)
+            files.write_text(stem.with_suffix(".md"), tables.to_markdown(table))
+            files.write_text(stem.with_suffix(".csv"), tables.to_csv(table))
+            files.write_json(stem.with_suffix(".json"), tables.to_json(table))
 
 
 def document_of(about: About) -> dict[str, Any]:
@@ -113,59 +167,5 @@ def _file_name(title: str) -> str:
 def _save(out: pathlib.Path, drawn: Sequence[Drawn]) -> None:
     from jaxflow.figures import style
 
-    for one in drawn:
+    for one in tqdm.tqdm(drawn, desc="pictures", unit="figure", smoothing=0):
         style.save(one.figure, out / "figures" / one.name)
-
-
-def render(
-    evaluated: protocol.Evaluation,
-    about: About,
-    drawn: Sequence[Drawn],
-    curves: Drawn | None,
-    date: str,
-) -> str:
-    """The page, which apart from ``date`` depends on the inputs alone."""
-    pooled = evaluated.test.pooled
-    count = evaluated.test.num_hypotheses
-    subtitle = (
-        f"{about.dataset}, {about.test.split}: {pooled.frames} frames (stride "
-        f"{about.test.stride} per action), {count} hypotheses each, seed "
-        f"{about.test.seed}. Checkpoint: {about.checkpoint}"
-    )
-    footer = f"jaxflow {__version__}; written {date}."
-    first, *plots = drawn
-    found = [
-        page.Section("Hypotheses", "", [_drawing(first)]),
-        page.Section("How good, how sure", "", [_drawing(one) for one in plots]),
-        page.Section("Tables", protocol.LEGEND, (), evaluated.tables()),
-    ]
-    if curves is not None:
-        found.append(page.Section("Training", "", [_drawing(curves)]))
-    title = f"3D poses from 2D: {count} hypotheses"
-    return page.render(title, subtitle, tiles(evaluated), found, footer)
-
-
-def _drawing(one: Drawn) -> page.Drawing:
-    from jaxflow.figures import style
-
-    return page.Drawing(
-        style.for_page(one.figure, one.name, one.name), one.caption, one.wide
-    )
-
-
-def tiles(evaluated: protocol.Evaluation) -> list[page.Tile]:
-    """The first numbers to see: errors over actions, the rest over frames."""
-    average, pooled = evaluated.test.average, evaluated.test.pooled
-    count = evaluated.test.num_hypotheses
-    found = [
-        page.Tile(f"{average.mpjpe[1]:.1f}", "mm", f"MPJPE, best of {count}"),
-        page.Tile(f"{average.mpjpe[0]:.1f}", "mm", "MPJPE, z = 0 pose"),
-        page.Tile(f"{average.pa_mpjpe[1]:.1f}", "mm", f"PA-MPJPE, best of {count}"),
-        page.Tile(f"{100 * pooled.pck:.1f}", "%", "PCK within 150 mm"),
-        page.Tile(f"{pooled.cps:.0f}", "", "correct poses score"),
-        page.Tile(f"{pooled.ece:.3f}", "", "calibration error"),
-    ]
-    if evaluated.mean_pose_mpjpe is not None:
-        label = "MPJPE of the mean training pose"
-        found.append(page.Tile(f"{evaluated.mean_pose_mpjpe:.1f}", "mm", label))
-    return found

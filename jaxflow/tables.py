@@ -115,6 +115,21 @@ def spread(figures: Figures, joints: Sequence[str]) -> Table:
     return Table(title, ("Joint", "x", "y", "z"), tuple(rows), closing=1)
 
 
+_MORE_IS_BETTER = ("PCK", "CPS", "AUC")
+_LESS_IS_BETTER = ("MPJPE", "PMPJPE", "PA-MPJPE", "P1", "P2", "ECE")
+
+
+def ranked(table: Table) -> Table:
+    """The table with the best row of every column that bears an error's name marked."""
+    words = [set(name.split()) for name in table.columns]
+    better = [
+        1 if one & set(_MORE_IS_BETTER) else -1 if one & set(_LESS_IS_BETTER) else 0
+        for one in words
+    ]
+    everyone = tuple(range(len(table.rows)))
+    return table._replace(better=(0, *better[1:]), comparable=(everyone,))
+
+
 def to_console(table: Table, bold: bool = False) -> str:
     """Aligned columns, rules above and below the rows; names from data made safe.
 

@@ -6,6 +6,7 @@ phone, so that their text stays legible on one.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,23 +22,30 @@ from jaxflow.summary import Figures
 
 _SIZE = (4.4, 3.5)
 _COLOURS = (style.LEFT, style.RIGHT, style.GOOD, style.MODE, style.MIDDLE)
+_LINES = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
+
+
+def looks(count: int) -> list[dict[str, Any]]:
+    """A colour and a line style for each of some series, told apart up to twenty."""
+    pairs = itertools.cycle(itertools.product(_LINES, _COLOURS))
+    chosen = itertools.islice(pairs, count)
+    return [{"linestyle": line, "color": colour} for line, colour in chosen]
 
 
 def calibration(series: Mapping[str, Figures]) -> Figure:
     """How often the truth lies within each quantile, and the two ways to be wrong.
 
     Args:
-      series: figures by name, at most five.
+      series: figures by name.
     """
     with style.themed():
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        for (name, one), colour in zip(series.items(), _COLOURS, strict=False):
-            label = f"{name}: error {one.ece:.3f}"
+        for (name, one), look in zip(series.items(), looks(len(series)), strict=True):
             axes.plot(
-                CALIBRATION_LEVELS, one.calibration, color=colour, label=label,
-                marker="o", markersize=2.5, linewidth=1.6,
+                CALIBRATION_LEVELS, one.calibration, marker="o", markersize=2.5,
+                linewidth=1.6, label=f"{name}: ECE {one.ece:.3f}", **look,
             )  # fmt: skip
         note: Any = {
             "color": style.MUTED,
@@ -61,17 +69,18 @@ def samples(series: Mapping[str, Figures], num_hypotheses: int) -> Figure:
     """Error of the best hypothesis against the number drawn (paper figure 5).
 
     Args:
-      series: figures by name, at most five.
+      series: figures by name.
       num_hypotheses: M that they all rest on.
     """
     with style.themed():
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
-        for (name, one), colour in zip(series.items(), _COLOURS, strict=False):
+        for (name, one), look in zip(series.items(), looks(len(series)), strict=True):
+            colour = look["color"]
             counts = sample_size.counts(num_hypotheses)
             axes.plot(
-                counts, one.best_of, color=colour, label=name,
-                marker="o", markersize=3, linewidth=1.6,
+                counts, one.best_of, label=name, marker="o", markersize=3,
+                linewidth=1.6, **look,
             )  # fmt: skip
             axes.axhline(
                 one.mpjpe[0], color=colour, linewidth=0.9, linestyle=(0, (1, 2))
@@ -98,10 +107,10 @@ def cps(series: Mapping[str, Figures]) -> Figure:
     with style.themed():
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
-        for (name, one), colour in zip(series.items(), _COLOURS, strict=False):
+        for (name, one), look in zip(series.items(), looks(len(series)), strict=True):
             axes.plot(
-                metrics.CPS_THRESHOLDS, one.cps_curve, color=colour, linewidth=1.6,
-                label=f"{name}: area {one.cps:.1f}",
+                metrics.CPS_THRESHOLDS, one.cps_curve, linewidth=1.6,
+                label=f"{name}: area {one.cps:.1f}", **look,
             )  # fmt: skip
         axes.set(
             xlim=(0, 300), ylim=(0, 1.02), xlabel="threshold for every joint, mm",
