@@ -69,6 +69,8 @@ def check(path: pathlib.Path, variable: str) -> None:
     w = image.w
     # The global record follows the first one.
     at = 8 + image.word(8)
+    if (end := image.word(at + 4 * w + 4)) > len(image.content):
+        raise RefusedError(f"it is truncated: {len(image.content):,} of {end:,} bytes")
     image.count(at + 5 * w + 16)  # dimensions of r-variables
     for head, count in ((2 * w + 4, 5 * w + 20), (w + 4, 5 * w + 4)):
         place = image.word(at + head)
