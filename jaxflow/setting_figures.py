@@ -115,12 +115,14 @@ class SettingsResult:
       target: "universal" or "camera".
       not_valid: how many frames of the records were not counted.
       totals: sums per setting that has valid frames, in the records' order.
+      annotated_2d: whether the 2D joints were the annotated ones, none detected.
     """
 
     num_hypotheses: int
     target: str
     not_valid: int
     totals: dict[str, SettingTotals]
+    annotated_2d: bool = False
 
     @property
     def figures(self) -> dict[str, SettingFigures]:
@@ -162,10 +164,16 @@ class SettingsResult:
             closing=3,
             better=(0, *(1 for _ in figures)),
             comparable=(tuple(range(len(paper.rows) + 1)),),
-            note="; ".join(
-                f"{published.label(row)}: {row.note}" for row in paper.rows if row.note
-            ) + ".",
-        )  # fmt: skip
+            note=self._remarks(),
+        )
+
+    def _remarks(self) -> str:
+        """Whose figures rest on what."""
+        rows = published.MPI_INF_3DHP.rows
+        remarks = [f"{published.label(row)}: {row.note}" for row in rows if row.note]
+        if self.annotated_2d:
+            remarks.append("this model: given the true 2D joints")
+        return "; ".join(remarks) + "."
 
     def describe(self) -> str:
         """The tables and how to read them, for the console."""
@@ -178,6 +186,7 @@ class SettingsResult:
             "protocol": "MPI-INF-3DHP",
             "target": TARGETS[self.target],
             "num_hypotheses": self.num_hypotheses,
+            "annotated_2d": self.annotated_2d,
             "frames_not_valid": self.not_valid,
             "settings": {name: figures[name].to_json() for name in self.totals},
             "all_frames": figures[ALL].to_json(),

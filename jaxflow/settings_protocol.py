@@ -80,7 +80,11 @@ def evaluate_settings(
                 part = SettingTotals.of(SettingErrors(*(e[chosen] for e in errors)))
                 totals[name] = totals[name] + part if name in totals else part
             bar.update(rows.stop - rows.start)
-    return SettingsResult(num_hypotheses, target, len(records) - len(counted), totals)
+    return SettingsResult(
+        num_hypotheses, target, len(records) - len(counted), totals,
+        # No heatmap is a Gaussian without any error; the annotated joints' are.
+        annotated_2d=bool(np.all(counted.gaussfit[..., -1] == 0)),
+    )  # fmt: skip
 
 
 def valid_frames(records: PoseRecords) -> PoseRecords:

@@ -256,3 +256,18 @@ def test_a_part_of_the_set_has_the_settings_it_has(case):
     part = run(case, records=records.take(slice(0, 13)))
     assert list(part.figures) == ["Studio GS", "Studio no GS", "All"]
     assert part.tables()[1].rows[2][1:] == ("86.6", "82.8", "84.3")
+
+
+def test_annotated_2d_joints_are_named(result):
+    assert "this model" not in result.tables()[1].note
+    annotated = dataclasses.replace(result, annotated_2d=True)
+    assert "this model: given the true 2D joints." in annotated.tables()[1].note
+    assert annotated.to_json()["annotated_2d"] and not result.to_json()["annotated_2d"]
+
+
+def test_fits_without_error_are_annotated_joints(case):
+    _, records, _, _, _ = case
+    fits = records.gaussfit.copy()
+    fits[..., 6] = 0
+    exact = dataclasses.replace(records, gaussfit=fits)
+    assert run(case, records=exact).annotated_2d and not run(case).annotated_2d
