@@ -326,7 +326,7 @@ def server(tmp_path, monkeypatch, database):
             super().__init__(*arguments, directory=home)
 
         def log_message(self, *arguments):
-            asked.append(self.path)
+            asked.append(self.command)
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
@@ -341,7 +341,7 @@ def test_download_and_its_checksum(server, built, tmp_path):
     served, asked = server
     _, splits = built
     builder = registry.prepare(SET, tmp_path)
-    assert len(asked) == 1
+    assert asked == ["HEAD", "GET"]
     records = data.load_records(SET, "test", tmp_path)
     np.testing.assert_array_equal(records.pose3d, splits["test"].pose3d)
     (record,) = tmp_path.rglob(download.CHECKSUM)
@@ -350,7 +350,7 @@ def test_download_and_its_checksum(server, built, tmp_path):
     assert raw[name]["sha256"] == digest
     assert raw[name]["bytes"] == served.stat().st_size
     registry.prepare(f"{SET}/seed1", tmp_path)
-    assert len(asked) == 1  # kept
+    assert len(asked) == 2  # kept
     (record.parent / name).write_bytes(packed_differently(served))
     with pytest.raises(files.DataFileError, match=f"first download had {digest}"):
         registry.prepare(f"{SET}/seed2", tmp_path)
@@ -371,11 +371,14 @@ def test_a_download_that_breaks_off_is_not_kept(server, tmp_path):
     assert not list(tmp_path.rglob(download.CHECKSUM))
     served.write_bytes(whole)
     registry.prepare(SET, tmp_path)
-    assert len(asked) == 2
+    assert asked.count("GET") == 2
 
 
 def test_no_network(tmp_path, monkeypatch, server):
-    served, _ = server
+    served, asked = server
     served.unlink()
-    with pytest.raises(files.DataFileError, match=r"allasfamc\.zip.*--manual_dir"):
+    with pytest.raises(files.DataFileError, match=r"404.*--manual_dir"):
+        registry.prepare(SET, tmp_path)
+    monkeypatch.setattr(download, "URL", "http://127.0.0.1:9/allasfamc.zip")
+    with pytest.raises(files.DataFileError, match=r"127\.0\.0\.1:9.*--manual_dir"):
         registry.prepare(SET, tmp_path)

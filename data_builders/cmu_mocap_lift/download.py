@@ -7,9 +7,13 @@ recorded beside the first download; a later one must have the same.
 from __future__ import annotations
 
 import pathlib
+import sys
+import urllib.error
+import urllib.request
 import zipfile
 
 import tensorflow_datasets as tfds
+import tqdm
 
 from data_builders import files
 from data_builders.files import DataFileError
@@ -27,8 +31,11 @@ def fetch(downloads: tfds.download.DownloadManager) -> pathlib.Path:
         downloaded at first. What is no archive is removed, so that the next attempt
         downloads it anew.
     """
+    kept = pathlib.Path(downloads.download_dir).glob("*/*allasfamc*.zip")
     tfds.display_progress_bar(True)
     try:
+        if not any(kept):
+            _reach()
         path = pathlib.Path(downloads.download(URL))
     except (OSError, ValueError, tfds.download.DownloadError) as error:
         raise DataFileError(
@@ -46,6 +53,20 @@ def fetch(downloads: tfds.download.DownloadManager) -> pathlib.Path:
         )
     _check(path, path.parent / CHECKSUM)
     return path.parent
+
+
+def _reach() -> None:
+    """Asks the server for an answer, since TFDS tries for minutes where there is none.
+
+    Raises:
+      OSError: there is none within 20 seconds.
+    """
+    tqdm.tqdm.write(f"downloading {URL}", file=sys.stderr)
+    try:
+        request = urllib.request.Request(URL, method="HEAD")
+        urllib.request.urlopen(request, timeout=20).close()
+    except urllib.error.HTTPError:
+        pass  # an answer, whatever it is: the download itself decides
 
 
 def _check(path: pathlib.Path, record: pathlib.Path) -> None:
