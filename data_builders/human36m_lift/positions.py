@@ -98,8 +98,8 @@ def require_all(
     """
     if lines:
         raise DataFileError(
-            f"{root} lacks {missing} of the {wanted} files that are needed:"
-            + "".join(f"\n  {line}" for line in lines)
+            f"{root} lacks, or does not tell apart, {missing} of the {wanted} files "
+            "that are needed:" + "".join(f"\n  {line}" for line in lines)
         )
 
 
@@ -111,28 +111,45 @@ def _find_subject(
 ) -> None:
     """Adds one subject's files to ``found`` and what is amiss to ``problems``."""
     takes = _takes(folder)
-    numbers: dict[str, dict[str, Number]] = {}
+    by_action: dict[str, list[Names]] = defaultdict(list)
     for names in wanted:
-        of_action = takes[names.action]
-        if names.action not in numbers:
-            try:
-                numbers[names.action] = numbers_of_subactions(of_action)
-            except ValueError as error:
-                numbers[names.action] = {}
-                problems.append(f"{folder}/{names.action}*.cdf: {error}")
-        of_subactions = numbers[names.action]
-        if names.subaction in of_subactions:
-            files = of_action[of_subactions[names.subaction]]
+        by_action[names.action].append(names)
+    for action, of_action in by_action.items():
+        try:
+            numbers = numbers_of_subactions(takes[action])
+        except ValueError as error:
+            problems.append(f"{folder}/{action}*.cdf: {error}")
+            if len(takes[action]) == 1:  # its partner is missing
+                (only,) = takes[action].values()
+                problems += _lone(folder, only, of_action)
+            continue
+        for names in of_action:
+            if names.subaction not in numbers:
+                problems.append(
+                    f"{folder}/{action}*.{names.camera}.cdf: subaction "
+                    f"{names.subaction}"
+                )
+                continue
+            files = takes[action][numbers[names.subaction]]
             if names.camera in files:
                 found[names] = files[names.camera].path
             else:
                 stem = next(iter(files.values())).stem
                 problems.append(f"{folder / stem}.{names.camera}.cdf")
-        elif of_subactions or not of_action:
-            problems.append(
-                f"{folder}/{names.action}*.{names.camera}.cdf: subaction "
-                f"{names.subaction}"
-            )
+
+
+def _lone(
+    folder: pathlib.Path, files: dict[str, _File], wanted: Iterable[Names]
+) -> list[str]:
+    """A line for each file that is missing beside those of the only take."""
+    stem = next(iter(files.values())).stem
+    action = stem.split(" ")[0]
+    cameras = dict.fromkeys(names.camera for names in wanted)
+    of_take = [f"{folder / stem}.{c}.cdf" for c in cameras if c not in files]
+    return of_take + [
+        f"{folder / action}*.{camera}.cdf: beside {stem}.{camera}.cdf"
+        for camera in cameras
+    ]
 
 
 def _takes(folder: pathlib.Path) -> dict[str, dict[Number, dict[str, _File]]]:
