@@ -4,6 +4,8 @@
                            training    critic, both optimisers, step: to go on training
                            config      JSON: the TrainConfig and the data's fingerprint
 
+A model of another kind lies the same way, its ``kind`` named in the config.
+
 A checkpoint appears under its number only when it is complete (orbax writes aside and
 renames), so a half-written one is never read. Saving runs in the background.
 """
@@ -15,13 +17,13 @@ import shutil
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxflow import config as config_lib
 from jaxflow import flow
 from jaxflow.config import FlowConfig, TrainConfig
 from jaxflow.training import state as state_lib
+from jaxflow.training import trees
 from jaxflow.training.state import TrainState
 from jaxflow.types import Params
 
@@ -113,8 +115,8 @@ class Checkpointer:
             return None
         target = jax.eval_shape(lambda: state_lib.init(jax.random.key(0), self._config))
         folder = self._folder / str(step)
-        rest = _restore(folder / "training", _without_flow(target))
-        return TrainState(flow=_restore(folder / "params", target.flow), **rest)
+        rest = restore_tree(folder / "training", _without_flow(target))
+        return TrainState(flow=restore_tree(folder / "params", target.flow), **rest)
 
     def close(self) -> None:
         """Waits for saves under way and lets the folder go."""
@@ -155,17 +157,42 @@ def save_params(
     """
     if isinstance(config, FlowConfig):
         config = TrainConfig(flow=config)
-    _check_tree(params, flow_shapes(config.flow), "the given parameters")
+    check_tree(params, flow_shapes(config.flow), "the given parameters")
+    save_items(directory, {"params": params}, _about(config, None), step=step)
+
+
+def save_items(
+    directory: str | pathlib.Path,
+    items: dict[str, Any],
+    about: dict[str, Any],
+    *,
+    step: int,
+    keep: int | None = None,
+) -> None:
+    """Saves any model: trees of arrays, ``params`` among them, and its config.
+
+    Args:
+      directory: made if need be; must not hold a checkpoint of this step.
+      items: name -> nested arrays.
+      about: plain values; ``kind`` tells models other than the flow.
+      step: the checkpoint's number.
+      keep: how many of the newest checkpoints stay; default all.
+
+    Raises:
+      CheckpointError: the checkpoint is there already or cannot be written.
+    """
     folder = pathlib.Path(directory).absolute() / FOLDER
     if (folder / str(step)).exists():
         raise CheckpointError(f"{folder / str(step)} exists already")
-    items = _ARGS.Composite(
-        params=_ARGS.StandardSave(jax.device_get(params)),
-        config=_ARGS.JsonSave(_about(config, None)),
+    host = jax.device_get(items)
+    args = {name: _ARGS.StandardSave(tree) for name, tree in host.items()}
+    args["config"] = _ARGS.JsonSave(about)
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep, cleanup_tmp_directories=keep is not None
     )
     try:
-        with ocp.CheckpointManager(folder) as manager:
-            manager.save(step, args=items)
+        with ocp.CheckpointManager(folder, options=options) as manager:
+            manager.save(step, args=_ARGS.Composite(**args))
     except Exception as error:
         raise CheckpointError(f"{folder} could not be written: {error}") from error
 
@@ -184,7 +211,7 @@ def load_params(directory: str | pathlib.Path) -> Params:
       CheckpointError: there is no complete checkpoint, or it is another model's.
     """
     folder = find(directory)
-    return _restore(folder / "params", flow_shapes(_read_config(folder).flow))
+    return restore_tree(folder / "params", flow_shapes(_read_config(folder).flow))
 
 
 def load_config(directory: str | pathlib.Path) -> TrainConfig:
@@ -233,7 +260,12 @@ def _about(config: TrainConfig, fingerprint: dict[str, int] | None) -> dict[str,
     return {"train": config_lib.to_dict(config), "data": fingerprint or {}}
 
 
-def _read_about(folder: pathlib.Path) -> dict[str, Any]:
+def read_about(folder: pathlib.Path) -> dict[str, Any]:
+    """The config of the checkpoint in a folder that `find` gave, as plain values.
+
+    Raises:
+      CheckpointError: it cannot be read.
+    """
     try:
         handler = ocp.JsonCheckpointHandler()
         return ocp.Checkpointer(handler).restore(folder / "config")
@@ -244,8 +276,13 @@ def _read_about(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def _read_config(folder: pathlib.Path) -> TrainConfig:
+    about = read_about(folder)
+    if about.get("kind", "flow") != "flow":
+        raise CheckpointError(
+            f"{folder} holds a detector ({about['kind']}), expected a flow"
+        )
     try:
-        return config_lib.from_dict(TrainConfig, _read_about(folder).get("train", {}))
+        return config_lib.from_dict(TrainConfig, about.get("train", {}))
     except (AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder}: its config is damaged: {error}") from error
 
@@ -253,7 +290,7 @@ def _read_config(folder: pathlib.Path) -> TrainConfig:
 def _check_same_run(folder: pathlib.Path, ours: dict[str, Any]) -> None:
     """A run goes on only with the configuration it began with, but may be longer."""
     # Read as a configuration first: one stored before a field was added lacks it.
-    theirs = {**_read_about(folder), "train": config_lib.to_dict(_read_config(folder))}
+    theirs = {**read_about(folder), "train": config_lib.to_dict(_read_config(folder))}
     lines = config_lib.differences(ours, theirs, skip=("epochs", "iterations"))
     if lines:
         listed = "\n  ".join(lines)
@@ -263,15 +300,19 @@ def _check_same_run(folder: pathlib.Path, ours: dict[str, Any]) -> None:
         )
 
 
-def _restore(folder: pathlib.Path, target: Any) -> Any:
-    """Arrays of exactly the target's structure, shapes and dtypes."""
+def restore_tree(folder: pathlib.Path, target: Any) -> Any:
+    """Arrays of exactly the target's structure, shapes and dtypes.
+
+    Raises:
+      CheckpointError: the folder holds others, or is damaged.
+    """
     # The handler itself: a checkpointer would look for the whole checkpoint's metadata.
     handler = ocp.StandardCheckpointHandler()
     try:
         stored = handler.metadata(folder)
     except Exception as error:
         raise CheckpointError(f"{folder} cannot be read: {error}") from error
-    _check_tree(getattr(stored, "tree", stored), target, str(folder))
+    check_tree(getattr(stored, "tree", stored), target, str(folder))
     where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     target = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
@@ -287,35 +328,14 @@ def _restore(folder: pathlib.Path, target: Any) -> Any:
         handler.close()
 
 
-def _check_tree(stored: Any, wanted: Any, where: str) -> None:
+def check_tree(stored: Any, wanted: Any, where: str) -> None:
     """Refuses another structure, shape or dtype: orbax would cast silently.
 
     Raises:
       CheckpointError: names the leaves that differ.
     """
-    ours, theirs = _leaves(wanted), _leaves(stored)
-    problems = [f"missing: {name}" for name in ours if name not in theirs]
-    problems += [f"unknown: {name}" for name in theirs if name not in ours]
-    problems += [
-        f"{name} is {theirs[name]}, expected {ours[name]}"
-        for name in ours
-        if name in theirs and ours[name] != theirs[name]
-    ]
+    problems = trees.differences(stored, wanted)
     if problems:
         listed = "\n  ".join(problems[:10])
         more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise CheckpointError(f"{where} is not this model:\n  {listed}{more}")
-
-
-def _leaves(tree: Any) -> dict[str, str]:
-    """Path -> ``dtype(shape)`` of every array."""
-    leaves = jax.tree_util.tree_leaves_with_path(
-        tree, is_leaf=lambda leaf: hasattr(leaf, "shape")
-    )
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): (
-            f"{np.dtype(leaf.dtype)}{tuple(leaf.shape)}"
-        )
-        for path, leaf in leaves
-        if hasattr(leaf, "shape")
-    }
