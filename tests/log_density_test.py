@@ -13,6 +13,7 @@ from tests.golden import make
 KEY = jax.random.key(21)
 _, POSE2D, COND = make.batch(22, 4)
 M = 6
+hypotheses = jax.jit(sampling.hypotheses, static_argnums=4)
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +61,8 @@ def test_poses_are_those_of_sample_inside_a_program_too(params):
 def test_density_is_log_prob_without_the_observation(params, drawn, scale):
     """The observation is met exactly: its term is that of a zero residual."""
     for i in range(4):
-        poses = sampling.hypotheses(
-            params, latents(i), POSE2D[i], COND[i], RELEASED_CLAMP
-        )
+        inputs = latents(i), POSE2D[i], COND[i]
+        poses = hypotheses(params, *inputs, RELEASED_CLAMP)
         tiled = np.tile(POSE2D[i], (M, 1)), np.tile(COND[i], (M, 1))
         whole = jaxflow.log_prob(params, poses, *tiled, observation_scale=scale)
         constant = -16 * np.log(2 * np.pi) - 32 * np.log(scale)
@@ -93,13 +93,12 @@ def test_density_by_autodiff(params, drawn):
 
 def test_temperature_zero_has_the_density_of_the_mode(params):
     got = sampling.sample_with_log_density(
-        params, POSE2D[0], COND[0], KEY, num_hypotheses=2, temperature=0.0
+        params, POSE2D, COND, KEY, num_hypotheses=M, temperature=0.0
     )
-    _, log_det = jaxflow.flow.inverse(
-        params, jnp.zeros(16, jnp.float32), POSE2D[0], COND[0]
-    )
-    want = -8 * np.log(2 * np.pi) - float(log_det)
-    np.testing.assert_allclose(got.log_density, [want, want], rtol=1e-5)
+    latent = jnp.zeros((4, 16), jnp.float32)
+    _, log_det = jaxflow.flow.inverse(params, latent, POSE2D, COND)
+    want = -8 * np.log(2 * np.pi) - log_det
+    np.testing.assert_allclose(got.log_density, np.tile(want, (M, 1)).T, rtol=1e-5)
 
 
 def test_the_clamp_is_passed_on(params, drawn):
