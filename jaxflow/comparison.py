@@ -25,6 +25,8 @@ from jaxflow.tables import Table
 from jaxflow.training import checkpoint
 
 _PAPER = {row.method: row.values for row in published.ABLATIONS.rows}
+# Differences that are worth a sentence: a share of the error, and a calibration error.
+_BETTER_BY, _WORSE_BY = 0.005, 0.01
 # Names of the tables' files.
 _FILES = ("models", "ablations")
 
@@ -259,7 +261,7 @@ def _trade_off(one: Member, members: Sequence[Member]) -> str:
     paid = [
         f"{other.entry.name} ({figures[0]:.1f} mm, {figures[1]:.3f})"
         for other, figures in zip(members, map(_figures, members), strict=True)
-        if best < figures[0] and error > figures[1]
+        if best < (1 - _BETTER_BY) * figures[0] and error > figures[1] + _WORSE_BY
     ]
     if not paid:
         return ""

@@ -111,6 +111,11 @@ class LossConfig:
         False, "L_HM counts joints uncertain along both axes (paper), not along either"
     )
     gradient_penalty_weight: float = option(10.0, "weight of the critic's penalty")
+    energy_weight: float = option(
+        0.0,
+        "weight of the energy score of all hypotheses (proper; not the paper's)",
+        before=0.0,
+    )
 
     def __post_init__(self) -> None:
         """Refuses weights and counts without a meaning."""
@@ -123,7 +128,8 @@ class LossConfig:
     @property
     def any_hypotheses(self) -> bool:
         """Whether a loss is on that looks at many hypotheses of a pose."""
-        return self.best_of_m_weight > 0 or self.heatmap_weight > 0
+        weights = self.best_of_m_weight, self.heatmap_weight, self.energy_weight
+        return any(weight > 0 for weight in weights)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The losses of paper section 3.3, each a plain function of arrays.
 
 ``mmd`` compares latents; ``best_of_m`` and ``heatmap_covariance`` judge the hypotheses
-(M, B, 48) of a batch; ``gradient_penalty`` holds the critic's slope at one. Those two
-of hypotheses are offered per pose, too, so that training can take a batch in tiles.
+(M, B, 48) of a batch; ``gradient_penalty`` holds the critic's slope at one.
+``energy_score``, which the paper does not have, judges hypotheses as a whole. Those of
+hypotheses are offered per pose, too, so that training can take a batch in tiles.
 """
 
 from __future__ import annotations
@@ -76,6 +77,47 @@ def heatmap_covariance(
     return jnp.mean(per_pose(hypotheses, cond, mask_needs_both))
 
 
+def energy_score(
+    hypotheses: jax.typing.ArrayLike,
+    pose3d: jax.typing.ArrayLike,
+    *,
+    pairwise: bool = False,
+) -> jax.Array:
+    """How well hypotheses describe where the true pose may be, position and spread.
+
+        ES = E d(h, x) - E d(h, h') / 2,    d(a, b) = mean_j |a_j - b_j|
+                                                      + |a - b| / sqrt(16)
+
+    for hypotheses h and h', drawn independently, and the true pose x: joints relative
+    to the hip, the first distance joint by joint, the second over all 48 numbers of a
+    pose. It is a strictly proper score: in expectation over x it is least for no other
+    distribution of poses than the true posterior. Best-of-M losses are not proper.
+
+    Args:
+      hypotheses: (M, B, 48) network's frame, metres, M at least 2, independent.
+      pose3d: (B, 48) the true poses.
+      pairwise: take E d(h, h') over all M (M - 1) pairs, static. Otherwise each
+        hypothesis is compared with the one before it in the list: the same in
+        expectation, at the cost of M pairs. Either way no hypothesis is compared with
+        itself, so the mean over draws does not depend on M.
+
+    Returns:
+      A scalar in metres, mean over B. It may be negative.
+
+    Raises:
+      TypeError: not floating point.
+      ValueError: shapes that do not belong together, or M of 1.
+
+    Source: Gneiting and Raftery, Strictly proper scoring rules, prediction, and
+    estimation (JASA 2007), section 4.3, for each joint and for the whole pose.
+    """
+    hypotheses, pose3d = _checked(hypotheses, pose3d, "pose3d", 48)
+    if hypotheses.shape[0] < 2:
+        raise ValueError("a spread needs M of at least 2 hypotheses; got 1")
+    per_pose = jax.vmap(pose_energy_score, in_axes=(1, 0, None))
+    return jnp.mean(per_pose(hypotheses, pose3d, pairwise))
+
+
 def gradient_penalty(
     critic_params: Params,
     real: jax.typing.ArrayLike,
@@ -108,10 +150,7 @@ def gradient_penalty(
     slopes = jax.vmap(jax.grad(critic.score, argnums=1), in_axes=(None, 0))(
         critic_params, between
     )
-    squared = jnp.sum(slopes**2, axis=-1)
-    # A norm has no slope at zero: there the square root sees a one, and counts as zero.
-    flat = squared == 0
-    norm = jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, squared)))
+    norm = _root(jnp.sum(slopes**2, axis=-1))
     return weight * jnp.mean((norm - 1) ** 2)
 
 
@@ -140,6 +179,33 @@ def pose_heatmap_covariance(
     )
     # The tiny constant keeps the root's slope finite where the covariances agree.
     return jnp.mean(jnp.where(counted, jnp.sqrt(squared + 1e-30), 0))
+
+
+def pose_energy_score(
+    hypotheses: jax.Array, pose3d: jax.Array, pairwise: bool = False
+) -> jax.Array:
+    """`energy_score` of one pose: (M, 48), (48,) -> scalar."""
+    drawn, target = with_hip(hypotheses)[:, 1:], with_hip(pose3d)[1:]
+    error = jnp.mean(_distance(drawn, target))
+    if pairwise:
+        count = drawn.shape[0]
+        total = jnp.sum(jax.vmap(_distance, in_axes=(None, 0))(drawn, drawn))
+        spread = total / (count * (count - 1))
+    else:
+        spread = jnp.mean(_distance(drawn, jnp.roll(drawn, 1, axis=0)))
+    return error - spread / 2
+
+
+def _distance(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Mean plus root-mean-square distance of joints: two (..., 16, 3) -> (...)."""
+    squared = jnp.sum((a - b) ** 2, axis=-1)
+    return jnp.mean(_root(squared), axis=-1) + _root(jnp.mean(squared, axis=-1))
+
+
+def _root(squared: jax.Array) -> jax.Array:
+    """The square root, with a slope of zero at zero, where it has none."""
+    flat = squared == 0
+    return jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, squared)))
 
 
 def _target_covariance(cond: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

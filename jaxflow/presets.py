@@ -1,4 +1,4 @@
-"""Named groups of settings: the paper's ablations (its section 4.6).
+"""Named groups of settings: training recipes, and the paper's ablations.
 
     TrainConfig, presets -> TrainConfig with the presets' values
 
@@ -27,7 +27,15 @@ class Preset(NamedTuple):
     values: Mapping[str, Any]
 
 
-# Rows of the paper's Table 4. Each takes one thing from the full model.
+# Weights that belong together.
+RECIPES: Mapping[str, Preset] = {
+    "paper": Preset("the released code's weights", {}),
+    "sharp": Preset(
+        "the energy score in place of L_MB, and less of L_det",
+        {"energy_weight": 16.0, "best_of_m_weight": 0.0, "det_weight": 1.0},
+    ),
+}
+# Rows of the paper's Table 4 (section 4.6). Each takes one thing from the full model.
 ABLATIONS: Mapping[str, Preset] = {
     "full": Preset("the whole model", {}),
     "no_condition": Preset(

@@ -7,8 +7,9 @@ data set. Stop with Ctrl-C or SIGTERM at any time; the same command goes on. The
 gets checkpoints/, metrics.jsonl, tensorboard/ and flags.txt, a flagfile that repeats
 the run: python -m jaxflow.train --flagfile=OLD/flags.txt --workdir=NEW.
 
---ablation sets a group of flags as a row of the paper's ablation study has them; the
-flags it sets cannot be given another value beside it.
+--recipe sets the weights of the losses as a group, each of which may be given another
+value beside it. --ablation takes one thing from the model as a row of the paper's study
+does; what it sets cannot be given another value.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run, made if need be.", required=True
 )
 
+_RECIPE = flags.DEFINE_enum(
+    "recipe", "paper", list(presets.RECIPES),
+    f"Weights of the losses as a group. {presets.describe(presets.RECIPES)}.",
+)  # fmt: skip
 _ABLATION = flags.DEFINE_enum(
     "ablation", "full", list(presets.ABLATIONS),
     f"What to take from the model (paper section 4.6). "
@@ -74,11 +79,15 @@ def main(argv: Sequence[str]) -> int:
 
 
 def take_presets() -> None:
-    """Makes the ablation's values the flags' own, so that flags.txt has them, too.
+    """Makes the presets' values the flags' own, so that flags.txt has them, too.
 
     Raises:
       ValueError: a flag was given a value that is not the ablation's.
     """
+    for name, value in presets.RECIPES[_RECIPE.value].values.items():
+        if flags.FLAGS[name].present and flags.FLAGS[name].value != value:
+            print(f"recipe {_RECIPE.value}, but with {flags.FLAGS[name].serialize()}")
+        flags.FLAGS.set_default(name, value)
     for name, value in presets.ABLATIONS[_ABLATION.value].values.items():
         flag = flags.FLAGS[name]
         if flag.present and flag.value != value:

@@ -19,7 +19,7 @@ PART, NOISE = make.training_case()[2][0]
 HYPOTHESIS_WEIGHTS = [
     field.name
     for field in dataclasses.fields(LossConfig)
-    if field.name in ("best_of_m_weight", "heatmap_weight")
+    if field.name in ("best_of_m_weight", "heatmap_weight", "energy_weight")
 ]
 # Terms of weight 0 and the random numbers that nothing else needs.
 NEEDS = {
@@ -58,6 +58,7 @@ def test_terms_of_weight_zero_need_no_random_numbers():
     assert_equal(after.critic_optimizer, before.critic_optimizer)
     off = {name.removesuffix("_weight") for name in NEEDS} | {"critic"}
     assert {name for name, value in terms._asdict().items() if value == 0} == off
+    assert "energy" in off
     single = jax.jit(step._single_pose_terms, static_argnums=(4, 5))
     batch, noise = Batch(*(array[-1] for array in PART)), step.Noise(**NOISE)
     want = single(before.flow, before.critic, batch, noise, configured(), None)[1]
@@ -83,7 +84,7 @@ def hypothesis_part(**weights):
 
 def test_losses_of_hypotheses_add_up():
     """Each alone reads as beside the other, and gradients are each other's rest."""
-    weights = {"best_of_m_weight": 4.0, "heatmap_weight": 750.0}
+    weights = dict(zip(HYPOTHESIS_WEIGHTS, (4.0, 750.0, 16.0), strict=True))
     terms, gradient = hypothesis_part(**weights)
     total = jax.tree.map(jnp.zeros_like, gradient)
     for number, (name, weight) in enumerate(weights.items()):

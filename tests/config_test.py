@@ -25,6 +25,7 @@ def test_defaults_are_the_released_code():
     weights = loss.l2d_weight, loss.gen_weight, loss.mmd_weight, loss.det_weight
     assert weights == (1, 1, 10, 4)
     assert (loss.best_of_m_weight, loss.heatmap_weight, loss.best_k) == (4, 750, 5)
+    assert loss.energy_weight == 0
     assert not (loss.unbiased_mmd or loss.mask_needs_both or train.flow.exact_clamp)
     assert train.optimizer == OptimizerConfig(
         1e-4, 1e-4, 0.5, 0.9, 1e-8, 150, 15.0, False

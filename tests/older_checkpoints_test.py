@@ -9,7 +9,7 @@ from jaxflow.training import checkpoint, state
 from jaxflow.training.checkpoint import Checkpointer, CheckpointError
 from tests.training_helpers import TINY
 
-ADDED = {"flow": ["use_condition"], "loss": []}
+ADDED = {"flow": ["use_condition"], "loss": ["energy_weight"]}
 
 
 @pytest.fixture

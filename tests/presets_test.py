@@ -6,7 +6,7 @@ import pytest
 
 from jaxflow import config, presets
 from jaxflow.config import LossConfig, TrainConfig
-from jaxflow.presets import ABLATIONS, Preset
+from jaxflow.presets import ABLATIONS, RECIPES, Preset
 
 WANTED = {
     "full": [],
@@ -33,6 +33,16 @@ def test_an_ablation_takes_one_thing(name):
     assert differences == WANTED[name]
 
 
+def test_recipes():
+    """The default is the released code's; each only weighs the losses otherwise."""
+    assert presets.apply(TrainConfig(), RECIPES["paper"]) == TrainConfig()
+    sharp = presets.apply(TrainConfig(), RECIPES["sharp"]).loss
+    weights = sharp.energy_weight, sharp.best_of_m_weight, sharp.det_weight
+    assert weights == (16.0, 0.0, 1.0)
+    for recipe in RECIPES.values():
+        assert all(name.endswith("_weight") for name in recipe.values)
+
+
 def test_later_presets_win_and_others_stay():
     start = TrainConfig(seed=3, loss=LossConfig(det_weight=2.0, best_k=7))
     first = Preset("", {"best_k": 2, "batch_size": 8})
@@ -51,7 +61,7 @@ def test_every_value_has_a_field_of_its_type():
             if not dataclasses.is_dataclass(field.default):
                 assert field.name not in fields, "a name must tell its field"
                 fields[field.name] = type(field.default)
-    for name, preset in ABLATIONS.items():
+    for name, preset in (*ABLATIONS.items(), *RECIPES.items()):
         assert preset.text, name
         for field, value in preset.values.items():
             assert type(value) is fields[field], (name, field)

@@ -159,6 +159,16 @@ def test_an_ablation_sets_its_flags(tmp_path):
     assert "--nouse_condition" in written and "--gen_weight=1.0" in written
 
 
+def test_a_recipe_gives_way_to_flags_and_says_so(tmp_path):
+    flags = "--workdir=w", "--recipe=sharp", "--det_weight=2", "--dataset=none"
+    output, _ = command(*flags, cwd=tmp_path, JAX_PLATFORMS="cpu").communicate()
+    assert "recipe sharp, but with --det_weight=2.0" in output
+    written = (tmp_path / "w" / "flags.txt").read_text().split()
+    for flag in ("--energy_weight=16.0", "--best_of_m_weight=0.0", "--det_weight=2.0"):
+        assert flag in written
+    assert not [flag for flag in written if "recipe" in flag]
+
+
 def test_help_teaches():
     process = command("--help")
     output, _ = process.communicate(timeout=120)

@@ -3,11 +3,12 @@
 Paper section 3.3: five critic updates, each on a fresh batch of real poses and another
 for the generated ones, then one update of the flow and encoder on the sum
 
-    L2D + L_gen + 10 L_MMD + 4 L_det + 4 L_MB + 750 L_HM.
+    L2D + L_gen + 10 L_MMD + 4 L_det + 4 L_MB + 750 L_HM,
 
-With ``axis_name`` the function is one device's part of a data-parallel iteration:
-gradients are averaged over the devices, and MMD, which compares all pairs of a batch,
-sees the rows of all of them. N devices so make the update that one would.
+to which the energy score may be added, or may replace L_MB. With ``axis_name`` the
+function is one device's part of a data-parallel iteration: gradients are averaged over
+the devices, and MMD, which compares all pairs of a batch, sees the rows of all of them.
+N devices so make the update that one would.
 
 A weight of 0 takes its term out of the program, not only out of the sum: without L_gen
 no critic is trained, without losses of hypotheses none are drawn.
@@ -45,6 +46,7 @@ class Losses(NamedTuple):
     best_of_m: jax.Array
     heatmap: jax.Array
     critic: jax.Array | float = 0.0
+    energy: jax.Array | float = 0.0
 
 
 def iteration(
@@ -179,18 +181,18 @@ def _flow_gradient(
     config: TrainConfig,
     axis_name: str | None,
 ) -> tuple[Losses, Params]:
-    """The six terms of the flow's objective and the gradient of their weighted sum."""
+    """The terms of the flow's objective and the gradient of their weighted sum."""
     single = jax.grad(_single_pose_terms, has_aux=True)
     gradient, (l2d, mmd, det, gen) = single(
         params, critic_params, batch, noise, config, axis_name
     )
-    best = heatmap = jnp.zeros((), batch.pose3d.dtype)
+    best = heatmap = energy = jnp.zeros((), batch.pose3d.dtype)
     if config.loss.any_hypotheses:
-        (best, heatmap), hypothesis_gradient = _hypothesis_gradient(
+        (best, heatmap, energy), hypothesis_gradient = _hypothesis_gradient(
             params, batch, noise.hypothesis_z, config
         )
         gradient = jax.tree.map(jnp.add, gradient, hypothesis_gradient)
-    return Losses(l2d, mmd, det, gen, best, heatmap), gradient
+    return Losses(l2d, mmd, det, gen, best, heatmap, energy=energy), gradient
 
 
 def _single_pose_terms(
@@ -243,10 +245,10 @@ def _weighted(*terms: tuple[float, jax.Array]) -> tuple[jax.Array, Any]:
 
 def _hypothesis_gradient(
     params: Params, batch: Batch, hypothesis_z: jax.Array, config: TrainConfig
-) -> tuple[tuple[jax.Array, jax.Array], Params]:
-    """(best-of-M, heatmap) terms and their weighted gradient, tile by tile of poses.
+) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Params]:
+    """(best-of-M, heatmap, energy) terms, their weighted gradient, in tiles of poses.
 
-    Both are means over poses, so gradients of tiles add up: no activation outlives its
+    All are means over poses, so gradients of tiles add up: no activation outlives its
     tile, and memory does not grow with the batch or the number of hypotheses.
     """
     size = batch.pose3d.shape[0]
@@ -267,7 +269,7 @@ def _hypothesis_gradient(
 
     zeros = jax.tree.map(jnp.zeros_like, params)
     zero = jnp.zeros((), batch.pose3d.dtype)
-    total, _ = jax.lax.scan(add, ((zero, zero), zeros), tiles)
+    total, _ = jax.lax.scan(add, ((zero, zero, zero), zeros), tiles)
     return total
 
 
@@ -277,20 +279,22 @@ def _hypothesis_terms(
     latents: jax.Array,
     config: TrainConfig,
     batch_size: int,
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """One tile's share of the two terms: latents (b, L, 16), b of batch_size poses."""
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """One tile's share of the terms: latents (b, L, 16), b of batch_size poses."""
     weights = config.loss
     draw = functools.partial(sampling.hypotheses, params, clamp=config.flow.clamp)
     hypotheses = jax.vmap(draw)(latents, batch.pose2d, batch.cond)
     best = jax.vmap(losses.pose_best_of_m, in_axes=(0, 0, None))(
-        hypotheses, batch.pose3d, weights.best_k
+        hypotheses, batch.pose3d, min(weights.best_k, latents.shape[1])
     )
     heatmap = jax.vmap(losses.pose_heatmap_covariance, in_axes=(0, 0, None))(
         hypotheses, batch.cond, weights.mask_needs_both
     )
+    energy = jax.vmap(losses.pose_energy_score)(hypotheses, batch.pose3d)
     return _weighted(
         (weights.best_of_m_weight, jnp.sum(best) / batch_size),
         (weights.heatmap_weight, jnp.sum(heatmap) / batch_size),
+        (weights.energy_weight, jnp.sum(energy) / batch_size),
     )
 
 

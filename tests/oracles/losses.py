@@ -72,6 +72,27 @@ def heatmap_covariance(hypotheses, cond, needs_both=False):
     return total / (len(cond) * 13)
 
 
+def energy_score(hypotheses, pose3d, rolled=False):
+    """(M, B, 48), (B, 48) -> the energy score, pair by pair; or of neighbours alone."""
+
+    def distance(a, b):
+        joints = [np.linalg.norm(a[j] - b[j]) for j in range(1, 17)]
+        whole = np.linalg.norm((a[1:] - b[1:]).ravel())
+        return sum(joints) / 16 + whole / 4
+
+    scores = []
+    for i, target in enumerate(pose3d):
+        poses = [with_hip(one) for one in hypotheses[:, i]]
+        count = len(poses)
+        error = np.mean([distance(one, with_hip(target)) for one in poses])
+        pairs = [(m, n) for m in range(count) for n in range(count) if m != n]
+        if rolled:
+            pairs = [(m, (m - 1) % count) for m in range(count)]
+        spread = np.mean([distance(poses[m], poses[n]) for m, n in pairs])
+        scores.append(error - spread / 2)
+    return np.mean(scores)
+
+
 def flow_terms(state, critic_state, batch, noise, frozen=None, factor=flow.FACTOR):
     """The six unweighted terms of the flow's objective, by name.
 
