@@ -243,7 +243,7 @@ INFERENCE_TIME = Published(
 CALIBRATION = Published(
     "Pierzchlewicz et al., arXiv 2022", "Expected calibration error on Human3.6M",
     ("ECE",), (-1,), (
-        Row("", SHARMA, 200, (0.36,)),
+        Row("CVAE", PIERZCHLEWICZ, 200, (0.36,)),
         Row("graph flow by likelihood", PIERZCHLEWICZ, 200, (0.08,)),
         Row("", WEHRBEIN, 200, (0.18,)),
     ),
