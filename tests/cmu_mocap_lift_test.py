@@ -217,6 +217,14 @@ def test_a_few_unreadable_files_are_told_and_skipped(many, tmp_path):
     assert any(n.startswith(f"skipped {bad}") and "truncated" in n for n in notes)
 
 
+def test_a_root_that_flies_away(tmp_path):
+    rows = cmu.motion_rows(np.random.default_rng(0), 25)
+    rows[20, 0] = 1e300
+    cmu.write_subject(tmp_path, "08", {"01": cmu.amc_text(rows)})
+    with pytest.raises(files.DataFileError, match=r"08_01\.amc: frame 21.*20 m"):
+        read(tmp_path)
+
+
 def test_more_unreadable_files_are_an_error(many, tmp_path):
     folder = shutil.copytree(many, tmp_path / "raw")
     home = folder / "subjects" / "08"

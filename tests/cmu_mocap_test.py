@@ -125,6 +125,7 @@ ASF_DAMAGE = {
     "radians": (lambda text: text.replace("angle deg", "angle rad"), "01.asf:7"),
     "no angle": (lambda text: text.replace("angle deg", ""), "no angle"),
     "unit of no length": (lambda t: t.replace("length 0.45", "length 0"), "01.asf:6"),
+    "inches": (lambda t: t.replace("length 0.45", "length 1"), "femur.*unit"),
     "millimetres": (lambda t: t.replace("length 0.45", "length 25.4"), "femur.*unit"),
     "unknown dof": (lambda t: t.replace("dof ry rz", "dof ry l", 1), "not l; got"),
     "dof twice": (lambda t: t.replace("dof ry rz", "dof ry ry", 1), "each angle once"),
@@ -216,7 +217,7 @@ def test_damaged_motions(damage):
 def test_line_ends_and_blank_lines_at_the_end_do_not_matter():
     text = cmu.amc_text(ROWS)
     plain = amc.parse(text, SKELETON, "x")
-    other = amc.parse(text.replace("\n", "\r\n") + "\r\n \r\n", SKELETON, "x")
+    other = amc.parse(text.replace("\n", "\r\n") + "\r\n \r\n\x1a", SKELETON, "x")
     np.testing.assert_array_equal(plain.angles, other.angles)
     np.testing.assert_array_equal(plain.position, other.position)
 

@@ -22,6 +22,8 @@ import numpy as np
 from data_builders.cmu_mocap_lift.asf import ANGLES, ROOT, ROOT_ORDER, Skeleton
 from data_builders.files import DataFileError
 
+_PADDING = " \t\r\n\x1a\0"  # what may follow the last line; old editors left 1a
+
 
 class Motion(NamedTuple):
     """A take.
@@ -72,7 +74,7 @@ def parse(text: str, skeleton: Skeleton, where: str) -> Motion:
         has lines of a wrong number of values or of values that are not finite numbers.
         The message names the line.
     """
-    lines = text.rstrip().splitlines()
+    lines = text.rstrip(_PADDING).splitlines()
     first = _first_frame(lines, where)
     layout = _layout(lines, first, skeleton, where)
     values = _values(lines, first, layout, where)

@@ -31,7 +31,7 @@ ANGLES: tuple[str, ...] = ("rx", "ry", "rz")
 
 _INCH = 25.4  # mm; the unit of length is an inch over the number in the header
 # A thigh outside these bounds means another unit than the header says, mm.
-_THIGH = (150.0, 800.0)
+_THIGH = (250.0, 650.0)
 _ORDERS = frozenset("".join(order) for order in itertools.permutations("XYZ"))
 
 

@@ -118,7 +118,7 @@ def _recording(
     kept = amc.Motion(*(column[numbers] for column in motion))
     ends = kinematics.bone_ends(body, kept)
     joints = kinematics.joints(body, ends, f"{source.where}/{take.skeleton}")
-    if (far := np.abs(joints).max(axis=(1, 2)) > _FAR).any():
+    if (far := ~(np.abs(joints).max(axis=(1, 2)) <= _FAR)).any():
         raise DataFileError(
             f"{where}: frame {numbers[np.argmax(far)] + 1} is more than "
             f"{_FAR / 1000:.0f} m from the studio"
