@@ -47,7 +47,7 @@ def generate(recordings: Sequence[Recording], seed: int) -> Iterator[PoseRecords
     for subject, own in itertools.groupby(recordings, key=lambda one: one.subject):
         number = int(subject)
         studio = cameras.studio(np.random.default_rng([seed, _STUDIO, number]))
-        views = [view for one in own for view in _views(one, studio, seed)]
+        views = [seen for one in own for seen in _views(one, studio, seed)]
         count = sum(len(one.frame) for one in views)
         frames += count
         lost = round(detector.AMBIGUOUS_SHARE * frames) - ambiguous
