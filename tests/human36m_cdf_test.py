@@ -45,6 +45,49 @@ def test_every_fourth_frame_and_17_joints(tmp_path, frames, kind, dtype, compres
             )
 
 
+def version_2(pose):
+    """The same poses in the format of version 2, whose words have 4 bytes."""
+
+    def numbers(*values):
+        return b"".join(value.to_bytes(4, "big", signed=True) for value in values)
+
+    def record(kind, content):
+        return numbers(8 + len(content), kind) + content
+
+    frames, end = pose.shape[1], 8 + 304 + 60 + 144 + 32 + 8 + pose.nbytes
+    at = np.cumsum([8, 304, 60, 144, 32]).tolist()  # where the records begin
+    little_endian, single_file, real4 = 6, 3, 21
+    return b"".join(
+        [
+            bytes.fromhex("cdf260020000ffff"),
+            record(1, numbers(at[1], 2, 7, little_endian, single_file) + bytes(276)),
+            record(2, numbers(0, at[2], 0, end, 0, 0, -1, 0, 1, 0, 0, 0, 0)),
+            record(
+                8,
+                numbers(0, real4, 0, at[3], at[3], 1, 0, 0, -1, -1, 1, 0, -1, 1)
+                + b"Pose".ljust(64, b"\0")
+                + numbers(2, frames, 96, -1, -1),
+            )[:144],
+            record(6, numbers(0, 1, 1, 0, 0, at[4])),
+            record(7, pose.astype("<f4").tobytes()),
+        ]
+    )
+
+
+def test_files_of_version_2(tmp_path):
+    path, pose = tmp_path / "a.cdf", poses(RNG, 14)
+    content = version_2(pose)
+    path.write_bytes(content)
+    kept = pose[0, 3::4].reshape(-1, 32, 3)[:, cdf.KEPT_JOINTS]
+    np.testing.assert_array_equal(cdf.read(path).pose3d, kept)
+    packed = gzip.compress(content[8:])
+    header = (20 + len(packed)).to_bytes(4, "big") + bytes(16)
+    path.write_bytes(content[:4] + bytes.fromhex("cccc0001") + header + packed)
+    cdf_header.check(path, "Pose")
+    path.write_bytes(content[:-8])
+    refused(path, "it is truncated")
+
+
 @pytest.mark.parametrize("compressed", [0, 6])
 @pytest.mark.parametrize("share", [0, 0.001, 0.05, 0.3, 0.9, 0.999])
 def test_truncated(tmp_path, share, compressed):

@@ -141,11 +141,7 @@ def test_build_command_on_files_as_downloaded(tmp_path):
     assert ["ambiguous", "117", "(7.8", "%)", "37", "(100.0", "%)"] in cells
 
 
-def test_check_command_names_what_is_missing(manual, tmp_path):
+def test_check_command(manual, tmp_path):
     done = command("human36m_lift", f"--manual_dir={manual}", "--check",
                    f"--data_dir={tmp_path}")  # fmt: skip
     assert done.returncode == 0 and "all 2 raw files" in done.stdout
-    done = command("human36m_lift/every64", "--check", f"--data_dir={tmp_path}",
-                   f"--manual_dir={REPOSITORY}")  # fmt: skip
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "in none of the three forms" in done.stderr

@@ -5,10 +5,11 @@ import pickle
 import cdflib.cdfwrite
 import numpy as np
 
-from data_builders.human36m_lift import parse, recordings
+from data_builders.human36m_lift import forms, parse, recordings, sources
 from jaxflow.types import PoseRecords
 
 CAMERAS = recordings.CAMERAS
+EVERYBODY = {"train": None, "test": None}  # the subjects of the files
 
 
 def recording(rng, frames, with_3d=True):
@@ -86,3 +87,10 @@ def assert_same(first, second):
     assert first.columns().keys() == second.columns().keys()
     for name, array in first.columns().items():
         np.testing.assert_array_equal(array, getattr(second, name), err_msg=name)
+
+
+def read(folder, split, subjects=None):
+    """A split's records and the tally, by whichever form the folder has."""
+    tally = sources.Tally()
+    source = forms.recognise(folder)
+    return joined(r() for r in source.recordings(split, subjects, tally)), tally

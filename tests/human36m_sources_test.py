@@ -1,27 +1,17 @@
 """The forms of Human3.6M: names, what is missing, the same records from all."""
 
 import pickle
-import shutil
 
 import numpy as np
 import pytest
 
-from data_builders import files, registry, restricted_pickle
-from data_builders.human36m_lift import fits, parse, positions, recordings, sources
+from data_builders import files, registry
+from data_builders.human36m_lift import fits, forms, parse, positions, recordings
 from data_builders.human36m_lift.recordings import Names
-from jaxflow import data
 from tests import human36m_helpers as helpers
-from tests.conftest import shared_path
-from tests.human36m_helpers import CAMERAS, joined
+from tests.human36m_helpers import CAMERAS
 
-DEFAULT = {"train": None, "test": None}
 PLACE = "MyPoseFeatures/D3_Positions_mono"
-
-
-def read(folder, split, subjects=None):
-    tally = sources.Tally()
-    source = sources.recognise(folder)
-    return joined(r() for r in source.recordings(split, subjects, tally)), tally
 
 
 def touch(folder, *stems, cameras=CAMERAS):
@@ -156,8 +146,8 @@ _KEPT = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
 def test_pickles_and_files_give_what_merged_pickles_give(tmp_path):
     folder = small(tmp_path, extra=5)
     for split in ("train", "test"):
-        records, tally = read(folder, split)
-        merged, _ = read(folder / "merged", split)
+        records, tally = helpers.read(folder, split)
+        merged, _ = helpers.read(folder / "merged", split)
         assert len(records) > 20
         helpers.assert_same(records, merged)
         assert tally.surplus == tally.short > 5  # one kept frame too many in each
@@ -170,7 +160,7 @@ def test_too_few_frames_of_3d_are_refused_with_both_counts(tmp_path):
     path = next(iter(sorted((folder / "S11" / PLACE).glob("Waiting 1.*.cdf"))))
     helpers.write_cdf(path, helpers.poses(np.random.default_rng(0), 3))
     with pytest.raises(files.DataFileError, match="holds 0 kept frames.*fewer than"):
-        read(folder, "test")
+        helpers.read(folder, "test")
 
 
 def test_other_gaps_are_errors_and_leave_nothing(tmp_path):
@@ -210,7 +200,7 @@ def own_fits(folder, rng):
 def test_own_detections(tmp_path):
     written = own_fits(tmp_path, np.random.default_rng(1))
     for split, subject in (("train", "S1"), ("test", "S9")):
-        records, tally = read(tmp_path, split, (subject,))
+        records, tally = helpers.read(tmp_path, split, (subject,))
         mine = [fit for names, fit in written.items() if names.subject == subject]
         np.testing.assert_array_equal(records.gaussfit, np.concatenate(mine))
         x = np.clip(records.gaussfit[..., 1], 0, 63)
@@ -218,15 +208,15 @@ def test_own_detections(tmp_path):
         assert set(records.frame) == {4, 8} and len(records) == 240
         assert "120 files of 3D poses" in tally.lines()[0]
     with pytest.raises(files.DataFileError, match="no data of S5, S6.*it has S1, S9"):
-        sources.recognise(tmp_path).files(DEFAULT)
+        forms.recognise(tmp_path).files(helpers.EVERYBODY)
     chosen = {"train": ("S1",), "test": ("S9",)}
-    assert len(sources.recognise(tmp_path).files(chosen)) == 480
+    assert len(forms.recognise(tmp_path).files(chosen)) == 480
     first = tmp_path / "S1" / PLACE / "Directions.54138969.cdf"
     first.unlink()
     for path in (tmp_path / "fits" / "S9").glob("Walking*54138969.npz"):
         path.unlink()
     with pytest.raises(files.DataFileError) as caught:  # 3D and 2D at once
-        sources.recognise(tmp_path).files(chosen)
+        forms.recognise(tmp_path).files(chosen)
     text = str(caught.value)
     assert "apart, 3 of the 480" in text and f"\n  {first}" in text
     assert "fits/S9/Walking.54138969.npz or Walking.0.54138969.npz" in text
@@ -272,20 +262,32 @@ def test_lengths_of_fits(tmp_path, count, kept, every):
 def test_folders_that_are_not_the_data_set(tmp_path):
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(files.DataFileError) as caught:
-        sources.recognise(tmp_path)
+        forms.recognise(tmp_path)
     text = str(caught.value)
     for name in (*parse.MERGED.values(), *parse.WITHOUT_3D.values(), "fits", "S1/"):
         assert name in text
     touch(tmp_path / "S1" / PLACE, "Walking")
     (tmp_path / parse.WITHOUT_3D["train"]).touch()
     with pytest.raises(files.DataFileError, match="none of the three") as caught:
-        sources.recognise(tmp_path)
+        forms.recognise(tmp_path)
     lines = str(caught.value).splitlines()
     assert "3D files and pickles: lacks testset_h36m_without_3d.pickle" in lines[2]
     (tmp_path / parse.WITHOUT_3D["test"]).touch()
     (tmp_path / "fits").mkdir()
     with pytest.raises(files.DataFileError, match="two kinds of detections"):
-        sources.recognise(tmp_path)
+        forms.recognise(tmp_path)
+
+
+@pytest.mark.parametrize("given", [".", "data/S1", "data/merged/sets"])
+def test_the_folder_next_to_the_right_one(tmp_path, given):
+    (tmp_path / "data" / "merged" / "sets").mkdir(parents=True)
+    right = tmp_path / "data" / ("merged" if "merged" in given else "")
+    touch(tmp_path / "data" / "S1" / PLACE, "Walking")
+    for name in (*parse.MERGED.values(), *parse.WITHOUT_3D.values()):
+        (right / name).touch()
+    with pytest.raises(files.DataFileError) as caught:
+        forms.recognise(tmp_path / given)
+    assert str(caught.value).endswith(f"Did you mean {right}?")
 
 
 class Malicious:
@@ -307,84 +309,3 @@ def test_a_malicious_pickle_is_refused_unrun(tmp_path, names):
     with pytest.raises(files.DataFileError, match="is refused: it wants posix.mkdir"):
         registry.prepare("human36m_lift", tmp_path / "sets", tmp_path)
     assert not (tmp_path / "ran").exists()
-
-
-@pytest.fixture(scope="module")
-def raw_tree():
-    """The folder, and what the authors' script makes of it: key -> (F, 51)."""
-    folder = shared_path("data/raw_tree")
-    with np.load(folder / "expected_3d.npz") as file:
-        parts = np.split(file["pose3d_mm"], np.cumsum(file["count"])[:-1])
-        return folder / "human36m", dict(zip(file["key"].tolist(), parts, strict=True))
-
-
-def test_raw_tree_exactly(raw_tree, tmp_path):
-    folder, expected = raw_tree
-    assert len(expected) == 838
-    built = [
-        data.load_records("human36m_lift", split, tmp_path, folder)
-        for split in ("train", "test")
-    ]
-    seen = {}
-    for records in built:
-        keys = np.char.add(np.char.add(records.subject, "|"), records.action)
-        for part in (records.subaction, records.camera):
-            keys = np.char.add(np.char.add(keys, "|"), part)
-        flat = records.pose3d.swapaxes(1, 2).reshape(-1, 51)
-        for key in np.unique(keys):
-            seen[str(key)] = flat[keys == key]
-    assert seen.keys() == expected.keys()
-    for key, poses in expected.items():
-        np.testing.assert_array_equal(seen[key], poses, err_msg=key)
-
-
-def test_raw_tree_s_pictures_confirm_the_rule(raw_tree):
-    """The pickles' pictures are named after the videos; nothing here goes by them."""
-    folder, _ = raw_tree
-    for name in parse.WITHOUT_3D.values():
-        entries = [e for e in parse.entries(folder / name) if not e.is_empty]
-        found = positions.find(folder, [entry.names for entry in entries])
-        for entry in entries:
-            video = entry.content["imgpath"][0].split("/")[-2]
-            stem = found[entry.names].stem.replace("TakingPhoto", "Photo")
-            assert video.replace("TakingPhoto", "Photo").replace(
-                "WalkingDog", "WalkDog"
-            ) == stem.replace("WalkingDog", "WalkDog")
-
-
-def test_raw_tree_merged_gives_the_same_records(raw_tree, tmp_path):
-    folder, expected = raw_tree
-    for split, name in parse.WITHOUT_3D.items():
-        content = restricted_pickle.load(folder / name)
-        for entry in parse.entries(folder / name):
-            if not entry.is_empty:
-                below = content
-                for part in entry.names:
-                    below = below[part]
-                below["3d_gt"] = expected["|".join(entry.names)]
-        plain = _plain(content)
-        helpers.save(tmp_path / parse.MERGED[split], plain)
-    for split in ("train", "test"):
-        helpers.assert_same(read(tmp_path, split)[0], read(folder, split)[0])
-
-
-def _plain(content):
-    if isinstance(content, dict):
-        return {key: _plain(below) for key, below in content.items()}
-    return np.array(content) if isinstance(content, np.ndarray) else content
-
-
-def test_raw_tree_with_files_taken_away(raw_tree, tmp_path):
-    folder, _ = raw_tree
-    copied = tmp_path / "human36m"
-    shutil.copytree(folder, copied)
-    for path in [copied, *copied.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    removed = sorted(copied.rglob("*Eating*.58860488.cdf"))
-    for path in removed:
-        path.unlink()
-    with pytest.raises(files.DataFileError) as caught:
-        sources.recognise(copied).files(DEFAULT)
-    # Both splits are looked at; each names all that it lacks.
-    for path in removed:
-        assert f"\n  {path}" in str(caught.value)

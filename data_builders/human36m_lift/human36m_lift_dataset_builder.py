@@ -11,7 +11,7 @@ import tqdm
 
 from data_builders.features import TEXT_FIELDS
 from data_builders.files import DataFileError
-from data_builders.human36m_lift import recordings, sources
+from data_builders.human36m_lift import forms, recordings, sources
 from data_builders.human36m_lift.configurations import PROTOCOL_STRIDE, Human36mConfig
 from data_builders.lift_builder import Examples, LiftBuilder
 from jaxflow.types import PoseRecords
@@ -28,7 +28,7 @@ class Builder(LiftBuilder):
     RELEASE_NOTES = {"1.0.0": "First release."}
     TEST_STRIDE = PROTOCOL_STRIDE
     RAW_FOLDER = "needed"
-    MANUAL_DOWNLOAD_INSTRUCTIONS = f"Give a folder as --manual_dir: {sources.FORMS}."
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"Give a folder as --manual_dir: {forms.EXPECTED}."
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -46,11 +46,11 @@ class Builder(LiftBuilder):
         Reads the pickles, which tell what recordings there must be.
         """
         subjects = {split: self._subjects(split) for split in recordings.SUBJECTS}
-        return sources.recognise(folder).files(subjects)
+        return forms.recognise(folder).files(subjects)
 
     def splits(self, folder: pathlib.Path) -> dict[str, Examples]:
         """Training and test frames; see the base class."""
-        source = sources.recognise(folder)
+        source = forms.recognise(folder)
         return {split: self._examples(source, split) for split in recordings.SUBJECTS}
 
     def _subjects(self, split: str) -> sources.Subjects:

@@ -6,7 +6,7 @@
 
 In: the folder of the raw files. Out: for a split, its recordings in order, each read
 when its turn comes, and a tally of what was read. Whatever the form, the same data give
-the same records.
+the same records. ``forms`` tells which of them a folder has.
 """
 
 from __future__ import annotations
@@ -246,55 +246,6 @@ def _fits_reader(
         return recordings.to_records(names, poses.pose3d[: len(found.frame)], found)
 
     return read
-
-
-def recognise(folder: pathlib.Path) -> Source:
-    """The form in which a folder holds the data.
-
-    Raises:
-      DataFileError: it is no folder, holds none of the forms, or two kinds of
-        detections; says what each form lacks.
-    """
-    if not folder.is_dir():
-        raise DataFileError(f"{folder} is not a folder; {FORMS}")
-    lacks = {
-        MergedPickles: _lacking(folder, parse.MERGED.values()),
-        PicklesAndPositions: _lacking(folder, parse.WITHOUT_3D.values(), True),
-        FitsAndPositions: _lacking(folder, [fits.FOLDER], True),
-    }
-    whole = [form for form, missing in lacks.items() if not missing]
-    if FitsAndPositions in whole and len(whole) > 1:
-        raise DataFileError(
-            f"{folder} holds the authors' pickles and the folder {fits.FOLDER}: two "
-            "kinds of detections. Take one of them away"
-        )
-    if whole:
-        return whole[0](folder)
-    lines = "".join(
-        f"\n  {form.title}: lacks {', '.join(missing)}"
-        for form, missing in lacks.items()
-    )
-    raise DataFileError(
-        f"{folder} holds Human3.6M in none of the three forms:{lines}\n{FORMS}"
-    )
-
-
-FORMS = (
-    "expected either trainset_h36m.pickle and testset_h36m.pickle; or folders "
-    "S1/MyPoseFeatures/D3_Positions_mono, S5/..., with either "
-    "trainset_h36m_without_3d.pickle and testset_h36m_without_3d.pickle, or a folder "
-    f"{fits.FOLDER} of your own (see data_builders/human36m_lift/README.md)"
-)
-
-
-def _lacking(
-    folder: pathlib.Path, names: Iterable[str], with_positions: bool = False
-) -> list[str]:
-    """What of a form a folder lacks."""
-    missing = [name for name in names if not (folder / name).exists()]
-    if with_positions and not positions.subjects(folder):
-        missing.append("S1/MyPoseFeatures/D3_Positions_mono, S5/...")
-    return missing
 
 
 def _require_subjects(
