@@ -15,6 +15,7 @@ from __future__ import annotations
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -90,7 +91,7 @@ def _chosen_dataset(arguments: Sequence[str]) -> str:
             f"expected one data set of {', '.join(registry.NAMES)}; got "
             f"{' '.join(names) or 'none'}"
         )
-    chosen = {
+    chosen: dict[str, Any] = {
         name: flag.value
         for name, flag in (
             ("seed", _SEED),

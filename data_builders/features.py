@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -35,15 +35,28 @@ def lift_features(**extra: Any) -> tfds.features.FeaturesDict:
     )
 
 
-def examples(records: PoseRecords, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def examples(
+    parts: Iterable[PoseRecords], split: str, total: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Numbered examples in the records' order, with a progress bar.
 
     The numbers rise, so a builder that writes unshuffled keeps the order.
+
+    Args:
+      parts: the split in pieces, of which one is held at a time.
+      split: its name, for the bar.
+      total: frames of all parts.
     """
-    arrays: dict[str, Any] = dict(records.columns())
-    for name, array in arrays.items():
-        if array.dtype.kind == "U":
-            arrays[name] = [str(text) for text in array]
-    rows = tqdm.tqdm(range(len(records)), desc=f"writing {split}", unit=" frames")
-    for row in rows:
-        yield row, {name: values[row] for name, values in arrays.items()}
+    stream = (row for records in parts for row in rows(records))
+    bar = tqdm.tqdm(stream, desc=f"writing {split}", unit=" frames", total=total)
+    yield from enumerate(bar)
+
+
+def rows(records: PoseRecords) -> Iterator[dict[str, Any]]:
+    """Each frame as a dict of what TFDS writes."""
+    columns: dict[str, Any] = dict(records.columns())
+    for name, column in columns.items():
+        if column.dtype.kind == "U":
+            columns[name] = column.tolist()
+    for row in range(len(records)):
+        yield {name: column[row] for name, column in columns.items()}

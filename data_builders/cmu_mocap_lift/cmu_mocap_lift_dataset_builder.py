@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterator
 
 import numpy as np
 import tensorflow_datasets as tfds
-import tqdm
 
+from data_builders import features
 from data_builders.cmu_mocap_lift import download, generation, recordings, source
 from data_builders.files import DataFileError
 from data_builders.lift_builder import Examples, LiftBuilder
-from jaxflow.types import PoseRecords
 
 SPLITS: tuple[str, ...] = ("train", "test")
 
@@ -98,11 +96,8 @@ class Builder(LiftBuilder):
 
     def _generated(self, split: str, own: list[recordings.Recording]) -> Examples:
         total = sum(len(one.frame) for one in own)
-        with tqdm.tqdm(total=total, desc=f"writing {split}", unit=" frames") as bar:
-            records = generation.generate(own, self.builder_config.seed)
-            for row, example in enumerate(_rows(records)):
-                bar.update()
-                yield row, example
+        parts = generation.generate(own, self.builder_config.seed)
+        yield from features.examples(parts, split, total)
 
 
 def _check_subjects(found: source.Source) -> None:
@@ -116,14 +111,3 @@ def _check_subjects(found: source.Source) -> None:
             f"split, only {named}: subjects 8, 16, 24, ... are the test split, all "
             "others the training split"
         )
-
-
-def _rows(parts: Iterator[PoseRecords]) -> Iterator[dict]:
-    """Each record as a dict of what TFDS writes."""
-    for records in parts:
-        columns = {
-            name: array.tolist() if array.dtype.kind == "U" else array
-            for name, array in records.columns().items()
-        }
-        for row in range(len(records)):
-            yield {name: values[row] for name, values in columns.items()}

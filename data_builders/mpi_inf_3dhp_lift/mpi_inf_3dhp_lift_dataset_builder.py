@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -13,7 +12,6 @@ from data_builders import features
 from data_builders.files import DataFileError
 from data_builders.lift_builder import Examples, LiftBuilder
 from data_builders.mpi_inf_3dhp_lift import parse
-from jaxflow.types import PoseRecords
 
 DETECTED, ANNOTATED = "detections", "ground_truth_2d"
 _ARCHIVE = "mpi_inf_3dhp_test_set"  # the folder that the download unpacks to
@@ -83,7 +81,8 @@ class Builder(LiftBuilder):
             f"2D joints: {parse.DETECTIONS}" if detected
             else "2D joints: annot2, in a crop 1.25 times as wide as they are"
         )  # fmt: skip
-        return {"test": _examples([sequence.records for sequence in read])}
+        parts = [sequence.records for sequence in read]
+        return {"test": features.examples(parts, "test", sum(map(len, parts)))}
 
 
 def _about_missing(
@@ -100,11 +99,3 @@ def _about_missing(
             f"mpi_inf_3dhp_lift/{ANNOTATED} does without"
         )
     return text
-
-
-def _examples(parts: list[PoseRecords]) -> Iterator:
-    """The sequences end to end, numbered throughout."""
-    columns = [part.columns() for part in parts]
-    joined = {name: np.concatenate([c[name] for c in columns]) for name in columns[0]}
-    extra = {name: joined.pop(name) for name in parts[0].extra}
-    return features.examples(PoseRecords(**joined, extra=extra), "test")

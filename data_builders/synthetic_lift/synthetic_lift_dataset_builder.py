@@ -78,4 +78,4 @@ class Builder(LiftBuilder):
 
     def _generated(self, split: str, frames: int) -> Examples:
         records = generation.generate(split, frames, self.builder_config.seed)
-        yield from features.examples(records, split)
+        yield from features.examples([records], split, len(records))

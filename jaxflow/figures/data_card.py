@@ -36,7 +36,8 @@ def card(name: str, splits: Mapping[str, PoseRecords]) -> Figure:
         figure.suptitle(
             _headline(name, counts), x=0.01, ha="left", fontsize=11, fontweight="bold"
         )
-        above, below = figure.subfigures(2, 1, height_ratios=(4.2, 3))
+        parts: Any = figure.subfigures(2, 1, height_ratios=(4.2, 3))
+        above, below = parts
         _samples(above, splits)
         by_action, by_subject = below.subplots(1, 2, width_ratios=(3, 2))
         _bars(by_action, "Frames by action", {k: v.actions for k, v in counts.items()})
