@@ -175,7 +175,10 @@ def _table(table: Table) -> str:
     best = best_cells(table)
     rows = []
     for number, row in enumerate(table.rows):
-        kind = " class=closing" if number >= body and not table.comparable else ""
+        names = ["rule"] if number == body else []
+        if number >= body and not table.comparable:
+            names.append("closing")
+        kind = f' class="{" ".join(names)}"' if names else ""
         bold = {column for line, column in best if line == number}
         rows.append(f"<tr{kind}>{_cells('td', row, bold)}</tr>")
     title = html.escape(table.title)

@@ -92,9 +92,9 @@ def hardest(frames: Frames, count: int = HARDEST) -> dict[str, int]:
     worst = np.argsort(-frames.best, kind="stable")[:count]
     wide = np.argsort(-frames.spread, kind="stable")
     ambiguous = [row for row in wide if row not in worst][:count]
-    found = {f"Worst, {i}: {frames.best[row]:.0f} mm": int(row)
+    found = {f"Worst {i}: {frames.best[row]:.0f} mm": int(row)
              for i, row in enumerate(worst, 1)}  # fmt: skip
-    found |= {f"Most ambiguous, {i}: spread {frames.spread[row]:.0f} mm": int(row)
+    found |= {f"Most ambiguous {i}: {frames.spread[row]:.0f} mm": int(row)
               for i, row in enumerate(ambiguous, 1)}  # fmt: skip
     return found
 

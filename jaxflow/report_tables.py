@@ -20,8 +20,13 @@ from jaxflow.tables import Table
 _Z0, _BEST = ERROR_NAMES.index("z0"), ERROR_NAMES.index("best")
 _MISSING = "–"
 _OTHER_DATA = (
-    "Published figures are of Human3.6M; this is another set of poses, so that they "
-    "show the order of magnitude and not who is better."
+    "This set has not exactly the actions of Human3.6M, which the published figures "
+    "are of: beside each other they show an order of magnitude, not who is better. "
+    "Bold is the best of each block."
+)
+_SAME_ACTIONS = (
+    "The rows compare if this set is Human3.6M itself, which the published figures are "
+    "of."
 )
 
 
@@ -149,7 +154,7 @@ def _joined(
     if not same:
         groups = tuple(range(split)), tuple(range(split, count))
     marks = better or (paper.better[:1] * len(columns))
-    notes = [note, "" if same else _OTHER_DATA, *_remarks(paper)]
+    notes = [note, _SAME_ACTIONS if same else _OTHER_DATA, *_remarks(paper)]
     source = f"Published, on Human3.6M: {published.WEHRBEIN}, {paper.place}."
     if paper is published.CALIBRATION:
         source = f"Published, on Human3.6M: {paper.place}."

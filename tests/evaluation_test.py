@@ -132,6 +132,49 @@ def test_json_is_plain_and_complete(result):
     assert len(data["pooled_over_frames"]["cps_curve"]["share"]) == 300
 
 
+def largest_joint(drawn):
+    """A measure: how far the farthest joint of any hypothesis is from its hip, m."""
+    return jnp.linalg.norm(drawn.hypotheses, axis=-1).max(axis=(1, 2))
+
+
+def test_a_measure_sees_the_same_hypotheses_and_changes_no_figure(case, result):
+    seen = {}
+
+    def watch(rows, errors, measured):
+        seen.update(zip(range(rows.start, rows.stop), measured, strict=True))
+        assert len(errors.mpjpe) == len(measured)
+
+    got = run(case, measure=largest_joint, watch=watch)
+    assert_same(got, result, rtol=0)
+    assert list(seen) == list(range(FRAMES))
+    params, batch, _ = case
+    own = jax.random.fold_in(jax.random.key(1), 9)[None]
+    arguments = params, batch.pose2d[9][None], batch.cond[9][None], own
+    draw = hip_free(fake_sampler(*arguments, num_hypotheses=HYPOTHESES, clamp=None))
+    want = np.linalg.norm(draw, axis=-1).max()
+    np.testing.assert_allclose(seen[9], want, rtol=1e-5)
+
+
+def test_log_densities_are_those_of_the_flow_s_hypotheses(case):
+    _, batch, targets = case
+    params = flow.init(jax.random.key(0), config.FlowConfig(hidden=8, blocks=2))
+    options = {"num_hypotheses": HYPOTHESES, "batch_size": 4}
+    chunks = evaluation.stream(
+        params, batch, targets, jax.random.key(1), (densities,), log_density=True,
+        **options,
+    )  # fmt: skip
+    got = np.concatenate([found for _, (found,) in chunks])
+    own = jax.random.key(1)
+    want = sampling.sample_with_log_density(
+        params, batch.pose2d, batch.cond, own, num_hypotheses=HYPOTHESES
+    )
+    np.testing.assert_allclose(got, want.log_density, rtol=1e-5)
+
+
+def densities(drawn):
+    return drawn.log_density
+
+
 def test_progress_is_told_every_frame_once(case):
     told = []
     run(case, progress=told.append)

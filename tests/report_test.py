@@ -1,8 +1,6 @@
 """The report: complete, self-contained, the same twice, and safe with odd names."""
 
-import csv
 import html.parser
-import io
 import json
 import re
 
@@ -14,28 +12,73 @@ from tests.evaluation_helpers import TEST, records
 
 pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
 
-from jaxflow import baselines, config, flow, protocol, report_figures, reporting, tables
+import dataclasses
+
+from jaxflow import (
+    baselines,
+    comparison,
+    config,
+    data,
+    flow,
+    inference_time,
+    metrics,
+    protocol,
+    published,
+    report_figures,
+    report_page,
+    report_poses,
+    report_tables,
+    reporting,
+    tables,
+)
 from jaxflow.figures import idea, poses, style
 from jaxflow.types import PoseRecords
 
 ODD = "<script>alert(1)</script>|*a*"
+FULL = dataclasses.replace(TEST, reductions=True)
+TIMES = inference_time.InferenceTimes("a CPU", 3, 1.5, {1: 2.5, 200: 3.5, 1000: 4.5})
 
 
 @pytest.fixture(scope="module")
 def loaded():
     frames = records()
     actions = np.where(frames.action == "Eating", ODD, frames.action)
+    noise = np.random.default_rng(2).normal(size=frames.pose2d.shape)
+    truth = {"pose2d_true": (frames.pose2d + 3 * noise).astype(np.float32)}
     return protocol.Loaded(
         params=flow.init(jax.random.key(0), config.FlowConfig(hidden=8, blocks=2)),
         flow=config.FlowConfig(hidden=8, blocks=2),
-        records=PoseRecords(**{**vars(frames), "action": actions}),
+        records=PoseRecords(**{**vars(frames), "action": actions, "extra": truth}),
         train=records(seed=1),
     )
 
 
 @pytest.fixture(scope="module")
 def evaluated(loaded):
-    return protocol.evaluate(loaded, TEST)
+    return protocol.evaluate(loaded, FULL)
+
+
+@pytest.fixture(scope="module")
+def extras(evaluated):
+    """Times, and two models of which one is sharper and the other better calibrated."""
+    sharp = changed(evaluated.test, mpjpe=0.9, hits=0.5)
+    names = "full", "no_condition <b>"
+    members = [
+        comparison.Member(comparison.Entry(name, ("a", "b")), (one, one), (one, one))
+        for name, one in zip(names, (evaluated.test, sharp), strict=True)
+    ]
+    return report_page.Extras(TIMES, comparison.Comparison(tuple(members)))
+
+
+def changed(result, **factors):
+    """An evaluation whose sums are multiplied."""
+    totals = {
+        action: dataclasses.replace(
+            one, **{name: getattr(one, name) * by for name, by in factors.items()}
+        )
+        for action, one in result.totals.items()
+    }
+    return dataclasses.replace(result, totals=totals)
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +90,21 @@ def about(tmp_path_factory):
     ]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (workdir / "metrics.jsonl").write_text(lines)
-    return reporting.About(str(workdir / "checkpoints" / "5"), "synthetic_lift", TEST)
+    return report_page.About(str(workdir / "checkpoints" / "5"), "synthetic_lift", FULL)
 
 
 @pytest.fixture(scope="module")
-def written(loaded, evaluated, about, tmp_path_factory):
+def written(loaded, evaluated, about, extras, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
-    reporting.write(out, loaded, evaluated, about)
+    reporting.write(out, loaded, evaluated, about, extras)
     return out
 
 
-FIGURES = {"hypotheses", "calibration", "samples", "cps", "spread", "training"}
+FIGURES = {"hypotheses", "hardest", "calibration", "samples", "cps", "spread", "sigma",
+           "models-calibration", "models-samples", "training"}  # fmt: skip
+TABLES = {"test", "ambiguous-subset", "table-1-protocol-1", "table-1-protocol-2",
+          "table-2", "table-5", "one-pose-out-of-many", "spread-of-the-hypotheses",
+          "models-models-compared", "models-ambiguous-subset"}  # fmt: skip
 
 
 def test_everything_is_there(written, evaluated):
@@ -66,15 +113,20 @@ def test_everything_is_there(written, evaluated):
     for path in (written / "figures").glob("*.png"):
         assert path.read_bytes()[:4] == b"\x89PNG" and path.stat().st_size > 10_000
     stems = {path.name for path in (written / "tables").iterdir()}
-    assert {"test.md", "test.csv", "ambiguous-subset.csv"} <= stems
+    assert {
+        f"{name}.{end}" for name in TABLES for end in ("md", "csv", "json")
+    } <= stems
     document = json.loads((written / "evaluation.json").read_text())
     assert document["test"] == evaluated.test.to_json()
+    assert document["reduced"] == evaluated.reduced.to_json()
+    assert document["inference_time"]["sample_ms"]["200"] == 3.5
+    assert (written / "report.html").stat().st_size < 3_000_000
 
 
 class Checker(html.parser.HTMLParser):
     """Collects tags, addresses, and unclosed elements."""
 
-    VOID = {"meta", "br", "img", "link", "hr", "path", "use", "rect"}
+    VOID = {"meta", "br", "img", "link", "hr", "path", "use", "rect", "input"}
 
     def __init__(self):
         super().__init__()
@@ -122,7 +174,7 @@ def test_ids_of_the_drawings_do_not_collide(page):
 
 def test_names_from_data_are_shown_and_not_run(page, written):
     text, checker = page
-    assert "script" not in checker.tags
+    assert "<script>alert" not in text and "no_condition <b>" not in text
     assert "&lt;script&gt;alert(1)" in text
     markdown = (written / "tables" / "test.md").read_text()
     assert "<script>" not in markdown and r"\|\*a\*" in markdown
@@ -136,9 +188,9 @@ def test_the_drawings_take_the_pages_colours(page):
 
 
 def test_the_same_inputs_give_the_same_bytes(
-    written, loaded, evaluated, about, tmp_path
+    written, loaded, evaluated, about, extras, tmp_path
 ):
-    reporting.write(tmp_path, loaded, evaluated, about)
+    reporting.write(tmp_path, loaded, evaluated, about, extras)
     paths = sorted(p.relative_to(written) for p in written.rglob("*") if p.is_file())
     assert len(paths) > 15
     for path in paths:
@@ -152,27 +204,66 @@ def test_a_checkpoint_without_a_log_has_no_training_curves(tmp_path):
     assert report_figures.training([]) is None
 
 
-def test_tables_as_text():
-    table = tables.Table("T", ("Name", "P1 z0"), (("a,b", "1.0"), ("sum", "2.0")), 1)
-    rows = list(csv.reader(io.StringIO(tables.to_csv(table))))
-    assert rows == [["Name", "P1 z0"], ["a,b", "1.0"], ["sum", "2.0"]]
-    console = tables.to_console(table).splitlines()
-    assert console[2:] == [
-        "       P1",
-        "Name   z0",
-        "---------",
-        "a,b   1.0",
-        "---------",
-        "sum   2.0",
-    ]
-    assert "| **sum** | **2.0** |" in tables.to_markdown(table)
-    control = tables.Table("T", ("Name",), (("a\x1b[2J",),))
-    assert "\x1b" not in tables.to_console(control)
+def test_a_sharper_model_that_is_worse_calibrated_is_said_so(page, extras, evaluated):
+    text, _ = page
+    (sentence,) = extras.comparison.trade_offs()
+    assert sentence.startswith("no_condition <b>") and "worse calibrated" in sentence
+    assert html.escape(sentence) in text
+    marked = report_page.comparison_tables(extras.comparison)[0]
+    best, ece = (marked.columns.index(name) for name in ("P1 best", "ECE"))
+    assert {(1, best), (0, ece)} <= tables.best_cells(marked)
+    assert {(0, best), (1, ece)}.isdisjoint(tables.best_cells(marked))
+
+
+def test_published_rows_compete_only_on_their_own_actions(evaluated):
+    name = "human36m_lift"
+    one = next(iter(evaluated.test.totals.values()))
+    same = dataclasses.replace(
+        evaluated.test, totals={action: one for action in published.ACTIONS}
+    )
+    assert report_tables.is_human36m(same, name)
+    assert not report_tables.is_human36m(same, "synthetic_lift")
+    assert not report_tables.is_human36m(evaluated.test, name)
+    for result, groups in ((same, 1), (evaluated.test, 2)):
+        table, *_ = report_tables.beside_published(
+            evaluated._replace(test=result, ambiguous=None), name
+        )
+        assert len(table.comparable) == groups
+        assert "Wehrbein et al., ICCV 2021, Table 1" in table.note
+    assert [row[0] for row in table.rows[-2:]] == [
+        "This model, z = 0 (M = 1)", "This model (M = 5)",
+    ]  # fmt: skip
+    row = table.rows[-1]
+    np.testing.assert_allclose(
+        float(row[-1]), evaluated.test.average.mpjpe[1], atol=0.06
+    )
+
+
+def test_the_poses_shown_are_those_that_were_tested(loaded, evaluated):
+    """Drawn again from the same keys, they have the errors of the evaluation."""
+    frames = evaluated.frames
+    rows = list(report_poses.for_viewer(frames, limit=6).items())
+    chosen = report_poses.draw(loaded, FULL, frames, rows)
+    places = [place for _, place in rows]
+    assert len(set(places)) == len(places) == 6
+    best = np.asarray(metrics.mpjpe(chosen.hypotheses, chosen.targets)).min(axis=1)
+    np.testing.assert_allclose(best, frames.best[places], rtol=1e-4)
+    assert chosen.log_density.shape == (6, 5)
+    assert data.describe(frames.records, places[0]) in chosen.details[0]
+
+
+def test_the_hardest_frames_are_chosen(evaluated):
+    frames = evaluated.frames
+    rows = list(report_poses.hardest(frames, count=2).values())
+    assert len(set(rows)) == 4
+    assert frames.best[rows[0]] == frames.best.max()
+    rest = np.delete(frames.spread, rows[:2])
+    assert frames.spread[rows[2]] == rest.max()
 
 
 def test_chosen_frames_go_from_sure_to_unsure():
     frames = records()
-    rows = report_figures.choose(frames)
+    rows = report_poses.by_sureness(frames)
     widest = np.abs(frames.gaussfit[..., [3, 5]]).max(axis=(1, 2))
     sigmas = [widest[row] for row in rows.values()]
     assert sigmas == sorted(sigmas) and sigmas[-1] == widest.max()

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
+from matplotlib.path import Path
 
 from jaxflow import gaussians
 from jaxflow.figures import style
@@ -180,15 +181,20 @@ def bones(
       pairs: the joints that each bone joins.
       names: of the joints, which tell left from right.
       colour: one for all bones.
-      **look: of Matplotlib's LineCollection.
+      **look: of Matplotlib's PathCollection.
     """
-    segments = poses[:, np.asarray(pairs)]  # (N, bones, 2, 2)
     colours = [colour or side(names[a], names[b]) for a, b in pairs]
-    lines = LineCollection(
-        list(segments.reshape(-1, 2, 2)), colors=colours * len(poses),
-        capstyle="round", **({"zorder": 3} | look),
-    )  # fmt: skip
-    axes.add_collection(lines)
+    # All bones of a pose and colour are one path, which keeps an SVG small.
+    for one in dict.fromkeys(colours):
+        chosen = [pair for pair, its in zip(pairs, colours, strict=True) if its == one]
+        segments = poses[:, np.asarray(chosen)]  # (N, bones, 2, 2)
+        ends = [Path.MOVETO, Path.LINETO] * len(chosen)
+        paths = [Path(pose.reshape(-1, 2), ends) for pose in segments]
+        lines = PathCollection(
+            paths, facecolors="none", edgecolors=one, capstyle="round",
+            **({"zorder": 3} | look),
+        )  # fmt: skip
+        axes.add_collection(lines)
 
 
 def side(*names: str) -> str:

@@ -96,11 +96,11 @@ def save(figure: Figure, stem: str | os.PathLike[str]) -> list[str]:
 
 
 def svg(figure: Figure) -> str:
-    """The figure as an SVG document."""
+    """The figure as an SVG document; places to a hundredth of a point."""
     text = io.StringIO()
     with themed():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", text.getvalue())
 
 
 def for_page(figure: Figure, name: str, description: str) -> str:
