@@ -100,8 +100,8 @@ def test_damaged_prepared_files(tmp_path, damage):
 def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
     whole = features.examples
 
-    def interrupted(records, split, **extra):
-        for row, example in whole(records, split, **extra):
+    def interrupted(parts, split, total):
+        for row, example in whole(parts, split, total):
             if row == 5:
                 raise KeyboardInterrupt
             yield row, example
@@ -120,8 +120,8 @@ def test_another_process_may_build_the_same_set(tmp_path, monkeypatch):
     whole = features.examples
     name = "synthetic_lift/seed0-train62-test20"
 
-    def overtaken(records, split, **extra):
-        yield from whole(records, split, **extra)
+    def overtaken(parts, split, total):
+        yield from whole(parts, split, total)
         monkeypatch.setattr(features, "examples", whole)
         if not registry.builder(name, tmp_path).is_prepared():
             registry.prepare(name, tmp_path)
