@@ -137,7 +137,7 @@ def test_imports_have_no_circles():
 
 
 OWNERS = {
-    "orbax": {"jaxflow.training.checkpoint"},
+    "orbax": {"jaxflow.training.checkpoint", "jaxflow.training.checkpointer"},
     "distrax": {"jaxflow.distribution"},
     "tensorboard": {"jaxflow.training.writer"},
     "torch": {"jaxflow.torch_checkpoint"},

@@ -11,7 +11,8 @@ import pytest
 
 from jaxflow.config import FlowConfig, TrainConfig
 from jaxflow.training import checkpoint, state
-from jaxflow.training.checkpoint import Checkpointer, CheckpointError
+from jaxflow.training.checkpoint import CheckpointError
+from jaxflow.training.checkpointer import Checkpointer
 from tests.training_helpers import TINY
 
 

@@ -6,7 +6,8 @@ import jax
 import pytest
 
 from jaxflow.training import checkpoint, state
-from jaxflow.training.checkpoint import Checkpointer, CheckpointError
+from jaxflow.training.checkpoint import CheckpointError
+from jaxflow.training.checkpointer import Checkpointer
 from tests.training_helpers import TINY
 
 ADDED = {"flow": ["use_condition"], "loss": ["energy_weight"]}
@@ -23,6 +24,7 @@ def older(tmp_path):
     for part, names in ADDED.items():
         for name in names:
             del stored["train"][part][name]
+    del stored["checksums"]
     path.write_text(json.dumps(stored))
     return tmp_path, path, stored
 

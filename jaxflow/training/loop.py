@@ -23,7 +23,7 @@ import numpy as np
 from jaxflow import data
 from jaxflow.config import RunConfig, TrainConfig
 from jaxflow.training import evaluation, interrupts, parallel, state, writer
-from jaxflow.training.checkpoint import Checkpointer
+from jaxflow.training.checkpointer import Checkpointer
 from jaxflow.training.step import Losses
 from jaxflow.types import Params, PoseRecords
 

@@ -1,7 +1,9 @@
-"""Two trees of arrays compared by structure, shapes and dtypes, not by numbers."""
+"""Two trees of arrays compared: by structure, shapes and dtypes, or by their bits."""
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -15,7 +17,7 @@ def differences(stored: Any, wanted: Any) -> list[str]:
       stored: nested containers of anything with ``shape`` and ``dtype``.
       wanted: what it should be.
     """
-    ours, theirs = _leaves(wanted), _leaves(stored)
+    ours, theirs = _kinds(wanted), _kinds(stored)
     problems = [f"missing: {name}" for name in ours if name not in theirs]
     problems += [f"unknown: {name}" for name in theirs if name not in ours]
     problems += [
@@ -26,15 +28,37 @@ def differences(stored: Any, wanted: Any) -> list[str]:
     return problems
 
 
-def _leaves(tree: Any) -> dict[str, str]:
-    """Path -> ``dtype(shape)`` of every array."""
+def checksums(tree: Any) -> dict[str, int]:
+    """CRC-32 of the bytes of every array, by its path in the tree."""
+    return {
+        name: zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)
+        for name, leaf in _leaves(jax.device_get(tree)).items()
+    }
+
+
+def other_bits(tree: Any, recorded: Mapping[str, int]) -> list[str]:
+    """Paths of the arrays whose `checksums` are not the recorded ones."""
+    found = checksums(tree)
+    return sorted(
+        name for name in {*found, *recorded} if found.get(name) != recorded.get(name)
+    )
+
+
+def _leaves(tree: Any) -> dict[str, Any]:
+    """Path -> leaf, of every array and everything that tells its shape."""
     leaves = jax.tree_util.tree_leaves_with_path(
         tree, is_leaf=lambda leaf: hasattr(leaf, "shape")
     )
     return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): (
-            f"{np.dtype(leaf.dtype)}{tuple(leaf.shape)}"
-        )
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
         for path, leaf in leaves
         if hasattr(leaf, "shape")
+    }
+
+
+def _kinds(tree: Any) -> dict[str, str]:
+    """Path -> ``dtype(shape)`` of every array."""
+    return {
+        name: f"{np.dtype(leaf.dtype)}{tuple(leaf.shape)}"
+        for name, leaf in _leaves(tree).items()
     }

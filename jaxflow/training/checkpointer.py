@@ -1,0 +1,234 @@
+"""The checkpoints of one run by orbax: saved, kept, restored, passed over if damaged.
+
+    TrainState -> DIR/checkpoints/<step>, see `checkpoint`
+
+Saving runs in the background. The newest N stay and, if asked for, the best. A damaged
+one is moved aside to ``<step>.damaged`` and the one before it is used. Which is newest
+is told by the step alone: no clock is read. Of several processes of one run only the
+first makes a `Checkpointer`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from jaxflow.config import TrainConfig
+from jaxflow.training import checkpoint
+from jaxflow.training import state as state_lib
+from jaxflow.training.checkpoint import CheckpointError, DamagedError
+from jaxflow.training.state import TrainState
+
+
+class Checkpointer:
+    """Saves and restores the training state of one run.
+
+    Attributes:
+      set_aside: what `restore` has to say of damaged checkpoints it passed over.
+    """
+
+    def __init__(
+        self,
+        workdir: str | pathlib.Path,
+        config: TrainConfig,
+        *,
+        keep: int = 3,
+        keep_best: bool = False,
+        fingerprint: dict[str, int] | None = None,
+    ):
+        """Opens DIR/checkpoints, made if need be; leftovers of killed saves go.
+
+        Args:
+          workdir: the run's folder.
+          config: of the run.
+          keep: how many of the newest checkpoints stay.
+          keep_best: whether the one with the lowest figure (see `save`) stays, too.
+          fingerprint: of the data the run trains on.
+
+        Raises:
+          CheckpointError: the run there has another configuration or other data.
+        """
+        self.set_aside: list[str] = []
+        self._config = config
+        self._about = checkpoint.about_run(config, fingerprint)
+        self._folder = pathlib.Path(workdir).absolute() / checkpoint.FOLDER
+        self._keep = _Keep(keep, keep_best)
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=self._keep,
+            cleanup_tmp_directories=True,
+            multiprocessing_options=_this_process_alone(),
+        )
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._check_same_run()
+        self._keep.figures.update(_figures(self._folder, self._steps()))
+
+    def _check_same_run(self) -> None:
+        for step in reversed(self._steps()):
+            try:
+                return checkpoint.check_same_run(self._folder / str(step), self._about)
+            except DamagedError:  # `restore` will say so
+                continue
+
+    def _steps(self) -> list[int]:
+        return sorted(self._manager.all_steps())
+
+    def latest_step(self) -> int | None:
+        """Step of the newest complete checkpoint."""
+        return self._manager.latest_step()
+
+    def best_step(self) -> int | None:
+        """Step of the checkpoint with the lowest figure; None where none has one."""
+        return self._keep.best_step(self._steps())
+
+    def save(self, state: TrainState, figure: float | None = None) -> None:
+        """Saves in the background; the state may be donated right after the call.
+
+        Args:
+          state: of another step than the newest checkpoint's, or nothing is done.
+          figure: by which the best checkpoint is known, the lower the better.
+
+        Raises:
+          CheckpointError: it (or the save before) could not be written.
+        """
+        host = jax.device_get(state)
+        step = int(host.step)
+        if step == self._manager.latest_step():
+            return
+        items = {"params": host.flow, "training": _without_flow(host)}
+        about = self._about
+        if figure is not None:
+            about = {**about, "figure": figure}
+            self._keep.figures[step] = figure
+        try:
+            self._manager.wait_until_finished()
+            self._manager.save(step, args=checkpoint.as_saved(items, about))
+        except Exception as error:
+            raise self._unwritten(step, error) from error
+
+    def wait(self) -> None:
+        """Returns once everything saved is on disk.
+
+        Raises:
+          CheckpointError: it could not be written.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise self._unwritten(None, error) from error
+
+    def restore(self) -> TrainState | None:
+        """The newest state, on the default device; None where there is none.
+
+        Damaged checkpoints are passed over, moved aside and named in `set_aside`.
+
+        Raises:
+          CheckpointError: there are checkpoints and none of them can be read.
+        """
+        damaged: dict[int, str] = {}
+        for step in reversed(self._steps()):
+            try:
+                state = self._read(self._folder / str(step))
+            except DamagedError as error:
+                damaged[step] = str(error)
+                continue
+            self._move_aside(damaged)
+            return state
+        if damaged:
+            listed = "\n".join(damaged.values())
+            raise DamagedError(
+                f"no checkpoint in {self._folder} can be read; remove the folder to "
+                f"begin anew:\n{listed}"
+            )
+        return None
+
+    def _read(self, folder: pathlib.Path) -> TrainState:
+        target = jax.eval_shape(lambda: state_lib.init(jax.random.key(0), self._config))
+        rest = checkpoint.restore_tree(folder / "training", _without_flow(target))
+        params = checkpoint.restore_tree(folder / "params", target.flow)
+        return TrainState(flow=params, **rest)
+
+    def _move_aside(self, damaged: dict[int, str]) -> None:
+        for step, reason in damaged.items():
+            place = self._folder / f"{step}.damaged"
+            if place.exists():
+                shutil.rmtree(place)
+            (self._folder / str(step)).rename(place)
+            self._keep.figures.pop(step, None)
+            self.set_aside.append(f"{reason}\nit is set aside as {place}")
+        if damaged:
+            self._manager.reload()
+
+    def close(self) -> None:
+        """Waits for saves under way and lets the folder go."""
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+    def _unwritten(self, step: int | None, error: Exception) -> CheckpointError:
+        kept = ocp.utils.checkpoint_steps(self._folder)
+        which = "a checkpoint" if step is None else f"the checkpoint of step {step}"
+        newest = f"step {max(kept)}" if kept else "none"
+        return CheckpointError(
+            f"{which} could not be written to {self._folder}: {error} "
+            f"(newest complete checkpoint: {newest}; free disk space: "
+            f"{shutil.disk_usage(self._folder).free / 2**20:.0f} MiB)"
+        )
+
+
+@dataclasses.dataclass
+class _Keep:
+    """Answers orbax which checkpoints stay: the newest by step, and the best."""
+
+    newest: int
+    best: bool
+    figures: dict[int, float] = dataclasses.field(default_factory=dict)
+
+    def best_step(self, steps: Sequence[int]) -> int | None:
+        """Of the steps given, the one with the lowest figure."""
+        known = [step for step in steps if step in self.figures]
+        return min(known, key=lambda step: self.figures[step]) if known else None
+
+    def should_preserve(
+        self, checkpoints: Sequence[Any], *, context: Any
+    ) -> Sequence[bool]:
+        """An answer for each of orbax's descriptions of a checkpoint."""
+        del context
+        steps = [info.step for info in checkpoints]
+        kept: set[int | None] = {*sorted(steps)[-self.newest :]}
+        if self.best:
+            kept.add(self.best_step(steps))
+        return [step in kept for step in steps]
+
+
+def _this_process_alone() -> Any:
+    """Orbax's setting not to wait for the other processes of a run."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    own = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"p{own}"
+    )
+
+
+def _figures(folder: pathlib.Path, steps: Sequence[int]) -> dict[int, float]:
+    """The figures that saved checkpoints have; damaged ones have none."""
+    found = {}
+    for step in steps:
+        try:
+            figure = checkpoint.read_about(folder / str(step)).get("figure")
+        except DamagedError:
+            continue
+        if figure is not None:
+            found[step] = figure
+    return found
+
+
+def _without_flow(state: TrainState) -> dict[str, Any]:
+    return {name: leaf for name, leaf in state._asdict().items() if name != "flow"}
