@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 import tqdm
 
-from data_builders.features import TEXT_FIELDS
+from data_builders import features
 from data_builders.files import DataFileError
 from data_builders.human36m_lift import forms, recordings, sources
 from data_builders.human36m_lift.configurations import PROTOCOL_STRIDE, Human36mConfig
@@ -68,7 +68,7 @@ class Builder(LiftBuilder):
                 stream = self.chosen.choose_test(stream)
             row = 0
             for records in stream:
-                for example in _rows(records):
+                for example in features.rows(records):
                     yield row, example
                     row += 1
                 bar.set_postfix(frames=row, refresh=False)
@@ -76,11 +76,3 @@ class Builder(LiftBuilder):
             raise DataFileError(f"{source.folder} holds no frames for split {split!r}")
         for line in tally.lines():
             self.note(f"{split}: {line}")
-
-
-def _rows(records: PoseRecords) -> Iterator[dict[str, Any]]:
-    """The frames of one recording, whose names are the same throughout."""
-    columns = records.columns()
-    for row in range(len(records)):
-        example = {name: column[row] for name, column in columns.items()}
-        yield example | {name: str(example[name]) for name in TEXT_FIELDS}
