@@ -1,10 +1,10 @@
-"""The authors' PyTorch checkpoint files: the only module that needs PyTorch.
+"""PyTorch checkpoint files, of flows and detectors: the only module that needs PyTorch.
 
     model.pt -> name -> array -> parameters and their configuration
 
-The file is what the released code saves, ``{"net": state_dict}``, or a bare
-``state_dict``. It is read with PyTorch's weights-only loader, which runs no code that
-the file may carry.
+The file is what the released code saves, ``{"net": state_dict}``, what a training run
+or MMPose saves, ``{"state_dict": state_dict, ...}``, or a bare ``state_dict``. It is
+read with PyTorch's weights-only loader, which runs no code that the file may carry.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import numpy as np
 
 from jaxflow import torch_weights
 from jaxflow.config import FlowConfig
+from jaxflow.detector import weights as detector_weights
+from jaxflow.detector.hrnet import HRNetConfig
 from jaxflow.types import Params
 
 
@@ -47,11 +49,33 @@ def read(path: pathlib.Path, *, exact_clamp: bool = False) -> tuple[Params, Flow
         raise ValueError(f"{path}: {error}") from error
 
 
+def read_detector(path: pathlib.Path) -> tuple[Params, HRNetConfig]:
+    """The HRNet in a PyTorch file.
+
+    Args:
+      path: the published MPII checkpoint, the authors' fine-tuned one, a training
+        run's resume file, or MMPose's.
+
+    Returns:
+      Variables as from `jaxflow.detector.hrnet.init`, and their configuration: that of
+      HRNet-W32 but for the width and the joints, which the file has.
+
+    Raises:
+      ImportError, FileNotFoundError, ValueError: as `read`.
+    """
+    state = read_state(path)
+    try:
+        return detector_weights.from_state(state)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def read_state(path: pathlib.Path) -> dict[str, np.ndarray]:
     """The network's ``state_dict`` in a PyTorch file, as NumPy arrays.
 
     Args:
-      path: a file with ``{"net": state_dict}`` or a bare ``state_dict``.
+      path: a file with ``{"net": state_dict}``, ``{"state_dict": state_dict, ...}`` or
+        a bare ``state_dict``.
 
     Returns:
       Name -> array; floating ones in float32.
@@ -62,7 +86,10 @@ def read_state(path: pathlib.Path) -> dict[str, np.ndarray]:
       ValueError: it is damaged, no PyTorch file, or holds more than weights.
     """
     content = _load(path)
-    state = content.get("net", content) if isinstance(content, Mapping) else content
+    state = content
+    for key in ("net", "state_dict"):
+        if isinstance(content, Mapping) and key in content:
+            state = content[key]
     if not isinstance(state, Mapping) or not state:
         raise ValueError(
             f"{path}: expected {{'net': state_dict}} or a state_dict of tensors; got "
@@ -93,7 +120,9 @@ def _load(path: pathlib.Path) -> Any:
             "this project run: pip install '.[torch]'"
         ) from error
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # Resume files hold their best score as a NumPy number, which runs no code.
+        with torch.serialization.safe_globals(_numpy_numbers()):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # PyTorch raises errors of many kinds here, with pages of advice.
         refused = re.search(r"GLOBAL\s+([\w.]+)", str(error))
@@ -106,6 +135,18 @@ def _load(path: pathlib.Path) -> Any:
         raise ValueError(
             f"{path}: damaged, incomplete or no PyTorch file ({first_line})"
         ) from error
+
+
+def _numpy_numbers() -> list[Any]:
+    """What a pickled NumPy number asks for, by its names in NumPy 1 and 2."""
+    scalar = np.float64(0).__reduce__()[0]
+    modules = ("numpy.core.multiarray", "numpy._core.multiarray")
+    kinds = (np.float64, np.float32, np.int64)
+    return [
+        np.dtype,
+        *(type(np.dtype(kind)) for kind in kinds),
+        *((scalar, f"{module}.scalar") for module in modules),
+    ]
 
 
 def _array(path: pathlib.Path, name: str, value: Any) -> np.ndarray:

@@ -124,6 +124,7 @@ def _start(kind: str, shape: tuple[int, ...], draw: np.ndarray) -> jax.Array:
     return jnp.asarray(np.full(shape, kind in ("scale", "var"), np.float32))
 
 
+@functools.lru_cache(maxsize=4)  # tracing the whole network takes a second
 def shapes(config: HRNetConfig) -> Params:
     """Shapes and dtypes of the variables, without making them."""
     images = jax.ShapeDtypeStruct((1, MULTIPLE, MULTIPLE, 3), jnp.float32)
