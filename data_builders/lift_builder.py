@@ -54,7 +54,7 @@ class LiftBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
     def raw_files(self, folder: pathlib.Path) -> list[pathlib.Path]:
         """The files below ``folder`` that the set is made of, in a fixed order.
 
-        Looks at names only, so that ``--check`` is quick.
+        Reads no more than tells which files there must be: ``--check`` is quick.
 
         Raises:
           DataFileError: files are missing; the message lists all of them.

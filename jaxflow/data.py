@@ -16,11 +16,10 @@ import numpy as np
 
 from data_builders import files, registry
 from data_builders.features import TEXT_FIELDS
+from jaxflow import gaussians
 from jaxflow.condition import condition
 from jaxflow.geometry import normalize_pose2d, normalize_pose3d, relative_to_hip
 from jaxflow.types import Batch, PoseRecords
-
-AMBIGUOUS_SIGMA = 5.0  # heatmap pixels (paper section 4.1)
 
 _READ_CHUNK = 4096  # examples decoded at a time
 _BATCH_CHUNK = 8192  # poses preprocessed at a time, one compiled shape
@@ -232,10 +231,8 @@ def every_nth_per_action(records: PoseRecords, stride: int) -> PoseRecords:
 
 
 def ambiguous(records: PoseRecords) -> np.ndarray:
-    """Which frames belong to the ambiguous subset, (N,) bool.
+    """Which frames belong to the ambiguous subset, (N,) bool: `gaussians.is_ambiguous`.
 
-    They are those with any fitted sigma above 5 heatmap pixels (paper section 4.1); the
-    sign of a sigma has no meaning and is ignored.
+    Source: paper section 4.1.
     """
-    sigma = np.abs(records.gaussfit[..., [3, 5]])
-    return (sigma > AMBIGUOUS_SIGMA).any(axis=(1, 2))
+    return np.asarray(gaussians.is_ambiguous(records.gaussfit))

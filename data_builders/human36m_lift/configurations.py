@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_builders.simulation.detector import AMBIGUOUS_SIGMA
+from jaxflow.gaussians import AMBIGUOUS_SIGMA
 from jaxflow.types import PoseRecords
 
 # Every 16th test frame of an action: every 64th video frame (paper section 4.1).
@@ -88,7 +88,10 @@ class Human36mConfig(tfds.core.BuilderConfig):
         if self.test_frames == "every64":
             return every_nth_per_action(stream, PROTOCOL_STRIDE)
         if self.test_frames == "ambiguous":
-            return (records.take(_ambiguous(records)) for records in stream)
+            return (
+                records.take(np.asarray(is_ambiguous(records.gaussfit)))
+                for records in stream
+            )
         return stream
 
 
@@ -108,6 +111,6 @@ def every_nth_per_action(
 
 
 def _ambiguous(records: PoseRecords) -> np.ndarray:
-    """Rows with any fitted sigma above 5 heatmap pixels, of whatever sign."""
+    """As ``gaussians.is_ambiguous``, which would compile anew for each length."""
     sigma = np.abs(records.gaussfit[..., [3, 5]])
-    return np.flatnonzero((sigma > AMBIGUOUS_SIGMA).any(axis=(1, 2)))
+    return (sigma > AMBIGUOUS_SIGMA).any(axis=(1, 2))

@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from data_builders.simulation.cameras import HEATMAP_SCALE
+from jaxflow.gaussians import AMBIGUOUS_SIGMA
 
 BLOB = 2.0  # heatmap pixels, the standard deviation of a sure joint's blob
-AMBIGUOUS_SIGMA = 5.0  # heatmap pixels
 AMBIGUOUS_SHARE = 0.07  # of all frames
 
 # Logarithmic mean and spread of E's larger standard deviation, heatmap pixels.
