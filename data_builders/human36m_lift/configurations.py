@@ -88,10 +88,7 @@ class Human36mConfig(tfds.core.BuilderConfig):
         if self.test_frames == "every64":
             return every_nth_per_action(stream, PROTOCOL_STRIDE)
         if self.test_frames == "ambiguous":
-            return (
-                records.take(np.asarray(is_ambiguous(records.gaussfit)))
-                for records in stream
-            )
+            return (records.take(_ambiguous(records)) for records in stream)
         return stream
 
 
