@@ -106,7 +106,8 @@ def console(
     chosen = [*found.pop("actions"), *found.pop("paper")[2:], *sum(found.values(), [])]
     shown = [tables.to_console(table, bold) for table in chosen]
     said = extras.comparison.trade_offs() if extras.comparison else []
-    return "\n\n".join([*shown, protocol.LEGEND, *said])
+    note = report_tables.introduction(evaluated.test, about.dataset)
+    return "\n\n".join([*shown, protocol.LEGEND, tables.wrapped(note), *said])
 
 
 def render(content: Content, date: str) -> str:
@@ -126,9 +127,11 @@ def render(content: Content, date: str) -> str:
 def _sections(content: Content) -> list[page.Section]:
     """In the order of reading: look, compare, understand, look up."""
     found = all_tables(content.evaluated, content.about, content.extras)
+    test, dataset = content.evaluated.test, content.about.dataset
+    note = report_tables.introduction(test, dataset)
     sections = [
         viewer.section(content.viewer_poses),
-        page.Section("Beside the paper", "", (), found["paper"]),
+        page.Section("Beside the paper", note, (), found["paper"]),
         page.Section("How good, how sure", "", _drawings(content.plots)),
     ]
     if content.extras.comparison is not None:

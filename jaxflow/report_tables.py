@@ -14,6 +14,7 @@ from jaxflow.metrics import ERROR_NAMES
 from jaxflow.protocol import Evaluation
 from jaxflow.published import ACTIONS, AVERAGE, Published
 from jaxflow.reductions import ReductionResult
+from jaxflow.setting_figures import SettingsResult
 from jaxflow.summary import EvaluationResult
 from jaxflow.tables import Table
 
@@ -22,7 +23,7 @@ _MISSING = "–"
 _OTHER_DATA = (
     "This set has not exactly the actions of Human3.6M, which the published figures "
     "are of: beside each other they show an order of magnitude, not who is better. "
-    "Bold is the best of each block."
+    "Bold is the best of the published and the best of ours."
 )
 _SAME_ACTIONS = (
     "The rows compare if this set is Human3.6M itself, which the published figures are "
@@ -41,10 +42,15 @@ def beside_published(evaluated: Evaluation, dataset: str) -> list[Table]:
     if evaluated.ambiguous is not None:
         found.append(ambiguous(evaluated.ambiguous, same))
     if evaluated.settings is not None:
-        found += evaluated.settings.tables()
+        found += _settings(evaluated.settings)
     if evaluated.reduced is not None:
         found.append(fewer(evaluated.reduced, same))
     return [*found, calibration(test, same), spread(test, same)]
+
+
+def introduction(test: EvaluationResult, dataset: str) -> str:
+    """What to bear in mind of all of these tables."""
+    return _SAME_ACTIONS if is_human36m(test, dataset) else _OTHER_DATA
 
 
 def is_human36m(test: EvaluationResult, dataset: str) -> bool:
@@ -116,6 +122,17 @@ def fewer(reduced: ReductionResult, same: bool) -> Table:
     return _joined(paper, paper.columns, ours, same, note=note)
 
 
+def _settings(found: SettingsResult) -> list[Table]:
+    """Table 3, the best method of each setting marked."""
+    by_setting, beside = found.tables()
+    methods = tuple(
+        number for number, row in enumerate(beside.rows)
+        if not row[0].startswith("Frames")
+    )  # fmt: skip
+    better = (0, *(1 for _ in beside.columns[1:]))
+    return [by_setting, beside._replace(better=better, comparable=(methods,))]
+
+
 def calibration(test: EvaluationResult, same: bool) -> Table:
     """The calibration error beside what was measured of others."""
     paper = published.CALIBRATION
@@ -154,7 +171,6 @@ def _joined(
     if not same:
         groups = tuple(range(split)), tuple(range(split, count))
     marks = better or (paper.better[:1] * len(columns))
-    notes = [note, _SAME_ACTIONS if same else _OTHER_DATA, *_remarks(paper)]
     source = f"Published, on Human3.6M: {published.WEHRBEIN}, {paper.place}."
     if paper is published.CALIBRATION:
         source = f"Published, on Human3.6M: {paper.place}."
@@ -166,7 +182,7 @@ def _joined(
         closing=len(ours),
         better=(0, *marks),
         comparable=groups,
-        note=" ".join(filter(None, [*notes[:2], source, *notes[2:]])),
+        note=" ".join(filter(None, [note, source, *_remarks(paper)])),
     )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ class Table(NamedTuple):
     note: str = ""
 
 
-_WIDTH = 88  # columns of a note on the console
+_WIDTH = 88  # columns of text on the console
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 
@@ -153,8 +153,13 @@ def to_console(table: Table, bold: bool = False) -> str:
     lines.insert(len(header), rule)
     if table.closing:
         lines.insert(len(lines) - table.closing, rule)
-    note = ["", *textwrap.wrap(_printable(table.note), _WIDTH)] if table.note else []
+    note = ["", wrapped(table.note)] if table.note else []
     return "\n".join([_printable(table.title), "", *lines, *note])
+
+
+def wrapped(text: str) -> str:
+    """Text in lines of a console's width."""
+    return textwrap.fill(_printable(text), _WIDTH)
 
 
 def wants_bold(stream: TextIO) -> bool:

@@ -72,10 +72,13 @@ def samples(series: Mapping[str, Figures], num_hypotheses: int) -> Figure:
       series: figures by name.
       num_hypotheses: M that they all rest on.
     """
+    above = _labelled_above([float(one.best_of[-1]) for one in series.values()])
     with style.themed():
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
-        for (name, one), look in zip(series.items(), looks(len(series)), strict=True):
+        for (name, one), look, high in zip(
+            series.items(), looks(len(series)), above, strict=True
+        ):
             colour = look["color"]
             counts = sample_size.counts(num_hypotheses)
             axes.plot(
@@ -87,7 +90,8 @@ def samples(series: Mapping[str, Figures], num_hypotheses: int) -> Figure:
             )
             axes.annotate(
                 f"{one.best_of[-1]:.1f}", (counts[-1], one.best_of[-1]), color=colour,
-                textcoords="offset points", xytext=(0, 5), ha="center", fontsize=8,
+                textcoords="offset points", ha="center", fontsize=8,
+                xytext=(0, 5 if high else -12),
             )  # fmt: skip
         axes.set_xscale("log")
         shown = [count for count in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -100,6 +104,12 @@ def samples(series: Mapping[str, Figures], num_hypotheses: int) -> Figure:
         )  # fmt: skip
         axes.legend(loc="upper right", fontsize=8)
     return figure
+
+
+def _labelled_above(values: Sequence[float]) -> list[bool]:
+    """Which labels go above their point: all but those with another just above them."""
+    near = 4.0  # mm; closer, two labels would overlap
+    return [not any(0 < other - one < near for other in values) for one in values]
 
 
 def cps(series: Mapping[str, Figures]) -> Figure:

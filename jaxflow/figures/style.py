@@ -100,7 +100,12 @@ def svg(figure: Figure) -> str:
     text = io.StringIO()
     with themed():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return re.sub(r"(\d\.\d\d)\d+", r"\1", text.getvalue())
+    return re.sub(r"<[^>]*>", _shortened, text.getvalue())
+
+
+def _shortened(tag: re.Match[str]) -> str:
+    """A tag whose numbers have two digits behind the point; text stays as it is."""
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0])
 
 
 def for_page(figure: Figure, name: str, description: str) -> str:
