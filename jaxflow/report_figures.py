@@ -146,8 +146,9 @@ def sigma(records: PoseRecords) -> Drawn | None:
     found = sigma_error.summarize(total)
     return Drawn(
         "sigma", sigma_figure.sigma(found),
-        f"The wider a fitted Gaussian, the larger the detector's error: {found.total} "
-        "joints of all frames of this split, whose true 2D poses are known.",
+        "The wider a fitted Gaussian, the larger the detector's error: each of the "
+        f"{found.total} joints of this split, whose true 2D places are known; the "
+        "darker a cell, the more of them (logarithmic).",
     )  # fmt: skip
 
 

@@ -5,53 +5,52 @@ In: ``sigma_error.SigmaError``. Out: a figure with the content of the paper's fi
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from jaxflow.figures import style
-from jaxflow.sigma_error import SigmaError
-from jaxflow.skeleton import MPII_JOINTS
+from jaxflow.sigma_error import ERROR_EDGES, SigmaError
 
 _FEWEST = 5  # observations that a mean is drawn of
-_NAMED = 4  # joints with the widest Gaussians, by name
 
 
 def sigma(found: SigmaError) -> Figure:
-    """Mean 2D error per bin of sigma with its deviation, and every joint's means."""
+    """How often each error goes with each sigma, and the mean error per sigma."""
     with style.themed():
         figure = Figure(figsize=(4.4, 3.5), layout="constrained")
         axes = figure.subplots()
+        _cells(axes, found)
         drawn = found.observations >= _FEWEST
-        x, y, width = found.sigma[drawn], found.error[drawn], found.deviation[drawn]
-        low = np.maximum(y - width, 0)
-        band: Any = {"color": style.LEFT, "alpha": 0.15, "linewidth": 0}
-        axes.fill_between(x, low, y + width, label="± one deviation", **band)
         axes.plot(
-            x, y, color=style.LEFT, marker="o", markersize=3, linewidth=1.6,
-            label="mean error of joints with this sigma",
+            found.sigma[drawn], found.error[drawn], color=style.RIGHT, marker="o",
+            markersize=3, linewidth=1.6, label="mean error of joints with this sigma",
         )  # fmt: skip
-        axes.scatter(
-            found.joint_sigma, found.joint_error, s=14, color=style.RIGHT, zorder=4,
-            linewidths=0, label="each joint, all frames",
-        )  # fmt: skip
-        _name_joints(axes, found)
+        highest = np.flatnonzero(found.table.any(axis=0)).max() + 1
         axes.set(
+            xlim=(0, found.edges[-1]), ylim=(0, 1.15 * ERROR_EDGES[highest]),
             xlabel="mean of the two fitted sigmas, heatmap px",
             ylabel="2D error, heatmap px",
             title=f"The detector's doubt and its error (r = {found.correlation:.2f})",
         )  # fmt: skip
-        axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
         axes.legend(loc="upper left", fontsize=8)
     return figure
 
 
-def _name_joints(axes: Any, found: SigmaError) -> None:
-    """The joints that the detector is least sure of."""
-    for joint in np.argsort(-found.joint_sigma, kind="stable")[:_NAMED]:
-        axes.annotate(
-            MPII_JOINTS[joint], (found.joint_sigma[joint], found.joint_error[joint]),
-            textcoords="offset points", xytext=(5, -3), fontsize=7, color=style.MUTED,
-        )  # fmt: skip
+def _cells(axes: Axes, found: SigmaError) -> None:
+    """A cell for each bin of sigma and error that has joints, the darker the more."""
+    columns, rows = np.nonzero(found.table)
+    left, right = found.edges[columns], found.edges[columns + 1]
+    errors = np.asarray(ERROR_EDGES)
+    low, high = errors[rows], errors[rows + 1]
+    corners = np.stack(
+        [np.stack(pair, axis=-1)
+         for pair in ((left, low), (right, low), (right, high), (left, high))],
+        axis=1,
+    )  # fmt: skip
+    counts = np.log1p(found.table[columns, rows])
+    shade = 0.06 + 0.7 * counts / counts.max()
+    colours = np.column_stack([np.tile(to_rgb(style.LEFT), (len(shade), 1)), shade])
+    axes.add_collection(PolyCollection(list(corners), facecolors=colours, linewidths=0))
