@@ -124,9 +124,9 @@ def load(
         return Detector(_hrnet(path, dtype), f"HRNet in {path}", flip_test, batch)
     if path.suffix.lower() != ".onnx":
         raise ValueError(f"expected a checkpoint's folder or an .onnx file; got {path}")
-    from jaxflow.detector import onnx_detector
+    from jaxflow.detector.onnx_detector import load as load_onnx
 
-    network = onnx_detector.load(path, skeleton)
+    network = load_onnx(path, skeleton)
     return Detector(network, f"the ONNX model {path}", flip_test, batch)
 
 

@@ -33,11 +33,11 @@ from jaxflow import detections, gaussians, heatmaps
 from jaxflow.detections import HEATMAP_SIZE
 from jaxflow.detector import warp
 from jaxflow.detector.crop import CROP_SIZE
+from jaxflow.detector.joint_orders import BY_COUNT, joints_of
 from jaxflow.foreign_skeletons import SKELETONS
 from jaxflow.gaussian_fit import fit_gaussians
 from jaxflow.skeleton import MPII_JOINTS
 
-_SKELETON_OF = {16: "mpii_16", 17: "coco_17", 25: "body_25", 26: "halpe_26"}
 _DTYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -170,12 +170,9 @@ def _output(
     skeleton: str | None,
 ) -> _Output:
     """The first output whose shape is that of heatmaps."""
-    if skeleton is not None and skeleton not in SKELETONS:
-        known = ", ".join(SKELETONS)
-        raise ValueError(f"expected a skeleton among {known}; got {skeleton!r}")
-    counts = dict(_SKELETON_OF)
+    counts = BY_COUNT
     if skeleton is not None:
-        counts = {len(SKELETONS[skeleton].joints): skeleton}
+        counts = {joints_of(skeleton): skeleton}
     for name, answer in answers.items():
         for first in (True, False):
             if answer.ndim != 4 or answer.shape[1 if first else 3] not in counts:

@@ -1,0 +1,172 @@
+"""JSON files of any size, an element at a time.
+
+    [a, b, ...]                     -> (None, a), (None, b), ...
+    {"k": [a, b, ...], "l": c}      -> ("k", a), ("k", b), ("l", c)
+
+Keypoint files of a long video reach hundreds of megabytes, ten times that as Python
+objects. They are lists of frames or persons, at the top or one level below it, so
+those are what is decoded at once: memory is bounded by the largest of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+MEGABYTES = 16  # of one element; some 150 MB as Python objects
+_CHUNK = 1 << 16
+
+
+class JsonError(ValueError):
+    """A file that is not JSON, or whose elements are too large."""
+
+
+def items(
+    path: str | os.PathLike[str], megabytes: float = MEGABYTES
+) -> Iterator[tuple[str | None, Any]]:
+    """The elements of the lists in a file, and its other values.
+
+    Args:
+      path: a file with a JSON list or object.
+      megabytes: the longest element or value that is read.
+
+    Yields:
+      (key, element): key None for a list at the top.
+
+    Raises:
+      FileNotFoundError: no such file.
+      JsonError: not UTF-8, not JSON, cut short, or an element too long; names the file
+        and about where in it.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    with open(path, encoding="utf-8-sig") as file:
+        reader = _Reader(path, file, int(megabytes * 1e6))
+        try:
+            yield from _items(reader)
+        except (UnicodeDecodeError, RecursionError) as error:
+            kind = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "too deep"
+            raise JsonError(f"{path}: {kind}, near {reader.place()}") from error
+
+
+def _items(reader: _Reader) -> Iterator[tuple[str | None, Any]]:
+    first = reader.peek()
+    if first == "[":
+        for element in _elements(reader):
+            yield None, element
+    elif first == "{":
+        for key in _keys(reader):
+            if reader.peek() == "[":
+                for element in _elements(reader):
+                    yield key, element
+            else:
+                yield key, reader.value()
+    else:
+        reader.fail("a list or an object")
+    if reader.peek():
+        reader.fail("nothing more")
+
+
+def _elements(reader: _Reader) -> Iterator[Any]:
+    """What is in the list that begins here."""
+    reader.take("[")
+    if reader.peek() == "]":
+        reader.take("]")
+        return
+    while True:
+        yield reader.value()
+        if reader.take(",]") == "]":
+            return
+
+
+def _keys(reader: _Reader) -> Iterator[str]:
+    """The keys of the object that begins here, each up to its value."""
+    reader.take("{")
+    if reader.peek() == "}":
+        reader.take("}")
+        return
+    while True:
+        if reader.peek() != '"':
+            reader.fail("a key")
+        key = reader.value()
+        reader.take(":")
+        yield key
+        if reader.take(",}") == "}":
+            return
+
+
+class _Reader:
+    """The text from the present place on, as much of it as is needed."""
+
+    def __init__(self, path: pathlib.Path, file: TextIO, limit: int) -> None:
+        self._path, self._file, self._limit = path, file, limit
+        self._text, self._at, self._before, self._end = "", 0, 0, False
+        self._decoder = json.JSONDecoder()
+
+    def peek(self) -> str:
+        """The next character that is not blank; "" at the end."""
+        while True:
+            while self._at < len(self._text):
+                if not self._text[self._at].isspace():
+                    return self._text[self._at]
+                self._at += 1
+            if self._end:
+                return ""
+            self._more(_CHUNK)
+
+    def take(self, allowed: str) -> str:
+        """The next character, one of these."""
+        found = self.peek()
+        if not found or found not in allowed:
+            self.fail(" or ".join(allowed))
+        self._at += 1
+        return found
+
+    def value(self) -> Any:
+        """The value that begins here, whole."""
+        self.peek()
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if self._end:
+                    raise JsonError(
+                        f"{self._path}: damaged or cut short near {self.place()}: "
+                        f"{error.msg}"
+                    ) from error
+            else:
+                # A number may go on in what has not been read.
+                if end < len(self._text) or self._end:
+                    self._at = end
+                    return value
+            had = len(self._text) - self._at
+            if had > self._limit:
+                raise JsonError(
+                    f"{self._path}: damaged, or one element is longer than "
+                    f"{self._limit / 1e6:g} MB, near {self.place()}; expected a list "
+                    "of frames or persons"
+                )
+            self._more(max(_CHUNK, had))
+
+    def place(self) -> str:
+        """Where the present place is, for messages."""
+        return f"character {self._before + self._at}"
+
+    def fail(self, expected: str) -> None:
+        """Raises JsonError for what comes next."""
+        found = self.peek()
+        got = repr(found) if found else "the end of the file"
+        raise JsonError(
+            f"{self._path}: expected {expected} near {self.place()}; got {got}"
+        )
+
+    def _more(self, size: int) -> None:
+        """Reads on, and forgets what has been used."""
+        read = self._file.read(size)
+        self._end = not read
+        self._before += self._at
+        self._text, self._at = self._text[self._at :] + read, 0

@@ -1,0 +1,201 @@
+"""Videos from files, a frame at a time, through the ffmpeg of imageio-ffmpeg.
+
+    path -> VideoFrame, VideoFrame, ...; a last Skipped where the video is damaged
+
+ffmpeg decodes, turns frames as their metadata say and writes them to a pipe as PPM
+pictures, which carry their sizes. No more than one frame is in memory beside what the
+decoder holds. A video that ends within a frame gives the frames before.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from jaxflow.detector import pictures
+from jaxflow.detector.pictures import MEGAPIXELS, MIN_SIDE, Picture
+from jaxflow.detector.records import Skipped
+
+SUFFIXES = tuple(
+    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .wmv .flv .ogv .3gp".split()
+)
+
+
+class VideoError(ValueError):
+    """A file that is no video, or one of which nothing can be read."""
+
+
+class VideoInfo(NamedTuple):
+    """What a video says about itself.
+
+    Attributes:
+      width: of a frame as stored, px.
+      height: of a frame as stored, px.
+      fps: frames a second; 0 if it does not say.
+      seconds: how long it is; 0 if it does not say.
+    """
+
+    width: int
+    height: int
+    fps: float
+    seconds: float
+
+
+class VideoFrame(NamedTuple):
+    """A frame.
+
+    Attributes:
+      number: within the video, from 0.
+      picture: the frame, upright.
+    """
+
+    number: int
+    picture: Picture
+
+
+def info(path: str | os.PathLike[str]) -> VideoInfo:
+    """What a video's header says.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ImportError: imageio-ffmpeg is not installed.
+      VideoError: no video, or one without its header.
+    """
+    path = pathlib.Path(path)
+    ffmpeg = _ffmpeg(path)
+    reader = ffmpeg.read_frames(_address(path), input_params=_local())
+    try:
+        about = next(reader)
+    except Exception as error:  # of many kinds, with pages of output
+        reason = _reason(str(error))
+        raise VideoError(f"{path}: no video that can be read ({reason})") from error
+    finally:
+        reader.close()
+    width, height = about["source_size"]
+    return VideoInfo(width, height, float(about["fps"]), float(about["duration"]))
+
+
+def frames(
+    path: str | os.PathLike[str],
+    every: int = 1,
+    *,
+    megapixels: float = MEGAPIXELS,
+) -> Iterator[VideoFrame | Skipped]:
+    """The frames 0, every, 2 every, ... of a video.
+
+    Args:
+      path: anything that ffmpeg reads.
+      every: one in so many frames.
+      megapixels: of a frame, at most.
+
+    Yields:
+      VideoFrame; at last a Skipped if ffmpeg complained, because the video ends within
+      a frame or is damaged elsewhere.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ImportError: imageio-ffmpeg is not installed.
+      ValueError: ``every`` is below 1.
+      VideoError: no video, frames too large, or not one frame in it.
+    """
+    path = pathlib.Path(path)
+    if every < 1:
+        raise ValueError(f"expected one in 1 or more frames; got one in {every}")
+    about = info(path)
+    if about.width * about.height > megapixels * 1e6:
+        raise VideoError(
+            f"{path}: frames of {about.width} x {about.height} px; the limit is "
+            f"{megapixels:g} megapixels"
+        )
+    if min(about.width, about.height) < MIN_SIDE:
+        raise VideoError(
+            f"{path}: frames of {about.width} x {about.height} px; expected at least "
+            f"{MIN_SIDE} x {MIN_SIDE}"
+        )
+    number = 0
+    with tempfile.TemporaryFile() as complaints:
+        for picture in _decode(path, every, complaints):
+            yield VideoFrame(number, picture)
+            number += every
+        complaints.seek(0)
+        reason = _reason(complaints.read(1 << 16).decode(errors="replace"))
+    if not number:
+        raise VideoError(f"{path}: no frame that can be read ({reason})")
+    if reason:
+        kind = f"the video is damaged or ends within a frame ({reason})"
+        yield Skipped(str(path), number, None, f"{kind}; what was whole was read")
+
+
+def _decode(path: pathlib.Path, every: int, complaints: IO[bytes]) -> Iterator[Picture]:
+    """The frames that ffmpeg writes, until it ends or nobody asks for more."""
+    command = [
+        *(_ffmpeg(path).get_ffmpeg_exe(), "-nostdin", "-loglevel", "error"),
+        *(*_local(), "-i", _address(path), "-map", "0:v:0"),
+        *(["-vf", f"select=not(mod(n\\,{every}))"] if every > 1 else []),
+        *("-fps_mode", "passthrough", "-pix_fmt", "rgb24"),
+        *("-f", "image2pipe", "-vcodec", "ppm", "-"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints)
+    assert process.stdout is not None
+    try:
+        while (picture := _read_ppm(process.stdout)) is not None:
+            yield picture
+        process.wait()
+    finally:
+        process.kill()  # nothing if it has ended
+        process.stdout.close()
+        process.wait()
+
+
+def _read_ppm(stream: IO[bytes]) -> Picture | None:
+    """The next picture; None where the stream ends."""
+    header = [stream.readline(32) for _ in range(3)]
+    if header[0] != b"P6\n" or header[2] != b"255\n":
+        return None
+    width, height = map(int, header[1].split())
+    content = stream.read(width * height * 3)
+    if len(content) < width * height * 3:
+        return None
+    return pictures.from_array(
+        np.frombuffer(content, np.uint8).reshape(height, width, 3)
+    )
+
+
+def _ffmpeg(path: pathlib.Path) -> Any:
+    """The library, once the file is known to be there."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no such video: {path}")
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise ImportError(
+            f"reading {path} needs imageio-ffmpeg, which is not installed; in the "
+            "checkout of this project run: pip install '.[detector]'"
+        ) from error
+    return imageio_ffmpeg
+
+
+def _address(path: pathlib.Path) -> str:
+    """The file for ffmpeg, whatever characters its name has."""
+    return f"file:{path.absolute()}"
+
+
+def _local() -> list[str]:
+    """A playlist must not make ffmpeg fetch from the network."""
+    return ["-protocol_whitelist", "file,pipe,crypto,data"]
+
+
+def _reason(output: str) -> str:
+    """The line of ffmpeg's output that says most, without its addresses in memory."""
+    lines = [line.partition("] ")[2] or line for line in output.splitlines()]
+    for sign in ("moov atom", "Invalid", "prematurely", "corrupt", "rror"):
+        for line in lines:
+            if sign in line and "===" not in line:
+                return line.strip()[:200]
+    return lines[0].strip()[:200] if lines else ""
