@@ -204,17 +204,27 @@ class LoopConfig:
     log_every: int = option(50, "iterations between log lines")
     checkpoint_every: int = option(500, "iterations between checkpoints")
     keep: int = option(3, "newest checkpoints kept")
+    keep_best: bool = option(
+        False,
+        "save at every validation, and keep the checkpoint with the lowest validation "
+        "MPJPE of the best hypothesis beside the newest ones",
+    )
     validate_every: int = option(1000, "iterations between validations; 0: none")
     validation_frames: int = option(256, "test frames of a validation, evenly spaced")
     validation_hypotheses: int = option(50, "hypotheses per frame of a validation")
-    devices: int = option(0, "local devices to use; 0: all of them")
+    devices: int = option(0, "devices to use in each process; 0: all of them")
+    heartbeat: int = option(
+        30, "seconds between progress lines where the output is no terminal"
+    )
 
     def __post_init__(self) -> None:
         """Refuses intervals that never come."""
-        _at_least_one(self, "log_every", "checkpoint_every", "keep")
+        _at_least_one(self, "log_every", "checkpoint_every", "keep", "heartbeat")
         _at_least_one(self, "validation_frames", "validation_hypotheses")
         if self.validate_every < 0 or self.devices < 0:
             raise ValueError("validate_every and devices must be 0 or more")
+        if self.keep_best and not self.validate_every:
+            raise ValueError("keep_best needs validations: set validate_every")
 
 
 @dataclasses.dataclass(frozen=True)

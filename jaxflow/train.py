@@ -7,6 +7,12 @@ data set. Stop with Ctrl-C or SIGTERM at any time; the same command goes on. The
 gets checkpoints/, metrics.jsonl, tensorboard/ and flags.txt, a flagfile that repeats
 the run: python -m jaxflow.train --flagfile=OLD/flags.txt --workdir=NEW.
 
+Several machines, or several processes on one, train together with --multihost, each
+started with the same flags and its own number: --multihost
+--coordinator_address=HOST:PORT --num_processes=2 --process_id=0, and --process_id=1 for
+the other. On Cloud TPU, Slurm and Open MPI --multihost alone will do. Process 0 writes
+the workdir; the others need not see it.
+
 --recipe sets the weights of the losses as a group, each of which may be given another
 value beside it. --ablation takes one thing from the model as a row of the paper's study
 does; what it sets cannot be given another value.
@@ -15,16 +21,18 @@ does; what it sets cannot be given another value.
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 import signal
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
-from jaxflow import commands, files, presets
+from jaxflow import commands, presets
 from jaxflow.config import RunConfig
-from jaxflow.training import loop
+from jaxflow.training import loop, multihost
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run, made if need be.", required=True
@@ -38,6 +46,25 @@ _ABLATION = flags.DEFINE_enum(
     "ablation", "full", list(presets.ABLATIONS),
     f"What to take from the model (paper section 4.6). "
     f"{presets.describe(presets.ABLATIONS)}.",
+)  # fmt: skip
+
+_MULTIHOST = flags.DEFINE_bool(
+    "multihost", False, "Train together with other processes; never guessed."
+)
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator_address", None,
+    "HOST:PORT of process 0, with --multihost; Cloud TPU, Slurm and Open MPI tell it.",
+)  # fmt: skip
+_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "How many processes, with --multihost; as above."
+)
+_PROCESS = flags.DEFINE_integer(
+    "process_id", None, "Which of them this is, from 0, with --multihost; as above."
+)
+_TIMEOUT = flags.DEFINE_integer(
+    "heartbeat_timeout", multihost.TIMEOUT,
+    "Seconds without a sign of life after which a process counts as lost and the "
+    "others end, with --multihost.",
 )  # fmt: skip
 
 _DEFAULT = RunConfig()
@@ -61,21 +88,44 @@ def main(argv: Sequence[str]) -> int:
     commands.no_arguments(argv)
     take_presets()
     config = config_from_flags()
+    join_others()
     workdir = pathlib.Path(_WORKDIR.value)
-    files.write_text(workdir / "flags.txt", commands.as_flagfile(_flag_names()))
-    outcome = loop.train_and_evaluate(config, workdir)
-    if outcome.stopped_by is not None:
+    notes = {"flags.txt": commands.as_flagfile(_flag_names())}
+    outcome = loop.train_and_evaluate(config, workdir, notes=notes)
+    if outcome.stopped_by is None:
         print(
-            f"stopped at step {outcome.step} of {outcome.total} and saved; "
-            "the same command goes on"
+            f"trained {outcome.step} iterations ({outcome.seconds:.0f} s in this "
+            f"call); checkpoint in {workdir}; next: "
+            f"python -m jaxflow.evaluate --checkpoint={workdir}"
         )
-        return 130 if outcome.stopped_by == signal.SIGINT else 0
+        return 0
     print(
-        f"trained {outcome.step} iterations ({outcome.seconds:.0f} s in this call); "
-        f"checkpoint in {workdir}; next: "
-        f"python -m jaxflow.evaluate --checkpoint={workdir}"
+        f"stopped at step {outcome.step} of {outcome.total} and saved; "
+        "the same command goes on"
     )
-    return 0
+    status = 130 if outcome.stopped_by == signal.SIGINT else 0
+    if (
+        outcome.abandoned
+    ):  # a compiler's thread is still at work, and would be waited for
+        sys.stdout.flush()
+        os._exit(status)
+    return status
+
+
+def join_others() -> None:
+    """With --multihost, connects to the other processes.
+
+    Raises:
+      ValueError: the flags for several processes do not belong together.
+    """
+    if _MULTIHOST.value:
+        multihost.initialize(
+            _COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _TIMEOUT.value
+        )
+        return
+    for flag in (_COORDINATOR, _PROCESSES, _PROCESS):
+        if flag.value is not None:
+            raise ValueError(f"--{flag.name} is of no use without --multihost")
 
 
 def take_presets() -> None:
@@ -105,10 +155,12 @@ def config_from_flags() -> RunConfig:
       ValueError: a value makes no sense.
     """
     parts = {
-        name: commands.from_flags(group, skip=_FIXED) for name, group in _GROUPS.items()
+        name: commands.from_flags(group, skip=_FIXED)
+        for name, group in _GROUPS.items()
+        if name != "training"
     }
-    train = dataclasses.replace(
-        parts["training"],
+    train = commands.from_flags(
+        _DEFAULT.train,
         flow=parts["flow"],
         loss=parts["losses"],
         optimizer=parts["optimizer"],

@@ -59,7 +59,9 @@ class Checkpointer:
         self._about = checkpoint.about_run(config, fingerprint)
         self._folder = pathlib.Path(workdir).absolute() / checkpoint.FOLDER
         self._keep = _Keep(keep, keep_best)
+        self._folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
+            create=False,
             preservation_policy=self._keep,
             cleanup_tmp_directories=True,
             multiprocessing_options=_this_process_alone(),

@@ -4,7 +4,8 @@
 
 The device is always one dispatch ahead of the host: losses are fetched while the next
 iterations run. A run that is stopped at any moment goes on with the same call, and ends
-with the parameters it would have had.
+with the parameters it would have had. Of several processes (see `multihost`) each makes
+the same calls; the first alone validates, logs and saves.
 """
 
 from __future__ import annotations
@@ -14,23 +15,31 @@ import pathlib
 import signal
 import time
 import zlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow import data
+from jaxflow import data, files
 from jaxflow.config import RunConfig, TrainConfig
-from jaxflow.training import evaluation, interrupts, parallel, state, writer
+from jaxflow.training import (
+    dispatch,
+    health,
+    interrupts,
+    lock,
+    multihost,
+    parallel,
+    state,
+    validation,
+    writer,
+)
 from jaxflow.training.checkpointer import Checkpointer
+from jaxflow.training.progress import Progress, terms_text
+from jaxflow.training.state import TrainState
 from jaxflow.training.step import Losses
-from jaxflow.types import Params, PoseRecords
-
-# Iterations are dispatched so many at a time that a call takes about this long: short
-# enough to stop quickly, long enough that the dispatch costs nothing.
-SECONDS_PER_DISPATCH = 1.0
-MOST_PER_DISPATCH = 100
+from jaxflow.types import PoseRecords
 
 
 class NonFiniteError(FloatingPointError):
@@ -45,21 +54,30 @@ class Outcome(NamedTuple):
       total: iterations asked for.
       stopped_by: the signal that stopped it early, or None.
       seconds: spent in this call, setting up included.
+      abandoned: a signal came during compilation, which goes on in a thread that
+        nothing stops: leave the process by ``os._exit``.
     """
 
     step: int
     total: int
     stopped_by: signal.Signals | None
     seconds: float
+    abandoned: bool = False
 
 
-def train_and_evaluate(config: RunConfig, workdir: str | pathlib.Path) -> Outcome:
+def train_and_evaluate(
+    config: RunConfig,
+    workdir: str | pathlib.Path,
+    *,
+    notes: Mapping[str, str] | None = None,
+) -> Outcome:
     """Trains, or goes on training, until all iterations are done or a signal comes.
 
     Args:
       config: the run. A workdir's run goes on only with the trajectory's own
-        configuration, except that it may be made longer.
+        configuration, except that it may be made longer, and its devices other ones.
       workdir: made if need be; gets checkpoints/, metrics.jsonl, tensorboard/.
+      notes: name -> text of further files, written once the workdir is this run's.
 
     Returns:
       How it ended. SIGTERM and SIGINT save and return early.
@@ -68,18 +86,31 @@ def train_and_evaluate(config: RunConfig, workdir: str | pathlib.Path) -> Outcom
       ValueError: the configuration, the data or a checkpoint is refused.
       NonFiniteError: names the terms and the step; the last good checkpoint stays.
       CheckpointError: a checkpoint could not be written.
+      OSError: the workdir cannot be written to, or another run is under way there.
     """
     began = time.monotonic()
     workdir = pathlib.Path(workdir).absolute()
-    workdir.mkdir(parents=True, exist_ok=True)
-    records = load(config, "train")
-    held_out = _validation_records(config)
-    with (
-        interrupts.caught() as stop,
-        contextlib.closing(_Run(workdir, config, records)) as run,
-    ):
-        _iterate(run, records, held_out, stop)
-    return Outcome(run.step, run.total, stop.signal, time.monotonic() - began)
+    with contextlib.ExitStack() as stack:
+        multihost.first_does(lambda: _claim(workdir, notes or {}, stack))
+        records = load(config, "train")
+        held_out = _validation_records(config)
+        stop = stack.enter_context(interrupts.caught())
+        run = stack.enter_context(contextlib.closing(_Run(workdir, config, records)))
+        plan = _iterate(run, records, held_out, stop)
+    multihost.wait_for_all("the end")
+    stopped_by = stop.signal
+    if plan.stopping and stopped_by is None:  # it came to another process
+        stopped_by = signal.SIGTERM
+    seconds = time.monotonic() - began
+    return Outcome(run.step, run.total, stopped_by, seconds, plan.abandoned)
+
+
+def _claim(
+    workdir: pathlib.Path, notes: Mapping[str, str], stack: contextlib.ExitStack
+) -> None:
+    stack.enter_context(lock.held(workdir))
+    for name, text in notes.items():
+        files.write_text(workdir / name, text)
 
 
 def total_iterations(config: TrainConfig, frames: int) -> int:
@@ -89,41 +120,69 @@ def total_iterations(config: TrainConfig, frames: int) -> int:
 
 
 def load(config: RunConfig, split: str) -> PoseRecords:
-    """The split's frames, built first if need be."""
+    """The split's frames, built first if need be; each process reads its part."""
     where = config.data
-    return data.load_records(
-        where.dataset, split, where.data_dir or None, where.manual_dir or None
+    part = multihost.own_part(split) if multihost.several() else split
+    records = data.load_records(
+        where.dataset, part, where.data_dir or None, where.manual_dir or None
     )
+    return multihost.gather(records) if multihost.several() else records
 
 
 class _Run:
-    """The parts of a run under way."""
+    """The parts of a run under way; checkpointer and writer in the first process."""
 
     def __init__(self, workdir: pathlib.Path, config: RunConfig, records: PoseRecords):
         self.config = config
         self.total = total_iterations(config.train, len(records))
         self.per_epoch = parallel.iterations_per_epoch(len(records), config.train)
-        self.devices = _devices(config)
-        self.checkpointer = Checkpointer(
-            workdir,
-            config.train,
-            keep=config.loop.keep,
-            fingerprint=_fingerprint(records),
-        )
-        restored = self.checkpointer.restore()
-        start = restored or state.init(
-            parallel.seeds(config.train.seed).init, config.train
-        )
+        self.devices = parallel.choose(config.train, config.loop.devices)
+        self.checkpointer: Checkpointer | None = None
+        self.writer: writer.Writer | None = None
+        restored = multihost.first_does(lambda: self._open(workdir, records))
+        if restored is None:
+            restored = state.init(parallel.seeds(config.train.seed).init, config.train)
+        start = multihost.from_first(restored)
         self.step = int(start.step)
         self.state = parallel.replicate(start, self.devices)
-        self.writer = writer.Writer(workdir, self.step)
-        poses = config.train.frames_per_iteration
-        self.bar = writer.progress_bar(self.total, self.step, poses)
+        first = multihost.is_first()
+        if first:
+            self.writer = writer.Writer(workdir, self.step)
+        self.bar = Progress(
+            self.total,
+            self.step,
+            config.train.frames_per_iteration,
+            every=config.loop.heartbeat,
+            quiet=not first,
+        )
+        self.health = health.Health(self.bar.write)
+        if self.checkpointer:
+            for text in self.checkpointer.set_aside:
+                self.bar.write(f"warning: {text}")
         if self.step:
             self.bar.write(f"resuming from step {self.step} of {self.total}")
 
-    def save(self) -> None:
+    def _open(self, workdir: pathlib.Path, records: PoseRecords) -> TrainState | None:
+        self.checkpointer = Checkpointer(
+            workdir,
+            self.config.train,
+            keep=self.config.loop.keep,
+            keep_best=self.config.loop.keep_best,
+            fingerprint=_fingerprint(records),
+        )
+        return self.checkpointer.restore()
+
+    def log(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+        """Writes a line, with the memory's high-water marks."""
+        if self.writer:
+            memory = health.memory(parallel.own(self.devices))
+            self.writer.write(kind, step, {**values, **memory})
+
+    def save(self, figure: float | None = None) -> None:
         """Saves the present state, unless it is already.
+
+        Args:
+          figure: the validation's, by which the best checkpoint is known.
 
         Raises:
           NonFiniteError: it is not worth keeping.
@@ -134,10 +193,13 @@ class _Run:
                 f"the parameters are not finite after iteration {self.step}; training "
                 f"stopped, {self.last_good()}"
             )
-        self.checkpointer.save(host)
+        if self.checkpointer:
+            self.checkpointer.save(host, figure)
 
     def last_good(self) -> str:
         """What a run that broke down leaves behind."""
+        if not self.checkpointer:
+            return "process 0 says which checkpoint is kept"
         step = self.checkpointer.latest_step()
         return (
             "no checkpoint is kept"
@@ -148,51 +210,58 @@ class _Run:
     def close(self) -> None:
         """Flushes everything; a save under way is waited for."""
         self.bar.close()
-        self.writer.close()
-        self.checkpointer.close()
+        if self.writer:
+            self.writer.close()
+        if self.checkpointer:
+            self.checkpointer.close()
 
 
 def _iterate(
     run: _Run, records: PoseRecords, held_out: PoseRecords | None, stop: interrupts.Stop
-) -> None:
+) -> dispatch.Plan:
     """Dispatches until done or stopped, at most one dispatch ahead of the losses."""
     config = run.config
-    most = min(MOST_PER_DISPATCH, run.per_epoch)
+    most = min(dispatch.MOST_PER_DISPATCH, run.per_epoch)
     poses = parallel.replicate(data.to_batch(records), run.devices)
     advance = parallel.make_run(config.train, run.devices, most)
     window = _Window(run)
-    pace = _Pace(most)
+    plan = dispatch.Plan(most, run.devices, stop)
     pending: tuple[int, Losses] | None = None
-    while run.step < run.total and not stop.requested:
+    while run.step < run.total and not plan.stopping:
         boundary = _next_boundary(run.step, config, run.total)
-        count = min(pace.count(), boundary - run.step)
-        run.state, history = advance(run.state, poses, jnp.int32(count))
+        count = min(plan.count(), boundary - run.step)
+        sent = plan.send(advance, run.state, poses, jnp.int32(count))
+        if sent is None:  # stopped while compiling: nothing is new
+            return plan
+        run.state, history = sent
         if not pending:
             run.bar.unpause()  # compiling and boundaries are not training speed
         if pending:
             window.add(*pending)
-            pace.finished(pending[0])
+            plan.arrived(pending[0])
         pending = count, history
         run.step += count
         validate, save = _due(run)
         if validate or save:
             window.add(*pending)
+            plan.arrived(pending[0])
             pending = None
-            if validate and held_out is not None:
-                _validate(run, held_out)
+            figure = _validate(run, held_out) if validate else None
             if save:
-                run.save()
-            pace.restart()
+                run.save(figure)
+            plan.restart()
     if pending:
         window.add(*pending)
         run.save()
+    return plan
 
 
 def _due(run: _Run) -> tuple[bool, bool]:
     """Whether to validate and whether to save at this step."""
     loop, last = run.config.loop, run.step == run.total
     validate = loop.validate_every > 0 and run.step % loop.validate_every == 0
-    return validate or last, run.step % loop.checkpoint_every == 0 or last
+    save = run.step % loop.checkpoint_every == 0 or (loop.keep_best and validate)
+    return validate or last, save or last
 
 
 def _next_boundary(step: int, config: RunConfig, total: int) -> int:
@@ -226,10 +295,7 @@ class _Window:
         self._rows.extend(rows)
         self._step += count
         values = dict(zip(Losses._fields, rows[-1].tolist(), strict=True))
-        self._run.bar.set_postfix_str(
-            writer.terms_text(self._step, values), refresh=False
-        )
-        self._run.bar.update(count * self._run.config.train.frames_per_iteration)
+        self._run.bar.update(count, terms_text(self._step, values))
         every, last = self._run.config.loop.log_every, self._run.total
         if self._step % every == 0 or self._step == last:
             self._log()
@@ -238,33 +304,9 @@ class _Window:
         """Writes the means since the last line."""
         means = np.mean(np.asarray(self._rows, np.float64), axis=0)
         values = dict(zip(Losses._fields, means.tolist(), strict=True))
-        self._run.writer.write("train", self._step, values)
+        self._run.log("train", self._step, values)
+        self._run.health.losses(self._step, values)
         self._rows.clear()
-
-
-class _Pace:
-    """How many iterations make a dispatch of the wanted length."""
-
-    def __init__(self, most: int):
-        self._most = most
-        self._count = 1
-        self._since: float | None = None
-
-    def count(self) -> int:
-        return self._count
-
-    def restart(self) -> None:
-        """The device has been idle or busy with something else."""
-        self._since = None
-
-    def finished(self, count: int) -> None:
-        """A dispatch's losses have arrived; the next one is running since then."""
-        now = time.monotonic()
-        if self._since is not None:
-            each = max((now - self._since) / count, 1e-6)
-            wanted = int(SECONDS_PER_DISPATCH / each)
-            self._count = int(np.clip(wanted, 1, self._most))
-        self._since = now
 
 
 def _fingerprint(records: PoseRecords) -> dict[str, int]:
@@ -277,50 +319,23 @@ def _fingerprint(records: PoseRecords) -> dict[str, int]:
 
 
 def _validation_records(config: RunConfig) -> PoseRecords | None:
-    """Evenly spaced test frames, or None where no validation is wanted."""
+    """Test frames, or None where no validation is wanted; alike in all processes."""
     if not config.loop.validate_every:
         return None
-    records = load(config, "test")
-    wanted = min(config.loop.validation_frames, len(records))
-    return records.take(np.linspace(0, len(records) - 1, wanted).astype(int))
+    return validation.choose(load(config, "test"), config.loop.validation_frames)
 
 
-def _validate(run: _Run, records: PoseRecords) -> None:
-    """Logs pooled figures of the validation frames; the same noise every time."""
-    params: Params = jax.device_put(run.state.flow, run.devices[0])
-    result = evaluation.evaluate_records(
-        params,
-        records,
-        jax.random.key(0),
-        num_hypotheses=run.config.loop.validation_hypotheses,
-        clamp=run.config.train.flow.clamp,
-    )
-    pooled = result.pooled.to_json()
-    values = {
-        **{f"mpjpe_{name}": value for name, value in pooled["mpjpe_mm"].items()},
-        **{f"pa_mpjpe_{name}": value for name, value in pooled["pa_mpjpe_mm"].items()},
-        "pck": pooled["pck150_share"],
-        "cps": pooled["cps"],
-        "ece": pooled["calibration_error"],
-    }
-    run.writer.write("validation", run.step, values)
+def _validate(run: _Run, records: PoseRecords | None) -> float | None:
+    """Logs a validation, in the first process; the MPJPE of the best hypothesis."""
+    if records is None or not run.writer:
+        return None
+    params = jax.device_put(run.state.flow, parallel.own(run.devices)[0])
+    found = validation.validate(params, records, run.config)
+    run.writer.write("validation", run.step, found.values)
+    run.health.spread(run.step, found.spread, found.heatmaps)
+    best = found.values["mpjpe_best"]
     run.bar.write(
-        f"step {run.step}: validation MPJPE best {values['mpjpe_best']:.1f} mm, "
-        f"z0 {values['mpjpe_z0']:.1f} mm"
+        f"step {run.step}: validation MPJPE best {best:.1f} mm, "
+        f"z0 {found.values['mpjpe_z0']:.1f} mm"
     )
-
-
-def _devices(config: RunConfig) -> tuple[jax.Device, ...]:
-    """The devices asked for.
-
-    Raises:
-      ValueError: there are not so many, or the batch does not divide over them.
-    """
-    available = jax.local_devices()
-    wanted = config.loop.devices or len(available)
-    if wanted > len(available):
-        raise ValueError(
-            f"devices = {wanted}, but this machine has {len(available)}: {available}"
-        )
-    parallel.check_divides(config.train, wanted)
-    return tuple(available[:wanted])
+    return best

@@ -6,6 +6,9 @@ The data set lies on the devices; batches are gathered there in an order that fo
 from the seed and the epoch alone. The state keeps no device axis: it goes in and comes
 out replicated. The number of iterations is a run-time argument of one compiled program,
 so a trajectory does not depend on how it is cut into dispatches.
+
+The devices may belong to several processes. Each then passes its own devices' rows of a
+batch and gets the state and losses on its own devices.
 """
 
 from __future__ import annotations
@@ -69,9 +72,37 @@ def check_divides(config: TrainConfig, devices: int) -> None:
         )
 
 
+def choose(config: TrainConfig, wanted: int = 0) -> tuple[jax.Device, ...]:
+    """The devices of a run, of all processes, the first process's first.
+
+    Args:
+      config: its batch must divide over them.
+      wanted: of each process; 0: all.
+
+    Raises:
+      ValueError: there are not so many, or the batch does not divide over them.
+    """
+    available = jax.local_devices()
+    if wanted > len(available):
+        raise ValueError(
+            f"devices = {wanted}, but this machine has {len(available)}: {available}"
+        )
+    chosen: list[jax.Device] = []
+    for process in range(jax.process_count()):
+        of_process = jax.local_devices(process_index=process)
+        chosen += of_process[: wanted or len(of_process)]
+    check_divides(config, len(chosen))
+    return tuple(chosen)
+
+
+def own(devices: Sequence[jax.Device]) -> tuple[jax.Device, ...]:
+    """Those of the devices that belong to this process."""
+    return tuple(d for d in devices if d.process_index == jax.process_index())
+
+
 def replicate(tree: _Tree, devices: Sequence[jax.Device]) -> _Tree:
-    """Puts arrays whole on each of the devices, once."""
-    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    """Puts arrays whole on each of this process's devices, once."""
+    mesh = jax.sharding.Mesh(np.asarray(own(devices)), (AXIS,))
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     return jax.device_put(tree, everywhere)
 
@@ -108,7 +139,24 @@ def make_run(
     )
     # Each device's rows of a batch, the one argument that differs between devices.
     examples = np.arange(config.batch_size, dtype=np.int32).reshape(len(devices), -1)
-    return lambda state, data, count: run(state, data, count, examples)
+    local = [device in own(devices) for device in devices]
+    return lambda state, data, count: run(state, data, count, examples[local])
+
+
+def make_vote(devices: tuple[jax.Device, ...]) -> Callable[[Sequence[int]], jax.Array]:
+    """Compiles ``vote(numbers)``: the largest of each number that any process gives.
+
+    The result is a device array that need not be waited for: a vote is queued behind
+    what the devices are doing.
+    """
+    vote = jax.pmap(
+        lambda numbers: jax.lax.pmax(numbers, AXIS),
+        axis_name=AXIS,
+        out_axes=None,
+        devices=devices,
+    )
+    count = len(own(devices))
+    return lambda numbers: vote(np.tile(np.asarray(numbers, np.int32), (count, 1)))
 
 
 def _run(

@@ -1,4 +1,4 @@
-"""Where a run's numbers go: metrics.jsonl, TensorBoard events, the progress bar.
+"""Where a run's numbers go: metrics.jsonl and TensorBoard events.
 
 metrics.jsonl has one JSON object a line, ``{"kind": "train" | "validation", "step": n,
 ...}``. A resumed run first drops the lines past the step it resumes from, so that the
@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import json
 import pathlib
-import sys
 import time
 from collections.abc import Mapping
 
-import tqdm
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer import event_file_writer
 
@@ -79,27 +77,3 @@ def read(workdir: pathlib.Path) -> list[dict]:
             if number < len(lines):
                 raise ValueError(f"{path} line {number} is damaged: {error}") from error
     return parsed
-
-
-def progress_bar(total: int, done: int, poses_per_iteration: int) -> tqdm.tqdm:
-    """A bar over poses, so that it shows poses/s, with time left.
-
-    Where the output is no terminal, it redraws seldom, to keep log files short.
-    """
-    return tqdm.tqdm(
-        total=total * poses_per_iteration,
-        initial=done * poses_per_iteration,
-        desc="training",
-        unit=" poses",
-        unit_scale=True,
-        smoothing=0.1,
-        mininterval=0.5 if sys.stderr.isatty() else 15,
-        dynamic_ncols=True,
-    )
-
-
-def terms_text(step: int, values: Mapping[str, float]) -> str:
-    """Loss terms for the bar: ``step 100 l2d 0.12 mmd 0.03 ...``."""
-    return f"step {step} " + " ".join(
-        f"{name} {value:.3g}" for name, value in values.items()
-    )

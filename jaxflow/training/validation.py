@@ -1,0 +1,64 @@
+"""Validation while training: a few test frames, the same noise every time.
+
+In: parameters, frames. Out: figures for the log, and how widely hypotheses spread.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxflow import data
+from jaxflow.config import RunConfig
+from jaxflow.training import evaluation, health
+from jaxflow.types import Params, PoseRecords
+
+
+class Validation(NamedTuple):
+    """What came out.
+
+    Attributes:
+      values: the pooled figures, as they are logged: mm, shares.
+      spread: (3,) mm, the hypotheses' standard deviation along x, y, z, mean over the
+        joints but the hip, which is the origin.
+      heatmaps: (2,) mm, what the heatmaps ask for along x and y.
+    """
+
+    values: dict[str, float]
+    spread: np.ndarray
+    heatmaps: np.ndarray
+
+
+def choose(records: PoseRecords, frames: int) -> PoseRecords:
+    """So many frames, evenly spaced; all where there are fewer."""
+    wanted = min(frames, len(records))
+    return records.take(np.linspace(0, len(records) - 1, wanted).astype(int))
+
+
+def validate(params: Params, records: PoseRecords, config: RunConfig) -> Validation:
+    """Figures of the frames with these parameters."""
+    batch = data.to_batch(records)
+    result = evaluation.evaluate(
+        params,
+        batch,
+        evaluation.targets_of(records),
+        records.action,
+        jax.random.key(0),
+        num_hypotheses=config.loop.validation_hypotheses,
+        clamp=config.train.flow.clamp,
+    )
+    pooled = result.pooled.to_json()
+    values = {
+        **{f"mpjpe_{name}": value for name, value in pooled["mpjpe_mm"].items()},
+        **{f"pa_mpjpe_{name}": value for name, value in pooled["pa_mpjpe_mm"].items()},
+        "pck": pooled["pck150_share"],
+        "cps": pooled["cps"],
+        "ece": pooled["calibration_error"],
+    }
+    return Validation(
+        values,
+        result.pooled.spread[1:].mean(axis=0),
+        health.heatmap_spread(np.asarray(batch.cond)),
+    )
