@@ -76,8 +76,14 @@ def define_flags(config: Any, group: str, skip: Sequence[str] = ()) -> None:
         flags.declare_key_flag(field.name)
 
 
-def from_flags(config: Any, skip: Sequence[str] = ()) -> Any:
+def from_flags(config: Any, skip: Sequence[str] = (), **others: Any) -> Any:
     """The dataclass with the values that its flags have.
+
+    Args:
+      config: gives the fields, and the values of those without a flag.
+      skip: names of fields that have no flag.
+      **others: further values, by field: set at once with the flags', since the
+        dataclass checks them together.
 
     Raises:
       ValueError: the dataclass refuses a value.
@@ -88,7 +94,7 @@ def from_flags(config: Any, skip: Sequence[str] = ()) -> Any:
         if not dataclasses.is_dataclass(getattr(config, field.name))
         and field.name not in skip
     }
-    return dataclasses.replace(config, **values)
+    return dataclasses.replace(config, **values, **others)
 
 
 def as_flagfile(names: Sequence[str]) -> str:
