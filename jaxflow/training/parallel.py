@@ -143,6 +143,36 @@ def make_run(
     return lambda state, data, count: run(state, data, count, examples[local])
 
 
+def make_map(
+    function: Callable[[Any, Any], Any], devices: tuple[jax.Device, ...]
+) -> Callable[[Any, Any], Callable[[], Any]]:
+    """Compiles ``function(shared, rows)``, each device on its own part of the rows.
+
+    Args:
+      function: of anything, whole on every device, and of arrays (n, ...), whose rows
+        it must treat alike; gives arrays (n, ...).
+      devices: of this process; each takes an equal part of the rows.
+
+    Returns:
+      A function of the same arguments, with (N, ...) rows where N is a multiple of the
+      devices, which starts the work and gives a function that waits for it: that one
+      gives host arrays (N, ...).
+    """
+    mapped = jax.pmap(function, axis_name=AXIS, in_axes=(None, 0), devices=devices)
+
+    def split(array: Any) -> Any:
+        return array.reshape(len(devices), -1, *array.shape[1:])
+
+    def joined(array: Any) -> Any:
+        return np.asarray(array).reshape(-1, *array.shape[2:])
+
+    def call(shared: Any, rows: Any) -> Callable[[], Any]:
+        found = mapped(shared, jax.tree.map(split, rows))
+        return lambda: jax.tree.map(joined, found)
+
+    return call
+
+
 def make_vote(devices: tuple[jax.Device, ...]) -> Callable[[Sequence[int]], jax.Array]:
     """Compiles ``vote(numbers)``: the largest of each number that any process gives.
 
