@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import presets
+from jaxflow import losses, presets
 from jaxflow.config import FlowConfig, LossConfig, TrainConfig
 from jaxflow.training import state, step
 from jaxflow.types import Batch
@@ -80,6 +80,22 @@ def hypothesis_part(**weights):
     batch = Batch(*(array[-1] for array in PART))
     part = jax.jit(step._hypothesis_gradient, static_argnums=3)
     return part(params, batch, jnp.asarray(NOISE["hypothesis_z"]), config)
+
+
+def test_losses_of_hypotheses_are_the_public_ones():
+    """Tile by tile, and all of the batch at once."""
+    terms, _ = hypothesis_part(**dict.fromkeys(HYPOTHESIS_WEIGHTS, 1.0))
+    params = state.init(jax.random.key(5), configured()).flow
+    pose3d, pose2d, cond = (array[-1] for array in PART)
+    latents = NOISE["hypothesis_z"]
+    given = (np.broadcast_to(a, (len(latents), *a.shape)) for a in (pose2d, cond))
+    hypotheses, _ = jaxflow.flow.inverse(params, latents, *given)
+    want = (
+        losses.best_of_m(hypotheses, pose3d),
+        losses.heatmap_covariance(hypotheses, cond),
+        losses.energy_score(hypotheses, pose3d),
+    )
+    np.testing.assert_allclose(terms, want, rtol=1e-4)
 
 
 def test_losses_of_hypotheses_add_up():
