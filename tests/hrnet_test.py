@@ -100,12 +100,13 @@ def test_a_start_is_the_key_s_and_of_the_network_s_scale():
     )
     kernels = np.concatenate(
         [
-            np.ravel(leaf)
+            np.ravel(leaf) * np.sqrt(np.prod(leaf.shape[-4:-1]) / 2)
             for path, leaf in jax.tree.leaves_with_path(variables)
-            if path[-1].key == "kernel"
+            if path[-1].key == "kernel" and path[-2].key != "final"
         ]
     )
-    np.testing.assert_allclose(kernels.std(), 0.001, rtol=0.02)
+    np.testing.assert_allclose(kernels.std(), 1, rtol=0.02)
+    assert 0 < np.abs(variables["params"]["final"]["kernel"]).max() < 0.005
     assert np.unique(kernels).size > 0.99 * kernels.size  # no layer repeats another
     norm = variables["batch_stats"]["stage3"]["branch2"]["conv1"]["norm"]
     assert norm["mean"].shape == (2, 2, 16)  # modules, blocks, channels

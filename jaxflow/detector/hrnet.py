@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -49,8 +50,6 @@ from jaxflow.types import Params
 
 STRIDE = 4  # image pixels a heatmap pixel
 MULTIPLE = 32  # of image pixels; the coarsest branch has one pixel for so many
-
-_KERNEL_SCALE = 0.001
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,31 +95,31 @@ TINY = HRNetConfig(
 def init(key: jax.Array, config: HRNetConfig = HRNetConfig()) -> Params:
     """Fresh variables: ``{"params": ..., "batch_stats": ...}``, float32 arrays.
 
-    Convolutions start as 0.001 N(0, 1), as in the network's released code.
+    Kernels start as sqrt(2 / inputs) N(0, 1) (He et al. 2015), the last one, after
+    which nothing is normalised, as 0.001 N(0, 1). The network's released code takes the
+    latter for all. Normalised, that computes the same, but a step of Adam then changes
+    a kernel by its own size, and running statistics lag far behind.
 
     Raises:
       TypeError: a legacy key.
     """
     check_key(key)
     leaves, structure = jax.tree_util.tree_flatten_with_path(shapes(config))
-    kinds = [path[-1].key for path, _ in leaves]
-    sizes = [
-        leaf.size if kind == "kernel" else 0
-        for kind, (_, leaf) in zip(kinds, leaves, strict=True)
-    ]
+    sizes = [leaf.size if path[-1].key == "kernel" else 0 for path, leaf in leaves]
     # One draw, cut on the host: compiling one for each kernel would take a minute.
-    draw = _KERNEL_SCALE * np.asarray(jax.random.normal(key, (sum(sizes),)))
+    draw = np.asarray(jax.random.normal(key, (sum(sizes),)))
     parts = np.split(draw, np.cumsum(sizes)[:-1])
     made = [
-        _start(kind, leaf.shape, part)
-        for kind, (_, leaf), part in zip(kinds, leaves, parts, strict=True)
+        _start(path[-2].key, path[-1].key, leaf.shape, part)
+        for (path, leaf), part in zip(leaves, parts, strict=True)
     ]
     return jax.tree_util.tree_unflatten(structure, made)
 
 
-def _start(kind: str, shape: tuple[int, ...], draw: np.ndarray) -> jax.Array:
+def _start(part: str, kind: str, shape: tuple[int, ...], draw: np.ndarray) -> jax.Array:
     if kind == "kernel":
-        return jnp.asarray(draw.reshape(shape))
+        he = math.sqrt(2 / math.prod(shape[-4:-1]))
+        return jnp.asarray((0.001 if part == "final" else he) * draw.reshape(shape))
     return jnp.asarray(np.full(shape, kind in ("scale", "var"), np.float32))
 
 
