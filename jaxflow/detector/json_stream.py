@@ -139,8 +139,8 @@ class _Reader:
                         f"{error.msg}"
                     ) from error
             else:
-                # A number may go on in what has not been read.
-                if end < len(self._text) or self._end:
+                # A number may go on in what has not been read: 1 in 1e+10.
+                if end + 2 < len(self._text) or self._end:
                     self._at = end
                     return value
             had = len(self._text) - self._at

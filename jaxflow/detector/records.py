@@ -11,6 +11,26 @@ from typing import NamedTuple
 import numpy as np
 
 
+class Detection(NamedTuple):
+    """Somebody's keypoints as a file has them, not yet checked.
+
+    Attributes:
+      source: the picture or video the file names, or else the file itself.
+      frame: number within the source, from 0.
+      person_id: as in the file, or the number within the frame.
+      points: (n, 2) float64 image px.
+      confidence: (n,) float64; None counts as 1 throughout.
+      sigma: (n,) or (n, 2) float64 px, standard deviations instead of confidences.
+    """
+
+    source: str
+    frame: int
+    person_id: int | str
+    points: np.ndarray
+    confidence: np.ndarray | None = None
+    sigma: np.ndarray | None = None
+
+
 class Person(NamedTuple):
     """Somebody in a frame, found by another detector.
 

@@ -1,0 +1,73 @@
+"""Files that say who is where."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxflow.detector import boxes
+
+
+def write(path, text):
+    path.write_text(text if isinstance(text, str) else json.dumps(text))
+    return path
+
+
+def test_csv(tmp_path):
+    path = write(
+        tmp_path / "a.csv",
+        "picture,frame,id,x,y,w,h\n"
+        "day/one.jpg,,7,1,2,30,40\n"
+        "day/one.jpg,,anna,5.5,6,7,8\n"
+        "walk.mp4,12,,0,0,10,20\n",
+    )
+    table = boxes.read_boxes(path)
+    assert len(table) == 3 and not table.skipped
+    first, second = table.of("/data/day/one.jpg")
+    assert (first.person_id, second.person_id) == (7, "anna")
+    np.testing.assert_array_equal(first.box, [1, 2, 30, 40])
+    assert table.of("/data/night/one.jpg") == []
+    assert table.of("walk.mp4") == [] and table.of("walk.mp4", 12)[0].person_id == 0
+    assert table.unused() == []
+
+
+def test_json_in_coco_s_words(tmp_path):
+    entries = [
+        {"image_id": "one.jpg", "bbox": [1, 2, 3, 4], "score": 0.9, "track_id": 5},
+        {"file_name": "two.jpg", "bbox": [1, 2, 3, 4]},
+        {"image": "two.jpg", "left": 1, "top": 2, "width": 3, "height": 4},
+    ]
+    table = boxes.read_boxes(write(tmp_path / "a.json", entries))
+    assert table.of("x/one.jpg")[0].person_id == 5
+    assert table.unused() == ["two.jpg"]
+    assert [box.person_id for box in table.of("two.jpg")] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "reason"),
+    [
+        ({"picture": "b.jpg", "x": 1, "y": 2, "w": 0, "h": 4}, "w and h positive"),
+        ({"picture": "b.jpg", "x": 1, "y": 2, "w": 3}, "expected x, y, w and h"),
+        ({"picture": "b.jpg", "box": [1, 2, float("nan"), 4]}, "finite"),
+        ({"x": 1, "y": 2, "w": 3, "h": 4}, "expected a picture"),
+        ({"picture": "b.jpg", "box": [1, 2, "wide", 4]}, "could not convert"),
+        (3, "expected an object"),
+    ],
+)
+def test_a_damaged_entry_does_not_concern_the_others(tmp_path, spoilt, reason):
+    good = {"picture": "a.jpg", "x": 1, "y": 2, "w": 3, "h": 4}
+    table = boxes.read_boxes(write(tmp_path / "a.json", [good, spoilt, good]))
+    assert len(table) == 2
+    (skipped,) = table.skipped
+    assert "a.json: entry 1: " in skipped.reason and reason in skipped.reason
+
+
+def test_files_without_boxes(tmp_path):
+    with pytest.raises(ValueError, match=r"no box .*a\.csv: it is empty"):
+        boxes.read_boxes(write(tmp_path / "a.csv", ""))
+    with pytest.raises(ValueError, match=r"b\.csv: line 2: expected a picture"):
+        boxes.read_boxes(write(tmp_path / "b.csv", "a,b\n1,2\n"))
+    with pytest.raises(ValueError, match=r"\.json or \.csv"):
+        boxes.read_boxes(write(tmp_path / "a.txt", ""))
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        boxes.read_boxes(tmp_path / "none.csv")
