@@ -93,7 +93,11 @@ class Evaluation(NamedTuple):
     def describe(self, bold: bool = False) -> str:
         """The tables and how to read them, for the console; the best in bold or not."""
         shown = [tables.to_console(table, bold) for table in self.tables()]
-        text = "\n\n".join([*shown, LEGEND])
+        return "\n\n".join([*shown, self.remarks()])
+
+    def remarks(self) -> str:
+        """How to read the tables, and what they compare with."""
+        text = LEGEND
         if self.settings is not None:
             text += SETTINGS_LEGEND
         if self.mean_pose_mpjpe is not None:

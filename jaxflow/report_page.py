@@ -107,7 +107,7 @@ def console(
     shown = [tables.to_console(table, bold) for table in chosen]
     said = extras.comparison.trade_offs() if extras.comparison else []
     note = report_tables.introduction(evaluated.test, about.dataset)
-    return "\n\n".join([*shown, protocol.LEGEND, tables.wrapped(note), *said])
+    return "\n\n".join([*shown, evaluated.remarks(), tables.wrapped(note), *said])
 
 
 def render(content: Content, date: str) -> str:

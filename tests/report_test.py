@@ -1,6 +1,7 @@
 """The report: complete, self-contained, the same twice, and safe with odd names."""
 
 import html.parser
+import io
 import json
 import re
 
@@ -121,6 +122,22 @@ def test_everything_is_there(written, evaluated):
     assert document["reduced"] == evaluated.reduced.to_json()
     assert document["inference_time"]["sample_ms"]["200"] == 3.5
     assert (written / "report.html").stat().st_size < 3_000_000
+
+
+def test_the_report_says_what_evaluate_says(loaded, evaluated):
+    """To the last bit, though it measures more of the same hypotheses."""
+    plain = protocol.evaluate(loaded, TEST)
+    assert plain.reduced is None
+    assert plain.test.to_json() == evaluated.test.to_json()
+    assert plain.ambiguous.to_json() == evaluated.ambiguous.to_json()
+
+
+def test_what_is_printed(evaluated, about, extras):
+    text = report_page.console(evaluated, about, extras, io.StringIO())
+    for words in ("Table 2:", "Table 5:", "One pose out of many", "Models compared",
+                  "worse calibrated", "a CPU", "mean pose gives"):  # fmt: skip
+        assert words in text
+    assert "\x1b" not in text and "<script>" in text
 
 
 class Checker(html.parser.HTMLParser):
