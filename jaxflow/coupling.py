@@ -8,6 +8,10 @@ The released code conditions the halves in this order, on u = [u1 | u2]:
 so that the inverse is the same nets read backwards, and log|det J| the sum of every
 clamp(s). h, the encoded condition, enters a net linearly before its ReLU: its share
 ``h W + b`` is computed once per pose (`project`) and serves all hypotheses.
+
+Vectors are columns here, (D, ...): see `layers`. The hidden layer is by far the largest
+array, 1,028 numbers where a vector has 24, and cheap to compute: the backward pass
+computes it again instead of keeping it.
 """
 
 from __future__ import annotations
@@ -18,40 +22,36 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxflow.arctangent import arctan
 from jaxflow.config import SoftClamp
-from jaxflow.layers import apply, normal_dense
+from jaxflow.layers import columns, normal_dense
 from jaxflow.types import Params
 
 INIT_SCALE = 0.05
 
 
 class CouplingNet(nn.Module):
-    """Linear, ReLU, Linear from [features, h] to [s | t]."""
+    """Linear, ReLU, Linear from [features, h] to [s | t]: what its parameters are.
+
+    The first layer is split by input, so that h's share can be hoisted.
+    """
 
     hidden: int
     outputs: int
 
     def setup(self) -> None:
-        """Splits the first layer by input, so that h's share can be hoisted."""
+        """The layers, with their initialisation."""
         self.features = normal_dense(self.hidden, INIT_SCALE, use_bias=False)
         self.condition = normal_dense(self.hidden, INIT_SCALE)
         self.output = normal_dense(self.outputs, INIT_SCALE)
 
-    def project(self, encoded: jax.Array) -> jax.Array:
-        """H's share of the hidden layer: (..., 56) -> (..., hidden)."""
-        return self.condition(encoded)
-
-    def __call__(self, features: jax.Array, projected: jax.Array) -> jax.Array:
-        """(..., D/2) and h's share (broadcasts against it) -> (..., D)."""
-        return self.output(nn.relu(self.features(features) + projected))
-
-    def init_all(self, features: jax.Array, encoded: jax.Array) -> jax.Array:
-        """Touches every layer once, for ``init``."""
-        return self(features, self.project(encoded))
+    def __call__(self, features: jax.Array, encoded: jax.Array) -> jax.Array:
+        """(..., D/2) and h (..., 56) -> (..., D)."""
+        return self.output(nn.relu(self.features(features) + self.condition(encoded)))
 
 
 class Projected(NamedTuple):
-    """The condition's share of both nets' hidden layers, each (..., hidden)."""
+    """The condition's share of both nets' hidden layers, each (hidden, ...)."""
 
     net1: jax.Array
     net2: jax.Array
@@ -63,61 +63,58 @@ def init(key: jax.Array, half: int, encoded: int, hidden: int) -> Params:
     inputs = jnp.zeros(half, jnp.float32), jnp.zeros(encoded, jnp.float32)
     key1, key2 = jax.random.split(key)
     return {
-        "net1": net.init(key1, *inputs, method="init_all")["params"],
-        "net2": net.init(key2, *inputs, method="init_all")["params"],
+        "net1": net.init(key1, *inputs)["params"],
+        "net2": net.init(key2, *inputs)["params"],
     }
 
 
 def project(params: Params, encoded: jax.Array) -> Projected:
-    """What the encoded condition (..., 56) contributes to each net's hidden layer."""
-
-    def share(net: Params) -> jax.Array:
-        return apply(_net(net), net, encoded, method=CouplingNet.project)
-
-    return Projected(net1=share(params["net1"]), net2=share(params["net2"]))
+    """What the encoded condition (56, ...) contributes to each net's hidden layer."""
+    return Projected(
+        net1=columns(params["net1"]["condition"], encoded),
+        net2=columns(params["net2"]["condition"], encoded),
+    )
 
 
 def forward(
     params: Params, u: jax.Array, projected: Projected, clamp: SoftClamp
 ) -> tuple[jax.Array, jax.Array]:
-    """U (..., D) -> v (..., D) and log|det dv/du| (...)."""
-    u1, u2 = jnp.split(u, 2, axis=-1)
+    """U (D, ...) -> v (D, ...) and log|det dv/du| (...)."""
+    u1, u2 = jnp.split(u, 2)
     s2, t2 = _scale_shift(params["net2"], u2, projected.net2, clamp)
     v1 = u1 * jnp.exp(s2) + t2
     s1, t1 = _scale_shift(params["net1"], v1, projected.net1, clamp)
     v2 = u2 * jnp.exp(s1) + t1
-    log_det = jnp.sum(s1, axis=-1) + jnp.sum(s2, axis=-1)
-    return jnp.concatenate([v1, v2], axis=-1), log_det
+    return jnp.concatenate([v1, v2]), jnp.sum(s1, axis=0) + jnp.sum(s2, axis=0)
 
 
 def inverse(
     params: Params, v: jax.Array, projected: Projected, clamp: SoftClamp
 ) -> tuple[jax.Array, jax.Array]:
-    """V (..., D) -> u (..., D) and log|det du/dv| (...)."""
-    v1, v2 = jnp.split(v, 2, axis=-1)
+    """V (D, ...) -> u (D, ...) and log|det du/dv| (...)."""
+    v1, v2 = jnp.split(v, 2)
     s1, t1 = _scale_shift(params["net1"], v1, projected.net1, clamp)
     u2 = (v2 - t1) * jnp.exp(-s1)
     s2, t2 = _scale_shift(params["net2"], u2, projected.net2, clamp)
     u1 = (v1 - t2) * jnp.exp(-s2)
-    log_det = -jnp.sum(s1, axis=-1) - jnp.sum(s2, axis=-1)
-    return jnp.concatenate([u1, u2], axis=-1), log_det
+    return jnp.concatenate([u1, u2]), -jnp.sum(s1, axis=0) - jnp.sum(s2, axis=0)
 
 
 def soft_clamp(s: jax.Array, clamp: SoftClamp) -> jax.Array:
     """Bounded log-scale (paper equation 2)."""
-    return clamp.alpha * clamp.factor * jnp.arctan(s / clamp.alpha)
+    return clamp.alpha * clamp.factor * arctan(s / clamp.alpha)
 
 
 def _scale_shift(
     params: Params, features: jax.Array, projected: jax.Array, clamp: SoftClamp
 ) -> tuple[jax.Array, jax.Array]:
-    """Clamped log-scale and shift, each (..., D/2)."""
-    output = apply(_net(params), params, features, projected)
-    s, t = jnp.split(output, 2, axis=-1)
+    """Clamped log-scale and shift, each (D/2, ...)."""
+    s, t = jnp.split(_net(params, features, projected), 2)
     return soft_clamp(s, clamp), t
 
 
-def _net(params: Params) -> CouplingNet:
-    """The net whose sizes the parameters have."""
-    hidden, outputs = params["output"]["kernel"].shape[-2:]
-    return CouplingNet(hidden, outputs)
+@jax.checkpoint
+def _net(params: Params, features: jax.Array, projected: jax.Array) -> jax.Array:
+    """(D/2, ...) and h's share, which broadcasts against it -> [s | t] (D, ...)."""
+    hidden = nn.relu(columns(params["features"], features) + projected)
+    return columns(params["output"], hidden)

@@ -3,33 +3,27 @@
     forward:  pose3d (..., 48), cond (..., 78) -> z (..., 16), pose2d (..., 32)
     inverse:  z (..., 16), pose2d (..., 32), cond (..., 78) -> pose3d (..., 48)
 
-Paper section 3.1. Output i of a permutation is its input perm[i], and perm k is what
-NumPy's legacy generator seeded with k gives: a constant, not a parameter. Everything is
-a pure function of the parameters; sizes are read from them, so smaller flows work too.
-
-Parameters are stacked over the blocks and the stack is a `lax.scan`: one block is
-compiled, not eight. `forward`, `inverse` and `log_prob` are compiled once per shape.
+Paper section 3.1. Everything is a pure function of the parameters; sizes are read from
+them, so smaller flows work too. Parameters are stacked over the blocks (`stack`), and
+the blocks work on columns, the numbers of a vector first (`layers`); here vectors are
+rows. `forward`, `inverse` and `log_prob` are compiled once per shape.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import jax.typing
-import numpy as np
 
-from jaxflow import checks, coupling
+from jaxflow import checks, coupling, stack
 from jaxflow.config import RELEASED_CLAMP, FlowConfig, SoftClamp
 from jaxflow.keys import check_key
 from jaxflow.layers import apply, uniform_dense
+from jaxflow.stack import permutations as permutations
 from jaxflow.types import Params
-
-# A vector on its way through the stack, and the log-determinant so far.
-_Carry = tuple[jax.Array, jax.Array]
 
 
 class Encoder(nn.Module):
@@ -95,14 +89,6 @@ def trainable(tree: Params, config: FlowConfig) -> Params:
     return {**tree, "encoder": {**tree["encoder"], "Dense_0": first}}
 
 
-@functools.lru_cache
-def permutations(blocks: int, size: int) -> np.ndarray:
-    """(blocks, size) int32: perm k is ``RandomState(k).permutation(size)``."""
-    return np.stack(
-        [np.random.RandomState(k).permutation(size) for k in range(blocks)]
-    ).astype(np.int32)
-
-
 def encode(params: Params, cond: jax.Array) -> jax.Array:
     """The encoded condition h: (..., 78) -> (..., 56)."""
     encoder = params["encoder"]
@@ -117,8 +103,9 @@ def project(params: Params, cond: jax.Array) -> coupling.Projected:
 
     Computed once per pose however many hypotheses are drawn: see `coupling`.
     """
-    encoded = encode(params, cond)
-    return jax.vmap(coupling.project, in_axes=(0, None))(params["blocks"], encoded)
+    encoded = _columns(encode(params, cond))
+    shares = stack.project(params, encoded)
+    return jax.tree.map(lambda share: jnp.moveaxis(share, 1, -1), shares)
 
 
 @functools.partial(jax.jit, static_argnames="clamp")
@@ -148,7 +135,9 @@ def forward(
     pose3d = checks.floating("pose3d", pose3d, (length,))
     cond = jnp.asarray(cond)
     checks.same_batch(pose3d=pose3d.shape[:-1], cond=cond.shape[:-1])
-    output, log_det = forward_projected(params, pose3d, project(params, cond), clamp)
+    encoded = _columns(encode(params, cond))
+    output, log_det = stack.forward(params, _columns(pose3d), encoded, clamp)
+    output = _rows(output)
     z, pose2d = jnp.split(output, [length // 3], axis=-1)
     return z, pose2d, log_det
 
@@ -183,8 +172,10 @@ def inverse(
     pose2d = checks.floating("pose2d", pose2d, (2 * length // 3,))
     cond = jnp.asarray(cond)
     checks.same_batch(z=z.shape[:-1], pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
-    output = jnp.concatenate([z, pose2d], axis=-1)
-    return inverse_projected(params, output, project(params, cond), clamp)
+    output = _columns(jnp.concatenate([z, pose2d], axis=-1))
+    encoded = _columns(encode(params, cond))
+    vector, log_det = stack.inverse(params, output, encoded, clamp)
+    return _rows(vector), log_det
 
 
 @functools.partial(jax.jit, static_argnames="clamp")
@@ -235,18 +226,9 @@ def forward_projected(
     params: Params, pose3d: jax.Array, projected: coupling.Projected, clamp: SoftClamp
 ) -> tuple[jax.Array, jax.Array]:
     """pose3d (..., D) -> [z, pose2d] (..., D) and log_det, given `project`'s result."""
-    blocks = params["blocks"]
-    perms = permutations(_blocks(params), pose3d.shape[-1])
-
-    def step(carry: _Carry, block: Any) -> tuple[_Carry, None]:
-        u, total = carry
-        weights, share, perm = block
-        v, log_det = coupling.forward(weights, u, share, clamp)
-        return (jnp.take(v, perm, axis=-1), total + log_det), None
-
-    start = pose3d, jnp.zeros(pose3d.shape[:-1], pose3d.dtype)
-    (output, log_det), _ = jax.lax.scan(step, start, (blocks, projected, perms))
-    return output, log_det
+    shares = jax.tree.map(lambda share: jnp.moveaxis(share, -1, 1), projected)
+    output, log_det = stack.forward(params, _columns(pose3d), shares, clamp)
+    return _rows(output), log_det
 
 
 def inverse_projected(
@@ -256,26 +238,21 @@ def inverse_projected(
 
     The shares may have length-one axes where ``output`` has many hypotheses.
     """
-    blocks = params["blocks"]
-    undo = np.argsort(permutations(_blocks(params), output.shape[-1]), axis=-1)
+    shares = jax.tree.map(lambda share: jnp.moveaxis(share, -1, 1), projected)
+    pose3d, log_det = stack.inverse(params, _columns(output), shares, clamp)
+    return _rows(pose3d), log_det
 
-    def step(carry: _Carry, block: Any) -> tuple[_Carry, None]:
-        v, total = carry
-        weights, share, perm = block
-        u, log_det = coupling.inverse(weights, jnp.take(v, perm, axis=-1), share, clamp)
-        return (u, total + log_det), None
 
-    start = output, jnp.zeros(output.shape[:-1], output.dtype)
-    (pose3d, log_det), _ = jax.lax.scan(
-        step, start, (blocks, projected, undo.astype(np.int32)), reverse=True
-    )
-    return pose3d, log_det
+def _columns(rows: jax.Array) -> jax.Array:
+    """(..., D) -> (D, ...)."""
+    return jnp.moveaxis(rows, -1, 0)
+
+
+def _rows(columns: jax.Array) -> jax.Array:
+    """(D, ...) -> (..., D)."""
+    return jnp.moveaxis(columns, 0, -1)
 
 
 def size(params: Params) -> int:
     """D, the length of a pose: 48."""
     return params["blocks"]["net1"]["output"]["bias"].shape[-1]
-
-
-def _blocks(params: Params) -> int:
-    return params["blocks"]["net1"]["output"]["bias"].shape[0]

@@ -4,6 +4,8 @@ Noise that belongs to an example is keyed by the example's global number, so tha
 result does not depend on how a batch is split over devices.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -38,18 +40,20 @@ def for_batch(key: jax.Array, batch_shape: tuple[int, ...]) -> jax.Array:
       TypeError: not a typed key.
       ValueError: neither one key nor one key per example.
     """
-    check_key(key)
+    check_batch(key, batch_shape)
     if key.shape == batch_shape:
         return key
-    if key.shape == ():
-        count = 1
-        for size in batch_shape:
-            count *= size
-        return per_example(key, jnp.arange(count).reshape(batch_shape))
-    raise ValueError(
-        f"expected one key or one key per example, shape () or {batch_shape}; "
-        f"got keys of shape {key.shape}"
-    )
+    return per_example(key, jnp.arange(math.prod(batch_shape)).reshape(batch_shape))
+
+
+def check_batch(key: jax.Array, batch_shape: tuple[int, ...]) -> None:
+    """Refuses what `for_batch` refuses, without computing anything."""
+    check_key(key)
+    if key.shape not in ((), batch_shape):
+        raise ValueError(
+            f"expected one key or one key per example, shape () or {batch_shape}; "
+            f"got keys of shape {key.shape}"
+        )
 
 
 def normal_rows(

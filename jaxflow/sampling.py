@@ -5,22 +5,27 @@
 Paper section 3: repeatedly drawing z ~ N(0, I) and inverting approximates the posterior
 over 3D poses. The condition's share of every net is computed once per pose; poses go
 through the flow in tiles that fit the cache (`tiling`).
+
+A program is compiled for a few numbers of poses (`tiling.bucket`) and others are filled
+up to one of them; `sample_blocks` draws for any number of poses in bounded memory.
 """
 
 from __future__ import annotations
 
-import functools
+import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import jax.typing
+import numpy as np
+import numpy.typing as npt
 
-from jaxflow import checks, flow, geometry, keys
+from jaxflow import checks, drawing, keys
 from jaxflow.config import RELEASED_CLAMP, SoftClamp
-from jaxflow.tiling import poses_per_tile
+from jaxflow.drawing import hypotheses as hypotheses
+from jaxflow.tiling import bucket
 from jaxflow.types import Params
 
 
@@ -36,8 +41,9 @@ def sample(
 ) -> jax.Array:
     """Draws 3D hypotheses for each 2D pose.
 
-    Pure, compiled once per shape; works under jit, vmap and grad. The hypotheses of an
-    example depend on its own key, not on its neighbours or on the devices.
+    Pure, compiled once per number of hypotheses and bucket of poses; works under jit,
+    vmap and grad. The hypotheses of an example depend on its own key, not on its
+    neighbours or on the devices.
 
     Args:
       params: from `jaxflow.init` or `jaxflow.load_params`.
@@ -60,7 +66,7 @@ def sample(
     Source: paper section 3.1; 200 hypotheses as in its section 4.3.
     """
     inputs = _checked(pose2d, cond, key, temperature, num_hypotheses)
-    return _sample(params, *inputs, clamp)
+    return _bucketed(drawing.poses, params, inputs, clamp)
 
 
 class Sampled(NamedTuple):
@@ -103,8 +109,92 @@ def sample_with_log_density(
     Args, errors and source as for `sample`.
     """
     inputs = _checked(pose2d, cond, key, temperature, num_hypotheses)
-    poses = _sample(params, *inputs, clamp)
-    return Sampled(poses, _log_density(params, *inputs, clamp))
+    poses = _bucketed(drawing.poses, params, inputs, clamp)
+    return Sampled(poses, _bucketed(drawing.log_densities, params, inputs, clamp))
+
+
+def sample_blocks(
+    params: Params,
+    pose2d: npt.ArrayLike,
+    cond: npt.ArrayLike,
+    key: jax.Array,
+    *,
+    num_hypotheses: int = 200,
+    temperature: float = 1.0,
+    clamp: SoftClamp = RELEASED_CLAMP,
+    block: int = 256,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """The poses of `sample`, for any number of examples, a block at a time.
+
+    One program serves all blocks, and the next block is computed while the caller works
+    on the last one: memory holds two of them, however many examples there are.
+
+    Args:
+      params: from `jaxflow.init` or `jaxflow.load_params`.
+      pose2d: (N, 32), as for `sample`; may be mapped from a file.
+      cond: (N, 78), as for `sample`.
+      key: one typed key, or N.
+      num_hypotheses: M.
+      temperature: scales the latents.
+      clamp: the soft clamp the parameters were trained with.
+      block: examples that are computed together.
+
+    Yields:
+      The rows that a block holds, and its poses (rows, M, 17, 3) on the host.
+
+    Raises:
+      TypeError: not floating point, or a legacy key.
+      ValueError: wrong sizes, or a block of no examples.
+
+    Source: paper section 3.1.
+    """
+    pose2d, cond = np.asarray(pose2d), np.asarray(cond)
+    if block < 1 or pose2d.ndim != 2:
+        raise ValueError(
+            "expected pose2d (N, 32) and blocks of at least one example; got "
+            f"{pose2d.shape} and block = {block}"
+        )
+    keys.check_key(key)
+    waiting: tuple[slice, jax.Array] | None = None
+    for start in range(0, len(pose2d), block):
+        rows = slice(start, min(start + block, len(pose2d)))
+        # The last block repeats the last example, so that one program serves all.
+        examples = np.minimum(np.arange(start, start + block), len(pose2d) - 1)
+        own = key[examples] if key.shape else _keys(key, examples)
+        poses = sample(
+            params, pose2d[examples], cond[examples], own, clamp=clamp,
+            num_hypotheses=num_hypotheses, temperature=temperature,
+        )  # fmt: skip
+        if waiting is not None:
+            yield _fetched(*waiting)
+        waiting = rows, poses
+    if waiting is not None:
+        yield _fetched(*waiting)
+
+
+_keys = jax.jit(keys.per_example)
+
+
+def _fetched(rows: slice, poses: jax.Array) -> tuple[slice, np.ndarray]:
+    return rows, np.asarray(poses)[: rows.stop - rows.start]
+
+
+class _Inputs(NamedTuple):
+    """What is drawn for, checked; B examples.
+
+    Attributes:
+      pose2d: (..., 32).
+      cond: (..., 78).
+      key: one key, or one an example (...).
+      temperature: a scalar.
+      num_hypotheses: M.
+    """
+
+    pose2d: jax.Array
+    cond: jax.Array
+    key: jax.Array
+    temperature: jax.Array | np.ndarray
+    num_hypotheses: int
 
 
 def _checked(
@@ -113,112 +203,50 @@ def _checked(
     key: jax.Array,
     temperature: float | jax.Array,
     num_hypotheses: int,
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array, int]:
-    """The inputs as arrays, with a key an example; see `sample` for what is refused."""
+) -> _Inputs:
+    """The inputs as arrays; see `sample` for what is refused."""
     pose2d = checks.floating("pose2d", pose2d, (32,))
     cond = checks.floating("cond", cond, (78,))
     batch_shape = checks.same_batch(pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
-    example_keys = keys.for_batch(key, batch_shape)
+    keys.check_batch(key, batch_shape)
     num_hypotheses = operator.index(num_hypotheses)
     if num_hypotheses < 1:
         raise ValueError(f"num_hypotheses must be at least 1, not {num_hypotheses}")
-    temperature = jnp.asarray(temperature, pose2d.dtype)
-    return pose2d, cond, example_keys, temperature, num_hypotheses
-
-
-@functools.partial(jax.jit, static_argnames=("num_hypotheses", "clamp"))
-def _sample(
-    params: Params,
-    pose2d: jax.Array,
-    cond: jax.Array,
-    example_keys: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    clamp: SoftClamp,
-) -> jax.Array:
-    def decode(z: jax.Array, observed: jax.Array, condition: jax.Array) -> jax.Array:
-        return hypotheses(params, z, observed, condition, clamp)
-
-    poses = _each_pose(decode, pose2d, cond, example_keys, temperature, num_hypotheses)
-    return geometry.denormalize_pose3d(poses)
-
-
-@functools.partial(jax.jit, static_argnames=("num_hypotheses", "clamp"))
-def _log_density(
-    params: Params,
-    pose2d: jax.Array,
-    cond: jax.Array,
-    example_keys: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    clamp: SoftClamp,
-) -> jax.Array:
-    def decode(z: jax.Array, observed: jax.Array, condition: jax.Array) -> jax.Array:
-        _, log_det = _inverse(params, z, observed, condition, clamp)
-        return jnp.sum(jax.scipy.stats.norm.logpdf(z), axis=-1) - log_det
-
-    return _each_pose(decode, pose2d, cond, example_keys, temperature, num_hypotheses)
-
-
-def _each_pose(
-    decode: Callable[[jax.Array, jax.Array, jax.Array], jax.Array],
-    pose2d: jax.Array,
-    cond: jax.Array,
-    example_keys: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-) -> jax.Array:
-    """``decode(z (M, 16), pose2d, cond)`` of every 2D pose, its latents its own.
-
-    Returns:
-      What it gives, with the batch's axes in front.
-    """
-
-    def one_pose(inputs: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-        observed, condition, key = inputs
-        z = temperature * jax.random.normal(key, (num_hypotheses, 16), observed.dtype)
-        return decode(z, observed, condition)
-
-    decoded = jax.lax.map(
-        one_pose,
-        (pose2d.reshape(-1, 32), cond.reshape(-1, 78), example_keys.reshape(-1)),
-        batch_size=poses_per_tile(num_hypotheses),
+    # A number stays NumPy's, and is converted where the rest is.
+    array = (
+        temperature if isinstance(temperature, jax.Array) else np.asarray(temperature)
     )
-    return decoded.reshape(*example_keys.shape, *decoded.shape[1:])
+    return _Inputs(pose2d, cond, key, array.astype(pose2d.dtype), num_hypotheses)
 
 
-def hypotheses(
-    params: Params,
-    z: jax.Array,
-    pose2d: jax.Array,
-    cond: jax.Array,
-    clamp: SoftClamp,
+def _bucketed(
+    draw: Callable[..., jax.Array], params: Params, inputs: _Inputs, clamp: SoftClamp
 ) -> jax.Array:
-    """The poses that one 2D pose's latents stand for.
+    """``draw`` of all examples, filled up to a number that is compiled for."""
+    batch_shape = inputs.pose2d.shape[:-1]
+    count = math.prod(batch_shape)
+    size = bucket(count)
+    if size == count or not count or not _on_one_device(inputs):
+        return draw(params, *inputs, clamp)
+    # Rows are repeated by NumPy, which compiles nothing for another number of them.
+    rows = np.minimum(np.arange(size), count - 1)
+    pose2d = np.asarray(inputs.pose2d).reshape(count, -1)[rows]
+    cond = np.asarray(inputs.cond).reshape(count, -1)[rows]
+    key = inputs.key
+    if key.shape:
+        data = np.asarray(jax.random.key_data(key)).reshape(count, -1)[rows]
+        key = jax.random.wrap_key_data(
+            jax.numpy.asarray(data), impl=jax.random.key_impl(key)
+        )
+    drawn = draw(params, pose2d, cond, key, *inputs[3:], clamp)
+    return drawn[:count].reshape(*batch_shape, *drawn.shape[1:])
 
-    Args:
-      params: the flow's.
-      z: (M, 16).
-      pose2d: (32,).
-      cond: (78,); its share of the nets is computed once, not M times.
-      clamp: the soft clamp of the flow.
 
-    Returns:
-      (M, 48) in the network's frame, metres.
-    """
-    return _inverse(params, z, pose2d, cond, clamp)[0]
-
-
-def _inverse(
-    params: Params,
-    z: jax.Array,
-    pose2d: jax.Array,
-    cond: jax.Array,
-    clamp: SoftClamp,
-) -> tuple[jax.Array, jax.Array]:
-    """`hypotheses`, and the inverse map's log|det J| of each: (M, 48) and (M,)."""
-    projected = flow.project(params, cond)
-    shared = jax.tree.map(lambda share: share[..., None, :], projected)
-    observed = jnp.broadcast_to(pose2d, (*z.shape[:-1], *pose2d.shape))
-    output = jnp.concatenate([z, observed], axis=-1)
-    return flow.inverse_projected(params, output, shared, clamp)
+def _on_one_device(inputs: _Inputs) -> bool:
+    """Whether these are numbers, not traced, and not spread over devices."""
+    arrays = inputs.pose2d, inputs.cond, inputs.key
+    if any(isinstance(array, jax.core.Tracer) for array in arrays):
+        return False
+    return all(array.is_fully_addressable for array in arrays) and all(
+        len(array.devices()) == 1 for array in arrays
+    )

@@ -80,11 +80,11 @@ def test_inverse_and_autodiff_jacobian(block):
 
 def test_shares_broadcast_over_hypotheses(block):
     rng = np.random.default_rng(3)
-    u, h = rng.normal(size=(5, 2 * HALF)), rng.normal(size=ENCODED)
+    u, h = rng.normal(size=(2 * HALF, 5)), rng.normal(size=(ENCODED, 1))
     with jax.enable_x64(True):
         shared, total = forward(block, jnp.asarray(u), jnp.asarray(h))
         repeated, totals = forward(
-            block, jnp.asarray(u), jnp.tile(jnp.asarray(h), (5, 1))
+            block, jnp.asarray(u), jnp.tile(jnp.asarray(h), (1, 5))
         )
     np.testing.assert_allclose(shared, repeated, rtol=1e-12)
     np.testing.assert_allclose(total, totals, rtol=1e-12)

@@ -10,7 +10,7 @@ import pytest
 from jax.test_util import check_grads
 
 import jaxflow
-from jaxflow import sampling, torch_weights
+from jaxflow import drawing, sampling, torch_weights
 from jaxflow.config import EXACT_CLAMP, RELEASED_CLAMP, FlowConfig
 from tests.golden import make
 from tests.oracles import flow as flow_oracle
@@ -114,8 +114,8 @@ def test_several_batch_axes_count_row_by_row(params, poses):
 
 def test_results_do_not_depend_on_the_tiles(params, poses, monkeypatch):
     """Five poses in tiles of two and two and one."""
-    monkeypatch.setattr(sampling, "poses_per_tile", lambda hypotheses: 2)
-    untraced = functools.partial(sampling._sample.__wrapped__, num_hypotheses=M)
+    monkeypatch.setattr(drawing, "poses_per_tile", lambda hypotheses: 2)
+    untraced = functools.partial(drawing.poses.__wrapped__, num_hypotheses=M)
     keys = jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(5))
     tiled = jax.jit(untraced, static_argnames="clamp")(
         params, POSE2D, COND, keys, jnp.float32(1), clamp=RELEASED_CLAMP
@@ -165,15 +165,15 @@ def test_the_exact_clamp_is_passed_on(params):
 
 def test_same_shapes_compile_once(params, poses):
     del poses  # compiled by now
-    before = sampling._sample._cache_size()
+    before = drawing.poses._cache_size()
     for seed, temperature in ((1, 0.0), (2, 0.5), (3, 1)):
         key = jax.random.key(seed)
         jaxflow.sample(
             params, POSE2D + seed, COND, key, num_hypotheses=M, temperature=temperature
         )
-    assert sampling._sample._cache_size() == before
+    assert drawing.poses._cache_size() == before
     jaxflow.sample(params, POSE2D[:3], COND[:3], KEY, num_hypotheses=M)
-    assert sampling._sample._cache_size() == before + 1
+    assert drawing.poses._cache_size() == before + 1
 
 
 def products(jaxpr):

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxflow import checks, critic, flow, losses, sampling
+from jaxflow import checks, critic, drawing, flow, losses
 from jaxflow.config import OptimizerConfig, TrainConfig
 from jaxflow.tiling import dividing_tile
 from jaxflow.training.noise import Noise
@@ -282,8 +282,9 @@ def _hypothesis_terms(
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     """One tile's share of the terms: latents (b, L, 16), b of batch_size poses."""
     weights = config.loss
-    draw = functools.partial(sampling.hypotheses, params, clamp=config.flow.clamp)
-    hypotheses = jax.vmap(draw)(latents, batch.pose2d, batch.cond)
+    hypotheses = drawing.hypotheses(
+        params, latents, batch.pose2d, batch.cond, config.flow.clamp
+    )
     best = jax.vmap(losses.pose_best_of_m, in_axes=(0, 0, None))(
         hypotheses, batch.pose3d, min(weights.best_k, latents.shape[1])
     )
