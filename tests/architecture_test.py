@@ -19,17 +19,18 @@ LAYERS = [
     # words
     "__init__ _version types skeleton config presets published",
     # maths
-    "checks linalg geometry mmd keys layers tiling files",
+    "checks linalg arctangent geometry mmd keys layers tiling files",
     # stages
-    "heatmaps gaussians moments gauss_newton gaussian_fit condition coupling flow "
-    "sampling distribution procrustes coverage sample_size metrics kmeans "
+    "heatmaps gaussians moments gauss_newton gaussian_fit condition coupling stack "
+    "flow drawing sampling distribution procrustes coverage sample_size metrics kmeans "
     "selection sigma_error",
     # training maths
     "critic losses training.noise training.state training.step torch_weights",
     # data, training, reporting
     "",
     # commands
-    "commands train evaluate fit report import_torch compare",
+    "commands train evaluate fit report import_torch compare predict export "
+    "sample_set",
 ]  # fmt: skip
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 OUTER, COMMANDS = 4, 5
