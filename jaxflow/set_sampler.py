@@ -213,16 +213,10 @@ def _batches(
     size = len(devices) * -(-batch_size // tile) * tile
     inputs = data.to_batch(source.records)
     pose2d, cond = np.asarray(inputs.pose2d), np.asarray(inputs.cond)
-    draw = parallel.make_map(
-        functools.partial(
-            _draw,
-            num_hypotheses=config.num_hypotheses,
-            clamp=source.flow.clamp,
-            dtype=config.dtype,
-            log_density=config.log_density,
-        ),
-        devices,
-    )
+    draw = _drawer(
+        devices, config.num_hypotheses, source.flow.clamp, config.dtype,
+        config.log_density,
+    )  # fmt: skip
     key = protocol.key_of(TestConfig(seed=config.seed))
     shared = parallel.replicate(
         (source.params, key, np.float32(config.temperature)), devices
@@ -245,6 +239,22 @@ def _batches(
         waiting = own, wait
     if waiting is not None:
         yield finish(*waiting)
+
+
+@functools.lru_cache(maxsize=8)
+def _drawer(
+    devices: tuple[jax.Device, ...],
+    num_hypotheses: int,
+    clamp: SoftClamp,
+    dtype: str,
+    log_density: bool,
+) -> Callable[[Any, Any], Callable[[], Columns]]:
+    """`_draw` over the devices, compiled once."""
+    draw = functools.partial(
+        _draw, num_hypotheses=num_hypotheses, clamp=clamp, dtype=dtype,
+        log_density=log_density,
+    )  # fmt: skip
+    return parallel.make_map(draw, devices)
 
 
 def _draw(
