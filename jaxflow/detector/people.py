@@ -14,6 +14,7 @@ import functools
 import itertools
 import os
 import pathlib
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -67,6 +68,22 @@ def read_people(
     else:
         raise ValueError(f"expected one of {', '.join(SUFFIXES)}; got {path}")
     yield from to_people(entries, skeleton, str(path))
+
+
+def has_keypoints(path: str | os.PathLike[str]) -> bool:
+    """Whether this is for ``read_people``, going by names alone.
+
+    A .json or .csv file, an .npz file with an array ``keypoints``, or a folder that has
+    .json files.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return any(path.glob("*.json"))
+    suffix = path.suffix.lower()
+    if suffix == ".npz" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return "keypoints.npy" in archive.namelist()
+    return suffix in (".json", ".csv")
 
 
 def to_people(

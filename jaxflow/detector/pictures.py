@@ -29,6 +29,8 @@ _FORMATS = "PNG BMP WEBP TIFF GIF PPM AVIF JPEG2000".split()
 _ORIENTATION = 0x0112  # the EXIF tag
 _JPEG = b"\xff\xd8\xff"
 _REDUCTIONS = (1, 2, 4, 8)
+# No JPEG holds more in a byte: a block of 64 pixels takes a bit or two.
+_MOST_PER_BYTE = 1024
 
 
 class PictureError(ValueError):
@@ -96,7 +98,8 @@ def read(path: str | os.PathLike[str], megapixels: float = MEGAPIXELS) -> Pictur
         raise FileNotFoundError(f"no such picture: {path}")
     _pillow(path)
     try:
-        with _open(path) as image:
+        # Pillow warns of what is checked here, and of odd metadata.
+        with warnings.catch_warnings(action="ignore"), _open(path) as image:
             width, height = image.size
             _check_small(path, width, height)
             step = _reduce(image, megapixels)
@@ -161,11 +164,15 @@ def _open(path: pathlib.Path) -> Any:
         raise PictureError("the file is empty")
     if start.startswith(_JPEG):
         # Not through Image.open, which refuses large ones that can yet be reduced.
-        return JpegImagePlugin.JpegImageFile(path)
+        image = JpegImagePlugin.JpegImageFile(path)
+        if image.width * image.height > _MOST_PER_BYTE * path.stat().st_size:
+            raise PictureError(
+                f"damaged: {path.stat().st_size} bytes cannot hold the {image.width} x "
+                f"{image.height} pixels that it promises"
+            )
+        return image
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path, formats=_FORMATS)
+        return Image.open(path, formats=_FORMATS)
     except Image.DecompressionBombError as error:
         raise PictureError(f"too large: {error}") from error
     except UnidentifiedImageError as error:
