@@ -28,12 +28,16 @@ from jaxflow.types import Batch, GaussianFit, Params, PoseRecords
 if TYPE_CHECKING:
     from jaxflow.distribution import posterior
     from jaxflow.gaussian_fit import fit_gaussians
+    from jaxflow.lifter import Lifter
+    from jaxflow.predicting import predict
     from jaxflow.training.checkpoint import load_config, load_params, save_params
 
 # Loaded on first use: these bring distrax, orbax or compile code nobody may need.
 _LAZY = {
+    "Lifter": "jaxflow.lifter",
     "fit_gaussians": "jaxflow.gaussian_fit",
     "posterior": "jaxflow.distribution",
+    "predict": "jaxflow.predicting",
     "load_config": "jaxflow.training.checkpoint",
     "load_params": "jaxflow.training.checkpoint",
     "save_params": "jaxflow.training.checkpoint",
@@ -55,6 +59,7 @@ __all__ = [
     "Batch",
     "FlowConfig",
     "GaussianFit",
+    "Lifter",
     "Params",
     "PoseRecords",
     "SoftClamp",
@@ -70,6 +75,7 @@ __all__ = [
     "normalize_pose2d",
     "normalize_pose3d",
     "posterior",
+    "predict",
     "sample",
     "save_params",
 ]

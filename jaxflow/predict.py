@@ -1,0 +1,139 @@
+"""People in pictures, videos, heatmaps or keypoints, in 3D.
+
+    python -m jaxflow.predict photo.jpg --checkpoint=DIR --detector=DIR --out=DIR
+    python -m jaxflow.predict FOLDER clip.mp4 --boxes=people.json ...
+    python -m jaxflow.predict heatmaps.npy keypoints.json --checkpoint=DIR --out=DIR
+
+Inputs: pictures, folders of pictures, videos, heatmaps (.npy, .npz, .h5) and keypoint
+files of other detectors (.json, .csv, .npz). Pictures and videos need --detector: HRNet
+(python -m jaxflow.import_torch --kind=hrnet) or an .onnx file with heatmaps;
+jaxflow/detector/README.md says where weights are published. One person fills each
+picture unless --boxes tells where people are.
+
+Out: index.html to look at; for each input a folder with poses.npz (every hypothesis),
+poses.json (one pose a person by --rule, its spread, joint names, units) and overlays.
+Started again with the same flags it goes on with the inputs that are not done. Exit
+status 0 if everything could be used, 2 if something had to be skipped (it is listed), 1
+if nothing could be done.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import app, flags
+from tqdm import tqdm
+
+from jaxflow import commands, predicting, prediction_inputs, prediction_run, selection
+from jaxflow.detector.boxes import read_boxes
+from jaxflow.detector.pictures import MEGAPIXELS
+from jaxflow.lifter import Lifter
+from jaxflow.predicting import Clock
+from jaxflow.prediction_inputs import Reading, Source
+from jaxflow.prediction_run import Outcome, Output
+
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "Folder of a flow's checkpoint, or a run's workdir: its "
+    "latest.", required=True,
+)  # fmt: skip
+_OUT = flags.DEFINE_string("out", None, "Folder to write to.", required=True)
+_DETECTOR = flags.DEFINE_string(
+    "detector", None, "For pictures and videos: folder of an HRNet checkpoint, or an "
+    ".onnx file with heatmaps.",
+)  # fmt: skip
+_BOXES = flags.DEFINE_string(
+    "boxes", None, "File of people's boxes in the pictures and videos (JSON or "
+    "CSV); default one person fills each picture.",
+)  # fmt: skip
+_SKELETON = flags.DEFINE_string(
+    "skeleton", None, "Joints of keypoint files: mpii_16, coco_17, body_25, halpe_26, "
+    "or h36m_17; default by their number.",
+)  # fmt: skip
+_KEY = flags.DEFINE_string(
+    "key", None, "Name of the array of heatmaps inside an .npz or HDF5 file."
+)
+_HYPOTHESES = flags.DEFINE_integer(
+    "num_hypotheses", 200, "Hypotheses a person.", lower_bound=1
+)
+_TEMPERATURE = flags.DEFINE_float(
+    "temperature", 1.0, "Scale of the latents.", lower_bound=0
+)
+_RULE = flags.DEFINE_enum(
+    "rule", "z0", selection.RULES, "How the one pose a person is made."
+)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Of the latents.", lower_bound=0, upper_bound=2**31 - 1
+)
+_EVERY = flags.DEFINE_integer(
+    "every", 1, "One in so many frames of a video.", lower_bound=1
+)
+_FLIP_TEST = flags.DEFINE_bool(
+    "flip_test", True, "Show the detector mirror images as well; takes twice as long."
+)
+_MEGAPIXELS = flags.DEFINE_float(
+    "megapixels", MEGAPIXELS, "Larger pictures are refused, or reduced where the "
+    "format allows it.", lower_bound=0.01,
+)  # fmt: skip
+_OVERLAYS = flags.DEFINE_integer(
+    "overlays", 24, "Frames of each input that are drawn, spread evenly.", lower_bound=0
+)
+_JSON_HYPOTHESES = flags.DEFINE_integer(
+    "json_hypotheses", 0, "Hypotheses a person in poses.json.", lower_bound=0
+)
+_TIMING = flags.DEFINE_bool("timing", False, "Print each stage's share of the time.")
+
+SKIPPED_SOME = 2  # exit status
+_LISTED = 20
+
+
+def main(argv: Sequence[str]) -> int:
+    """Finds, loads, predicts, tells."""
+    if len(argv) < 2:
+        raise app.UsageError("expected inputs: pictures, folders, videos, heatmap or "
+                             "keypoint files; see --help")  # fmt: skip
+    found = prediction_inputs.find(argv[1:])
+    predicting.check_detector(found, _DETECTOR.value)
+    reading = Reading(
+        every=_EVERY.value, megapixels=_MEGAPIXELS.value, skeleton=_SKELETON.value,
+        boxes=read_boxes(_BOXES.value) if _BOXES.value else None, key=_KEY.value,
+    )  # fmt: skip
+    lifter = Lifter.load(
+        _CHECKPOINT.value, _DETECTOR.value, flip_test=_FLIP_TEST.value,
+        num_hypotheses=_HYPOTHESES.value, temperature=_TEMPERATURE.value,
+        rule=_RULE.value, seed=_SEED.value, sizes=predicting.SIZES,
+    )  # fmt: skip
+    output = Output(pathlib.Path(_OUT.value), _OVERLAYS.value, _JSON_HYPOTHESES.value)
+    about = prediction_run.about_run(
+        lifter, reading, output, _CHECKPOINT.value, _DETECTOR.value, _BOXES.value
+    )
+    sources = [one for one in found if isinstance(one, Source)]
+    total = sum(prediction_inputs.count(one, reading) for one in sources)
+    clock = Clock()
+    with tqdm(total=total, unit="frame") as bar:
+        outcome = prediction_run.run(
+            found, lifter, reading, output, about, clock, bar.update
+        )
+    _tell(outcome)
+    if _TIMING.value:
+        print(clock.table())
+    return SKIPPED_SOME if outcome.problems else 0
+
+
+def _tell(outcome: Outcome) -> None:
+    """What was done, and what was not."""
+    earlier = f" ({outcome.resumed} done before)" if outcome.resumed else ""
+    print(f"{outcome.people} people from {len(outcome.done)} inputs{earlier}")
+    print(f"page: {outcome.page}")
+    if outcome.problems:
+        print(f"skipped {len(outcome.problems)}:", file=sys.stderr)
+        for line in outcome.problems[:_LISTED]:
+            print(f"  {line}", file=sys.stderr)
+        more = len(outcome.problems) - _LISTED
+        if more > 0:
+            print(f"  and {more} more, all in index.html", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    commands.run(main)
