@@ -72,15 +72,17 @@ def main(argv: Sequence[str]) -> None:
     first, *_ = seeds = _seeds()
     others = [comparison.parse(text) for text in _COMPARE.value]
     entries = [comparison.Entry(_NAME.value, tuple(seeds)), *others]
+    out = pathlib.Path(_OUT.value).absolute()
+    out.mkdir(parents=True, exist_ok=True)  # or fail before the work
+    settings = _settings(first, source, test) if _SETTINGS.value else None
     compared = None
     if len(seeds) > 1 or others:
         compared = comparison.compare(entries, source, test)
     loaded = protocol.load(first, source, test)
     test = protocol.resolved(loaded, test)
     evaluated = protocol.evaluate(loaded, test)
-    if _SETTINGS.value:
-        evaluated = evaluated._replace(settings=_settings(first, source, test))
-    out = pathlib.Path(_OUT.value).absolute()
+    if settings is not None:
+        evaluated = evaluated._replace(settings=settings)
     times = kept_times.times(loaded, first, _TIMING.value, out)
     about, extras = About(first, source.dataset, test), Extras(times, compared)
     print(console(evaluated, about, extras, sys.stdout))
@@ -106,8 +108,12 @@ def _seeds() -> list[str]:
 
 def _settings(
     checkpoint: str, source: config.DataConfig, test: protocol.TestConfig
-) -> protocol.SettingsResult | None:
-    """Table 3 from a data set of its own."""
+) -> protocol.SettingsResult:
+    """Table 3 from a data set of its own.
+
+    Raises:
+      ValueError: the set has no settings.
+    """
     other = dataclasses.replace(
         source, dataset=str(_SETTINGS.value), manual_dir=_SETTINGS_MANUAL.value or ""
     )

@@ -1,9 +1,13 @@
 """The report: complete, self-contained, the same twice, and safe with odd names."""
 
+import dataclasses
 import html.parser
 import io
 import json
+import pathlib
 import re
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -12,8 +16,6 @@ import pytest
 from tests.evaluation_helpers import TEST, records
 
 pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
-
-import dataclasses
 
 from jaxflow import (
     baselines,
@@ -344,3 +346,14 @@ def test_baseline_noise_has_the_fitted_covariance(loaded):
     assert np.ptp(np.asarray(drawn)[0, :, 0], axis=0).max() == 0
     still = np.asarray(drawn)[0, :, 1, :2]  # the right hip has no Gaussian
     assert np.ptp(still, axis=0).max() == 0
+
+
+def test_a_wrong_comparison_is_one_line_and_status_one(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxflow.report", "--checkpoint=none", "--compare=x",
+         f"--out={tmp_path}"],
+        cwd=pathlib.Path(__file__).parents[1], capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "expected NAME=DIR" in done.stderr and "got 'x'" in done.stderr
