@@ -31,6 +31,7 @@ class Plan:
     """What to send next.
 
     Attributes:
+      fresh: nothing was sent yet; the first dispatch is compiled.
       abandoned: the first dispatch was given up while it was compiled; the compiler
         goes on in a thread that cannot be stopped.
     """
@@ -48,7 +49,7 @@ class Plan:
         self.abandoned = False
         self._stop = stop
         self._pace = Pace(most)
-        self._fresh = True
+        self.fresh = True
         self._agreed_count, self._agreed_stop = 1, False
         self._votes: collections.deque[jax.Array] = collections.deque()
         self._vote = parallel.make_vote(devices) if multihost.several() else None
@@ -72,12 +73,12 @@ class Plan:
             result = run(*arguments)
             mine = [int(self._stop.requested), -self._pace.count]
             self._votes.append(self._vote(mine))
-        elif self._fresh:
+        elif self.fresh:
             result = _interruptible(run, arguments, self._stop)
             self.abandoned = result is None
         else:
             result = run(*arguments)
-        self._fresh = False
+        self.fresh = False
         return result
 
     def arrived(self, count: int) -> None:

@@ -11,6 +11,7 @@ the same calls; the first alone validates, logs and saves.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import pathlib
 import signal
 import time
@@ -223,19 +224,24 @@ def _iterate(
     config = run.config
     most = min(dispatch.MOST_PER_DISPATCH, run.per_epoch)
     poses = parallel.replicate(data.to_batch(records), run.devices)
-    advance = parallel.make_run(config.train, run.devices, most)
+    # A longer run is the same program.
+    program = dataclasses.replace(config.train, epochs=1, iterations=0)
+    advance = parallel.make_run(program, run.devices, most)
     window = _Window(run)
     plan = dispatch.Plan(most, run.devices, stop)
     pending: tuple[int, Losses] | None = None
     while run.step < run.total and not plan.stopping:
         boundary = _next_boundary(run.step, config, run.total)
         count = min(plan.count(), boundary - run.step)
+        if not pending:
+            run.bar.unpause()  # validating and saving are not training speed
+        compiling = plan.fresh
         sent = plan.send(advance, run.state, poses, jnp.int32(count))
         if sent is None:  # stopped while compiling: nothing is new
             return plan
         run.state, history = sent
-        if not pending:
-            run.bar.unpause()  # compiling and boundaries are not training speed
+        if compiling:
+            run.bar.unpause()  # nor is that
         if pending:
             window.add(*pending)
             plan.arrived(pending[0])

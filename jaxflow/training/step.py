@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxflow import checks, critic, drawing, flow, losses
+from jaxflow import checks, coupling, critic, drawing, flow, losses
 from jaxflow.config import OptimizerConfig, TrainConfig
 from jaxflow.tiling import dividing_tile
 from jaxflow.training.noise import Noise
@@ -249,7 +249,8 @@ def _hypothesis_gradient(
     """(best-of-M, heatmap, energy) terms, their weighted gradient, in tiles of poses.
 
     All are means over poses, so gradients of tiles add up: no activation outlives its
-    tile, and memory does not grow with the batch or the number of hypotheses.
+    tile, and memory does not grow with the batch or the number of hypotheses. Hidden
+    layers do not even last so long: they are computed again.
     """
     size = batch.pose3d.shape[0]
     tile = dividing_tile(size, hypothesis_z.shape[0])
@@ -283,8 +284,9 @@ def _hypothesis_terms(
     """One tile's share of the terms: latents (b, L, 16), b of batch_size poses."""
     weights = config.loss
     hypotheses = drawing.hypotheses(
-        params, latents, batch.pose2d, batch.cond, config.flow.clamp
-    )
+        params, latents, batch.pose2d, batch.cond, config.flow.clamp,
+        net=coupling.recomputing_net,
+    )  # fmt: skip
     best = jax.vmap(losses.pose_best_of_m, in_axes=(0, 0, None))(
         hypotheses, batch.pose3d, min(weights.best_k, latents.shape[1])
     )
