@@ -105,7 +105,8 @@ class TestLoad:
         checkpoint.save(tmp_path / "net", variables, config)
         found = detector.load(tmp_path / "net", flip_test=False, batch=2)
         crops = noise(2)
-        expected = hrnet.heatmaps(variables, warp.normalize(crops), config)
+        network = jax.jit(lambda images: hrnet.heatmaps(variables, images, config))
+        expected = network(warp.normalize(crops))
         np.testing.assert_allclose(
             found.detect(crops), np.clip(expected, 0, 1), atol=1e-5
         )

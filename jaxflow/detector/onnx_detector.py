@@ -192,76 +192,76 @@ def _output(
 
 def _prepare(crops: np.ndarray, taken: _Input) -> np.ndarray:
     """Crops as the model takes them."""
-    size = taken.height, taken.width
-    pictures = np.asarray(_pictures(crops, size, taken.dtype == np.uint8))
+    images = crops
+    if (taken.height, taken.width) != (CROP_SIZE, CROP_SIZE):
+        images = resample(crops, (taken.height, taken.width), axes=(1, 2))
+        images = np.clip(np.rint(images), 0, 255)
+    if taken.dtype != np.uint8:
+        images = np.asarray(warp.normalize(jnp.asarray(images)))
     if taken.channels_first:
-        pictures = np.ascontiguousarray(np.moveaxis(pictures, -1, 1))
-    return pictures.astype(taken.dtype)
-
-
-def _pictures(crops: np.ndarray, size: tuple[int, int], whole: bool) -> jax.Array:
-    """Crops (B, 256, 256, 3) at another size; uint8 values, or normalised."""
-    images = jnp.asarray(crops)
-    if size != (CROP_SIZE, CROP_SIZE):
-        images = resample(images.astype(jnp.float32), size, axes=(1, 2))
-        images = jnp.clip(jnp.rint(images), 0, 255)
-    return images if whole else warp.normalize(images)
+        images = np.moveaxis(images, -1, 1)
+    return np.ascontiguousarray(images, taken.dtype)
 
 
 def _finish(maps: np.ndarray, given: _Output) -> np.ndarray:
     """The model's answer as (B, 16, 64, 64) float32."""
     if not given.channels_first:
         maps = np.moveaxis(maps, -1, 1)
-    found = jnp.asarray(maps, jnp.float32)
-    if found.shape[2:] != (HEATMAP_SIZE, HEATMAP_SIZE):
-        found = resample(found, (HEATMAP_SIZE, HEATMAP_SIZE), axes=(2, 3))
-    return np.asarray(to_mpii(found, given.skeleton))
+    if maps.shape[2:] != (HEATMAP_SIZE, HEATMAP_SIZE):
+        maps = resample(maps, (HEATMAP_SIZE, HEATMAP_SIZE), axes=(2, 3))
+    return to_mpii(maps.astype(np.float32), given.skeleton)
 
 
 def resample(
-    arrays: jax.Array, size: tuple[int, int], axes: tuple[int, int]
-) -> jax.Array:
+    arrays: np.ndarray, size: tuple[int, int], axes: tuple[int, int]
+) -> np.ndarray:
     """Brings two axes to another size: equal heights, equal middles, black outside.
 
     Linear interpolation, averaging where more than two old pixels make a new one. The
     width is cut or filled up where the proportions differ.
 
     Args:
-      arrays: floating point.
+      arrays: of numbers.
       size: new height and width.
       axes: which axes these are.
+
+    Returns:
+      float32.
     """
     scale = arrays.shape[axes[0]] / size[0]  # old pixels a new one, both axes
+    arrays = arrays.astype(np.float32)
     for axis, new in zip(axes, size, strict=True):
         old = arrays.shape[axis]
         places = (np.arange(new) - new / 2) * scale + old / 2
         reach = max(1.0, scale / 2)
         weights = 1 - np.abs(places[:, None] - np.arange(old)) / reach
-        weights = jnp.asarray(np.maximum(weights, 0) / reach, arrays.dtype)
-        arrays = jnp.moveaxis(jnp.tensordot(weights, arrays, (1, axis)), 0, axis)
+        weights = (np.maximum(weights, 0) / reach).astype(np.float32)
+        arrays = np.moveaxis(np.tensordot(weights, arrays, (1, axis)), 0, axis)
     return arrays
 
 
-def to_mpii(maps: jax.Array, skeleton: str) -> jax.Array:
+def to_mpii(maps: np.ndarray, skeleton: str) -> np.ndarray:
     """Heatmaps (B, n, 64, 64) of a skeleton's joints as those of MPII-16.
 
+    Args:
+      maps: float32.
+      skeleton: a name of ``foreign_skeletons``.
+
     Returns:
-      (B, 16, 64, 64). Maps of joints made of several others are Gaussians of the summed
-      covariance; what a bump's training width adds to it counts once.
+      (B, 16, 64, 64) float32. Maps of joints made of several others are Gaussians of
+      the summed covariance; what a bump's training width adds to it counts once.
     """
-    maps = jnp.asarray(maps)
     foreign = SKELETONS[skeleton]
     own = {
         joint: foreign.joints.index(foreign.groups[terms[0][1]][0])
         for joint, terms in foreign.sums.items()
         if len(terms) == 1 and len(foreign.groups[terms[0][1]]) == 1
     }
-    rows = [own.get(joint, 0) for joint in MPII_JOINTS]
-    copied = maps[:, jnp.asarray(rows)]
+    copied = maps[:, [own.get(joint, 0) for joint in MPII_JOINTS]]
     drawn = [i for i, joint in enumerate(MPII_JOINTS) if joint not in own]
-    if not drawn:
-        return copied
-    return copied.at[:, jnp.asarray(drawn)].set(_draw(maps, skeleton, tuple(drawn)))
+    if drawn:
+        copied[:, drawn] = _draw(jnp.asarray(maps), skeleton, tuple(drawn))
+    return copied
 
 
 @functools.partial(jax.jit, static_argnames=("skeleton", "joints"))

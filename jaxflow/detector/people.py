@@ -208,14 +208,9 @@ def _convert_all(chosen: Sequence[Detection], skeleton: str) -> Iterator[Person]
     if chosen[0].sigma is not None:
         spread = np.stack([np.asarray(entry.sigma) for entry in chosen])[rows]
         sigma = jnp.asarray(np.where(weight, spread, 0), jnp.float32)
-    made = jax.device_get(
-        _convert(
-            jnp.asarray(np.where(weight, points - middle[:, None], 0), jnp.float32),
-            jnp.asarray(confidence, jnp.float32),
-            sigma,
-            skeleton,
-        )
-    )
+    relative = jnp.asarray(np.where(weight, points - middle[:, None], 0), jnp.float32)
+    scores = jnp.asarray(confidence, jnp.float32)
+    made = jax.device_get(_convert(*_to_mpii(relative, scores, sigma, skeleton)))
     for i, entry in enumerate(chosen):
         side = HEATMAP_SIZE * made.pixel[i]
         yield Person(
@@ -230,12 +225,16 @@ def _convert_all(chosen: Sequence[Detection], skeleton: str) -> Iterator[Person]
 
 
 @functools.partial(jax.jit, static_argnames="skeleton")
-def _convert(
+def _to_mpii(
     points: jax.Array, confidence: jax.Array, sigma: jax.Array | None, skeleton: str
-) -> _Converted:
-    """Points (B, n, 2) and confidences (B, n) of a skeleton in MPII joints.
+) -> tuple[detections.Keypoints, jax.Array, jax.Array]:
+    """MPII keypoints (B, 16) and their crops' corners (B, 2) and heatmap pixels (B,).
 
-    sigma: (B, n, 2) px, or None, where confidences make them.
+    Args:
+      points: (B, n, 2).
+      confidence: (B, n); 0 for a joint not found.
+      sigma: (B, n, 2) px, or None, where confidences make them.
+      skeleton: of the n joints.
     """
     places = detections.from_sigma(points, jnp.zeros_like(points))
     places = places._replace(found=places.found & (confidence > 0))
@@ -245,7 +244,14 @@ def _convert(
     else:
         keypoints = detections.from_sigma(points, sigma)
         keypoints = keypoints._replace(found=places.found)
-    mpii = detections.to_mpii(keypoints, skeleton)
-    fits = detections.to_fits(mpii, corner, pixel)
+    return detections.to_mpii(keypoints, skeleton), corner, pixel
+
+
+@jax.jit  # apart, as it is the same for every skeleton
+def _convert(
+    keypoints: detections.Keypoints, corner: jax.Array, pixel: jax.Array
+) -> _Converted:
+    """MPII keypoints (B, 16) as fits."""
+    fits = detections.to_fits(keypoints, corner, pixel)
     back = corner[:, None] + fits.mean * pixel[:, None, None]
-    return _Converted(back, fits.as_array(), corner, pixel, mpii.found)
+    return _Converted(back, fits.as_array(), corner, pixel, keypoints.found)

@@ -172,7 +172,9 @@ def _open(path: pathlib.Path) -> Any:
             )
         return image
     try:
-        return Image.open(path, formats=_FORMATS)
+        Image.init()
+        there = [name for name in _FORMATS if name in Image.OPEN]
+        return Image.open(path, formats=there)
     except Image.DecompressionBombError as error:
         raise PictureError(f"too large: {error}") from error
     except UnidentifiedImageError as error:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from jaxflow.detector.records import Skipped
 SUFFIXES = tuple(
     ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .wmv .flv .ogv .3gp".split()
 )
+
+# A playlist must not make ffmpeg fetch from the network.
+_LOCAL = ("-protocol_whitelist", "file,pipe,crypto,data")
 
 
 class VideoError(ValueError):
@@ -68,17 +72,19 @@ def info(path: str | os.PathLike[str]) -> VideoInfo:
       VideoError: no video, or one without its header.
     """
     path = pathlib.Path(path)
-    ffmpeg = _ffmpeg(path)
-    reader = ffmpeg.read_frames(_address(path), input_params=_local())
-    try:
-        about = next(reader)
-    except Exception as error:  # of many kinds, with pages of output
-        reason = _reason(str(error))
-        raise VideoError(f"{path}: no video that can be read ({reason})") from error
-    finally:
-        reader.close()
-    width, height = about["source_size"]
-    return VideoInfo(width, height, float(about["fps"]), float(about["duration"]))
+    # ffmpeg describes what it opens, and then complains that it is to write nothing.
+    command = [_ffmpeg(path), "-nostdin", "-hide_banner", *_LOCAL, "-i", _address(path)]
+    said = subprocess.run(command, capture_output=True).stderr.decode(errors="replace")
+    size = re.search(r"Stream .* Video: .* ([0-9]+)x([0-9]+)[ ,\n]", said)
+    if size is None:
+        reason = _reason(said) or "it has no pictures"
+        raise VideoError(f"{path}: no video that can be read ({reason})")
+    fps = re.search(r"Stream .* Video: .* ([0-9.]+)(k?) fps", said)
+    time = re.search(r"Duration: ([0-9]+):([0-9]+):([0-9.]+)", said)
+    hours, minutes, seconds = map(float, time.groups()) if time else (0, 0, 0)
+    rate = float(fps[1]) * (1000 if fps[2] else 1) if fps else 0.0
+    total = 3600 * hours + 60 * minutes + seconds
+    return VideoInfo(int(size[1]), int(size[2]), rate, total)
 
 
 def frames(
@@ -135,8 +141,8 @@ def frames(
 def _decode(path: pathlib.Path, every: int, complaints: IO[bytes]) -> Iterator[Picture]:
     """The frames that ffmpeg writes, until it ends or nobody asks for more."""
     command = [
-        *(_ffmpeg(path).get_ffmpeg_exe(), "-nostdin", "-loglevel", "error"),
-        *(*_local(), "-i", _address(path), "-map", "0:v:0"),
+        *(_ffmpeg(path), "-nostdin", "-loglevel", "error"),
+        *(*_LOCAL, "-i", _address(path), "-map", "0:v:0"),
         *(["-vf", f"select=not(mod(n\\,{every}))"] if every > 1 else []),
         *("-fps_mode", "passthrough", "-pix_fmt", "rgb24"),
         *("-f", "image2pipe", "-vcodec", "ppm", "-"),
@@ -167,8 +173,8 @@ def _read_ppm(stream: IO[bytes]) -> Picture | None:
     )
 
 
-def _ffmpeg(path: pathlib.Path) -> Any:
-    """The library, once the file is known to be there."""
+def _ffmpeg(path: pathlib.Path) -> str:
+    """The program, once the file is known to be there."""
     if not path.is_file():
         raise FileNotFoundError(f"no such video: {path}")
     try:
@@ -178,17 +184,12 @@ def _ffmpeg(path: pathlib.Path) -> Any:
             f"reading {path} needs imageio-ffmpeg, which is not installed; in the "
             "checkout of this project run: pip install '.[detector]'"
         ) from error
-    return imageio_ffmpeg
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 def _address(path: pathlib.Path) -> str:
     """The file for ffmpeg, whatever characters its name has."""
     return f"file:{path.absolute()}"
-
-
-def _local() -> list[str]:
-    """A playlist must not make ffmpeg fetch from the network."""
-    return ["-protocol_whitelist", "file,pipe,crypto,data"]
 
 
 def _reason(output: str) -> str:

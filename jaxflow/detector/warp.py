@@ -151,6 +151,7 @@ def _between(rows: jax.Array, places: jax.Array) -> jax.Array:
     return first * (1 - share) + second * share
 
 
+@jax.jit
 def normalize(images: jax.Array) -> jax.Array:
     """uint8 RGB (..., 3) as HRNet takes it: / 255, mean and deviation removed."""
     gain = jnp.asarray([1 / (255 * one) for one in DEVIATION], jnp.float32)
