@@ -98,9 +98,7 @@ def read(
 
 def _content(path: pathlib.Path) -> Mapping[str, Any]:
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: expected COCO keypoint JSON; there is no file"
-        )
+        raise FileNotFoundError(f"{path}: expected COCO keypoint JSON; there is none")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

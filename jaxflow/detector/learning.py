@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jax.typing
 import optax
 
 from jaxflow.config import option
@@ -64,12 +65,10 @@ class LearningConfig:
                 f"crop_size must be a multiple of {MULTIPLE}, not {self.crop_size}"
             )
 
-    def rate(self, step: jax.Array) -> jax.Array:
+    def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
-        if not self.lower_rate_after:
-            return jnp.asarray(self.learning_rate)
-        lower = step >= self.lower_rate_after
-        return self.learning_rate * jnp.where(lower, 0.1, 1.0)
+        lower = 0 < self.lower_rate_after <= step
+        return self.learning_rate * (0.1 if lower else 1.0)
 
 
 class LearningState(NamedTuple):
@@ -131,11 +130,17 @@ def peak_error(maps: jax.Array, points: jax.Array, weight: jax.Array) -> jax.Arr
     return jnp.sum(weight * distance) / jnp.maximum(jnp.sum(weight), 1)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3), donate_argnums=0)
+@functools.partial(jax.jit, static_argnums=3, donate_argnums=0)
 def step(
-    state: LearningState, batch: Example, network: HRNetConfig, config: LearningConfig
+    state: LearningState,
+    batch: Example,
+    rate: jax.typing.ArrayLike,
+    network: HRNetConfig,
 ) -> tuple[LearningState, Measures]:
-    """One step of Adam; the state given may be reused for the one returned."""
+    """One step of Adam at a learning rate.
+
+    The memory of the state given is reused for the one returned.
+    """
     points = batch.points / STRIDE
     images = warp.normalize(batch.crop)
 
@@ -146,8 +151,8 @@ def step(
 
     params = state.variables["params"]
     value, gradient = jax.value_and_grad(objective, has_aux=True)(params)
-    updates, optimizer = _adam().update(gradient, state.optimizer)
-    rate = config.rate(state.step)
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes its counter in
+        updates, optimizer = _adam().update(gradient, state.optimizer)
     params = jax.tree.map(lambda old, new: old - rate * new, params, updates)
     maps, statistics = value[1]
     variables = {"params": params, "batch_stats": statistics}

@@ -109,7 +109,8 @@ def train(
         contextlib.closing(batches(labels, config, int(state.step))) as source,
     ):
         for batch in source:
-            state, measures = learning.step(state, batch, network, config)
+            rate = np.float32(config.rate(log.step))
+            state, measures = learning.step(state, batch, rate, network)
             log.add(measures)
             if stop.requested or log.step % pace.save_every == 0:
                 log.flush()
