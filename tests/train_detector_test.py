@@ -372,8 +372,3 @@ def test_the_command_fine_tunes(drawn, trained, tmp_path):
     gap = np.abs(before["params"]["final"]["bias"] - after["params"]["final"]["bias"])
     assert 0 < gap.max() < 0.01
     assert f"--images={folder}" in (tmp_path / "out" / "flags.txt").read_text()
-
-    process = command(*flags, "--width=8", module="jaxflow.train_detector")
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 1 and "Traceback" not in output
-    assert "--width and --checkpoint were given" in output
