@@ -77,7 +77,8 @@ def main(argv: Sequence[str]) -> None:
     settings = _settings(first, source, test) if _SETTINGS.value else None
     compared = None
     if len(seeds) > 1 or others:
-        compared = comparison.compare(entries, source, test)
+        plain = dataclasses.replace(test, reductions=False)
+        compared = comparison.compare(entries, source, plain)
     loaded = protocol.load(first, source, test)
     test = protocol.resolved(loaded, test)
     evaluated = protocol.evaluate(loaded, test)
