@@ -142,6 +142,7 @@ OWNERS = {
     "distrax": {"jaxflow.distribution"},
     "tensorboard": {"jaxflow.training.writer"},
     "torch": {"jaxflow.torch_checkpoint"},
+    "imageio_ffmpeg": {"jaxflow.detector.videos"},
     "pickle": {"data_builders.restricted_pickle"},
 }
 FORBIDDEN = ("tensorflow", "clu", "haiku", "equinox")
@@ -220,7 +221,7 @@ def test_joint_numbers_are_the_skeleton_s(module):
 
 
 LATE = ("orbax", "tensorflow_datasets", "distrax", "tensorboard", "matplotlib", "torch",
-        "tensorflow", "jaxflow.train", "jaxflow.evaluate", "jaxflow.commands",
+        "tensorflow", "PIL", "onnxruntime", "jaxflow.train", "jaxflow.evaluate", "jaxflow.commands",
         "data_builders")  # fmt: skip
 
 

@@ -219,7 +219,7 @@ def _convert_all(chosen: Sequence[Detection], skeleton: str) -> Iterator[Person]
             person_id=entry.person_id,
             pose2d_pixels=(made.points[i] + middle[i]).astype(np.float32),
             fit=made.fit[i],
-            box=np.array([*(made.corner[i] + middle[i]), side, side], np.float32),
+            box=np.array([*(made.corner[i] + middle[i]), side, side]),
             found=made.found[i],
         )
 

@@ -42,7 +42,7 @@ class Person(NamedTuple):
         in the middle of the others.
       fit: (16, 7) float32, what Gaussian fits to heatmaps would have been, heatmap px
         of ``box``: A, x0, y0, sx, theta, sy, rmse.
-      box: (4,) float32 left, top, width, height of the square crop, image px.
+      box: (4,) float64 left, top, width, height of the square crop, image px.
       found: (16,) bool, whether the joint was found.
       note: what is to be known about it, or "".
     """
