@@ -1,10 +1,13 @@
 """Times training iterations as the train command runs them, on made-up data.
 
-    python benchmarks/train_step.py [--batch_size=64] [--hypotheses=50 ...]
+    python -m benchmarks.train_step [--hypotheses 25 200] [--peer=torch] [--curves]
 
 For each number of hypotheses: seconds an iteration (five critic updates and one flow
-update), and frames/s, which count all 11 batches of an iteration. Medians of several
-dispatches after a warm-up, and the compilation's time.
+update), the floor (its bare matrix products at the speed that a large product has here)
+and the ratio, the first call's time, the compiled program's own memory, page faults.
+With --peer=torch the same iteration the released code's way, and how far its losses
+differ. --curves goes through L from 25 to 400 and through 1 to 8 devices, which are
+virtual on a CPU: XLA_FLAGS=--xla_force_host_platform_device_count=8.
 """
 
 from __future__ import annotations
@@ -13,45 +16,149 @@ import argparse
 import dataclasses
 import statistics
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import common
 from jaxflow.config import TrainConfig
-from jaxflow.training import parallel, state
+from jaxflow.training import parallel, state, step
 from jaxflow.types import Batch
 
-DISPATCHES, ITERATIONS = 5, 4
+CURVE = (25, 50, 100, 200, 400)
+ITERATIONS = 4  # of a dispatch
 
 
-def made_up(frames: int) -> Batch:
-    """Random numbers of about the size of real poses."""
-    rng = np.random.default_rng(0)
-    return Batch(
-        *(
-            rng.normal(0, scale, (frames, size)).astype(np.float32)
-            for size, scale in ((48, 0.3), (32, 1.0), (78, 0.3))
-        )
+class Run:
+    """A run under way: calling it does some iterations."""
+
+    def __init__(self, config: TrainConfig, devices: int = 1):
+        """Compiles, and does one iteration."""
+        chosen = tuple(jax.local_devices()[:devices])
+        data = common.made_up(4 * config.frames_per_iteration)
+        self._data = parallel.replicate(data, chosen)
+        start = state.init(parallel.seeds(config.seed).init, config)
+        self._state = parallel.replicate(start, chosen)
+        self._run = parallel.make_run(config, chosen, ITERATIONS)
+        began = time.perf_counter()
+        self(1)
+        self.first = time.perf_counter() - began
+
+    def __call__(self, count: int = ITERATIONS) -> None:
+        """Waits for the iterations."""
+        self._state, losses = self._run(self._state, self._data, jnp.int32(count))
+        jax.block_until_ready((self._state, losses))
+
+
+class Peer:
+    """The same iterations in eager PyTorch."""
+
+    def __init__(self, config: TrainConfig):
+        """Both start from the same parameters, batches and noise."""
+        import torch
+
+        from benchmarks import torch_peer
+
+        start = state.init(jax.random.key(0), config)
+        # Half of the initial weights: poses of a size, so that losses compare.
+        self.state = start._replace(flow=jax.tree.map(lambda a: a / 2, start.flow))
+        frames = common.made_up(config.frames_per_iteration)
+        shape = (config.batches_per_iteration, config.batch_size)
+        self.batches = Batch(*(array.reshape(*shape, -1) for array in frames))
+        self.noise = step.draw_noise(jax.random.key(1), config)
+        self._tensors: Any = [
+            type(tree)(*(torch.from_numpy(np.array(leaf)) for leaf in tree))
+            for tree in (self.batches, self.noise)
+        ]
+        self._trainer = torch_peer.Trainer(self.state.flow, self.state.critic, config)
+
+    def __call__(self) -> dict[str, float]:
+        """One iteration's losses."""
+        losses: dict[str, float] = self._trainer.iteration(*self._tensors)
+        return losses
+
+
+def difference(peer: Peer, config: TrainConfig) -> float:
+    """The largest relative difference of a loss in the first iteration."""
+    iterate = jax.jit(step.iteration, static_argnums=3)
+    _, ours = iterate(peer.state, peer.batches, peer.noise, config)
+    theirs = peer()
+    return max(
+        abs(float(getattr(ours, name)) - value) / abs(value)
+        for name, value in theirs.items()
     )
 
 
-def measure(config: TrainConfig) -> tuple[float, list[float]]:
-    """Seconds to compile and run once, and seconds an iteration of each dispatch."""
-    devices = tuple(jax.local_devices())
-    data = parallel.replicate(made_up(4 * config.frames_per_iteration), devices)
-    start = state.init(parallel.seeds(config.seed).init, config)
-    now = parallel.replicate(start, devices)
-    run = parallel.make_run(config, devices, ITERATIONS)
-    began = time.perf_counter()
-    now, _ = jax.block_until_ready(run(now, data, jnp.int32(1)))
-    compiled = time.perf_counter() - began
-    seconds = []
-    for _ in range(DISPATCHES):
-        began = time.perf_counter()
-        now, _ = jax.block_until_ready(run(now, data, jnp.int32(ITERATIONS)))
+def program_mib(config: TrainConfig) -> float:
+    """Temporary memory of the compiled iteration, MiB."""
+    start = jax.eval_shape(lambda: state.init(jax.random.key(0), config))
+    count, size = config.batches_per_iteration, config.batch_size
+    float32 = [
+        jax.ShapeDtypeStruct((count, size, n), jnp.float32) for n in (48, 32, 78)
+    ]
+    noise = jax.eval_shape(lambda: step.draw_noise(jax.random.key(0), config))
+    compiled = jax.jit(step.iteration, static_argnums=3, donate_argnums=0).lower(
+        start, Batch(*float32), noise, config
+    )
+    return compiled.compile().memory_analysis().temp_size_in_bytes / 2**20
+
+
+def row(config: TrainConfig, peer: Peer | None, repeats: int) -> list[str]:
+    """The measurements of one number of hypotheses."""
+    run, seconds, theirs, faults = Run(config), [], [], []
+    machine = common.speed(5)
+    for _ in range(repeats):
+        before, began = common.faults(), time.perf_counter()
+        run()
         seconds.append((time.perf_counter() - began) / ITERATIONS)
-    return compiled, seconds
+        faults.append((common.faults() - before) / ITERATIONS)
+        if peer is not None:
+            began = time.perf_counter()
+            peer()
+            theirs.append(time.perf_counter() - began)
+    median = statistics.median(seconds)
+    floor = common.iteration_flops(config) / machine.flops
+    cells = [
+        f"{config.hypotheses}",
+        f"{median:.3f} ({min(seconds):.3f})",
+        f"{floor:.3f}",
+        f"{median / floor:.2f}",
+        f"{run.first:.1f}",
+        f"{program_mib(config):.0f}",
+        f"{statistics.median(faults):,.0f}",
+    ]
+    if peer is not None:
+        slow = statistics.median(theirs)
+        cells += [f"{slow:.2f}", f"{slow / median:.1f}"]
+    return cells
+
+
+def curves(config: TrainConfig) -> str:
+    """Seconds over L, and over devices."""
+    sizes = [dataclasses.replace(config, hypotheses=count) for count in CURVE]
+    runs = {f"{one.hypotheses}": Run(one) for one in sizes}
+    seconds = {
+        name: statistics.median(taken) / ITERATIONS
+        for name, taken in common.take_turns(runs, 3).items()
+    }
+    # What an iteration costs besides its hypotheses does not grow with L.
+    slope, rest = np.polyfit(CURVE, list(seconds.values()), 1)
+    worst = max(
+        abs(seconds[f"{count}"] / (rest + slope * count) - 1) for count in CURVE
+    )
+    rows = [[name, f"{took:.3f}"] for name, took in seconds.items()]
+    text = common.markdown(["L", "s"], rows)
+    text += f"\n\n{rest:.3f} s + {1e3 * slope:.2f} ms a hypothesis, within {worst:.0%}."
+    counts = [n for n in (1, 2, 4, 8) if n <= len(jax.local_devices())]
+    many = {f"{n}": Run(config, n) for n in counts}
+    devices = common.take_turns(many, 3)
+    rows = [
+        [name, f"{statistics.median(taken) / ITERATIONS:.3f}"]
+        for name, taken in devices.items()
+    ]
+    return f"{text}\n\n{common.markdown(['devices', 's'], rows)}"
 
 
 def main() -> None:
@@ -61,22 +168,29 @@ def main() -> None:
     )
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--hypotheses", type=int, nargs="+", default=[25, 50, 200])
+    parser.add_argument("--peer", choices=["torch"])
+    parser.add_argument("--curves", action="store_true")
+    parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    print(f"{len(jax.local_devices())} x {jax.devices()[0].device_kind}")
-    print(
-        "| hypotheses | s an iteration, median (min to max) | frames/s | first call s |"
-    )
-    print("|---|---|---|---|")
+    base = dataclasses.replace(TrainConfig(), batch_size=options.batch_size)
+    print(common.speed().text() + "\n")
+    columns = ["L", "s an iteration, median (min)", "floor s", "ratio", "first call s",
+               "program MiB", "page faults"]  # fmt: skip
+    columns += ["PyTorch s", "times as fast"] if options.peer else []
+    rows, differences = [], []
     for hypotheses in options.hypotheses:
-        config = dataclasses.replace(
-            TrainConfig(), batch_size=options.batch_size, hypotheses=hypotheses
-        )
-        compiled, seconds = measure(config)
-        median = statistics.median(seconds)
-        print(
-            f"| {hypotheses} | {median:.3f} ({min(seconds):.3f} to {max(seconds):.3f}) "
-            f"| {config.frames_per_iteration / median:.0f} | {compiled:.1f} |"
-        )
+        config = dataclasses.replace(base, hypotheses=hypotheses)
+        peer = Peer(config) if options.peer else None
+        if peer is not None:
+            differences.append(difference(peer, config))
+        rows.append(row(config, peer, options.repeats))
+    print(common.markdown(columns, rows))
+    if differences:
+        print(f"\nThe losses differ by {max(differences):.1e} at most, relatively. The "
+              "released code itself, on two cores, L = 200: 2.2 to 2.6 s.")  # fmt: skip
+    if options.curves:
+        print("\n" + curves(dataclasses.replace(base, hypotheses=50)))
+    print(f"\nat most {common.peak_mib():.0f} MiB, PyTorch and compiling included")
 
 
 if __name__ == "__main__":

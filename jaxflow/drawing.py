@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +39,7 @@ def poses(
     """Hypotheses (..., M, 17, 3) as `sampling.sample` returns them; checked input."""
 
     def decode(z: jax.Array, observed: jax.Array, condition: jax.Array) -> jax.Array:
-        vectors = hypotheses(params, z, observed, condition, clamp)
+        vectors = hypotheses(params, z, observed, condition, clamp, unroll=True)
         return geometry.denormalize_pose3d(vectors)
 
     return _in_tiles(decode, pose2d, cond, key, temperature, num_hypotheses)
@@ -57,7 +58,7 @@ def log_densities(
     """Of the same hypotheses, (..., M): see `sampling.sample_with_log_density`."""
 
     def decode(z: jax.Array, observed: jax.Array, condition: jax.Array) -> jax.Array:
-        _, log_det = _inverse(params, z, observed, condition, clamp)
+        _, log_det = _inverse(params, z, observed, condition, clamp, unroll=True)
         return jnp.sum(jax.scipy.stats.norm.logpdf(z), axis=-1) - log_det
 
     return _in_tiles(decode, pose2d, cond, key, temperature, num_hypotheses)
@@ -69,6 +70,7 @@ def hypotheses(
     pose2d: jax.Array,
     cond: jax.Array,
     clamp: SoftClamp,
+    **options: Any,
 ) -> jax.Array:
     """The poses that the latents of some 2D poses stand for.
 
@@ -78,11 +80,13 @@ def hypotheses(
       pose2d: (..., 32).
       cond: (..., 78); its share of the nets is computed once, not M times.
       clamp: the soft clamp of the flow.
+      **options: of `stack.inverse`: how, not what, it computes.
 
     Returns:
       (..., M, 48) in the network's frame, metres.
     """
-    return jnp.moveaxis(_inverse(params, z, pose2d, cond, clamp)[0], 0, -1)
+    columns, _ = _inverse(params, z, pose2d, cond, clamp, **options)
+    return jnp.moveaxis(columns, 0, -1)
 
 
 def _inverse(
@@ -91,13 +95,14 @@ def _inverse(
     pose2d: jax.Array,
     cond: jax.Array,
     clamp: SoftClamp,
+    **options: Any,
 ) -> tuple[jax.Array, jax.Array]:
     """`hypotheses` as columns (48, ..., M), and the log|det J| of each (..., M)."""
     encoded = jnp.moveaxis(flow.encode(params, cond), -1, 0)
     observed = jnp.moveaxis(pose2d, -1, 0)[..., None]
     observed = jnp.broadcast_to(observed, (*observed.shape[:-1], z.shape[-2]))
     output = jnp.concatenate([jnp.moveaxis(z, -1, 0), observed])
-    return stack.inverse(params, output, encoded[..., None], clamp)
+    return stack.inverse(params, output, encoded[..., None], clamp, **options)
 
 
 def _in_tiles(

@@ -1,7 +1,9 @@
 """The dense layer of every net here: a Flax layer with its precision pinned.
 
 Accelerators multiply float32 matrices in lower precision by default; the flow must
-invert what it computed, so exact products are the default everywhere.
+invert what it computed, so exact products are the default everywhere. Who prefers speed
+says so by JAX's own ``with jax.default_matmul_precision("high")``, which these layers
+follow; what is exact by nature (alignment, bone vectors) stays so.
 
 The coupling nets take vectors as columns, the features first and the batch behind: all
 hypotheses' first number, then their second, ... A half of them, a permutation of them
@@ -20,6 +22,11 @@ from jaxflow.types import Params
 EXACT = jax.lax.Precision.HIGHEST
 
 
+def precision() -> jax.lax.Precision | None:
+    """Of the nets' products: exact, or None, JAX's own, where that was chosen."""
+    return EXACT if jax.config.jax_default_matmul_precision is None else None
+
+
 def uniform(fan_in: int) -> Initializer:
     """Uniform in +-1/sqrt(fan_in): PyTorch's default for weights and biases alike."""
     bound = 1 / math.sqrt(fan_in)
@@ -33,7 +40,7 @@ def uniform(fan_in: int) -> Initializer:
 def uniform_dense(fan_in: int, features: int) -> nn.Dense:
     """An exact dense layer that starts as PyTorch's ``Linear(fan_in, features)``."""
     init = uniform(fan_in)
-    return nn.Dense(features, kernel_init=init, bias_init=init, precision=EXACT)
+    return nn.Dense(features, kernel_init=init, bias_init=init, precision=precision())
 
 
 def normal_dense(features: int, scale: float, use_bias: bool = True) -> nn.Dense:
@@ -44,7 +51,7 @@ def normal_dense(features: int, scale: float, use_bias: bool = True) -> nn.Dense
         use_bias=use_bias,
         kernel_init=init,
         bias_init=init,
-        precision=EXACT,
+        precision=precision(),
     )
 
 
@@ -56,7 +63,7 @@ def columns(layer: Params, x: jax.Array) -> jax.Array:
       x: the features first.
     """
     contracted = ((0,), (0,)), ((), ())
-    y = jax.lax.dot_general(layer["kernel"], x, contracted, precision=EXACT)
+    y = jax.lax.dot_general(layer["kernel"], x, contracted, precision=precision())
     if "bias" not in layer:
         return y
     return y + layer["bias"].reshape(-1, *(1,) * (x.ndim - 1))

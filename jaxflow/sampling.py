@@ -15,9 +15,10 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import jax.typing
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +68,29 @@ def sample(
     """
     inputs = _checked(pose2d, cond, key, temperature, num_hypotheses)
     return _bucketed(drawing.poses, params, inputs, clamp)
+
+
+def sample_bfloat16(
+    params: Params,
+    pose2d: jax.typing.ArrayLike,
+    cond: jax.typing.ArrayLike,
+    key: jax.Array,
+    **options: Any,
+) -> jax.Array:
+    """`sample` computed in bfloat16, returned in float32.
+
+    Half the memory and, where the device has units for it, several times the speed, for
+    hypotheses that no longer meet the 2D pose exactly. The latents are drawn in
+    bfloat16, too, and so are others. Arguments and errors as of `sample`.
+    """
+
+    def rough(array: jax.typing.ArrayLike) -> jax.Array:
+        return jnp.asarray(array).astype(jnp.bfloat16)
+
+    poses = sample(
+        jax.tree.map(rough, params), rough(pose2d), rough(cond), key, **options
+    )
+    return poses.astype(jnp.float32)
 
 
 class Sampled(NamedTuple):
@@ -235,9 +259,7 @@ def _bucketed(
     key = inputs.key
     if key.shape:
         data = np.asarray(jax.random.key_data(key)).reshape(count, -1)[rows]
-        key = jax.random.wrap_key_data(
-            jax.numpy.asarray(data), impl=jax.random.key_impl(key)
-        )
+        key = jax.random.wrap_key_data(jnp.asarray(data), impl=jax.random.key_impl(key))
     drawn = draw(params, pose2d, cond, key, *inputs[3:], clamp)
     return drawn[:count].reshape(*batch_shape, *drawn.shape[1:])
 

@@ -1,0 +1,143 @@
+"""What the benchmarks share: timing, the machine's floors, memory, Markdown tables.
+
+Everything compared is timed in one process, turn by turn, so that what else the machine
+does meets all alike; ratios are of medians.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow.config import FlowConfig, TrainConfig
+from jaxflow.inference_time import device_name
+from jaxflow.types import Batch
+
+CRITIC_PRODUCTS = (
+    (48, 100), (100, 100), (100, 100), (100, 100), (256, 1000), (1000, 1000),
+    (1000, 1000), (1100, 100), (100, 1),
+)  # fmt: skip
+
+
+class Speed(NamedTuple):
+    """What the machine can do.
+
+    Attributes:
+      flops: floating point operations a second of a large float32 matrix product.
+      bandwidth: bytes a second, read and written, of a large copy.
+    """
+
+    flops: float
+    bandwidth: float
+
+    def text(self) -> str:
+        """For the head of a table."""
+        return (
+            f"{device_name()}: matrix product {self.flops / 1e9:.0f} GFLOP/s, copy "
+            f"{self.bandwidth / 1e9:.1f} GB/s"
+        )
+
+
+def take_turns(
+    runs: dict[str, Callable[[], Any]], repeats: int, warm_up: int = 1
+) -> dict[str, list[float]]:
+    """Seconds of each run, the runs in turn; a run waits for its own result."""
+    for _ in range(warm_up):
+        for run in runs.values():
+            jax.block_until_ready(run())
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            jax.block_until_ready(run())
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def speed(repeats: int = 9, precision: str = "highest") -> Speed:
+    """The machine's, by the median of some products and copies."""
+    size = 2048 if jax.default_backend() == "cpu" else 8192
+    square = jnp.ones((size, size), jnp.float32)
+    long = jnp.ones(2**26, jnp.float32)
+    product = jax.jit(lambda: jnp.matmul(square, square, precision=precision))
+    copy = jax.jit(lambda array: array + 1)
+    times = take_turns({"product": product, "copy": lambda: copy(long)}, repeats)
+    return Speed(
+        2 * size**3 / statistics.median(times["product"]),
+        2 * long.nbytes / statistics.median(times["copy"]),
+    )
+
+
+def sampling_flops(config: FlowConfig, poses: int, hypotheses: int) -> float:
+    """Of the matrix products alone: the condition's share once a pose."""
+    size = 3 * config.joints
+    nets = 2 * config.blocks
+    each = size // 2 * config.hidden + config.hidden * size
+    shared = config.condition * config.encoder_hidden
+    shared += config.encoder_hidden * config.encoded
+    shared += nets * config.encoded * config.hidden
+    return 2.0 * poses * (hypotheses * nets * each + shared)
+
+
+def critic_flops(poses: int) -> float:
+    """One pass of the critic through its nine layers."""
+    return 2.0 * poses * sum(rows * columns for rows, columns in CRITIC_PRODUCTS)
+
+
+def iteration_flops(config: TrainConfig) -> float:
+    """Of a training iteration's matrix products; a gradient costs two passes more.
+
+    A critic update passes generated, real and mixed poses: three gradients, and that of
+    the mixed ones' slope, whose own gradient is as much again.
+    """
+    batch, updates = config.batch_size, config.critic_updates
+    fakes = sampling_flops(config.flow, batch * updates, 1)
+    critic = updates * (2 * 3 + 2 * 3) * critic_flops(batch)
+    single = 3 * (3 * sampling_flops(config.flow, batch, 1) + critic_flops(batch))
+    return (
+        fakes
+        + critic
+        + single
+        + 3 * sampling_flops(config.flow, batch, config.hypotheses)
+    )
+
+
+def made_up(frames: int, seed: int = 0) -> Batch:
+    """Random numbers of about the size of real poses."""
+    rng = np.random.default_rng(seed)
+    return Batch(
+        *(
+            rng.normal(0, scale, (frames, size)).astype(np.float32)
+            for size, scale in ((48, 0.3), (32, 1.0), (78, 0.3))
+        )
+    )
+
+
+def peak_mib() -> float:
+    """The most memory this process has had, MiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def faults() -> int:
+    """Minor page faults of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
+    """The slope of log time over log size: 1 where cost is linear."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

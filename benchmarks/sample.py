@@ -1,0 +1,191 @@
+"""Times sampling against the machine's floor, and against eager PyTorch.
+
+    python -m benchmarks.sample [--peer=torch] [--curves] [--precisions]
+
+For several numbers of poses and hypotheses: the median, the floor (the bare matrix
+products at the speed that a large product has here), their ratio, hypotheses/s; with
+--peer=torch the same work the released code's way, and how far the results differ.
+--curves adds the cost over M and B, and what a linear cost would be. --precisions adds
+lower precisions; on an accelerator they differ in speed, on a CPU only bfloat16 does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import common
+from jaxflow import drawing, flow, sampling
+from jaxflow.config import RELEASED_CLAMP, FlowConfig
+from jaxflow.types import Params
+
+SIZES = ((1, 200), (1, 1000), (64, 200), (512, 200))
+RELEASED = (
+    "The released code itself, on two cores: 64 x 200 0.76 to 0.88 s, 512 x 200 15 to "
+    "18 s, 1 x 200 8.3 ms, 1 x 1000 31 to 60 ms."
+)
+HYPOTHESES = (1, 10, 100, 200, 1000, 3000, 10000)
+POSES = (1, 4, 16, 64, 256, 1024, 4096)
+
+
+def ours(params: Params, poses: int, hypotheses: int) -> Callable[[], Any]:
+    """A call as a user makes it, the inputs on the device."""
+    inputs = common.made_up(poses)
+    pose2d, cond = jnp.asarray(inputs.pose2d), jnp.asarray(inputs.cond)
+    key = jax.random.key(0)
+    return lambda: sampling.sample(params, pose2d, cond, key, num_hypotheses=hypotheses)
+
+
+def peers(params: Params, poses: int, hypotheses: int) -> Callable[[], Any]:
+    """The inverse alone, its latents drawn before."""
+    import torch
+
+    from benchmarks import torch_peer
+
+    model = torch_peer.Flow(params)
+    inputs = common.made_up(poses)
+    pose2d, cond = torch.from_numpy(inputs.pose2d), torch.from_numpy(inputs.cond)
+    z = torch.randn(hypotheses, poses, 16)
+
+    def run() -> Any:
+        with torch.no_grad():
+            return model.hypotheses(z, pose2d, cond).numpy()
+
+    return run
+
+
+def difference(params: Params) -> float:
+    """The largest between both, of 8 poses with 50 equal latents, in metres."""
+    import torch
+
+    from benchmarks import torch_peer
+
+    inputs = common.made_up(8)
+    z = np.random.default_rng(1).normal(size=(8, 50, 16)).astype(np.float32)
+    found = drawing.hypotheses(params, z, inputs.pose2d, inputs.cond, RELEASED_CLAMP)
+    with torch.no_grad():
+        expected = torch_peer.Flow(params).hypotheses(
+            torch.from_numpy(np.swapaxes(z, 0, 1).copy()),
+            torch.from_numpy(inputs.pose2d), torch.from_numpy(inputs.cond),
+        )  # fmt: skip
+    return float(np.abs(np.swapaxes(found, 0, 1) - expected.numpy()).max())
+
+
+def table(params: Params, peer: bool, repeats: int) -> str:
+    """One row a size."""
+    columns = ["poses x hypotheses", "ms, median (min)", "floor ms", "ratio",
+               "hypotheses/s"]  # fmt: skip
+    rows = []
+    for poses, hypotheses in SIZES:
+        runs = {"jaxflow": ours(params, poses, hypotheses)}
+        if peer:
+            runs["PyTorch"] = peers(params, poses, hypotheses)
+        many = repeats * (20 if poses == 1 else 1)
+        machine = common.speed(5)
+        times = common.take_turns(runs, max(2, many // (1 + poses // 200)))
+        median = statistics.median(times["jaxflow"])
+        flops = common.sampling_flops(FlowConfig(), poses, hypotheses)
+        floor = flops / machine.flops
+        row = [
+            f"{poses} x {hypotheses}",
+            f"{1e3 * median:.2f} ({1e3 * min(times['jaxflow']):.2f})",
+            f"{1e3 * floor:.2f}",
+            f"{median / floor:.2f}",
+            f"{poses * hypotheses / median:,.0f}",
+        ]
+        if peer:
+            theirs = statistics.median(times["PyTorch"])
+            row += [f"{1e3 * theirs:.1f}", f"{theirs / median:.1f}"]
+        rows.append(row)
+    if peer:
+        columns += ["PyTorch ms", "times as fast"]
+    return common.markdown(columns, rows)
+
+
+def curve(
+    name: str, sizes: Sequence[int], runs: Sequence[Callable[[], Any]], base: int
+) -> str:
+    """Seconds over sizes; the exponent from ``base`` on, where work outweighs calls."""
+    seconds = [statistics.median(common.take_turns({"": run}, 3)[""]) for run in runs]
+    rows = [
+        [f"{size}", f"{1e3 * took:.2f}", f"{1e6 * took / size:.1f}"]
+        for size, took in zip(sizes, seconds, strict=True)
+    ]
+    from_base = [index for index, size in enumerate(sizes) if size >= base]
+    slope = common.exponent(
+        [sizes[i] for i in from_base], [seconds[i] for i in from_base]
+    )
+    head = common.markdown([name, "ms", "us each"], rows)
+    return f"{head}\n\nFrom {base} on the cost grows as {name}^{slope:.2f}."
+
+
+def bfloat16(params: Params) -> Params:
+    """Parameters in bfloat16, from which activations follow."""
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
+
+
+def precisions(params: Params, repeats: int) -> str:
+    """64 x 200 with the products in lower precision."""
+    inputs = common.made_up(64)
+    z = jax.random.normal(jax.random.key(0), (8, 200, 16))
+    runs, found = {}, {}
+    for name in ("float32", "bfloat16"):
+        weights = params if name == "float32" else bfloat16(params)
+        dtype = jnp.dtype(name)
+        pose2d = jnp.asarray(inputs.pose2d, dtype)
+        cond = jnp.asarray(inputs.cond, dtype)
+        decode = jax.jit(
+            lambda w, z, p, c: drawing.hypotheses(w, z, p, c, RELEASED_CLAMP)
+        )
+        found[name] = decode(weights, z.astype(dtype), pose2d[:8], cond[:8])
+        runs[name] = lambda w=weights, p=pose2d, c=cond: sampling.sample(
+            w, p, c, jax.random.key(0)
+        )
+    times = common.take_turns(runs, repeats)
+    rows = []
+    for name in runs:
+        error = jnp.abs(found[name].astype(jnp.float32) - found["float32"])
+        median = statistics.median(times[name])
+        rows.append(
+            [name, f"{1e3 * median:.1f}", f"{1e3 * float(jnp.mean(error)):.3f}"]
+        )
+    return common.markdown(["64 x 200 in", "ms", "mean difference, mm"], rows)
+
+
+def main() -> None:
+    """Prints the tables asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--peer", choices=["torch"])
+    parser.add_argument("--curves", action="store_true")
+    parser.add_argument("--precisions", action="store_true")
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
+    # Half of the initial weights: random ones of full size send poses far away.
+    params = jax.tree.map(lambda leaf: leaf / 2, flow.init(jax.random.key(0)))
+    print(common.speed().text() + "\n")
+    began = time.perf_counter()
+    print(table(params, options.peer == "torch", options.repeats))
+    if options.peer:
+        print(f"\nThe results differ by {difference(params):.1e} m at most.")
+        print(RELEASED)
+    if options.curves:
+        each = [ours(params, 1, count) for count in HYPOTHESES]
+        print("\n" + curve("M", HYPOTHESES, each, 200) + "\n")
+        each = [ours(params, count, 200) for count in POSES]
+        print(curve("B", POSES, each, 4))
+    if options.precisions:
+        print("\n" + precisions(params, options.repeats))
+    print(f"\n{time.perf_counter() - began:.0f} s, at most {common.peak_mib():.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
