@@ -1,7 +1,7 @@
 """Trains a 2D detector on your pictures, from a published one or from nothing.
 
-    python -m jaxflow.train_detector --annotations=coco.json --images=DIR --out=DIR \
-        --checkpoint=runs/hrnet --learning_rate=1e-4
+    python -m jaxflow.train_detector --annotations=coco.json --images=DIR --out=DIR
+    python -m jaxflow.train_detector ... --checkpoint=runs/hrnet --learning_rate=1e-4
 
 The annotations are COCO's keypoint JSON, with MPII's 16 joints, COCO's 17 or others
 that --skeleton names. --checkpoint is a detector to start from, as python -m
