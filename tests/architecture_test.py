@@ -221,8 +221,8 @@ def test_joint_numbers_are_the_skeleton_s(module):
 
 
 LATE = ("orbax", "tensorflow_datasets", "distrax", "tensorboard", "matplotlib", "torch",
-        "tensorflow", "PIL", "onnxruntime", "jaxflow.train", "jaxflow.evaluate", "jaxflow.commands",
-        "data_builders")  # fmt: skip
+        "tensorflow", "PIL", "onnxruntime", "jaxflow.train", "jaxflow.evaluate",
+        "jaxflow.commands", "data_builders")  # fmt: skip
 
 
 def test_importing_jaxflow_loads_nothing_heavy():
