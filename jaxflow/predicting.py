@@ -47,10 +47,11 @@ class Ended(NamedTuple):
 
 
 class Clock:
-    """Seconds spent in each stage."""
+    """Seconds spent in each stage, those of its first call apart: it compiles."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+        self.first: dict[str, float] = {}
+        self.later: dict[str, float] = dict.fromkeys(STAGES, 0.0)
 
     @contextlib.contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
@@ -59,13 +60,20 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds[stage] += time.perf_counter() - start
+            seconds = time.perf_counter() - start
+            if stage in self.first:
+                self.later[stage] += seconds
+            else:
+                self.first[stage] = seconds
 
     def table(self) -> str:
-        """A line a stage: seconds and share."""
-        total = sum(self.seconds.values()) or 1.0
-        lines = [f"{stage:<10}{seconds:9.2f} s {100 * seconds / total:6.1f} %"
-                 for stage, seconds in self.seconds.items()]  # fmt: skip
+        """A line a stage."""
+        total = sum(self.later.values()) or 1.0
+        lines = ["stage      first call      after it     share"]
+        for stage, seconds in self.later.items():
+            share = 100 * seconds / total
+            first = self.first.get(stage, 0.0)
+            lines.append(f"{stage:<10}{first:9.2f} s {seconds:11.2f} s {share:7.1f} %")
         return "\n".join(lines)
 
 
@@ -104,13 +112,22 @@ def stream(
       ImportError: what reads such files is not installed.
       FloatingPointError: the detector's weights are not those of a network.
     """
+    sizes = _crop_sizes(sources)
     waiting: list[_Entry] = []
     for entry in _read_all(sources, reading, clock):
         waiting.append(entry)
         if _enough(waiting):
-            yield from _processed(waiting, lifter, clock)
+            yield from _processed(waiting, lifter, sizes, clock)
             waiting = []
-    yield from _processed(waiting, lifter, clock)
+    yield from _processed(waiting, lifter, sizes, clock)
+
+
+def _crop_sizes(sources: Sequence[Source]) -> tuple[int, ...]:
+    """How many crops the detector is compiled for, which takes longer than a batch."""
+    pictures = sum(one.kind == prediction_inputs.PICTURE for one in sources)
+    few = pictures < _MOST_CROPS
+    few &= all(one.kind != prediction_inputs.VIDEO for one in sources)
+    return (1,) if few else (_MOST_CROPS,)
 
 
 def _read_all(
@@ -154,46 +171,55 @@ def _needs_detector(entry: _Entry) -> bool:
 
 
 def _processed(
-    entries: Sequence[_Entry], lifter: Lifter, clock: Clock
+    entries: Sequence[_Entry], lifter: Lifter, sizes: tuple[int, ...], clock: Clock
 ) -> Iterator[tuple[Source, Any]]:
     """The batch's events, everybody in it lifted or skipped."""
-    _detect([one for one in _people(entries) if _needs_detector(one)], lifter, clock)
+    unseen = [one for one in _people(entries) if _needs_detector(one)]
+    if unseen:
+        _detect(unseen, lifter, sizes, clock)
     people = _people(entries)
-    with clock("fit"):
-        for kind in {
-            one.seen.maps.dtype for one in people if one.seen.maps is not None
-        }:
-            _fit([one for one in people if getattr(one.seen.maps, "dtype", 0) == kind],
-                 lifter)  # fmt: skip
+    mapped = [one for one in people if one.seen.maps is not None]
+    for kind in {one.seen.maps.dtype for one in mapped}:
+        with clock("fit"):
+            _fit([one for one in mapped if one.seen.maps.dtype == kind], lifter)
     for one in people:
         if reason := _unusable(one.seen):
             one.skip(reason)
-    with clock("lift"):
-        _lift(_people(entries), lifter)
+    usable = _people(entries)
+    if usable:
+        with clock("lift"):
+            _lift(usable, lifter)
     for entry in entries:
         yield entry.source, entry.event
 
 
-def _detect(entries: Sequence[_Entry], lifter: Lifter, clock: Clock) -> None:
+def _detect(
+    entries: Sequence[_Entry], lifter: Lifter, sizes: tuple[int, ...], clock: Clock
+) -> None:
     """Heatmaps for those who have only pixels."""
+    patches = []
     with clock("crop"):
-        patches = []
         for entry in entries:
             try:
                 patches.append(warp.cut(entry.seen.picture, entry.seen.square))
             except ValueError as error:
                 entry.skip(str(error))
-        if not patches:
-            return
-        stacked = [np.stack(field) for field in zip(*patches, strict=True)]
-        (crops,) = buckets.apply(
-            lambda *fields: (warp.warp(Patch(*fields)),), stacked, (1, _MOST_CROPS)
-        )
+    if not patches:
+        return
     assert lifter.detector is not None
-    with clock("detector"):
-        maps = lifter.detector.detect(crops)
-    for entry, pixels, one in zip(_people(entries), crops, maps, strict=True):
-        entry.crop, entry.event = pixels, entry.seen._replace(maps=one)
+    detect = lifter.detector.detect
+
+    def look(*fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with clock("crop"):
+            crops = np.asarray(warp.warp(Patch(*fields)))
+        with clock("detector"):
+            return crops, detect(crops)
+
+    stacked = [np.stack(field) for field in zip(*patches, strict=True)]
+    for entry, crop, maps in zip(
+        _people(entries), *buckets.apply(look, stacked, sizes), strict=True
+    ):
+        entry.crop, entry.event = crop, entry.seen._replace(maps=maps)
 
 
 def _fit(entries: Sequence[_Entry], lifter: Lifter) -> None:
@@ -215,8 +241,6 @@ def _unusable(one: Seen) -> str:
 
 def _lift(entries: Sequence[_Entry], lifter: Lifter) -> None:
     """Hypotheses for those who have fits."""
-    if not entries:
-        return
     found = lifter.lift_fits(
         np.stack([one.seen.fit for one in entries]),
         np.stack([one.seen.pose2d for one in entries]),

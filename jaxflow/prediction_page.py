@@ -62,7 +62,7 @@ def write(
         "From pictures to 3D",
         f"{len(poses)} of {people} people, {run.get('num_hypotheses', 0)} hypotheses "
         f"each; single poses by the rule {run.get('rule', '')}",
-        [page.Tile(f"{len(done)}", "", "sources"), page.Tile(f"{people}", "", "people"),
+        [page.Tile(f"{len(done)}", "", "inputs"), page.Tile(f"{people}", "", "people"),
          page.Tile(f"{len(lines)}", "", "problems")],
         sections,
         f"jaxflow {__version__}; metres, hip at the origin, camera frame",
