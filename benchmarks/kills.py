@@ -31,7 +31,7 @@ from jaxflow.training import checkpoint, state
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 DATASET = "synthetic_lift/seed0-train300-test40"
 PHASES = ("compiling", "saving", "between saves")
-EVERY = 10  # iterations between checkpoints
+EVERY = 5  # iterations between checkpoints
 
 
 class Run:
@@ -49,9 +49,10 @@ class Run:
 
     def start(self) -> subprocess.Popen[str]:
         """The process, its words in a pipe."""
+        environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
         return subprocess.Popen(
             self._command, cwd=REPOSITORY, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True,
+            stderr=subprocess.STDOUT, text=True, env=environment,
         )  # fmt: skip
 
     def finish(self) -> None:
@@ -146,7 +147,7 @@ def main() -> int:
     options = parser.parse_args()
     folder = pathlib.Path(options.folder or tempfile.mkdtemp(prefix="kills-"))
     data.load_records(DATASET, "train", folder / "data")
-    iterations = 8 * EVERY * (options.kills + 1)
+    iterations = 3 * EVERY * (options.kills + 1)
     alone = Run(folder / "alone", folder / "data", iterations)
     killed = Run(folder / "killed", folder / "data", iterations)
     alone.finish()

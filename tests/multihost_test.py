@@ -30,7 +30,7 @@ def data_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def start(data_dir, tmp_path_factory):
     """Starts both processes of the run in a workdir, four devices each."""
-    cache = str(tmp_path_factory.mktemp("cache"))
+    cache, processes = str(tmp_path_factory.mktemp("cache")), []
 
     def started(workdir):
         with socket.socket() as free:
@@ -63,9 +63,14 @@ def start(data_dir, tmp_path_factory):
             "JAX_COMPILATION_CACHE_DIR": cache,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }
-        return [command(*flags, f"--process_id={i}", **variables) for i in (0, 1)]
+        processes.extend(
+            command(*flags, f"--process_id={i}", **variables) for i in (0, 1)
+        )
+        return processes[-2:]
 
-    return started
+    yield started
+    for process in processes:
+        process.kill()
 
 
 @pytest.fixture(scope="module")

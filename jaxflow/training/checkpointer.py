@@ -67,7 +67,11 @@ class Checkpointer:
             multiprocessing_options=_this_process_alone(),
         )
         self._manager = ocp.CheckpointManager(self._folder, options=options)
-        self._check_same_run()
+        try:
+            self._check_same_run()
+        except BaseException:
+            self._manager.close()
+            raise
         self._keep.figures.update(_figures(self._folder, self._steps()))
 
     def _check_same_run(self) -> None:
