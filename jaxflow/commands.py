@@ -8,11 +8,25 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 from absl import app, flags, logging
+
+from jaxflow import compilation_cache
 
 _DEBUG = flags.DEFINE_bool(
     "debug", False, "Show where in the code an error arose, not only what it is."
 )
+
+_CACHE = flags.DEFINE_string(
+    "compilation_cache", "",
+    "Folder for compiled programs, which a later start need not compile again; off for "
+    "none. Default: jaxflow in the user's cache folder.",
+)  # fmt: skip
+_PRECISION = flags.DEFINE_enum(
+    "precision", "highest", ["default", "high", "highest"],
+    "Of the networks' float32 products on an accelerator: exact, with about 16 "
+    "significant bits, or whatever it does fastest. A CPU's are always exact.",
+)  # fmt: skip
 
 # Mistakes of the user or the machine. Others are ours, and show their traceback.
 EXPECTED = (ValueError, TypeError, OSError, FloatingPointError, ImportError)
@@ -25,6 +39,9 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # orbax tells much otherwise
         try:
+            compilation_cache.enable(_CACHE.value)
+            if _PRECISION.value != "highest":
+                jax.config.update("jax_default_matmul_precision", _PRECISION.value)
             return main(argv)
         except EXPECTED as error:
             if _DEBUG.value:

@@ -16,6 +16,7 @@ import os
 import pathlib
 import platform
 import re
+from typing import Any
 
 import jax
 
@@ -35,8 +36,9 @@ def enable(where: str = "") -> pathlib.Path | None:
       The folder of this machine; None where it is off, or was set up by JAX's own
       settings, which then hold, or the folder cannot be written.
     """
-    ours = jax.config.jax_enable_compilation_cache
-    if where == OFF or not ours or jax.config.jax_compilation_cache_dir:
+    settings: Any = jax.config  # whose attributes type checkers do not see
+    wanted = where != OFF and settings.jax_enable_compilation_cache
+    if not wanted or settings.jax_compilation_cache_dir:
         return None
     root = pathlib.Path(where).expanduser() if where else user_folder()
     folder = root.absolute() / f"jax-{jax.__version__}-{machine()}"

@@ -216,6 +216,11 @@ class LoopConfig:
     heartbeat: int = option(
         30, "seconds between progress lines where the output is no terminal"
     )
+    profile: str = option(
+        "",
+        "folder for a trace of some steady iterations, which TensorBoard and "
+        "ui.perfetto.dev open; none if empty",
+    )
 
     def __post_init__(self) -> None:
         """Refuses intervals that never come."""

@@ -16,11 +16,15 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from jaxflow import commands, config, files, protocol, tables
+from jaxflow import commands, config, files, profiling, protocol, tables
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "Folder of a checkpoint, or the workdir of a run: its latest.",
     required=True,
+)  # fmt: skip
+_PROFILE = flags.DEFINE_string(
+    "profile", "", "Folder for a trace of the evaluation, which TensorBoard and "
+    "ui.perfetto.dev open; none if not given.",
 )  # fmt: skip
 _OUT = flags.DEFINE_string("out", None, "JSON file to write; none if not given.")
 
@@ -36,7 +40,8 @@ def main(argv: Sequence[str]) -> None:
     test = commands.from_flags(protocol.TestConfig())
     loaded = protocol.load(_CHECKPOINT.value, source, test)
     test = protocol.resolved(loaded, test)
-    result = protocol.evaluate(loaded, test)
+    with profiling.traced(_PROFILE.value):
+        result = protocol.evaluate(loaded, test)
     print(result.describe(bold=tables.wants_bold(sys.stdout)))
     if _OUT.value:
         document = {

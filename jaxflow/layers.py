@@ -24,7 +24,8 @@ EXACT = jax.lax.Precision.HIGHEST
 
 def precision() -> jax.lax.Precision | None:
     """Of the nets' products: exact, or None, JAX's own, where that was chosen."""
-    return EXACT if jax.config.jax_default_matmul_precision is None else None
+    chosen = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    return EXACT if chosen is None else None
 
 
 def uniform(fan_in: int) -> Initializer:

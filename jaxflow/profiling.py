@@ -8,12 +8,16 @@ TensorBoard's profile plugin reads the folder; ui.perfetto.dev opens the file
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import itertools
 import pathlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import jax
+
+_Result = TypeVar("_Result")
 
 
 @contextlib.contextmanager
@@ -26,41 +30,52 @@ def traced(folder: str | pathlib.Path) -> Iterator[None]:
     try:
         yield
     finally:
-        jax.profiler.stop_trace()
+        _stop()
 
 
-class Steady:
-    """Traces some turns of a loop, once it runs steadily."""
+def steady(
+    function: Callable[..., _Result],
+    folder: str | pathlib.Path,
+    *,
+    first: int = 2,
+    calls: int = 2,
+) -> Callable[..., _Result]:
+    """The function, of which some calls, once it runs steadily, are traced.
 
-    def __init__(self, folder: str | pathlib.Path, after: int = 3, turns: int = 3):
-        """The first ``after`` turns, which compile, are left out.
+    Args:
+      function: gives arrays, and is called again and again.
+      folder: where to write; "" for no trace, and the function itself.
+      first: the first call that is traced, from 0; the ones before compile.
+      calls: how many are.
 
-        Args:
-          folder: where to write; "" for no trace.
-          after: turns before the trace.
-          turns: turns in it.
-        """
-        self._folder = folder
-        self._first, self._last = after, after + turns
-        self._turn = 0
-        self._running = False
+    Returns:
+      A function that does the same. It waits for the call before the first traced one
+      and for the last; a trace that the program's end cuts short is written, too.
+    """
+    if not str(folder):
+        return function
+    numbers = itertools.count()
+    under_way: list[Any] = []
 
-    def turn(self, running: Any) -> None:
-        """Says that a turn begins, and what of the last one may be under way."""
-        if str(self._folder) and self._turn == self._first:
-            jax.block_until_ready(running)
-            _start(self._folder)
-            self._running = True
-        elif self._turn == self._last:
-            jax.block_until_ready(running)
-            self.close()
-        self._turn += 1
+    def call(*arguments: Any) -> _Result:
+        number = next(numbers)
+        if number == first:
+            jax.block_until_ready(under_way)
+            _start(folder)
+            atexit.register(_stop)
+        result = function(*arguments)
+        under_way[:] = [result] if number == first - 1 else []
+        if number == first + calls - 1:
+            jax.block_until_ready(result)
+            atexit.unregister(_stop)
+            _stop()
+        return result
 
-    def close(self) -> None:
-        """Writes the trace, if one is under way."""
-        if self._running:
-            jax.profiler.stop_trace()
-        self._running = False
+    return call
+
+
+def _stop() -> None:
+    jax.profiler.stop_trace()
 
 
 def _start(folder: str | pathlib.Path) -> None:

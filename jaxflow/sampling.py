@@ -254,8 +254,8 @@ def _bucketed(
         return draw(params, *inputs, clamp)
     # Rows are repeated by NumPy, which compiles nothing for another number of them.
     rows = np.minimum(np.arange(size), count - 1)
-    pose2d = np.asarray(inputs.pose2d).reshape(count, -1)[rows]
-    cond = np.asarray(inputs.cond).reshape(count, -1)[rows]
+    pose2d = jnp.asarray(np.asarray(inputs.pose2d).reshape(count, -1)[rows])
+    cond = jnp.asarray(np.asarray(inputs.cond).reshape(count, -1)[rows])
     key = inputs.key
     if key.shape:
         data = np.asarray(jax.random.key_data(key)).reshape(count, -1)[rows]

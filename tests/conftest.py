@@ -5,6 +5,8 @@ import pathlib
 
 # Before JAX starts: enough devices to test data parallelism on any machine.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Commands started by tests leave the user's cache folder alone.
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )

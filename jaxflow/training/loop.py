@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow import data, files
+from jaxflow import data, files, profiling
 from jaxflow.config import RunConfig, TrainConfig
 from jaxflow.training import (
     dispatch,
@@ -227,6 +227,7 @@ def _iterate(
     # A longer run is the same program.
     program = dataclasses.replace(config.train, epochs=1, iterations=0)
     advance = parallel.make_run(program, run.devices, most)
+    advance = profiling.steady(advance, config.loop.profile)
     window = _Window(run)
     plan = dispatch.Plan(most, run.devices, stop)
     pending: tuple[int, Losses] | None = None
