@@ -1,22 +1,33 @@
-"""Times evaluation: alignment against an SVD, and the figures of 200 hypotheses.
+"""Times evaluation, and says what lower precision does to it.
 
-    python benchmarks/evaluate.py [poses]
+    python -m benchmarks.evaluate [--poses=1000]
+    python -m benchmarks.evaluate --checkpoint=DIR --data_dir=DIR [--dataset=NAME]
 
-Prints medians of several runs after a warm-up. What BUILD_NOTES.md says of the
-evaluation's speed comes from here.
+Without a checkpoint, on made-up poses: the whole evaluation of 200 hypotheses (both
+protocols, PCK, CPS, calibration, fetching) beside drawing them alone and the floor of
+that; and Procrustes alignment beside a batched SVD. With one: the figures of its test
+set, exact, with the device's fast products, and in bfloat16.
 """
 
+from __future__ import annotations
+
+import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxflow import metrics, procrustes
+from benchmarks import common
+from jaxflow import data, flow, metrics, procrustes, sampling
+from jaxflow.config import FlowConfig
+from jaxflow.training import checkpoint, evaluation
+from jaxflow.types import Params
 
-RUNS = 5
+HYPOTHESES = 200
 
 
 def align_by_svd(points: jax.Array, target: jax.Array) -> jax.Array:
@@ -30,32 +41,102 @@ def align_by_svd(points: jax.Array, target: jax.Array) -> jax.Array:
     return scale[..., None, None] * moved @ (u * flip[..., None, :] @ vt) + centre
 
 
-def median_ms(function: Callable[..., object], *arguments: jax.Array) -> float:
-    """Median wall time of one call in ms, compiled and warm."""
-    compiled = jax.jit(function)
-    jax.block_until_ready(compiled(*arguments))
-    times = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        jax.block_until_ready(compiled(*arguments))
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times)
+def whole(params: Params, poses: int, repeats: int) -> str:
+    """Evaluation against sampling, both through the streams that users use."""
+    inputs = common.made_up(poses)
+    targets = np.random.default_rng(2).normal(0, 0.3, (poses, 17, 3))
+    targets = (targets - targets[:, :1]).astype(np.float32)
+    actions, key = np.full(poses, "Walking"), jax.random.key(0)
+
+    def evaluate() -> Any:
+        evaluation.evaluate(params, inputs, targets, actions, key)
+
+    def draw() -> Any:
+        for _ in sampling.sample_blocks(
+            params, inputs.pose2d, inputs.cond, key, block=64
+        ):
+            pass
+
+    times = common.take_turns({"evaluation": evaluate, "sampling": draw}, repeats)
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    flops = common.sampling_flops(FlowConfig(), poses, HYPOTHESES)
+    floor = flops / common.speed(5).flops
+    rows = [
+        [name, f"{took:.2f}", f"{took / medians['sampling']:.2f}",
+         f"{took / floor:.2f}", f"{poses / took:.0f}"]
+        for name, took in medians.items()
+    ]  # fmt: skip
+    columns = [f"{poses} poses x {HYPOTHESES}", "s", "to sampling", "to its floor",
+               "poses/s"]  # fmt: skip
+    return common.markdown(columns, rows)
+
+
+def parts(poses: int, repeats: int) -> str:
+    """Alignment and figures of given hypotheses."""
+    shape = (poses, HYPOTHESES, 17, 3)
+    target = 0.3 * jax.random.normal(jax.random.key(0), (poses, 17, 3))
+    drawn = target[:, None] + 0.1 * jax.random.normal(jax.random.key(1), shape)
+    each = target[:, None]
+    functions: dict[str, tuple[Callable[..., Any], tuple[jax.Array, ...]]] = {
+        "align, Jacobi": (procrustes.align, (drawn, each)),
+        "align, SVD": (align_by_svd, (drawn, each)),
+        "all figures": (metrics.of_example, (drawn, target, target)),
+        "of them calibration": (metrics.calibration_hits, (drawn, target)),
+    }
+    runs = {}
+    for name, (function, arguments) in functions.items():
+        compiled = jax.jit(function)
+        runs[name] = lambda f=compiled, a=arguments: f(*a)
+    times = common.take_turns(runs, repeats)
+    rows = [[name, f"{1e3 * statistics.median(t):.1f}"] for name, t in times.items()]
+    return common.markdown([f"{poses} poses x {HYPOTHESES}", "ms"], rows)
+
+
+def precisions(options: argparse.Namespace) -> str:
+    """The test set's figures, mm, and seconds, in several precisions."""
+    params = checkpoint.load_params(options.checkpoint)
+    clamp = checkpoint.load_config(options.checkpoint).flow.clamp
+    records = data.load_records(options.dataset, "test", options.data_dir, None)
+    records = data.every_nth_per_action(records, data.test_stride(options.dataset))
+    rows = []
+    for name in ("float32, highest", "float32, high", "float32, default", "bfloat16"):
+        rough = name == "bfloat16"
+        chosen = None if rough or name.endswith("highest") else name.split(", ")[1]
+        sampler = sampling.sample_bfloat16 if rough else sampling.sample
+        with jax.default_matmul_precision(chosen):
+            for _ in range(2):  # the first compiles
+                began = time.perf_counter()
+                result = evaluation.evaluate_records(
+                    params, records, jax.random.key(0), clamp=clamp, sampler=sampler
+                )
+                seconds = time.perf_counter() - began
+        found = result.average.to_json()
+        errors, aligned = found["mpjpe_mm"], found["pa_mpjpe_mm"]
+        figures = (errors["best"], errors["z0"], aligned["best"])
+        rows.append([name, *(f"{one:.2f}" for one in figures), f"{seconds:.1f}"])
+    columns = [f"{len(records)} frames", "MPJPE best of 200", "MPJPE z0",
+               "PA-MPJPE best", "s"]  # fmt: skip
+    return common.markdown(columns, rows)
 
 
 def main() -> None:
-    """Prints one line a measurement."""
-    poses = int(sys.argv[1]) if len(sys.argv) > 1 else 64
-    shape = (poses, 200, 17, 3)
-    target = 0.3 * jax.random.normal(jax.random.key(0), (poses, 17, 3))
-    hypotheses = target[:, None] + 0.1 * jax.random.normal(jax.random.key(1), shape)
-    each = target[:, None]
-    print(f"{poses} poses x 200 hypotheses on {jax.devices()[0].device_kind}")
-    print(f"align, Jacobi {median_ms(procrustes.align, hypotheses, each):9.1f} ms")
-    print(f"align, SVD    {median_ms(align_by_svd, hypotheses, each):9.1f} ms")
-    figures = median_ms(metrics.of_example, hypotheses, target, target)
-    print(f"all figures   {figures:9.1f} ms")
-    hits = median_ms(metrics.calibration_hits, hypotheses, target)
-    print(f"  calibration {hits:9.1f} ms")
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--poses", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--checkpoint")
+    parser.add_argument("--dataset", default="human36m_lift")
+    parser.add_argument("--data_dir")
+    options = parser.parse_args()
+    print(common.speed().text() + "\n")
+    if options.checkpoint:
+        print(precisions(options))
+        return
+    params = jax.tree.map(lambda leaf: leaf / 2, flow.init(jax.random.key(0)))
+    print(whole(params, options.poses, options.repeats) + "\n")
+    print(parts(64, options.repeats))
 
 
 if __name__ == "__main__":
