@@ -74,6 +74,31 @@ def test_a_resumed_run_ends_with_the_same_bits(uninterrupted, data_dir, tmp_path
     assert_same_parameters(tmp_path, uninterrupted)
 
 
+def test_a_run_goes_on_with_other_devices(uninterrupted, data_dir, tmp_path):
+    """Eight devices, then two, then four: the trajectory of one."""
+    for iterations, devices in ((4, 8), (8, 2), (12, 4)):
+        part = dataclasses.replace(TINY, iterations=iterations)
+        outcome = train_and_evaluate(
+            run_config(data_dir, part, devices=devices), tmp_path
+        )
+        assert outcome.step == iterations
+    for a, b in zip(parameters(tmp_path), parameters(uninterrupted), strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-5, atol=1e-5)
+    # On to one: the logs say that it was one run.
+    longer = dataclasses.replace(TINY, iterations=13)
+    assert train_and_evaluate(run_config(data_dir, longer), tmp_path).step == 13
+    steps = [line["step"] for line in writer.read(tmp_path)]
+    assert steps == [3, 4, 6, 8, 9, 12, 13]
+
+
+def test_the_log_has_the_memory(uninterrupted):
+    assert all(
+        line["host_peak_mib"] > 50
+        for line in writer.read(uninterrupted)
+        if line["kind"] == "train"
+    )
+
+
 def test_a_signal_stops_and_saves(uninterrupted, data_dir, tmp_path, monkeypatch):
     """The signal comes while iteration 7 to 9 is in flight."""
     fetch = loop._Window.add
