@@ -15,7 +15,7 @@ from jaxflow.training import checkpoint, multihost
 from jaxflow.training.loop import train_and_evaluate
 from tests.training_helpers import DATASET, TINY, command, run_config
 
-TIMEOUT = 10  # seconds; see --heartbeat_timeout
+TIMEOUT = 30  # seconds; see --heartbeat_timeout
 # One critic update: each all-reduce between processes is slow on a busy machine.
 CONFIG = dataclasses.replace(TINY, iterations=20, critic_updates=1)
 
@@ -78,7 +78,7 @@ def killed_and_finished(start, tmp_path_factory):
     """A run of two processes, one of them killed, both started again."""
     workdir = tmp_path_factory.mktemp("two")
     first, second = start(workdir)
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while not list((workdir / "checkpoints").glob("5")):
         assert first.poll() is None, first.communicate()[0]
         assert time.monotonic() < deadline
@@ -89,7 +89,7 @@ def killed_and_finished(start, tmp_path_factory):
     second.communicate()
     ended = time.monotonic() - began, first.returncode, message
     processes = start(workdir)
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output
     return workdir, ended, outputs
@@ -105,7 +105,7 @@ def test_if_one_is_killed_the_other_says_so_and_ends(killed_and_finished):
     assert status == -signal.SIGABRT, message
     assert f"this one ends within {TIMEOUT} s" in message
     assert "another task died" in message
-    assert seconds < TIMEOUT + 10  # the machine may be busy
+    assert seconds < TIMEOUT + 20  # the machine may be busy
 
 
 @pytest.mark.slow

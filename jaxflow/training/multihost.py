@@ -21,7 +21,7 @@ from jax.experimental import multihost_utils
 
 from jaxflow.types import PoseRecords
 
-TIMEOUT = 30  # seconds without a sign of life after which a process counts as lost
+TIMEOUT = 60  # seconds without a sign of life after which a process counts as lost
 _Result = TypeVar("_Result")
 
 
