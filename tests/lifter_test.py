@@ -1,0 +1,204 @@
+"""The resident lifter: the same poses whatever the batch, from whatever it is given."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxflow
+from jaxflow import buckets, detections, flow, heatmaps, selection
+from jaxflow.detector.loading import Detector
+from jaxflow.exporting import example_inputs
+from jaxflow.lifter import Lifter
+from jaxflow.types import GaussianFit
+
+CONFIG = jaxflow.FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6)
+M = 12
+
+
+@pytest.fixture(scope="module")
+def params():
+    return flow.init(jax.random.key(4), CONFIG)
+
+
+@pytest.fixture(scope="module")
+def lifter(params):
+    return Lifter(params, num_hypotheses=M, sizes=(4,))
+
+
+@pytest.fixture(scope="module")
+def fits():
+    """(5, 16, 7) well inside their maps, so that heatmaps of them can be fitted."""
+    found = np.array(example_inputs(5, 1).fits)
+    found[..., 0] = np.clip(found[..., 0], 0.4, 1)
+    found[..., 1:3] = np.clip(found[..., 1:3], 8, 55)
+    found[..., [3, 5]] = np.clip(np.abs(found[..., [3, 5]]), 1.5, 3)
+    return found
+
+
+@pytest.fixture(scope="module")
+def found(lifter, fits):
+    return lifter.lift_fits(fits)
+
+
+def close(one, other, names=("hypotheses", "chosen", "mode", "spread", "log_density")):
+    for name in names:
+        a, b = np.asarray(getattr(one, name)), np.asarray(getattr(other, name))
+        np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max(), err_msg=name)
+
+
+def test_poses_are_those_of_sample(params, fits, found):
+    want = jaxflow.sample(
+        params, jaxflow.normalize_pose2d(fits[..., 1:3]), jaxflow.condition(fits),
+        jax.random.key(0), num_hypotheses=M,
+    )  # fmt: skip
+    assert found.hypotheses.shape == (5, M, 17, 3)
+    np.testing.assert_allclose(found.hypotheses, want, atol=1e-4 * np.abs(want).max())
+    np.testing.assert_allclose(
+        found.spread, found.hypotheses.std(axis=1), atol=1e-4 * np.abs(want).max()
+    )
+    np.testing.assert_array_equal(found.pose2d, 4 * fits[..., 1:3])
+    np.testing.assert_array_equal(found.chosen, found.mode)
+
+
+def test_a_frame_does_not_depend_on_its_company(lifter, fits, found):
+    """Bit for bit: every batch is filled up to the same size."""
+    for row in (1, 4):
+        alone = lifter.lift_fits(fits[row : row + 1], positions=[row])
+        for one, all_ in zip(alone[:-1], found[:-1], strict=True):
+            np.testing.assert_array_equal(one[0], all_[row])
+    elsewhere = lifter.lift_fits(fits[:1], positions=[77])
+    assert np.abs(elsewhere.hypotheses[0] - found.hypotheses[0]).max() > 1e-3
+
+
+def test_another_unit_of_the_joints_is_the_same_pose(lifter, fits, found):
+    pose2d = 7 * fits[..., 1:3] + [300, -20]
+    other = lifter.lift_fits(GaussianFit.from_array(jnp.asarray(fits)), pose2d)
+    close(other, found)
+    np.testing.assert_allclose(other.pose2d, pose2d, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rule", selection.RULES)
+def test_the_chosen_pose_is_the_rule_s(params, fits, found, rule):
+    lifter = Lifter(params, num_hypotheses=M, sizes=(4,), rule=rule)
+    got = lifter.lift_fits(fits[:2])
+    poses, density = found.hypotheses[:2], found.log_density[:2]
+    np.testing.assert_array_equal(got.hypotheses, poses)
+    distances = np.linalg.norm(poses[:, :, None] - poses[:, None], axis=-1)
+    rows = np.arange(2)
+    want = {
+        "z0": found.mode[:2],
+        "mean": poses.mean(axis=1),
+        "medoid": poses[rows, distances.sum((2, 3)).argmin(1)],
+        "most_likely": poses[rows, density.argmax(1)],
+    }
+    if rule in want:
+        atol = 1e-5 * np.abs(poses).max()
+        np.testing.assert_allclose(got.chosen, want[rule], atol=atol)
+    else:  # a cluster's centre lies among the hypotheses
+        assert (got.chosen >= poses.min(1)).all() and (got.chosen <= poses.max(1)).all()
+
+
+def test_temperature_zero_is_the_mode(params, fits):
+    cold = Lifter(params, num_hypotheses=M, sizes=(4,), temperature=0.0)
+    got = cold.lift_fits(fits[:1])
+    want = np.broadcast_to(got.mode[:, None], got.hypotheses.shape)
+    atol = 1e-5 * np.abs(want).max()
+    np.testing.assert_allclose(got.hypotheses, want, atol=atol)
+    np.testing.assert_allclose(got.spread, 0, atol=atol)
+
+
+@pytest.fixture(scope="module")
+def maps(fits):
+    return np.asarray(heatmaps.render(GaussianFit.from_array(jnp.asarray(fits))))
+
+
+def test_heatmaps_are_fitted_first(lifter, fits, maps, found):
+    got = lifter.lift_heatmaps(maps)
+    np.testing.assert_allclose(got.fits[..., :3], fits[..., :3], atol=2e-3)
+    # Peaks by DARK, whose smoothing is cut off at the heatmap's border.
+    np.testing.assert_allclose(got.pose2d, 4 * fits[..., 1:3], atol=1)
+    assert np.abs(got.mode - found.mode).max() < 0.1 * np.abs(found.mode).max()
+    assert lifter.lift_heatmaps(maps[:0]).hypotheses.shape == (0, M, 17, 3)
+
+
+def test_pictures_go_through_the_detector(params, fits, maps):
+    """A detector that knows each picture by its colour; joints come in image px."""
+
+    def network(crops):
+        return maps[crops[:, 128, 128, 0].astype(int) // 10]
+
+    detector = Detector(network, "made up", flip_test=False)
+    lifter = Lifter(params, num_hypotheses=M, sizes=(4,), detector=detector)
+    sizes = (300, 400), (512, 512), (256, 256)
+    pictures = [np.full((*size, 3), 10 * i, np.uint8) for i, size in enumerate(sizes)]
+    got = lifter.lift_pictures(pictures)
+    want = lifter.lift_heatmaps(maps[:3])
+    close(got, want)
+    np.testing.assert_allclose(got.pose2d[2], want.pose2d[2], atol=1e-3)
+    np.testing.assert_allclose(got.pose2d[1], 2 * want.pose2d[1], atol=1e-3)
+    boxed = lifter.lift_pictures(pictures[1:2], [[100, 100, 204.8, 100]])
+    place = want.pose2d[1] - 128 + [202.4, 150]
+    np.testing.assert_allclose(boxed.pose2d[0], place, atol=1e-3)
+    assert lifter.lift_pictures([]).chosen.shape == (0, 17, 3)
+
+
+def test_keypoints_of_another_detector(lifter):
+    """As `detections` would have them, a joint that was not found among them."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform(100, 300, (2, 17, 2)).astype(np.float32)
+    confidence = rng.uniform(0.3, 1, (2, 17)).astype(np.float32)
+    confidence[0, 9] = 0
+    points[0, 9] = 0  # as detectors write it
+    got = lifter.lift_keypoints(points, confidence, skeleton="coco_17")
+    sure = detections.from_sigma(jnp.asarray(points), jnp.zeros((2, 17)))
+    sure = sure._replace(found=jnp.asarray(confidence > 0))
+    _, pixel = detections.crop_of(sure)
+    want = detections.to_mpii(
+        detections.from_confidence(points, confidence, pixel), "coco_17"
+    )
+    np.testing.assert_allclose(got.fits, detections.to_fits(want).as_array(), rtol=1e-5)
+    there = np.asarray(want.found)
+    assert (~there).sum() == 1
+    np.testing.assert_allclose(got.pose2d[there], want.mean[there], rtol=1e-4)
+    exact = lifter.lift_keypoints(points, skeleton="coco_17")
+    assert np.abs(exact.fits[..., [3, 5]] - 2).max() < 2  # synthesised joints are wider
+
+
+def test_what_cannot_be_lifted_is_refused(lifter, params, fits):
+    with pytest.raises(ValueError, match=r"fits of shape \(N, 16, 7\); got \(16, 7\)"):
+        lifter.lift_fits(fits[0])
+    broken = fits.copy()
+    broken[3, 2, 0] = np.nan
+    with pytest.raises(ValueError, match=r"fits of frame 3 \(and 0 more\)"):
+        lifter.lift_fits(broken)
+    still = fits.copy()
+    still[2, :, 1:3] = 5
+    with pytest.raises(ValueError, match="frame 2: all joints are at one place"):
+        lifter.lift_fits(still)
+    with pytest.raises(ValueError, match="got 5 frames of fits, 4 of pose2d"):
+        lifter.lift_fits(fits, fits[:4, :, 1:3])
+    with pytest.raises(ValueError, match="5 whole numbers"):
+        lifter.lift_fits(fits, positions=np.zeros(5))
+    with pytest.raises(ValueError, match=r"heatmaps of shape \(N, 16, 64, 64\)"):
+        lifter.lift_heatmaps(np.zeros((2, 17, 64, 64)))
+    with pytest.raises(ValueError, match="pictures need a detector"):
+        lifter.lift_pictures([np.zeros((64, 64, 3), np.uint8)])
+    for wrong in ({"rule": "best"}, {"num_hypotheses": 0}, {"temperature": -1}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))}"):
+            Lifter(params, **wrong)
+
+
+def test_buckets_keep_order_and_waste_little():
+    seen = []
+
+    def double(x):
+        seen.append(len(x))
+        return (2 * x, x)
+
+    for count in range(1, 30):
+        seen.clear()
+        twice, same = buckets.apply(double, (np.arange(count),), (1, 4, 16))
+        np.testing.assert_array_equal(twice, 2 * np.arange(count))
+        np.testing.assert_array_equal(same, np.arange(count))
+        assert set(seen) <= {1, 4, 16} and sum(seen) < 2 * count
