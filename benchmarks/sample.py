@@ -87,7 +87,7 @@ def table(params: Params, peer: bool, repeats: int) -> str:
         runs = {"jaxflow": ours(params, poses, hypotheses)}
         if peer:
             runs["PyTorch"] = peers(params, poses, hypotheses)
-        many = repeats * (20 if poses == 1 else 1)
+        many = repeats * (3 if poses == 1 else 1)
         machine = common.speed(5)
         times = common.take_turns(runs, max(2, many // (1 + poses // 200)))
         median = statistics.median(times["jaxflow"])

@@ -110,11 +110,14 @@ def row(config: TrainConfig, peer: Peer | None, repeats: int) -> list[str]:
     run, seconds, theirs, faults = Run(config), [], [], []
     machine = common.speed(5)
     for _ in range(repeats):
+        if peer is not None:
+            common.settle(run)
         before, began = common.faults(), time.perf_counter()
         run()
         seconds.append((time.perf_counter() - began) / ITERATIONS)
         faults.append((common.faults() - before) / ITERATIONS)
         if peer is not None:
+            time.sleep(0.3)
             began = time.perf_counter()
             peer()
             theirs.append(time.perf_counter() - began)
