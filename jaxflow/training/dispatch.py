@@ -53,6 +53,10 @@ class Plan:
         self._agreed_count, self._agreed_stop = 1, False
         self._votes: collections.deque[jax.Array] = collections.deque()
         self._vote = parallel.make_vote(devices) if multihost.several() else None
+        if self._vote:
+            # Connects the devices while the processes are side by side: the first to
+            # have compiled the iteration would wait for the others for 30 s only.
+            jax.block_until_ready(self._vote([0, 0]))
 
     @property
     def stopping(self) -> bool:

@@ -97,7 +97,8 @@ def train_and_evaluate(
         held_out = _validation_records(config)
         stop = stack.enter_context(interrupts.caught())
         run = stack.enter_context(contextlib.closing(_Run(workdir, config, records)))
-        plan = _iterate(run, records, held_out, stop)
+        with multihost.failures_named():
+            plan = _iterate(run, records, held_out, stop)
     multihost.wait_for_all("the end")
     stopped_by = stop.signal
     if plan.stopping and stopped_by is None:  # it came to another process

@@ -11,8 +11,9 @@ again, they go on from the newest checkpoint.
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -114,6 +115,25 @@ def wait_for_all(where: str) -> None:
     """Returns once every process has come here."""
     if several():
         multihost_utils.sync_global_devices(where)
+
+
+@contextlib.contextmanager
+def failures_named() -> Iterator[None]:
+    """Makes JAX's errors of an exchange between processes a line for the user.
+
+    Raises:
+      ConnectionError: instead of JAX's own error, where there are several processes.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if not several():
+            raise
+        raise ConnectionError(
+            f"process {jax.process_index()} lost the others, or the devices failed: "
+            f"{str(error).splitlines()[0]}; the same commands go on from the newest "
+            "checkpoint"
+        ) from error
 
 
 def own_part(split: str) -> str:
