@@ -132,7 +132,8 @@ def _expand(path: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
 def _has_maps(path: pathlib.Path) -> bool:
     """Whether an .npz file has heatmaps rather than keypoints."""
     try:
-        return len(map_files.open_maps(path).shape) > 3
+        shape = map_files.open_maps(path).shape
+        return len(shape) >= 3 and shape[-1] > 3  # keypoints have two or three
     except ValueError:  # several arrays, none of them called heatmaps
         return False
 

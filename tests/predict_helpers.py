@@ -13,11 +13,16 @@ from data_builders.synthetic_lift.generation import generate
 from jaxflow.detector import checkpoint, hrnet, learning
 from jaxflow.detector.examples import Example
 from jaxflow.skeleton import MPII_BONES
-from tests.drawn_people import colours
 
 NETWORK = dataclasses.replace(hrnet.TINY, stage3_modules=0)
 FLOW = jaxflow.FlowConfig(blocks=4, hidden=96, encoder_hidden=48, encoded=24)
-_GROUND, _LIMB = (96, 104, 112), (30, 30, 30)
+_GROUND, _LIMB = (110, 110, 110), (80, 80, 80)
+# Of the joints, as far apart as sixteen can be: a small network tells them in seconds.
+_COLOURS = (
+    (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255),
+    (255, 255, 255), (0, 0, 0), (255, 128, 0), (128, 0, 255), (0, 128, 255),
+    (128, 255, 0), (255, 0, 128), (0, 255, 128), (128, 0, 0), (0, 0, 128),
+)  # fmt: skip
 
 
 def draw(points, size=256, ground=_GROUND):
@@ -26,7 +31,7 @@ def draw(points, size=256, ground=_GROUND):
     pen = ImageDraw.Draw(image)
     for start, end in MPII_BONES:
         pen.line([*points[start], *points[end]], fill=_LIMB, width=7)
-    for (x, y), colour in zip(points, colours(), strict=True):
+    for (x, y), colour in zip(points, _COLOURS, strict=True):
         pen.ellipse([x - 6, y - 6, x + 6, y + 6], fill=colour)
     return np.asarray(image)
 
@@ -37,7 +42,7 @@ def people(split, count, seed=0):
     return dataclasses.replace(records, pose2d=records.extra["pose2d_true"])
 
 
-def train_detector(folder, steps=60, size=128, batch=8):
+def train_detector(folder, steps=100, size=128, batch=6):
     """Learns to find the joints' colours, in crops of half the size."""
     points = people("train", steps * batch).pose2d / 2
     state = learning.start(hrnet.init(jax.random.key(0), NETWORK))
