@@ -179,9 +179,9 @@ def main() -> None:
         print(RELEASED)
     if options.curves:
         each = [ours(params, 1, count) for count in HYPOTHESES]
-        print("\n" + curve("M", HYPOTHESES, each, 200) + "\n")
+        print("\n" + curve("M", HYPOTHESES, each, 1000) + "\n")
         each = [ours(params, count, 200) for count in POSES]
-        print(curve("B", POSES, each, 4))
+        print(curve("B", POSES, each, 64))
     if options.precisions:
         print("\n" + precisions(params, options.repeats))
     print(f"\n{time.perf_counter() - began:.0f} s, at most {common.peak_mib():.0f} MiB")
