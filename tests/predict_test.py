@@ -294,3 +294,20 @@ def test_a_frame_without_a_picture_is_drawn_on_dark_ground(lifter):
     assert (
         content.startswith(b"\xff\xd8") and prediction_pictures.crop_of(person) is None
     )
+
+
+def test_a_video_s_frames_are_one_after_the_other(drawn, lifter, tmp_path):
+    """Every other frame of it, each with its number."""
+    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="extra 'detector'")
+    path = tmp_path / "clip.mp4"
+    writer = ffmpeg.write_frames(str(path), (256, 256), fps=5, codec="mpeg4", quality=9)
+    writer.send(None)
+    for joints in drawn[1].pose2d[:6]:
+        writer.send(predict_helpers.draw(joints))
+    writer.close()
+    outcome, frames = run([path], lifter, tmp_path / "out", Reading(every=2))
+    assert outcome.people == frames == 3 and outcome.problems == []
+    with np.load(tmp_path / "out" / "clip" / prediction_files.ARRAYS) as file:
+        assert file["frame"].tolist() == [0, 2, 4]
+        errors = np.linalg.norm(file["pose2d"] - drawn[1].pose2d[:6:2], axis=-1)
+    assert np.median(errors) < 4
