@@ -1,15 +1,48 @@
 """Writing files so that a reader never sees half of one.
 
-The text goes to a temporary file in the same folder, which then takes the name.
+The content goes to a temporary file in the same folder, which then takes the name.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
+
+
+@contextlib.contextmanager
+def aside(path: str | os.PathLike[str]) -> Iterator[str]:
+    """A file to write, which takes the path's name when it is whole and on disk.
+
+    Yields:
+      The name to write to; the folder is made if need be.
+
+    Raises:
+      OSError: the folder cannot be made or written to. What was there before stays.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        # mkstemp allows only the owner; use what an ordinary new file would get.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> pathlib.Path:
@@ -18,21 +51,18 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> pathlib.Path:
     Raises:
       OSError: the folder cannot be made or written to.
     """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        # mkstemp allows only the owner; use what an ordinary new file would get.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return path
+    with aside(path) as temporary, open(temporary, "wb") as file:
+        file.write(content)
+    return pathlib.Path(path)
+
+
+def write_npz(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]
+) -> pathlib.Path:
+    """``write_bytes`` of an .npz file; mapped arrays pass through unloaded."""
+    with aside(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    return pathlib.Path(path)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> pathlib.Path:

@@ -8,12 +8,9 @@ block. Then the .npz takes its name and both go.
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import json
-import os
 import pathlib
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,24 +89,15 @@ def write_npz(out: pathlib.Path, part: Part, batch: tuple[int, ...]) -> None:
     """
     numbers = np.asarray(part.rows[:, :7], np.float32).reshape(*batch, 7)
     amplitude, x0, y0, sx, theta, sy, rmse = np.moveaxis(numbers, -1, 0)
-    handle, temporary = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(
-                file,
-                fits=numbers,
-                amplitude=amplitude,
-                mean=np.stack([x0, y0], -1),
-                sigma=np.stack([sx, sy], -1),
-                theta=theta,
-                rmse=rmse,
-                converged=part.rows[:, 7].astype(bool).reshape(batch),
-            )
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, out)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    files.write_npz(
+        out,
+        {
+            "fits": numbers,
+            "amplitude": amplitude,
+            "mean": np.stack([x0, y0], -1),
+            "sigma": np.stack([sx, sy], -1),
+            "theta": theta,
+            "rmse": rmse,
+            "converged": part.rows[:, 7].astype(bool).reshape(batch),
+        },
+    )

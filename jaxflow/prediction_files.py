@@ -14,9 +14,7 @@ leaves nothing. Every file takes its name when it is whole.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import pathlib
 import tempfile
 from collections.abc import Callable, Sequence
@@ -200,7 +198,7 @@ class Writer:
             "joints2d": np.array(MPII_JOINTS),
             "about": np.array(json.dumps(self._about)),
         }
-        _save_npz(self._folder / ARRAYS, arrays)
+        files.write_npz(self._folder / ARRAYS, arrays)
 
     def _write_document(self) -> None:
         """poses.json: the heading on lines of its own, then a line a person."""
@@ -288,22 +286,6 @@ def _line(person: Lifted, count: int) -> str:
 
 def _rounded(values: Any, digits: int) -> Any:
     return np.round(np.asarray(values, np.float64), digits).tolist()
-
-
-def _save_npz(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
-    """An .npz file in one piece; mapped arrays pass through without being loaded."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
 
 
 def read_summary(folder: pathlib.Path) -> dict[str, Any] | None:

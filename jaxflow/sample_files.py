@@ -13,12 +13,10 @@ as ``np.dtype`` packs them, in the manifest's order.
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import json
 import os
 import pathlib
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -220,7 +218,7 @@ class Shards:
         }
         for litter in path.parent.glob(f".{glob.escape(path.name)}.*"):
             litter.unlink(missing_ok=True)  # of a run that was killed
-        with _aside(path) as temporary:
+        with files.aside(path) as temporary:
             if self._format == "npz":
                 with open(temporary, "wb") as file:
                     np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -266,25 +264,6 @@ def _frames(shards: Iterator[Columns]) -> Iterator[SampledFrame]:
             yield SampledFrame(
                 **plain, log_density=None if density is None else density[i]
             )
-
-
-@contextlib.contextmanager
-def _aside(path: pathlib.Path) -> Iterator[str]:
-    """A file to write, which takes the path's name at the end."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        os.close(handle)
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
 
 
 def _write_array_record(path: str, arrays: Columns, layout: np.dtype) -> None:
