@@ -22,13 +22,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 from absl import flags
 from tqdm import tqdm
 
-from jaxflow import commands, config, sample_files, set_sampler
+from jaxflow import (
+    commands,
+    config,
+    multihost_flags,
+    sample_files,
+    set_sampler,
+)
 from jaxflow.training import multihost
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -45,23 +50,10 @@ _BATCH_SIZE = flags.DEFINE_integer(
 _DEVICES = flags.DEFINE_integer(
     "devices", 0, "Devices to use in each process; 0: all of them.", lower_bound=0
 )
-_MULTIHOST = flags.DEFINE_bool(
-    "multihost", False, "Sample together with other processes; never guessed."
-)
-_COORDINATOR = flags.DEFINE_string(
-    "coordinator_address", None,
-    "HOST:PORT of process 0, with --multihost; Cloud TPU, Slurm and Open MPI tell it.",
-)  # fmt: skip
-_PROCESSES = flags.DEFINE_integer(
-    "num_processes", None, "How many processes, with --multihost; as above."
-)
-_PROCESS = flags.DEFINE_integer(
-    "process_id", None, "Which of them this is, from 0, with --multihost; as above."
-)
-
 commands.define_flags(config.DataConfig(), "data")
 commands.define_flags(set_sampler.SampleConfig(), "sampling")
 flags.adopt_module_key_flags(commands)
+flags.adopt_module_key_flags(multihost_flags)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -69,7 +61,7 @@ def main(argv: Sequence[str]) -> None:
     commands.no_arguments(argv)
     where = commands.from_flags(config.DataConfig())
     settings = commands.from_flags(set_sampler.SampleConfig())
-    _join_others()
+    multihost_flags.join_others()
     devices = _devices(_DEVICES.value)
     # The first builds the data set, where it has to be built.
     source = multihost.first_does(lambda: _load(where, settings))
@@ -119,23 +111,6 @@ def _sample(
             f"hypotheses in {seconds:.1f} s, devices: {len(devices)} "
             f"({frames * each / seconds:,.0f} hypotheses/s, compiling included)"
         )
-
-
-def _join_others() -> None:
-    """With --multihost, connects to the other processes.
-
-    Raises:
-      ValueError: the flags for several processes do not belong together.
-    """
-    others: dict[str, Any] = {
-        flag.name: flag.value
-        for flag in (_COORDINATOR, _PROCESSES, _PROCESS)
-        if flag.value is not None
-    }
-    if _MULTIHOST.value:
-        multihost.initialize(**others)
-    elif others:
-        raise ValueError(f"--{next(iter(others))} is of no use without --multihost")
 
 
 def _devices(wanted: int) -> tuple[jax.Device, ...]:

@@ -30,9 +30,9 @@ from typing import Any
 
 from absl import flags
 
-from jaxflow import commands, presets
+from jaxflow import commands, multihost_flags, presets
 from jaxflow.config import RunConfig
-from jaxflow.training import loop, multihost
+from jaxflow.training import loop
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run, made if need be.", required=True
@@ -46,25 +46,6 @@ _ABLATION = flags.DEFINE_enum(
     "ablation", "full", list(presets.ABLATIONS),
     f"What to take from the model (paper section 4.6). "
     f"{presets.describe(presets.ABLATIONS)}.",
-)  # fmt: skip
-
-_MULTIHOST = flags.DEFINE_bool(
-    "multihost", False, "Train together with other processes; never guessed."
-)
-_COORDINATOR = flags.DEFINE_string(
-    "coordinator_address", None,
-    "HOST:PORT of process 0, with --multihost; Cloud TPU, Slurm and Open MPI tell it.",
-)  # fmt: skip
-_PROCESSES = flags.DEFINE_integer(
-    "num_processes", None, "How many processes, with --multihost; as above."
-)
-_PROCESS = flags.DEFINE_integer(
-    "process_id", None, "Which of them this is, from 0, with --multihost; as above."
-)
-_TIMEOUT = flags.DEFINE_integer(
-    "heartbeat_timeout", multihost.TIMEOUT,
-    "Seconds without a sign of life after which a process counts as lost and the "
-    "others end, with --multihost.",
 )  # fmt: skip
 
 _DEFAULT = RunConfig()
@@ -81,6 +62,7 @@ _GROUPS: dict[str, Any] = {
 for _name, _group in _GROUPS.items():
     commands.define_flags(_group, _name, skip=_FIXED)
 flags.adopt_module_key_flags(commands)
+flags.adopt_module_key_flags(multihost_flags)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -88,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
     commands.no_arguments(argv)
     take_presets()
     config = config_from_flags()
-    join_others()
+    multihost_flags.join_others()
     workdir = pathlib.Path(_WORKDIR.value)
     notes = {"flags.txt": commands.as_flagfile(_flag_names())}
     outcome = loop.train_and_evaluate(config, workdir, notes=notes)
@@ -104,28 +86,10 @@ def main(argv: Sequence[str]) -> int:
         "the same command goes on"
     )
     status = 130 if outcome.stopped_by == signal.SIGINT else 0
-    if (
-        outcome.abandoned
-    ):  # a compiler's thread is still at work, and would be waited for
+    if outcome.abandoned:  # or a compiler's thread still at work would be waited for
         sys.stdout.flush()
         os._exit(status)
     return status
-
-
-def join_others() -> None:
-    """With --multihost, connects to the other processes.
-
-    Raises:
-      ValueError: the flags for several processes do not belong together.
-    """
-    if _MULTIHOST.value:
-        multihost.initialize(
-            _COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _TIMEOUT.value
-        )
-        return
-    for flag in (_COORDINATOR, _PROCESSES, _PROCESS):
-        if flag.value is not None:
-            raise ValueError(f"--{flag.name} is of no use without --multihost")
 
 
 def take_presets() -> None:

@@ -30,7 +30,7 @@ LAYERS = [
     "",
     # commands
     "commands train evaluate fit report import_torch compare predict export "
-    "sample_set train_detector",
+    "sample_set train_detector multihost_flags",
 ]  # fmt: skip
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 OUTER, COMMANDS = 4, 5

@@ -26,6 +26,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 def cache(tmp_path_factory):
     """A compilation cache that the processes share."""
     return {
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
         "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }

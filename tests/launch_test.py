@@ -127,6 +127,7 @@ def test_flagfiles_are_those_of_the_readme():
     assert done.stdout.split() == ["155", "True", "64"]
 
 
+@pytest.mark.slow
 def test_local_really_trains(tmp_path):
     """On two virtual devices, from another folder, with nothing to install."""
     venv = tmp_path / "venv"

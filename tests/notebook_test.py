@@ -93,6 +93,7 @@ def test_it_runs_and_resumes(notebook, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.fspath(REPOSITORY))
     monkeypatch.setenv("IPYTHONDIR", os.fspath(tmp_path / "ipython"))
     # A longer run is the same program.
+    monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "true")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", os.fspath(tmp_path / "compiled"))
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     place = next(i for i, cell in enumerate(notebook.cells) if cell.id == "settings")
