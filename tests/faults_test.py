@@ -204,6 +204,7 @@ def test_missing_shards_are_named(tmp_path):
     assert str(builder.data_dir) in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_back_changes_nothing(tmp_path, monkeypatch, capfd):
     """By an hour at every look: order, rates and times left stay as they were."""
     dataset = "synthetic_lift/seed0-train300-test40"

@@ -74,6 +74,7 @@ def test_a_resumed_run_ends_with_the_same_bits(uninterrupted, data_dir, tmp_path
     assert_same_parameters(tmp_path, uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_other_devices(uninterrupted, data_dir, tmp_path):
     """Eight devices, then two, then four: the trajectory of one."""
     for iterations, devices in ((4, 8), (8, 2), (12, 4)):
