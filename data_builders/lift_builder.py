@@ -7,6 +7,7 @@ order of a split is the order in which its examples are given.
 
 from __future__ import annotations
 
+import abc
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -69,13 +70,13 @@ class LiftBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         """
         return pathlib.Path(self.data_dir)  # nothing is read
 
+    @abc.abstractmethod
     def splits(self, folder: pathlib.Path) -> dict[str, Examples]:
         """The examples of each split by its name.
 
         Args:
           folder: of the raw files.
         """
-        raise NotImplementedError
 
     def note(self, line: str) -> None:
         """Adds a line to what the build tells about what it has read."""
@@ -94,8 +95,9 @@ class LiftBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         folder = self.raw_folder or self.fetch(dl_manager)
         found = files.fingerprint(self.raw_files(folder), folder)
         self.info.metadata["raw_files"] = found
-        return self.splits(folder)
+        splits = self.splits(folder)
+        return {name: self._generate_examples(own) for name, own in splits.items()}
 
-    def _generate_examples(self) -> Examples:
-        """Never called: ``_split_generators`` gives the examples themselves."""
-        raise NotImplementedError
+    def _generate_examples(self, examples: Examples) -> Examples:
+        """A split as TFDS wants it: numbered examples, made as they are asked for."""
+        yield from examples
