@@ -114,16 +114,32 @@ def test_inventory_counts():
     assert table.rows[-2:] == (("ambiguous", "1 (11.1 %)"), ("all", "9"))
 
 
-def test_card_of_few_and_of_many():
-    """One frame, or more subjects than bars, is drawn as well."""
-    many = [f"{i:03d}" for i in range(40)]
-    for splits in (
-        {"test": records(1, ["S1"], ["A"])},
-        {"train": records(80, many, ["A"]), "test": records(2, ["$x_$"], ["$\\frac$"])},
-    ):
-        figure = data_card.card("name", splits)
-        figure.canvas.draw()
-        plt.close(figure)
+def test_card_of_one_frame():
+    """As many samples as there are frames, and a bar for the one action."""
+    figure = data_card.card("name", {"test": records(1, ["S1"], ["A"])})
+    figure.canvas.draw()
+    flat, solid, by_action, _ = figure.axes
+    assert flat.get_title(loc="left") == "S1 A"
+    assert solid.get_title(loc="left") == "test, frame 0"
+    assert [bar.get_height() for bar in by_action.patches] == [1]
+    plt.close(figure)
+
+
+def test_card_of_many_subjects_with_odd_names():
+    """The largest groups get bars; dollar signs are drawn as they stand."""
+    splits = {
+        "train": records(80, [f"{i:03d}" for i in range(40)], ["A"]),
+        "test": records(2, ["$x_$"], ["$\\frac$"]),
+    }
+    figure = data_card.card("name", splits)
+    figure.canvas.draw()
+    *_, by_action, by_subject = figure.axes
+    title = by_subject.get_title(loc="left")
+    assert title == "Frames by subject (the 24 largest of 41)"
+    assert len(by_subject.get_xticklabels()) == 24
+    labels = [label.get_text() for label in by_action.get_xticklabels()]
+    assert labels == ["A", "$\\frac$"]
+    plt.close(figure)
 
 
 def test_every_set_has_a_stride_and_a_way_to_its_files():
