@@ -97,7 +97,7 @@ def precisions(options: argparse.Namespace) -> str:
     params = checkpoint.load_params(options.checkpoint)
     clamp = checkpoint.load_config(options.checkpoint).flow.clamp
     records = data.load_records(options.dataset, "test", options.data_dir, None)
-    records = data.every_nth_per_action(records, data.test_stride(options.dataset))
+    records = data.every_nth_per_action(records, data.protocol_stride(options.dataset))
     rows = []
     for name in ("float32, highest", "float32, high", "float32, default", "bfloat16"):
         rough = name == "bfloat16"

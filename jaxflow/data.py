@@ -149,7 +149,7 @@ def splits(
     return tuple(name for name in found if found[name].num_examples)
 
 
-def test_stride(dataset: str) -> int:
+def protocol_stride(dataset: str) -> int:
     """Every how many test frames of an action the data set's own test counts."""
     return registry.builder(dataset).TEST_STRIDE
 

@@ -207,7 +207,7 @@ def load(checkpoint_dir: str, source: DataConfig, test: TestConfig) -> Loaded:
     records = split(test.split)
     known = data.splits(source.dataset, source.data_dir or None)
     train = split("train") if test.mean_pose and "train" in known else None
-    stride = data.test_stride(source.dataset)
+    stride = data.protocol_stride(source.dataset)
     return Loaded(params, architecture, records, train, stride)
 
 

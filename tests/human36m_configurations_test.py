@@ -51,7 +51,7 @@ def load(manual, tmp_path_factory):
 def test_default_has_a_folder_without_configuration(load):
     builder = registry.builder("human36m_lift", load.folder)
     assert builder.data_dir == str(load.folder / "human36m_lift" / "1.0.0")
-    assert builder.TEST_STRIDE == 16 == data.test_stride("human36m_lift")
+    assert builder.TEST_STRIDE == 16 == data.protocol_stride("human36m_lift")
 
 
 def test_every64_is_what_the_protocol_takes(load):
@@ -59,7 +59,7 @@ def test_every64_is_what_the_protocol_takes(load):
     assert 5 < len(expected) < 20
     helpers.assert_same(load("test", "/every64"), expected)
     helpers.assert_same(load("train", "/every64"), load("train"))
-    assert data.test_stride("human36m_lift/every64") == 1
+    assert data.protocol_stride("human36m_lift/every64") == 1
 
 
 def test_ambiguous_is_the_subset_without_stride(load):
@@ -68,7 +68,7 @@ def test_ambiguous_is_the_subset_without_stride(load):
     assert 0.1 < chosen.mean() < 0.3
     expected = everything.take(np.flatnonzero(chosen))
     helpers.assert_same(load("test", "/ambiguous"), expected)
-    assert data.test_stride("human36m_lift/ambiguous") == 1
+    assert data.protocol_stride("human36m_lift/ambiguous") == 1
 
 
 def test_subjects_by_choice(load):

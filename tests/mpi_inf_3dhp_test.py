@@ -78,7 +78,7 @@ def test_every_number_arrives(built, records):
 def test_only_a_test_split(built, records):
     _, folder, sets = built
     assert data.splits(NAME, sets) == ("test",)
-    assert data.test_stride(NAME) == 1
+    assert data.protocol_stride(NAME) == 1
     notes = registry.builder(NAME, sets).info.metadata["notes"]
     assert "TS1 (Studio GS): 5 frames, 3 valid" in notes
     assert any("detections.npz" in note for note in notes)

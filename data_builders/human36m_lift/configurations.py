@@ -75,7 +75,7 @@ class Human36mConfig(tfds.core.BuilderConfig):
         )
 
     @property
-    def test_stride(self) -> int:
+    def protocol_stride(self) -> int:
         """Every how many frames of the test split the protocol counts."""
         return PROTOCOL_STRIDE if self.test_frames == "all" else 1
 

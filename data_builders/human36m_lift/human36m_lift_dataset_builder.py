@@ -33,7 +33,7 @@ class Builder(LiftBuilder):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.chosen: Human36mConfig = self.builder_config or Human36mConfig()
-        self.TEST_STRIDE = self.chosen.test_stride
+        self.TEST_STRIDE = self.chosen.protocol_stride
 
     @classmethod
     def configuration(cls, name: str) -> tfds.core.BuilderConfig:
