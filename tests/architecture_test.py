@@ -266,3 +266,11 @@ def test_files_and_functions_are_short(module):
             docstring = ast.get_docstring(node, clean=False) or ""
             lines = node.end_lineno - node.lineno + 1 - len(docstring.splitlines())
             assert lines <= 60, f"{module}.{node.name} has {lines} lines"
+
+
+TEST_FILES = sorted((REPOSITORY / "tests").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.stem)
+def test_test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= 350

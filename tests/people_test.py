@@ -1,6 +1,5 @@
 """Other detectors' keypoint files, through to what the flow takes."""
 
-import itertools
 import json
 
 import jax
@@ -10,7 +9,7 @@ import pytest
 
 import jaxflow
 from jaxflow import detections
-from jaxflow.detector import crop, json_stream, people
+from jaxflow.detector import crop, people
 from jaxflow.detector.records import Person, Skipped
 from jaxflow.foreign_skeletons import BODY_25, COCO_17, HALPE_26
 from jaxflow.skeleton import MPII_JOINTS
@@ -254,69 +253,6 @@ class TestJson:
         for a, b, c in zip(one, two, three, strict=True):
             np.testing.assert_array_equal(a.fit, b.fit)
             np.testing.assert_array_equal(a.fit, c.fit)
-
-
-class TestStreams:
-    @pytest.mark.parametrize(
-        "data",
-        [
-            [],
-            [1, 2.5, "a, ]", None, [1, [2]], {"a": []}],
-            {"a": [1, 2], "b": {"c": [3]}, "d": [], "e": 1e-10},
-        ],
-    )
-    def test_every_split_gives_the_same(self, tmp_path, data, monkeypatch):
-        path = write(tmp_path / "a.json", data)
-        expected = list(json_stream.items(path))
-        plain = data.items() if isinstance(data, dict) else [(None, data)]
-        assert expected == [
-            (key, element)
-            for key, value in plain
-            for element in (value if isinstance(value, list) else [value])
-        ]
-        for size in (1, 2, 3, 7):
-            monkeypatch.setattr(json_stream, "_CHUNK", size)
-            assert list(json_stream.items(path)) == expected
-
-    @pytest.mark.parametrize(
-        "text",
-        ["", "3", "[1, 2", "[1 2]", '{"a" 1}', "{3: 4}", "[1] 2", "[nul]", "[" * 9],
-    )
-    def test_what_is_no_json(self, tmp_path, text):
-        path = tmp_path / "a.json"
-        path.write_text(text)
-        with pytest.raises(json_stream.JsonError, match=r"a\.json: .*near character"):
-            list(json_stream.items(path))
-
-    def test_what_is_no_text_or_too_deep(self, tmp_path):
-        path = tmp_path / "a.json"
-        path.write_bytes(b'["\xff\xfe"]')
-        with pytest.raises(json_stream.JsonError, match="not UTF-8"):
-            list(json_stream.items(path))
-        path.write_text("[" * 100_000 + "]" * 100_000)
-        with pytest.raises(json_stream.JsonError, match="too deep"):
-            list(json_stream.items(path))
-
-    def test_long_files_take_no_more_memory(self, tmp_path):
-        """The reader holds one element and a chunk, however many there are."""
-        import tracemalloc
-
-        (numbers,) = figures(1)
-        entry = json.dumps({"image_id": 1, "keypoints": numbers.ravel().tolist()})
-        path = tmp_path / "long.json"
-        with open(path, "w") as file:
-            file.write("[" + ",".join(itertools.repeat(entry, 4_000)) + "]")
-        assert path.stat().st_size > 3e6
-        tracemalloc.start()
-        count = sum(1 for _ in json_stream.items(path))
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert count == 4_000 and peak < 1e6
-
-    def test_one_long_element_is_refused(self, tmp_path):
-        path = write(tmp_path / "a.json", [{"keypoints": [0.25] * 300_000}])
-        with pytest.raises(json_stream.JsonError, match="longer than 0.5 MB"):
-            list(json_stream.items(path, megabytes=0.5))
 
 
 class TestTables:
