@@ -51,6 +51,9 @@ _ABLATION = flags.DEFINE_enum(
 _DEFAULT = RunConfig()
 # These two describe the poses themselves; no data set here has others.
 _FIXED = ("joints", "condition")
+# Of all commands, and part of what a run is or costs.
+_SHARED = ("precision", "compilation_cache")
+_ONCE = ("profile",)  # asked of one call, not of the run
 _GROUPS: dict[str, Any] = {
     "data": _DEFAULT.data,
     "training": _DEFAULT.train,
@@ -134,12 +137,9 @@ def config_from_flags() -> RunConfig:
 
 def _flag_names() -> list[str]:
     """Every flag of the run but its workdir, in the order of the groups."""
-    return [
-        field.name
-        for group in _GROUPS.values()
-        for field in dataclasses.fields(group)
-        if field.name in flags.FLAGS
-    ]
+    fields = [f.name for group in _GROUPS.values() for f in dataclasses.fields(group)]
+    known = [name for name in fields if name in flags.FLAGS and name not in _ONCE]
+    return [*known, *_SHARED]
 
 
 if __name__ == "__main__":

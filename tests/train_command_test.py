@@ -198,9 +198,15 @@ def test_a_recipe_gives_way_to_flags_and_says_so():
     assert not [flag for flag in written if "recipe" in flag]
 
 
-def test_recipe_and_ablation_go_together():
-    _, written = understood("--recipe=sharp", "--ablation=no_gen")
+def test_recipe_and_ablation_go_together_and_a_trace_is_of_one_call():
+    """The precision belongs to a run and is repeated; to trace it is asked anew."""
+    _, written = understood(
+        "--recipe=sharp", "--ablation=no_gen", "--precision=high", "--profile=traces",
+        "--compilation_cache=off",
+    )  # fmt: skip
     assert "--energy_weight=16.0" in written and "--gen_weight=0.0" in written
+    assert "--precision=high" in written and "--compilation_cache=off" in written
+    assert not [flag for flag in written if "profile" in flag]
 
 
 def test_help_teaches():
