@@ -12,7 +12,7 @@ picture unless --boxes tells where people are.
 
 Out: index.html to look at; for each input a folder with poses.npz (every hypothesis),
 poses.json (one pose a person by --rule, its spread, joint names, units) and overlays.
-Started again with the same flags it goes on with the inputs that are not done. Exit
+Started again with the same flags it goes on where it was, also within a video. Exit
 status 0 if everything could be used, 2 if something had to be skipped (it is listed), 1
 if nothing could be done.
 """
@@ -31,7 +31,7 @@ from jaxflow.detector.boxes import read_boxes
 from jaxflow.detector.pictures import MEGAPIXELS
 from jaxflow.lifter import Lifter
 from jaxflow.predicting import Clock
-from jaxflow.prediction_inputs import Reading, Source
+from jaxflow.prediction_inputs import Reading
 from jaxflow.prediction_run import Outcome, Output
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -108,13 +108,14 @@ def main(argv: Sequence[str]) -> int:
     about = prediction_run.about_run(
         lifter, reading, output, _CHECKPOINT.value, _DETECTOR.value, _BOXES.value
     )
-    sources = [one for one in found if isinstance(one, Source)]
-    total = sum(prediction_inputs.count(one, reading) for one in sources)
     clock = Clock()
-    with tqdm(total=total, unit="frame") as bar:
-        outcome = prediction_run.run(
-            found, lifter, reading, output, about, clock, bar.update
-        )
+    with prediction_run.alone(output):
+        plan = prediction_run.plan(found, output, about)
+        total = sum(prediction_inputs.count(one, reading) for one in plan.sources)
+        with tqdm(total=total, initial=plan.frames(), unit="frame") as bar:
+            outcome = prediction_run.run(
+                plan, lifter, reading, output, clock, bar.update
+            )
     _tell(outcome)
     if _TIMING.value:
         print(clock.table())
@@ -123,7 +124,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _tell(outcome: Outcome) -> None:
     """What was done, and what was not."""
-    earlier = f" ({outcome.resumed} done before)" if outcome.resumed else ""
+    before = [f"{outcome.resumed} done before"] if outcome.resumed else []
+    before += [f"{outcome.continued} begun before"] if outcome.continued else []
+    earlier = f" ({', '.join(before)})" if before else ""
     print(f"{outcome.people} people from {len(outcome.done)} inputs{earlier}")
     print(f"page: {outcome.page}")
     if outcome.problems:

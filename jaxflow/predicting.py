@@ -1,21 +1,21 @@
 """From files to people in 3D, batch by batch across files.
 
-Source, ... -> read -> crop -> detector -> fit -> lift -> Lifted | Skipped, ..., Ended
+Source, ... -> read -> crop -> detector -> fit -> lift
+            -> Lifted | Skipped | Mark, ..., Ended
 
 Pictures of a folder go through the detector together, though each is a file of its
 own; what one file lacks does no harm to the others. A person's hypotheses are keyed by
 the file's name, the frame and the person's id: they stay the same whatever else is
-predicted along with them.
+predicted along with them. Videos and files of many frames begin with a batch of their
+own, and again at each Mark, so that going on from there changes no bit.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,14 +28,15 @@ from jaxflow.detector.pictures import Picture
 from jaxflow.detector.records import Skipped
 from jaxflow.detector.warp import Patch
 from jaxflow.lifter import Lifter
+from jaxflow.prediction_clock import Clock
 from jaxflow.prediction_files import Lifted
-from jaxflow.prediction_inputs import Reading, Seen, Source
+from jaxflow.prediction_inputs import Mark, Reading, Seen, Source
 
 # One person alone is lifted with seven blanks, so that a frame's poses do not depend,
 # even by rounding, on how many frames were left over for its batch.
 SIZES = (8,)
-STAGES = ("reading", "crop", "detector", "fit", "lift", "write")
 _MOST_PEOPLE = 32
+_MOST_WAITING = 4096  # events, most of them skipped
 _MOST_CROPS = 8  # of these the detector takes its time
 _MOST_BYTES = 2**28  # of pictures in memory
 
@@ -44,37 +45,6 @@ class Ended(NamedTuple):
     """No more of a source; ``failed`` says why if it could not be read (to the end)."""
 
     failed: str | None
-
-
-class Clock:
-    """Seconds spent in each stage, those of its first call apart: it compiles."""
-
-    def __init__(self) -> None:
-        self.first: dict[str, float] = {}
-        self.later: dict[str, float] = dict.fromkeys(STAGES, 0.0)
-
-    @contextlib.contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Times a block."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            seconds = time.perf_counter() - start
-            if stage in self.first:
-                self.later[stage] += seconds
-            else:
-                self.first[stage] = seconds
-
-    def table(self) -> str:
-        """A line a stage."""
-        total = sum(self.later.values()) or 1.0
-        lines = ["stage      first call      after it     share"]
-        for stage, seconds in self.later.items():
-            share = 100 * seconds / total
-            first = self.first.get(stage, 0.0)
-            lines.append(f"{stage:<10}{first:9.2f} s {seconds:11.2f} s {share:7.1f} %")
-        return "\n".join(lines)
 
 
 @dataclasses.dataclass
@@ -88,7 +58,7 @@ class _Entry:
     """
 
     source: Source
-    event: Seen | Lifted | Skipped | Ended
+    event: Seen | Lifted | Skipped | Mark | Ended
     crop: np.ndarray | None = None
 
     def skip(self, reason: str) -> None:
@@ -104,9 +74,20 @@ class _Entry:
 
 
 def stream(
-    sources: Sequence[Source], lifter: Lifter, reading: Reading, clock: Clock
-) -> Iterator[tuple[Source, Lifted | Skipped | Ended]]:
+    sources: Sequence[Source],
+    lifter: Lifter,
+    reading: Reading,
+    clock: Clock,
+    starts: Mapping[str, int] | None = None,
+) -> Iterator[tuple[Source, Lifted | Skipped | Mark | Ended]]:
     """Everything about the sources, one after the other, each closed by an Ended.
+
+    Args:
+      sources: what to read.
+      lifter: with a detector if there are pictures.
+      reading: how.
+      clock: gets the seconds of each stage.
+      starts: by a source's name, the place of the Mark to go on from.
 
     Raises:
       ImportError: what reads such files is not installed.
@@ -114,7 +95,10 @@ def stream(
     """
     sizes = _crop_sizes(sources)
     waiting: list[_Entry] = []
-    for entry in _read_all(sources, reading, clock):
+    for entry in _read_all(sources, reading, clock, starts or {}):
+        if waiting and _begins_anew(waiting[-1].source, entry.source):
+            yield from _processed(waiting, lifter, sizes, clock)
+            waiting = []
         waiting.append(entry)
         if _enough(waiting):
             yield from _processed(waiting, lifter, sizes, clock)
@@ -130,14 +114,23 @@ def _crop_sizes(sources: Sequence[Source]) -> tuple[int, ...]:
     return (1,) if few else (_MOST_CROPS,)
 
 
+def _begins_anew(last: Source, now: Source) -> bool:
+    """Whether a source of many frames begins."""
+    return now.name != last.name and now.kind != prediction_inputs.PICTURE
+
+
 def _read_all(
-    sources: Sequence[Source], reading: Reading, clock: Clock
+    sources: Sequence[Source],
+    reading: Reading,
+    clock: Clock,
+    starts: Mapping[str, int],
 ) -> Iterator[_Entry]:
     for source in sources:
         failed = None
         try:
             with clock("reading"):
-                events = prediction_inputs.read(source, reading)
+                start = starts.get(source.name, 0)
+                events = prediction_inputs.read(source, reading, start)
             while True:
                 with clock("reading"):
                     event = next(events, None)
@@ -156,7 +149,9 @@ def _enough(waiting: Sequence[_Entry]) -> bool:
               for picture in (one.seen.picture for one in people)
               if isinstance(picture, Picture)}  # fmt: skip
     return (
-        len(people) >= _MOST_PEOPLE
+        isinstance(waiting[-1].event, Mark)
+        or len(waiting) >= _MOST_WAITING
+        or len(people) >= _MOST_PEOPLE
         or sum(map(_needs_detector, people)) >= _MOST_CROPS
         or sum(pixels.values()) > _MOST_BYTES
     )
@@ -315,7 +310,7 @@ def predict(
             people.append(event._replace(seen=seen, crop=None))
         elif isinstance(event, Skipped):
             skipped.append(event)
-        elif event.failed is not None:
+        elif isinstance(event, Ended) and event.failed is not None:
             skipped.append(Skipped(str(source.path), None, None, event.failed))
     return Predictions(people, skipped)
 

@@ -16,21 +16,25 @@ from __future__ import annotations
 
 import json
 import pathlib
-import tempfile
-from collections.abc import Callable, Sequence
-from typing import IO, Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxflow import files
+from jaxflow import files, prediction_parts
 from jaxflow._version import __version__
 from jaxflow.detector.records import Skipped
 from jaxflow.prediction_inputs import Seen
+from jaxflow.prediction_parts import Begun, Parts, Spread
 from jaxflow.skeleton import H36M_BONES, H36M_JOINTS, MPII_BONES, MPII_JOINTS
 
 ARRAYS, DOCUMENT, SUMMARY = "poses.npz", "poses.json", "summary.json"
+SKIPPED_LISTED = 1000  # of a source; the others are counted
+_DRAWN = 64  # people in one overlay, at most
 _FRAME_OF_REFERENCE = "camera: x right, y down, z away; hip at the origin"
+_BETWEEN_LINES = b",\n"
+_NONE = np.zeros(0, np.float32)
 _RULES = {
     "z0": "the pose of the latents' mode",
     "mean": "the mean of the hypotheses, joint by joint",
@@ -85,7 +89,11 @@ class Artist(NamedTuple):
 
 
 class Writer:
-    """Collects the persons of one source and writes them in one go."""
+    """Collects the persons of one source and writes them in one go.
+
+    Attributes:
+      people: so far.
+    """
 
     def __init__(
         self,
@@ -96,6 +104,7 @@ class Writer:
         overlays: int,
         crops: int,
         json_hypotheses: int,
+        begun: Begun | None = None,
     ) -> None:
         """Makes the folder if need be.
 
@@ -106,99 +115,135 @@ class Writer:
           overlays: frames that are drawn, at most, spread evenly.
           crops: persons whose crops are kept, at most, spread evenly.
           json_hypotheses: hypotheses a person in poses.json.
+          begun: what an earlier run about the same saved, to go on from.
         """
-        _clear(folder)
+        clear(folder, unfinished=begun is None)
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._about, self._artist = folder, about, artist
         self._json_hypotheses = json_hypotheses
-        self._columns: dict[str, IO[bytes]] = {
-            name: tempfile.TemporaryFile(dir=folder) for name in _STORED
-        }
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self._lines: list[str] = []
-        self._seen: list[Seen] = []
-        self._overlays, self._crops = Spread(overlays), Spread(crops)
+        self._parts = Parts(folder, about, begun)
+        self._drawings = {"overlays": Spread(overlays), "crops": Spread(crops)}
         self._frame: list[Lifted] = []
-        self.skipped: list[Skipped] = []
+        self._shapes: dict[str, list[int]] = {}
+        self._skipped: list[dict[str, Any]] = []
+        self._left_out, self.people = 0, 0
+        if begun is not None:
+            self._go_on(begun)
+
+    def _go_on(self, begun: Begun) -> None:
+        state = begun.state
+        self.people, self._shapes = state["people"], state["shapes"]
+        self._skipped, self._left_out = state["skipped"], state["skipped_left_out"]
+        for kind, spread in self._drawings.items():
+            spread.go_on(self._folder, kind, begun, state["spread"][kind])
 
     def add(self, person: Lifted) -> None:
         """The next person; frames come in order."""
         if self._frame and not _same_frame(self._frame[0].seen, person.seen):
             self._end_frame()
-        self._frame.append(person)
-        for name, column in self._columns.items():
-            array = np.ascontiguousarray(getattr(person, name), np.float32)
-            self._shapes[name] = array.shape
-            column.write(array.tobytes())
-        if person.crop is not None or person.seen.picture is not None:
-            name = f"{len(self._seen):06d}.jpg"
-            self._crops.offer(name, lambda: self._artist.crop(person))
-        # Without the pixels, which nobody needs any more.
-        self._seen.append(person.seen._replace(picture=None, maps=None))
-        self._lines.append(_line(person, self._json_hypotheses))
+        seen = person.seen
+        for name in _STORED:
+            array = np.asarray(getattr(person, name), np.float32)
+            self._shapes[name] = list(array.shape)
+            self._parts.append(name, array.tobytes())
+        square = np.array([*seen.square.center, seen.square.side], np.float64)
+        self._parts.append("square", square.tobytes())
+        self._parts.append("frame", np.int64(seen.frame).tobytes())
+        names = json.dumps([seen.file, str(seen.person)])
+        self._parts.append("names", names.encode() + b"\n")
+        line = _line(person, self._json_hypotheses)
+        self._parts.append("lines", line.encode() + _BETWEEN_LINES)
+        if person.crop is not None or seen.picture is not None:
+            name = f"{self.people:06d}.jpg"
+            self._drawings["crops"].offer(name, lambda: self._artist.crop(person))
+        if len(self._frame) < _DRAWN:
+            # Without the hypotheses, which would hold the whole batch in memory.
+            self._frame.append(person._replace(hypotheses=_NONE, log_density=_NONE))
+        self.people += 1
 
-    @property
-    def count(self) -> int:
-        """People so far."""
-        return len(self._seen)
+    def skip(self, one: Skipped) -> None:
+        """A frame or person that cannot be used."""
+        if len(self._skipped) < SKIPPED_LISTED:
+            self._skipped.append(one._asdict())
+        else:
+            self._left_out += 1
 
     def _end_frame(self) -> None:
         people = self._frame
         if people:
             seen = people[0].seen
-            name = pathlib.PurePath(seen.file).stem
-            self._overlays.offer(
-                f"{name}-{seen.frame:06d}.jpg", lambda: self._artist.frame(people)
-            )
+            name = f"{pathlib.PurePath(seen.file).stem}-{seen.frame:06d}.jpg"
+            self._drawings["overlays"].offer(name, lambda: self._artist.frame(people))
         self._frame = []
 
-    def finish(self) -> dict[str, Any]:
-        """Writes everything; gives the summary.
+    def save(self, **place: int) -> None:
+        """Keeps all there is, so that a later run can go on from here.
+
+        Args:
+          **place: what it has to know; comes back in ``Begun.state``.
 
         Raises:
           OSError: no space, no permission.
         """
         self._end_frame()
-        if self._seen:
-            self._write_arrays()
+        state = {
+            **place,
+            "people": self.people,
+            "shapes": self._shapes,
+            "skipped": self._skipped,
+            "skipped_left_out": self._left_out,
+            "spread": {kind: one.state() for kind, one in self._drawings.items()},
+        }
+        self._parts.save(state, self._drawings)
+
+    def finish(self, frames_read: int) -> dict[str, Any]:
+        """Writes everything; gives the summary.
+
+        Args:
+          frames_read: those of which nobody could be used among them.
+
+        Raises:
+          OSError: no space, no permission.
+        """
+        self._end_frame()
+        frames = self._write_arrays() if self.people else 0
+        if self.people:
             self._write_document()
-        for kind, kept in (("overlays", self._overlays), ("crops", self._crops)):
+        for kind, kept in self._drawings.items():
             for name, content in kept.contents.items():
                 files.write_bytes(self._folder / kind / name, content)
-        frames = {(one.file, one.frame) for one in self._seen}
         summary = {
             **self._about,
-            "people": self.count,
-            "frames": len(frames),
-            "skipped": [one._asdict() for one in self.skipped],
+            "people": self.people,
+            "frames": frames,
+            "frames_read": frames_read,
+            "skipped": self._skipped,
+            "skipped_left_out": self._left_out,
         }
         files.write_json(self._folder / SUMMARY, summary)
-        self.close()
+        prediction_parts.remove(self._folder)
         return summary
 
-    def close(self) -> None:
-        """Gives up what is not written yet."""
-        for column in self._columns.values():
-            column.close()
-
-    def _write_arrays(self) -> None:
-        """poses.npz, straight from the temporary files."""
-        count = len(self._seen)
-        arrays: dict[str, np.ndarray] = {
-            name: np.memmap(column, np.float32, "r", 0, (count, *self._shapes[name]))
-            for name, column in self._columns.items()
+    def _write_arrays(self) -> int:
+        """poses.npz, straight from the parts; gives the number of frames."""
+        count = self.people
+        arrays = {
+            name: self._parts.array(name, np.float32, (count, *self._shapes[name]))
+            for name in _STORED
         }
-        squares = [[*one.square.center, one.square.side] for one in self._seen]
+        rows = [json.loads(row) for row in _lines(self._parts.chunks("names"))]
+        frame = np.array(self._parts.array("frame", np.int64, (count,)))
         arrays |= {
-            "source": np.array([one.file for one in self._seen]),
-            "frame": np.array([one.frame for one in self._seen], np.int64),
-            "person": np.array([str(one.person) for one in self._seen]),
-            "square": np.array(squares, np.float64),
+            "source": np.array([file for file, _ in rows]),
+            "frame": frame,
+            "person": np.array([person for _, person in rows]),
+            "square": self._parts.array("square", np.float64, (count, 3)),
             "joints": np.array(H36M_JOINTS),
             "joints2d": np.array(MPII_JOINTS),
             "about": np.array(json.dumps(self._about)),
         }
         files.write_npz(self._folder / ARRAYS, arrays)
+        return len({(row[0], one) for row, one in zip(rows, frame, strict=True)})
 
     def _write_document(self) -> None:
         """poses.json: the heading on lines of its own, then a line a person."""
@@ -214,46 +259,37 @@ class Writer:
             "bones": H36M_BONES,
             "joints2d": MPII_JOINTS,
             "bones2d": MPII_BONES,
-            "skipped": [one._asdict() for one in self.skipped],
+            "skipped": self._skipped,
+            "skipped_left_out": self._left_out,
         }
-        lines = [f"{json.dumps(k)}: {json.dumps(v)}," for k, v in heading.items()]
-        people = ",\n".join(self._lines)
-        text = "{\n" + "\n".join(lines) + f'\n"people": [\n{people}\n]\n}}\n'
-        files.write_text(self._folder / DOCUMENT, text)
+        lines = [f"{json.dumps(k)}: {json.dumps(v)},\n" for k, v in heading.items()]
+        with files.aside(self._folder / DOCUMENT) as path, open(path, "wb") as file:
+            file.write(("{\n" + "".join(lines) + '"people": [\n').encode())
+            file.writelines(self._parts.chunks("lines"))
+            file.seek(-len(_BETWEEN_LINES), 2)
+            file.write(b"\n]\n}\n")
 
 
-def _clear(folder: pathlib.Path) -> None:
-    """Removes what `Writer` writes, the summary first."""
+def clear(folder: pathlib.Path, unfinished: bool = True) -> None:
+    """Removes what `Writer` writes, the summary first.
+
+    Args:
+      folder: of a source.
+      unfinished: whether also what was saved of a source under way.
+    """
     drawn = [*folder.glob("overlays/*.jpg"), *folder.glob("crops/*.jpg")]
     for path in [*(folder / one for one in (SUMMARY, DOCUMENT, ARRAYS)), *drawn]:
         path.unlink(missing_ok=True)
+    if unfinished:
+        prediction_parts.remove(folder)
 
 
-class Spread:
-    """Keeps a few of many things that come one by one, evenly spaced.
-
-    Every step-th is kept; where there are too many, every other one goes and the step
-    doubles.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.contents: dict[str, bytes] = {}
-        self._limit, self._step, self._count = limit, 1, 0
-
-    def offer(self, name: str, make: Callable[[], bytes | None]) -> None:
-        """The next one; made only if it is kept."""
-        number, self._count = self._count, self._count + 1
-        if self._limit < 1 or number % self._step:
-            return
-        if len(self.contents) == self._limit:
-            kept = list(self.contents)[::2]
-            self.contents = {one: self.contents[one] for one in kept}
-            self._step *= 2
-            if number % self._step:
-                return
-        content = make()
-        if content is not None:
-            self.contents[name] = content
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines of a text that comes in pieces."""
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from whole
 
 
 def _same_frame(one: Seen, other: Seen) -> bool:

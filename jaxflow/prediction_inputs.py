@@ -1,6 +1,7 @@
 """What there is to predict: pictures, folders, videos, heatmap and keypoint files.
 
-paths -> Source, Source, ...; a Source -> Seen | Skipped, one person after the other
+paths -> Source, Source, ...; a Source -> Seen | Skipped, one person after the other,
+and now and then a Mark, where reading can start again
 
 A source is a file; a folder stands for the pictures in it, or, without any, for the
 keypoints of a video, a JSON file a frame. Readers hand on one frame at
@@ -9,6 +10,7 @@ a time, so memory does not grow with a video's length.
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -28,6 +30,7 @@ from jaxflow.skeleton import MPII_JOINTS
 PICTURE, VIDEO, HEATMAPS, KEYPOINTS = "picture", "video", "heatmaps", "keypoints"
 NEED_DETECTOR = PICTURE, VIDEO
 _MAPS_AT_ONCE = 32
+_FRAMES_A_MARK, _PEOPLE_A_MARK = 64, 256
 _MAP_SHAPE = len(MPII_JOINTS), HEATMAP_SIZE, HEATMAP_SIZE
 
 
@@ -89,6 +92,17 @@ class Seen(NamedTuple):
     fit: Any = None
     pose2d: Any = None
     note: str = ""
+
+
+class Mark(NamedTuple):
+    """A place in a source before which everything was given.
+
+    Attributes:
+      place: what `read` takes as its start: a video's frame, elsewhere how many came
+        before.
+    """
+
+    place: int
 
 
 def find(paths: Sequence[str | os.PathLike[str]]) -> list[Source | Skipped]:
@@ -153,8 +167,16 @@ def _names(files: Sequence[pathlib.Path]) -> list[str]:
     return names
 
 
-def read(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
+def read(
+    source: Source, reading: Reading, start: int = 0
+) -> Iterator[Seen | Skipped | Mark]:
     """The persons of a source, frame by frame.
+
+    Args:
+      source: which.
+      reading: how.
+      start: the place of a Mark that an earlier call gave; what follows is what
+        followed there.
 
     Raises:
       ImportError: what reads such files is not installed.
@@ -163,9 +185,10 @@ def read(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
     if source.kind == PICTURE:
         picture = pictures.read(source.path, reading.megapixels)
         return _in_frame(source, reading, 0, picture)
-    return {VIDEO: _video, HEATMAPS: _heatmaps, KEYPOINTS: _keypoints}[source.kind](
-        source, reading
-    )
+    if source.kind == VIDEO:
+        return _video(source, reading, start)
+    reader = _heatmaps if source.kind == HEATMAPS else _keypoints
+    return _marked(reader(source, reading), start)
 
 
 def count(source: Source, reading: Reading) -> int:
@@ -198,13 +221,40 @@ def _in_frame(
             yield Skipped(str(source.path), frame, box.person_id, str(error))
 
 
-def _video(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
-    frames = videos.frames(source.path, reading.every, megapixels=reading.megapixels)
+def _video(
+    source: Source, reading: Reading, start: int
+) -> Iterator[Seen | Skipped | Mark]:
+    frames = videos.frames(
+        source.path, reading.every, start=start, megapixels=reading.megapixels
+    )
     for one in frames:
         if isinstance(one, Skipped):
             yield one
-        else:
-            yield from _in_frame(source, reading, one.number, one.picture)
+            continue
+        if one.number > start and not one.number % (_FRAMES_A_MARK * reading.every):
+            yield Mark(one.number)
+        yield from _in_frame(source, reading, one.number, one.picture)
+
+
+def _marked(
+    events: Iterator[Seen | Skipped], start: int
+) -> Iterator[Seen | Skipped | Mark]:
+    """The events from a place on, with Marks where a frame begins."""
+    count, last = 0, None
+    for place, event in enumerate(itertools.islice(events, start, None), start):
+        frame = frame_of(event)
+        if count >= _PEOPLE_A_MARK and frame != last:
+            yield Mark(place)
+            count = 0
+        count, last = count + 1, frame
+        yield event
+
+
+def frame_of(event: Seen | Skipped) -> tuple[str, int | None]:
+    """Which frame an event belongs to."""
+    if isinstance(event, Seen):
+        return event.file, event.frame
+    return event.source, event.frame
 
 
 def _heatmaps(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:

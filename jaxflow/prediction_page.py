@@ -74,6 +74,8 @@ def problems(done: Done) -> Iterator[str]:
     """A line for each frame or person of a source that was skipped."""
     for one in done.summary["skipped"]:
         yield problem(one["source"], one["frame"], one["person_id"], one["reason"])
+    if more := done.summary.get("skipped_left_out"):
+        yield f"{done.folder.name}: and {more} more that could not be used"
 
 
 def problem(

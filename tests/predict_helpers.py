@@ -1,21 +1,28 @@
 """Drawn people, a detector and a flow that have learned them in seconds."""
 
 import dataclasses
+import json
+import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from PIL import Image, ImageDraw
 
 import jaxflow
 from data_builders.synthetic_lift.generation import generate
+from jaxflow import predicting, prediction_inputs, prediction_run
 from jaxflow.detector import checkpoint, hrnet, learning
 from jaxflow.detector.examples import Example
+from jaxflow.detector.loading import Detector
+from jaxflow.lifter import Lifter
 from jaxflow.skeleton import MPII_BONES
 
 NETWORK = dataclasses.replace(hrnet.TINY, stage3_modules=0)
 FLOW = jaxflow.FlowConfig(blocks=4, hidden=96, encoder_hidden=48, encoded=24)
+QUICK_FLOW = jaxflow.FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6)
 _GROUND, _LIMB = (110, 110, 110), (80, 80, 80)
 # Of the joints, as far apart as sixteen can be: a small network tells them in seconds.
 _COLOURS = (
@@ -34,6 +41,97 @@ def draw(points, size=256, ground=_GROUND):
     for (x, y), colour in zip(points, _COLOURS, strict=True):
         pen.ellipse([x - 6, y - 6, x + 6, y + 6], fill=colour)
     return np.asarray(image)
+
+
+def colour_detector():
+    """A detector that knows each joint by its colour, with nothing to compile."""
+    colours = np.array(_COLOURS, np.float32)
+
+    def network(crops):
+        pixels = crops[:, ::4, ::4].astype(np.float32)
+        maps = [np.exp(-np.square(pixels - one).sum(-1) / 60**2) for one in colours]
+        return np.stack(maps, axis=1)
+
+    return Detector(network, "colours", flip_test=False)
+
+
+def quick_lifter(**options):
+    """The colour detector and a fresh flow of the smallest size."""
+    params = jaxflow.init(jax.random.key(0), QUICK_FLOW)
+    return Lifter(
+        params, detector=colour_detector(), num_hypotheses=8, sizes=predicting.SIZES,
+        **options,
+    )  # fmt: skip
+
+
+def write_clip(path, frames):
+    """A video of frames (T, H, W, 3), without loss."""
+    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="extra 'detector'")
+    size = frames[0].shape[1::-1]
+    writer = ffmpeg.write_frames(
+        str(path), size, fps=5, codec="rawvideo", pix_fmt_out="bgr24"
+    )
+    writer.send(None)
+    for frame in frames:
+        writer.send(np.ascontiguousarray(frame))
+    writer.close()
+    return path
+
+
+def run(inputs, lifter, out, reading=None, about=None, **options):
+    """A run, and the number of frames that its progress bar ends with."""
+    found = prediction_inputs.find(inputs)
+    steps = []
+    output = prediction_run.Output(out, **options)
+    plan = prediction_run.plan(found, output, about or {"rule": "z0"})
+    outcome = prediction_run.run(
+        plan, lifter, reading or prediction_inputs.Reading(), output,
+        predicting.Clock(), steps.append,
+    )  # fmt: skip
+    return outcome, plan.frames() + sum(steps)
+
+
+def write_long_json(path, joints, megabytes):
+    """A COCO data set, nearly all of it outlines, of 20 people's keypoints."""
+    people = 20
+    outline = ", ".join(["123.25"] * int(megabytes * 1e6 / people / 8))
+    keypoints = np.c_[joints, np.full(16, 2)].ravel().tolist()
+    with open(path, "w") as file:
+        file.write('{"images": [{"id": 5, "file_name": "x.jpg"}], "annotations": [')
+        for i in range(people):
+            entry = {"image_id": 5, "id": i, "keypoints": keypoints}
+            text = json.dumps(entry)[:-1] + f', "segmentation": [{outline}]}}'
+            file.write(", " * bool(i) + text)
+        file.write("]}")
+
+
+def peak_of(call):
+    """What the call gives, and by how many MB it raised the process's memory."""
+    status, peak = (
+        pathlib.Path("/proc/self/status"),
+        pathlib.Path("/proc/self/clear_refs"),
+    )
+    try:
+        peak.write_text("5")  # starts the peak anew
+    except OSError:
+        pytest.skip("peak memory cannot be told here: no /proc/self/clear_refs")
+
+    def kilobytes(name):
+        lines = status.read_text().splitlines()
+        return next(int(one.split()[1]) for one in lines if one.startswith(name))
+
+    before = kilobytes("VmRSS")
+    result = call()
+    return result, (kilobytes("VmHWM") - before) / 1e3
+
+
+def contents(folder):
+    """Every file below the folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def people(split, count, seed=0):

@@ -16,15 +16,15 @@ from jaxflow import (
     prediction_files,
     prediction_inputs,
     prediction_page,
+    prediction_parts,
     prediction_pictures,
-    prediction_run,
 )
 from jaxflow.lifter import Lifter
 from jaxflow.prediction_inputs import Reading
-from jaxflow.prediction_run import Output
 from jaxflow.skeleton import H36M_JOINTS
 from tests import predict_helpers
 from tests.browser_helpers import Opened, chromium
+from tests.predict_helpers import run
 from tests.training_helpers import command
 from tests.viewer_reading import COLOURS, PLANE, SPACE
 
@@ -55,18 +55,6 @@ def lifter(models):
     return Lifter.load(
         models / "flow", models / "detector", flip_test=False, sizes=predicting.SIZES
     )
-
-
-def run(inputs, lifter, out, reading=None, about=None, **options):
-    """A run, and the number of frames that its progress bar was told."""
-    found = prediction_inputs.find(inputs)
-    steps = []
-    outcome = prediction_run.run(
-        found, lifter, reading or Reading(), Output(out, **options),
-        about or {"rule": "z0"},
-        predicting.Clock(), steps.append,
-    )  # fmt: skip
-    return outcome, sum(steps)
 
 
 @pytest.fixture(scope="module")
@@ -274,14 +262,14 @@ def test_several_people_keep_their_ids(drawn, models, lifter, tmp_path):
 
 
 def test_a_video_of_any_length_keeps_a_few_drawings():
-    kept = prediction_files.Spread(4)
+    kept = prediction_parts.Spread(4)
     made = []
     for i in range(100):
         kept.offer(str(i), lambda i=i: made.append(i) or b"x")
     names = [int(name) for name in kept.contents]
     assert len(names) <= 4 and names[0] == 0 and len(made) < 25
     assert len(set(np.diff(names))) == 1 and names[-1] >= 50
-    assert prediction_files.Spread(0).offer("a", lambda: b"x") is None
+    assert prediction_parts.Spread(0).offer("a", lambda: b"x") is None
 
 
 def test_a_frame_without_a_picture_is_drawn_on_dark_ground(lifter):

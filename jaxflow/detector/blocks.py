@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxflow.layers import EXACT
 
 _EPSILON = 1e-5
-_MOMENTUM = 0.9  # share of the old statistics; PyTorch's momentum 0.1
+MOMENTUM = 0.9  # share of the old statistics; PyTorch's momentum 0.1
 _EXPANSION = 4  # output over inner channels of a bottleneck
 
 
@@ -96,8 +96,8 @@ class BatchNorm(nn.Module):
             now_mean, now_var = jnp.mean(values, axes), jnp.var(values, axes)
             count = x.size // x.shape[-1]
             unbiased = now_var * (count / max(count - 1, 1))
-            mean.value = _MOMENTUM * mean.value + (1 - _MOMENTUM) * now_mean
-            var.value = _MOMENTUM * var.value + (1 - _MOMENTUM) * unbiased
+            mean.value = MOMENTUM * mean.value + (1 - MOMENTUM) * now_mean
+            var.value = MOMENTUM * var.value + (1 - MOMENTUM) * unbiased
         else:
             now_mean, now_var = mean.value, var.value
         gain = scale.astype(jnp.float32) * jax.lax.rsqrt(now_var + _EPSILON)

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import jax.typing
+import numpy as np
 import optax
 
 from jaxflow.config import option
 from jaxflow.detector import hrnet, warp
+from jaxflow.detector.blocks import MOMENTUM
 from jaxflow.detector.crop import CROP_SIZE
 from jaxflow.detector.examples import Example
 from jaxflow.detector.hrnet import MULTIPLE, STRIDE, HRNetConfig
@@ -35,6 +38,7 @@ class LearningConfig:
     steps: int = option(5000, "optimiser steps in all")
     batch_size: int = option(32, "persons in a batch")
     learning_rate: float = option(1e-3, "of Adam; 1e-4 suits fine-tuning")
+    warmup: int = option(5, "steps over which the learning rate rises to its value")
     lower_rate_after: int = option(
         0, "steps after which the learning rate is a tenth; 0: never"
     )
@@ -53,6 +57,8 @@ class LearningConfig:
                 raise ValueError(
                     f"{name} must be at least 1, not {getattr(self, name)}"
                 )
+        if self.warmup < 0:
+            raise ValueError(f"warmup must be 0 or more, not {self.warmup}")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
         if not 0 <= self.scaling < 1 or self.rotation < 0 or self.lower_rate_after < 0:
@@ -68,7 +74,8 @@ class LearningConfig:
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
         lower = 0 < self.lower_rate_after <= step
-        return self.learning_rate * (0.1 if lower else 1.0)
+        risen = min(1.0, (step + 1) / (self.warmup + 1))
+        return self.learning_rate * risen * (0.1 if lower else 1.0)
 
 
 class LearningState(NamedTuple):
@@ -158,6 +165,35 @@ def step(
     variables = {"params": params, "batch_stats": statistics}
     measures = Measures(value[0], peak_error(maps, points, batch.weight))
     return LearningState(state.step + 1, variables, optimizer), measures
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def statistics(
+    variables: Params, crops: jax.typing.ArrayLike, network: HRNetConfig
+) -> Params:
+    """One batch's own means and variances, in the place of the running ones.
+
+    Args:
+      variables: of the network.
+      crops: (B, S, S, 3) uint8.
+      network: its sizes.
+    """
+    # The running ones move a tenth of the way from 0.
+    zeros = jax.tree.map(jnp.zeros_like, variables["batch_stats"])
+    blank = {"params": variables["params"], "batch_stats": zeros}
+    moved = hrnet.train_heatmaps(blank, warp.normalize(jnp.asarray(crops)), network)[1]
+    return jax.tree.map(lambda leaf: leaf / (1 - MOMENTUM), moved)
+
+
+def pooled(parts: Sequence[Params]) -> Params:
+    """The statistics of several batches taken together, from those of each."""
+
+    def of_all(*batches: Params) -> Params:
+        mean = np.mean([one["mean"] for one in batches], axis=0)
+        square = np.mean([one["var"] + one["mean"] ** 2 for one in batches], axis=0)
+        return {"mean": mean, "var": np.maximum(square - mean**2, 0)}
+
+    return jax.tree.map(of_all, *parts, is_leaf=lambda node: "mean" in node)
 
 
 def _adam() -> optax.GradientTransformation:

@@ -37,6 +37,10 @@ from jaxflow.training.checkpoint import CheckpointError
 from jaxflow.training.loop import NonFiniteError
 from jaxflow.types import Params
 
+_SETTLING = 8  # batches
+# What a run from before these settings existed did.
+_BEFORE = {"warmup": 0}
+
 
 class Outcome(NamedTuple):
     """How a run ended.
@@ -112,13 +116,14 @@ def train(
             rate = np.float32(config.rate(log.step))
             state, measures = learning.step(state, batch, rate, network)
             log.add(measures)
-            if stop.requested or log.step % pace.save_every == 0:
+            last = log.step == config.steps
+            if last or stop.requested or log.step % pace.save_every == 0:
                 log.flush()
+                if last:
+                    state = _settled(state, labels, config, network)
                 _save(out, state, network, about, pace)
             if stop.requested:
                 break
-        log.flush()
-        _save(out, state, network, about, pace)
     return Outcome(log.step, stop.signal, time.monotonic() - began)
 
 
@@ -131,6 +136,26 @@ def batches(labels: Labels, config: LearningConfig, step: int) -> Generator[Exam
             if due + 1 < config.steps:
                 ahead = _submit(pool, labels, config, due + 1)
             yield Example(*(np.stack(field) for field in zip(*made, strict=True)))
+
+
+def _settled(
+    state: LearningState, labels: Labels, config: LearningConfig, network: HRNetConfig
+) -> LearningState:
+    """The state with the statistics that its final weights have.
+
+    Running statistics follow the weights at a distance, too great a one after a short
+    run. These are over a few further batches of the run's own order (Wu and Johnson
+    2021), so that they depend on the weights alone, and not on how a run was cut.
+    """
+    end = int(state.step)
+    longer = dataclasses.replace(config, steps=end + _SETTLING)
+    with contextlib.closing(batches(labels, longer, end)) as source:
+        parts = [
+            jax.device_get(learning.statistics(state.variables, batch.crop, network))
+            for batch in source
+        ]
+    variables = {**state.variables, "batch_stats": learning.pooled(parts)}
+    return state._replace(variables=variables)
 
 
 def _submit(
@@ -229,6 +254,7 @@ def _restored(
     stored = store.read_about(folder)
     theirs = {checkpoint.KIND: config_lib.to_dict(checkpoint.read_config(folder))}
     theirs |= {name: stored.get(name, {}) for name in about}
+    theirs["learning"] = _BEFORE | theirs["learning"]
     lines = config_lib.differences(ours, theirs, skip=("steps",))
     if lines:
         listed = "\n  ".join(lines)
@@ -239,7 +265,8 @@ def _restored(
     target = jax.eval_shape(learning.start, hrnet.shapes(network))
     rest = store.restore_tree(folder / "training", _without_variables(target))
     variables = store.restore_tree(folder / "params", target.variables)
-    return LearningState(variables=variables, **rest)
+    # On the host, as a restored array's device is fixed, which is another program.
+    return jax.device_get(LearningState(variables=variables, **rest))
 
 
 def _save(

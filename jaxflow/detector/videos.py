@@ -91,13 +91,16 @@ def frames(
     path: str | os.PathLike[str],
     every: int = 1,
     *,
+    start: int = 0,
     megapixels: float = MEGAPIXELS,
 ) -> Iterator[VideoFrame | Skipped]:
-    """The frames 0, every, 2 every, ... of a video.
+    """The frames start, start + every, start + 2 every, ... of a video.
 
     Args:
       path: anything that ffmpeg reads.
       every: one in so many frames.
+      start: the first frame. Those before are decoded, which is quick beside what is
+        done with a frame: to jump would not find the same frame in every format.
       megapixels: of a frame, at most.
 
     Yields:
@@ -107,12 +110,14 @@ def frames(
     Raises:
       FileNotFoundError: no such file.
       ImportError: imageio-ffmpeg is not installed.
-      ValueError: ``every`` is below 1.
+      ValueError: ``every`` is below 1, or ``start`` below 0.
       VideoError: no video, frames too large, or not one frame in it.
     """
     path = pathlib.Path(path)
     if every < 1:
         raise ValueError(f"expected one in 1 or more frames; got one in {every}")
+    if start < 0:
+        raise ValueError(f"expected to start at frame 0 or later; got {start}")
     about = info(path)
     if about.width * about.height > megapixels * 1e6:
         raise VideoError(
@@ -124,9 +129,9 @@ def frames(
             f"{path}: frames of {about.width} x {about.height} px; expected at least "
             f"{MIN_SIDE} x {MIN_SIDE}"
         )
-    number = 0
+    number = start
     with tempfile.TemporaryFile() as complaints:
-        for picture in _decode(path, every, complaints):
+        for picture in _decode(path, every, start, complaints):
             yield VideoFrame(number, picture)
             number += every
         complaints.seek(0)
@@ -138,12 +143,15 @@ def frames(
         yield Skipped(str(path), number, None, f"{kind}; what was whole was read")
 
 
-def _decode(path: pathlib.Path, every: int, complaints: IO[bytes]) -> Iterator[Picture]:
+def _decode(
+    path: pathlib.Path, every: int, start: int, complaints: IO[bytes]
+) -> Iterator[Picture]:
     """The frames that ffmpeg writes, until it ends or nobody asks for more."""
+    wanted = f"select=gte(n\\,{start})*not(mod(n-{start}\\,{every}))"
     command = [
         *(_ffmpeg(path), "-nostdin", "-loglevel", "error"),
         *(*_LOCAL, "-i", _address(path), "-map", "0:v:0"),
-        *(["-vf", f"select=not(mod(n\\,{every}))"] if every > 1 else []),
+        *(["-vf", wanted] if every > 1 or start else []),
         *("-fps_mode", "passthrough", "-pix_fmt", "rgb24"),
         *("-f", "image2pipe", "-vcodec", "ppm", "-"),
     ]
