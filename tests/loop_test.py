@@ -26,12 +26,29 @@ def data_dir(tmp_path_factory):
     return folder
 
 
+def guarded(make_run=parallel.make_run):
+    """`make_run` whose function may be given nothing that still has to be sent."""
+
+    def make(*arguments):
+        run = make_run(*arguments)
+
+        def call(*inputs):
+            with jax.transfer_guard("disallow"):
+                return run(*inputs)
+
+        return call
+
+    return make
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(data_dir, tmp_path_factory):
     """The workdir of a run of 12 iterations."""
     workdir = tmp_path_factory.mktemp("run")
     options = {"validate_every": 6, "validation_frames": 8, "validation_hypotheses": 4}
-    outcome = train_and_evaluate(run_config(data_dir, **options), workdir)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "make_run", guarded())
+        outcome = train_and_evaluate(run_config(data_dir, **options), workdir)
     assert (outcome.step, outcome.total, outcome.stopped_by) == (12, 12, None)
     return workdir
 

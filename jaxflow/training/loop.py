@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import data, files, profiling
@@ -238,7 +237,8 @@ def _iterate(
         if not pending:
             run.bar.unpause()  # validating and saving are not training speed
         compiling = plan.fresh
-        sent = plan.send(advance, run.state, poses, jnp.int32(count))
+        number = parallel.replicate(np.int32(count), run.devices)
+        sent = plan.send(advance, run.state, poses, number)
         if sent is None:  # stopped while compiling: nothing is new
             return plan
         run.state, history = sent

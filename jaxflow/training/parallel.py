@@ -140,7 +140,12 @@ def make_run(
     # Each device's rows of a batch, the one argument that differs between devices.
     examples = np.arange(config.batch_size, dtype=np.int32).reshape(len(devices), -1)
     local = [device in own(devices) for device in devices]
-    return lambda state, data, count: run(state, data, count, examples[local])
+    rows: Any = examples[local]
+    if all(local):  # put there once, so that a call sends nothing
+        mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+        spread = jax.sharding.PartitionSpec(AXIS)
+        rows = jax.device_put(rows, jax.sharding.NamedSharding(mesh, spread))
+    return lambda state, data, count: run(state, data, count, rows)
 
 
 def make_map(
