@@ -19,8 +19,9 @@ from absl import flags
 from jaxflow import commands, comparison, config, protocol, tables
 
 _CHECKPOINTS = flags.DEFINE_multi_string(
-    "checkpoints", None, "NAME=DIR[,DIR...]: a model's name and its seeds' checkpoints "
-    "or workdirs. Once for each model.", required=True,
+    "checkpoints", None, "NAME=DIR[,DIR...][@TEMPERATURE]: a model's name, its seeds' "
+    "checkpoints or workdirs, and a temperature of its own. Once for each model.",
+    required=True,
 )  # fmt: skip
 _OUT = flags.DEFINE_string("out", None, "Folder to write to; none if not given.")
 

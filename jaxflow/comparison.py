@@ -22,7 +22,7 @@ from jaxflow.config import DataConfig
 from jaxflow.seed_statistics import ABLATION_COLUMNS, BEST, ECE, TEST_COLUMNS
 from jaxflow.summary import EvaluationResult
 from jaxflow.tables import Table
-from jaxflow.training import checkpoint
+from jaxflow.training import calibration_file, checkpoint
 
 _PAPER = {row.method: row.values for row in published.ABLATIONS.rows}
 # Differences that are worth a sentence: a share of the error, and a calibration error.
@@ -37,10 +37,13 @@ class Entry(NamedTuple):
     Attributes:
       name: of the model; one of `presets.ABLATIONS` gets the paper's row beside it.
       checkpoints: folders of the same model trained with different seeds.
+      temperature: to draw its hypotheses at, as `TestConfig.temperature`; default: the
+        test's.
     """
 
     name: str
     checkpoints: tuple[str, ...]
+    temperature: str | None = None
 
 
 class Member(NamedTuple):
@@ -116,16 +119,23 @@ class Comparison(NamedTuple):
 
 
 def parse(text: str) -> Entry:
-    """``NAME=DIR,DIR`` as an entry.
+    """``NAME=DIR,DIR`` or ``NAME=DIR,DIR@TEMPERATURE`` as an entry.
 
     Raises:
       ValueError: it does not look so.
     """
-    name, _, folders = text.partition("=")
+    name, _, rest = text.partition("=")
+    folders, marked, temperature = rest.rpartition("@")
+    if not marked:
+        folders, temperature = rest, ""
     checkpoints = tuple(folder for folder in folders.split(",") if folder)
     if not (name and checkpoints):
-        raise ValueError(f"expected NAME=DIR[,DIR...], a folder a seed; got {text!r}")
-    return Entry(name, checkpoints)
+        raise ValueError(
+            f"expected NAME=DIR[,DIR...][@TEMPERATURE], a folder a seed; got {text!r}"
+        )
+    if temperature:
+        calibration_file.check(temperature)
+    return Entry(name, checkpoints, temperature or None)
 
 
 def compare(
@@ -143,20 +153,24 @@ def compare(
       ValueError: no entries, a name twice, an entry without checkpoints, or a
         checkpoint or data set that is missing; before anything is tested.
     """
-    _check(entries)
+    _check(entries, test)
     test = dataclasses.replace(
         test, ambiguous=True, mean_pose=False, untrained=False, reductions=False
     )
-    shared = protocol.load(entries[0].checkpoints[0], source, test)
+    first = entries[0].checkpoints[0]
+    shared = protocol.load(first, source, dataclasses.replace(test, temperature="1"))
     members = []
     for entry in entries:
-        found = [_evaluate(shared, folder, test) for folder in entry.checkpoints]
+        own = dataclasses.replace(
+            test, temperature=entry.temperature or test.temperature
+        )
+        found = [_evaluate(shared, folder, own) for folder in entry.checkpoints]
         unsure = tuple(one.ambiguous for one in found if one.ambiguous is not None)
         members.append(Member(entry, tuple(one.test for one in found), unsure))
     return Comparison(tuple(members))
 
 
-def _check(entries: Sequence[Entry]) -> None:
+def _check(entries: Sequence[Entry], test: protocol.TestConfig) -> None:
     if not entries:
         raise ValueError("expected at least one model to compare")
     names = [entry.name for entry in entries]
@@ -170,17 +184,19 @@ def _check(entries: Sequence[Entry]) -> None:
         if not entry.checkpoints:
             raise ValueError(f"{entry.name} has no checkpoint")
         for folder in entry.checkpoints:
-            checkpoint.find(folder)
+            calibration_file.resolve(folder, entry.temperature or test.temperature)
 
 
 def _evaluate(
     shared: protocol.Loaded, folder: str, test: protocol.TestConfig
 ) -> protocol.Evaluation:
     """One checkpoint on frames that are already loaded."""
-    print(f"testing {folder}")
+    temperature = calibration_file.resolve(folder, test.temperature)
+    print(f"testing {folder} at temperature {temperature:g}")
     loaded = shared._replace(
         params=checkpoint.load_params(folder),
         flow=checkpoint.load_config(folder).flow,
+        temperature=temperature,
     )
     return protocol.evaluate(loaded, test)
 

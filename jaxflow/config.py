@@ -142,10 +142,29 @@ class OptimizerConfig:
     beta2: float = option(0.9, "decay of Adam's second moment")
     epsilon: float = option(1e-8, "Adam's epsilon")
     halve_after_epoch: int = option(150, "epochs after which both rates are halved")
+    warmup: int = option(
+        0, "iterations over which both rates grow linearly from 0", before=0
+    )
+    average_decay: float = option(
+        0.0,
+        "decay per iteration of a running average of the flow's parameters, which "
+        "checkpoints then hold for sampling; 0: none",
+        before=0.0,
+    )
     clip: float = option(15.0, "bound on each element of the flow's gradient")
     clip_encoder: bool = option(
         False, "clip the encoder's gradient too (paper); released code: the flow's only"
     )
+
+    def __post_init__(self) -> None:
+        """Refuses settings without a meaning."""
+        if self.warmup < 0:
+            raise ValueError(f"warmup must be 0 or more, not {self.warmup}")
+        if not 0 <= self.average_decay < 1:
+            raise ValueError(
+                "average_decay must be at least 0 and below 1, not "
+                f"{self.average_decay}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +177,12 @@ class TrainConfig:
     epochs: int = option(155, "passes over the data; see --iterations")
     iterations: int = option(0, "training iterations; 0: as many as --epochs gives")
     seed: int = option(0, "of initial parameters, data order and noise")
+    hold_out: str = option(
+        "",
+        "training subjects, comma-separated, whose frames are not trained on: they are "
+        "for validation and jaxflow.calibrate",
+        before="",
+    )
     flow: FlowConfig = FlowConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -173,6 +198,11 @@ class TrainConfig:
                 "hypotheses must be at least 2 (for a covariance) and at least "
                 f"best_k = {self.loss.best_k}, not {self.hypotheses}"
             )
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """The subjects that are not trained on."""
+        return tuple(name.strip() for name in self.hold_out.split(",") if name.strip())
 
     @property
     def batches_per_iteration(self) -> int:
@@ -210,7 +240,11 @@ class LoopConfig:
         "MPJPE of the best hypothesis beside the newest ones",
     )
     validate_every: int = option(1000, "iterations between validations; 0: none")
-    validation_frames: int = option(256, "test frames of a validation, evenly spaced")
+    validation_frames: int = option(
+        256,
+        "frames of a validation, evenly spaced: the subjects' held out of training "
+        "(--hold_out), or else the test set's",
+    )
     validation_hypotheses: int = option(50, "hypotheses per frame of a validation")
     devices: int = option(0, "devices to use in each process; 0: all of them")
     heartbeat: int = option(

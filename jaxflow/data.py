@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -228,6 +229,21 @@ def every_nth_per_action(records: PoseRecords, stride: int) -> PoseRecords:
         for action in np.unique(records.action)
     ]
     return records.take(np.sort(np.concatenate([np.zeros(0, int), *chosen])))
+
+
+def of_subjects(records: PoseRecords, names: Sequence[str]) -> np.ndarray:
+    """Which frames show one of these subjects, (N,) bool.
+
+    Raises:
+      ValueError: a subject that no frame shows; names those there are.
+    """
+    present = np.unique(records.subject)
+    unknown = sorted(set(names) - set(present))
+    if unknown:
+        raise ValueError(
+            f"expected subjects of {', '.join(present)}; got {', '.join(unknown)}"
+        )
+    return np.isin(records.subject, list(names))
 
 
 def ambiguous(records: PoseRecords) -> np.ndarray:

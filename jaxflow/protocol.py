@@ -23,7 +23,7 @@ from jaxflow.setting_figures import LEGEND as SETTINGS_LEGEND
 from jaxflow.setting_figures import TARGETS, SettingsResult
 from jaxflow.skeleton import H36M_JOINTS
 from jaxflow.summary import EvaluationResult
-from jaxflow.training import checkpoint, evaluation
+from jaxflow.training import calibration_file, checkpoint, evaluation
 from jaxflow.types import Params, PoseRecords
 
 LEGEND = """P1 MPJPE mm, P2 PA-MPJPE mm; PCK % of joints within 150 mm, best hypothesis;
@@ -60,6 +60,7 @@ class Evaluation(NamedTuple):
       reduced: the test's hypotheses reduced to few and to one; None where not asked
         for.
       frames: those of the test.
+      temperature: that the latents of the hypotheses were scaled with.
     """
 
     test: EvaluationResult
@@ -69,6 +70,7 @@ class Evaluation(NamedTuple):
     settings: SettingsResult | None = None
     reduced: ReductionResult | None = None
     frames: Frames | None = None
+    temperature: float = 1.0
 
     def tables(self) -> list[tables.Table]:
         """Per action, the spread, and the ambiguous subset per action."""
@@ -98,6 +100,8 @@ class Evaluation(NamedTuple):
     def remarks(self) -> str:
         """How to read the tables, and what they compare with."""
         text = LEGEND
+        if self.temperature != 1:
+            text += f"Hypotheses drawn at temperature {self.temperature:g}.\n"
         if self.settings is not None:
             text += SETTINGS_LEGEND
         if self.mean_pose_mpjpe is not None:
@@ -120,6 +124,7 @@ class Evaluation(NamedTuple):
         }
         return {
             "test": self.test.to_json(),
+            "temperature": self.temperature,
             "mean_training_pose_mpjpe_mm": self.mean_pose_mpjpe,
             **{name: one.to_json() if one else None for name, one in optional.items()},
         }
@@ -138,6 +143,11 @@ class TestConfig:
         "number (16 for Human3.6M's frames)",
     )
     num_hypotheses: int = option(200, "hypotheses drawn for each pose")
+    temperature: str = option(
+        "1",
+        "scale of the latents: a number, or fitted for the one that jaxflow.calibrate "
+        "has stored in the checkpoint",
+    )
     seed: int = option(0, "of the hypotheses' noise")
     batch_size: int = option(64, "poses at a time; decides memory, not results")
     ambiguous: bool = option(
@@ -165,6 +175,7 @@ class TestConfig:
                 raise ValueError(
                     f"{name} must be at least {least}, not {getattr(self, name)}"
                 )
+        calibration_file.check(self.temperature)
         if self.target not in TARGETS:
             raise ValueError(
                 f"target must be one of {', '.join(TARGETS)}, not {self.target!r}"
@@ -181,6 +192,7 @@ class Loaded(NamedTuple):
       train: the training frames, or None where nothing compares with them or the data
         set has none.
       stride: the data set's own, for a test that names none.
+      temperature: to draw hypotheses at.
     """
 
     params: Params
@@ -188,6 +200,7 @@ class Loaded(NamedTuple):
     records: PoseRecords
     train: PoseRecords | None
     stride: int = 16
+    temperature: float = 1.0
 
 
 def load(checkpoint_dir: str, source: DataConfig, test: TestConfig) -> Loaded:
@@ -202,18 +215,23 @@ def load(checkpoint_dir: str, source: DataConfig, test: TestConfig) -> Loaded:
             source.dataset, name, source.data_dir or None, source.manual_dir or None
         )
 
+    temperature = calibration_file.resolve(checkpoint_dir, test.temperature)
     params = checkpoint.load_params(checkpoint_dir)
     architecture = checkpoint.load_config(checkpoint_dir).flow
     records = split(test.split)
     known = data.splits(source.dataset, source.data_dir or None)
     train = split("train") if test.mean_pose and "train" in known else None
     stride = data.protocol_stride(source.dataset)
-    return Loaded(params, architecture, records, train, stride)
+    return Loaded(params, architecture, records, train, stride, temperature)
 
 
 def resolved(loaded: Loaded, test: TestConfig) -> TestConfig:
-    """The test with the stride that it has on this data set."""
-    return dataclasses.replace(test, stride=test.stride or loaded.stride)
+    """The test with this data set's stride and this checkpoint's temperature."""
+    return dataclasses.replace(
+        test,
+        stride=test.stride or loaded.stride,
+        temperature=f"{loaded.temperature:g}",
+    )
 
 
 def counted(records: PoseRecords) -> PoseRecords:
@@ -250,11 +268,14 @@ def evaluate(loaded: Loaded, test: TestConfig) -> Evaluation:
         baseline = evaluation.mean_pose_error(loaded.train, chosen)
     if test.untrained:
         fresh = loaded._replace(
-            params=flow.init(jax.random.key(test.seed), loaded.flow)
+            params=flow.init(jax.random.key(test.seed), loaded.flow), temperature=1.0
         )
         untrained = run(fresh, chosen, key_of(test), test, "untrained")
     settings = settings_of(loaded, test)
-    return Evaluation(result, ambiguous, baseline, untrained, settings, reduced, tested)
+    return Evaluation(
+        result, ambiguous, baseline, untrained, settings, reduced, tested,
+        loaded.temperature,
+    )  # fmt: skip
 
 
 def _test(
@@ -288,7 +309,7 @@ def settings_of(loaded: Loaded, test: TestConfig) -> SettingsResult | None:
         loaded.params, loaded.flow, loaded.records,
         jax.random.fold_in(jax.random.key(test.seed), 4),
         num_hypotheses=test.num_hypotheses, batch_size=test.batch_size,
-        target=test.target,
+        temperature=loaded.temperature, target=test.target,
     )  # fmt: skip
 
 
@@ -304,6 +325,6 @@ def run(
     with tqdm.tqdm(total=len(records), desc=name, unit="pose", smoothing=0) as bar:
         return evaluation.evaluate_records(
             loaded.params, records, key, num_hypotheses=test.num_hypotheses,
-            batch_size=test.batch_size, clamp=loaded.flow.clamp, progress=bar.update,
-            **options,
+            batch_size=test.batch_size, temperature=loaded.temperature,
+            clamp=loaded.flow.clamp, progress=bar.update, **options,
         )  # fmt: skip

@@ -41,8 +41,9 @@ _NAME = flags.DEFINE_string(
     "paper (full, no_condition, ...) it gets the paper's row.",
 )  # fmt: skip
 _COMPARE = flags.DEFINE_multi_string(
-    "compare", [], "NAME=DIR[,DIR...]: another model and its seeds. May be repeated."
-)
+    "compare", [], "NAME=DIR[,DIR...][@TEMPERATURE]: another model, its seeds, and a "
+    "temperature of its own. May be repeated.",
+)  # fmt: skip
 _SETTINGS = flags.DEFINE_string(
     "settings_dataset", None,
     "A data set with settings (mpi_inf_3dhp_lift) to test on, too: paper Table 3.",

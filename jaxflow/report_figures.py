@@ -99,6 +99,7 @@ def noise_baseline(
     spread = (evaluated.ambiguous or evaluated.test).pooled.spread_per_axis
     sampler = baselines.ModeWithNoise(depth=float(spread[2]) / 1000)
     key = jax.random.fold_in(jax.random.key(test.seed), 3)
+    loaded = loaded._replace(temperature=1.0)  # the detector's noise is what it is
     return protocol.run(loaded, frames, key, test, "noise baseline", sampler=sampler)
 
 

@@ -162,7 +162,8 @@ def draw(
     own = keys.per_example(protocol.key_of(test), jnp.asarray(places))
     sampled = sampling.sample_with_log_density(
         loaded.params, batch.pose2d, batch.cond, own,
-        num_hypotheses=test.num_hypotheses, clamp=loaded.flow.clamp,
+        num_hypotheses=test.num_hypotheses, temperature=loaded.temperature,
+        clamp=loaded.flow.clamp,
     )  # fmt: skip
     modes = sampling.sample(
         loaded.params, batch.pose2d, batch.cond, own, num_hypotheses=1,

@@ -17,7 +17,6 @@ import concurrent.futures
 import dataclasses
 import functools
 import json
-import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -30,7 +29,7 @@ from jaxflow import data, keys, protocol, sample_files, sampling, skeleton, tili
 from jaxflow.config import DataConfig, FlowConfig, SoftClamp, option
 from jaxflow.protocol import TestConfig
 from jaxflow.sample_files import Columns
-from jaxflow.training import checkpoint, parallel, trees
+from jaxflow.training import calibration_file, checkpoint, parallel, trees
 from jaxflow.types import Params, PoseRecords
 
 _DTYPES = ("float32", "float16")
@@ -48,7 +47,11 @@ class SampleConfig:
         "number, which its test counts (16 for Human3.6M's frames)",
     )
     num_hypotheses: int = option(200, "hypotheses drawn for each pose")
-    temperature: float = option(1.0, "scale of the latents; 0: the most likely pose")
+    temperature: str = option(
+        "1",
+        "scale of the latents: a number (0: the most likely pose), or fitted for the "
+        "one that jaxflow.calibrate has stored in the checkpoint",
+    )
     seed: int = option(0, "of the hypotheses' noise")
     log_density: bool = option(
         False, "store each hypothesis's log-density, too, for twice the time"
@@ -69,8 +72,7 @@ class SampleConfig:
                 raise ValueError(
                     f"{name} must be at least {least}, not {getattr(self, name)}"
                 )
-        if not 0 <= self.temperature < math.inf:
-            raise ValueError(f"temperature must be 0 or more, not {self.temperature}")
+        calibration_file.check(self.temperature)
         for name, known in (("dtype", _DTYPES), ("format", sample_files.FORMATS)):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -86,12 +88,14 @@ class Source(NamedTuple):
       flow: their architecture.
       step: the checkpoint's.
       records: the chosen frames; ``extra["row"]`` is where they lie in the split.
+      temperature: scales the latents.
     """
 
     params: Params
     flow: FlowConfig
     step: str
     records: PoseRecords
+    temperature: float = 1.0
 
 
 def load(checkpoint_dir: str, where: DataConfig, config: SampleConfig) -> Source:
@@ -100,7 +104,9 @@ def load(checkpoint_dir: str, where: DataConfig, config: SampleConfig) -> Source
     Raises:
       ValueError: either is missing, damaged or of another kind; says which and where.
     """
-    test = TestConfig(split=config.split, mean_pose=False)
+    test = TestConfig(
+        split=config.split, mean_pose=False, temperature=config.temperature
+    )
     found = protocol.load(checkpoint_dir, where, test)
     records = found.records
     row = {"row": np.arange(len(records), dtype=np.int32)}
@@ -109,7 +115,7 @@ def load(checkpoint_dir: str, where: DataConfig, config: SampleConfig) -> Source
         protocol.counted(records), config.stride or found.stride
     )
     step = checkpoint.find(checkpoint_dir).name
-    return Source(found.params, found.flow, step, chosen)
+    return Source(found.params, found.flow, step, chosen, found.temperature)
 
 
 def describe(source: Source, where: DataConfig, config: SampleConfig) -> dict[str, Any]:
@@ -130,7 +136,11 @@ def describe(source: Source, where: DataConfig, config: SampleConfig) -> dict[st
         "axes": "camera frame: x right, y down, z away; hip at the origin",
         "joints": list(skeleton.H36M_JOINTS),
         "key": "fold_in(fold_in(jax.random.key(seed), 0), example)",
-        "settings": {"dataset": where.dataset, **config_lib.to_dict(config)},
+        "settings": {
+            "dataset": where.dataset,
+            **config_lib.to_dict(config),
+            "temperature": source.temperature,
+        },
         "checkpoint": {
             "step": source.step,
             "crc32": zlib.crc32(sums.encode()),
@@ -219,7 +229,7 @@ def _batches(
     )  # fmt: skip
     key = protocol.key_of(TestConfig(seed=config.seed))
     shared = parallel.replicate(
-        (source.params, key, np.float32(config.temperature)), devices
+        (source.params, key, np.float32(source.temperature)), devices
     )
 
     def finish(own: np.ndarray, wait: Callable[[], Columns]) -> Columns:

@@ -39,6 +39,7 @@ def evaluate_settings(
     *,
     num_hypotheses: int = 200,
     batch_size: int = 64,
+    temperature: float = 1.0,
     target: str = "universal",
     sampler: evaluation.Sampler = sampling.sample,
 ) -> SettingsResult:
@@ -51,6 +52,7 @@ def evaluate_settings(
       key: a typed key; a frame's noise follows from its number among the valid ones.
       num_hypotheses: M, at least 2.
       batch_size: frames a dispatch; memory grows with it, results do not change.
+      temperature: scales the latents of the hypotheses.
       target: "universal", the skeleton scaled to Human3.6M's size, or "camera".
       sampler: what draws the hypotheses.
 
@@ -73,7 +75,7 @@ def evaluate_settings(
         for rows, (errors,) in evaluation.stream(
             params, data.to_batch(counted), targets, key, (measure,),
             num_hypotheses=num_hypotheses, batch_size=batch_size,
-            clamp=flow_config.clamp, sampler=sampler,
+            temperature=temperature, clamp=flow_config.clamp, sampler=sampler,
         ):  # fmt: skip
             for name in dict.fromkeys(map(str, settings[rows])):
                 chosen = settings[rows] == name

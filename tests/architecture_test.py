@@ -23,14 +23,14 @@ LAYERS = [
     # stages
     "heatmaps gaussians moments gauss_newton gaussian_fit condition coupling stack "
     "flow drawing sampling distribution procrustes coverage sample_size metrics kmeans "
-    "selection sigma_error",
+    "selection sigma_error temperature",
     # training maths
     "critic losses training.noise training.state training.step torch_weights",
     # data, training, reporting
     "",
     # commands
     "commands train evaluate fit report import_torch compare predict export "
-    "sample_set train_detector multihost_flags",
+    "sample_set train_detector multihost_flags calibrate",
 ]  # fmt: skip
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 OUTER, COMMANDS = 4, 5

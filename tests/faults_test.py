@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 
 from data_builders import files, registry
 from jaxflow import data
-from jaxflow.training import checkpoint, dispatch, interrupts, lock, state
+from jaxflow.training import checkpoint, dispatch, frames, interrupts, lock, state
 from jaxflow.training.checkpoint import CheckpointError
 from jaxflow.training.checkpointer import Checkpointer
 from jaxflow.training.loop import train_and_evaluate
@@ -252,8 +252,6 @@ def test_errors_of_the_first_dispatch_are_raised():
 
 
 def _fingerprint(folder, dataset):
-    from jaxflow.training import loop
-
     records = data.load_records(dataset, "train", folder)
     assert np.isfinite(records.pose3d).all()
-    return loop._fingerprint(records)
+    return frames.fingerprint(records)

@@ -10,7 +10,12 @@ from jaxflow.training.checkpoint import CheckpointError
 from jaxflow.training.checkpointer import Checkpointer
 from tests.training_helpers import TINY
 
-ADDED = {"flow": ["use_condition"], "loss": ["energy_weight"]}
+ADDED = {
+    "flow": ["use_condition"],
+    "loss": ["energy_weight"],
+    "optimizer": ["warmup", "average_decay"],
+}
+ADDED_TO_TRAIN = ["hold_out"]
 
 
 @pytest.fixture
@@ -24,6 +29,8 @@ def older(tmp_path):
     for part, names in ADDED.items():
         for name in names:
             del stored["train"][part][name]
+    for name in ADDED_TO_TRAIN:
+        del stored["train"][name]
     del stored["checksums"]
     path.write_text(json.dumps(stored))
     return tmp_path, path, stored

@@ -330,4 +330,7 @@ def test_rates_are_halved_together(plain):
     ("epoch", "want"), [(0, 1.0), (149, 1.0), (150, 0.5), (154, 0.5)]
 )
 def test_rate_scale(epoch, want):
-    assert float(step.rate_scale(OptimizerConfig(), jnp.int32(epoch))) == want
+    assert (
+        float(step.rate_scale(OptimizerConfig(), jnp.int32(epoch), jnp.int32(0)))
+        == want
+    )

@@ -106,7 +106,7 @@ class Checkpointer:
         step = int(host.step)
         if step == self._manager.latest_step():
             return
-        items = {"params": host.flow, "training": _without_flow(host)}
+        items = {"params": host.best_params, "training": _rest(host)}
         about = self._about
         if figure is not None:
             about = {**about, "figure": figure}
@@ -155,9 +155,9 @@ class Checkpointer:
 
     def _read(self, folder: pathlib.Path) -> TrainState:
         target = jax.eval_shape(lambda: state_lib.init(jax.random.key(0), self._config))
-        rest = checkpoint.restore_tree(folder / "training", _without_flow(target))
-        params = checkpoint.restore_tree(folder / "params", target.flow)
-        return TrainState(flow=params, **rest)
+        rest = checkpoint.restore_tree(folder / "training", _rest(target))
+        params = checkpoint.restore_tree(folder / "params", target.best_params)
+        return TrainState(**{_shown(target): params}, **rest)
 
     def _move_aside(self, damaged: dict[int, str]) -> None:
         for step, reason in damaged.items():
@@ -236,5 +236,13 @@ def _figures(folder: pathlib.Path, steps: Sequence[int]) -> dict[int, float]:
     return found
 
 
-def _without_flow(state: TrainState) -> dict[str, Any]:
-    return {name: leaf for name, leaf in state._asdict().items() if name != "flow"}
+def _shown(state: TrainState) -> str:
+    """The field that is saved as the model's parameters."""
+    return "flow" if state.average is None else "average"
+
+
+def _rest(state: TrainState) -> dict[str, Any]:
+    """The fields beside the model's parameters."""
+    fields = state._asdict().items()
+    shown = _shown(state)
+    return {name: leaf for name, leaf in fields if name != shown and leaf is not None}

@@ -82,6 +82,7 @@ def evaluate(
     *,
     num_hypotheses: int = 200,
     batch_size: int = 64,
+    temperature: float = 1.0,
     clamp: SoftClamp = RELEASED_CLAMP,
     progress: Progress | None = None,
     sampler: Sampler = sampling.sample,
@@ -99,6 +100,7 @@ def evaluate(
       key: a typed key.
       num_hypotheses: M, at least 2.
       batch_size: frames a dispatch; memory grows with it, results do not change.
+      temperature: scales the latents of the hypotheses.
       clamp: the soft clamp the parameters were trained with.
       progress: told how many frames have just been finished.
       sampler: what draws the hypotheses.
@@ -117,7 +119,8 @@ def evaluate(
     totals: dict[str, Totals] = {}
     for rows, (errors, *further) in stream(
         params, batch, targets, key, measures, num_hypotheses=num_hypotheses,
-        batch_size=batch_size, clamp=clamp, sampler=sampler, log_density=log_density,
+        batch_size=batch_size, temperature=temperature, clamp=clamp, sampler=sampler,
+        log_density=log_density,
     ):  # fmt: skip
         for action in np.unique(actions[rows]):
             chosen = actions[rows] == action
@@ -145,6 +148,7 @@ def stream(
     *,
     num_hypotheses: int = 200,
     batch_size: int = 64,
+    temperature: float = 1.0,
     clamp: SoftClamp = RELEASED_CLAMP,
     sampler: Sampler = sampling.sample,
     log_density: bool = False,
@@ -158,6 +162,7 @@ def stream(
       The rows, and what each measure gave for them as NumPy arrays.
     """
     keys.check_key(key)
+    scale = jnp.float32(temperature)
     pose2d, cond = np.asarray(batch.pose2d), np.asarray(batch.cond)
     count = _check_sizes(pose2d, cond, targets, num_hypotheses, batch_size)
     waiting: tuple[slice, tuple[Any, ...]] | None = None
@@ -168,11 +173,13 @@ def stream(
         own = keys.per_example(key, jnp.asarray(examples))
         inputs = params, pose2d[examples], cond[examples], own
         drawn = _draw(
-            *inputs, targets[examples], num_hypotheses=num_hypotheses, clamp=clamp,
-            sampler=sampler,
+            *inputs, targets[examples], scale, num_hypotheses=num_hypotheses,
+            clamp=clamp, sampler=sampler,
         )  # fmt: skip
         if log_density:
-            density = _log_density(*inputs, num_hypotheses=num_hypotheses, clamp=clamp)
+            density = _log_density(
+                *inputs, scale, num_hypotheses=num_hypotheses, clamp=clamp
+            )
             drawn = drawn._replace(log_density=density)
         found = tuple(_apply(measure, drawn) for measure in measures)
         if waiting is not None:
@@ -189,6 +196,7 @@ def _draw(
     cond: jax.Array,
     own: jax.Array,
     target: jax.Array,
+    temperature: jax.Array,
     *,
     num_hypotheses: int,
     clamp: SoftClamp,
@@ -196,7 +204,7 @@ def _draw(
 ) -> Drawn:
     draw = functools.partial(sampler, params, pose2d, cond, own, clamp=clamp)
     mode = draw(num_hypotheses=1, temperature=0.0)[:, 0]
-    hypotheses = draw(num_hypotheses=num_hypotheses)
+    hypotheses = draw(num_hypotheses=num_hypotheses, temperature=temperature)
     to_hip = geometry.relative_to_hip
     return Drawn(to_hip(hypotheses), to_hip(mode), to_hip(target), own, None)
 
@@ -207,14 +215,16 @@ def _log_density(
     pose2d: jax.Array,
     cond: jax.Array,
     own: jax.Array,
+    temperature: jax.Array,
     *,
     num_hypotheses: int,
     clamp: SoftClamp,
 ) -> jax.Array:
     """Of the hypotheses that ``_draw`` draws with the same keys."""
     return sampling.sample_with_log_density(
-        params, pose2d, cond, own, num_hypotheses=num_hypotheses, clamp=clamp
-    ).log_density
+        params, pose2d, cond, own, num_hypotheses=num_hypotheses,
+        temperature=temperature, clamp=clamp,
+    ).log_density  # fmt: skip
 
 
 @functools.partial(jax.jit, static_argnames="measure")

@@ -15,7 +15,6 @@ import dataclasses
 import pathlib
 import signal
 import time
-import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ from jaxflow import data, files, profiling
 from jaxflow.config import RunConfig, TrainConfig
 from jaxflow.training import (
     dispatch,
+    frames,
     health,
     interrupts,
     lock,
@@ -92,8 +92,7 @@ def train_and_evaluate(
     workdir = pathlib.Path(workdir).absolute()
     with contextlib.ExitStack() as stack:
         multihost.first_does(lambda: _claim(workdir, notes or {}, stack))
-        records = load(config, "train")
-        held_out = _validation_records(config)
+        records, held_out = frames.load(config)
         stop = stack.enter_context(interrupts.caught())
         run = stack.enter_context(contextlib.closing(_Run(workdir, config, records)))
         with multihost.failures_named():
@@ -118,16 +117,6 @@ def total_iterations(config: TrainConfig, frames: int) -> int:
     """``iterations`` if set, else what ``epochs`` passes over the frames give."""
     per_epoch = parallel.iterations_per_epoch(frames, config)
     return config.iterations or config.epochs * per_epoch
-
-
-def load(config: RunConfig, split: str) -> PoseRecords:
-    """The split's frames, built first if need be; each process reads its part."""
-    where = config.data
-    part = multihost.own_part(split) if multihost.several() else split
-    records = data.load_records(
-        where.dataset, part, where.data_dir or None, where.manual_dir or None
-    )
-    return multihost.gather(records) if multihost.several() else records
 
 
 class _Run:
@@ -169,7 +158,7 @@ class _Run:
             self.config.train,
             keep=self.config.loop.keep,
             keep_best=self.config.loop.keep_best,
-            fingerprint=_fingerprint(records),
+            fingerprint=frames.fingerprint(records),
         )
         return self.checkpointer.restore()
 
@@ -317,27 +306,11 @@ class _Window:
         self._rows.clear()
 
 
-def _fingerprint(records: PoseRecords) -> dict[str, int]:
-    """Tells data sets apart: a run must not go on with other data."""
-    arrays = (records.pose3d, records.pose2d, records.gaussfit)
-    checksum = 0
-    for array in arrays:
-        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-    return {"frames": len(records), "crc32": checksum}
-
-
-def _validation_records(config: RunConfig) -> PoseRecords | None:
-    """Test frames, or None where no validation is wanted; alike in all processes."""
-    if not config.loop.validate_every:
-        return None
-    return validation.choose(load(config, "test"), config.loop.validation_frames)
-
-
 def _validate(run: _Run, records: PoseRecords | None) -> float | None:
     """Logs a validation, in the first process; the MPJPE of the best hypothesis."""
     if records is None or not run.writer:
         return None
-    params = jax.device_put(run.state.flow, parallel.own(run.devices)[0])
+    params = jax.device_put(run.state.best_params, parallel.own(run.devices)[0])
     found = validation.validate(params, records, run.config)
     run.writer.write("validation", run.step, found.values)
     run.health.spread(run.step, found.spread, found.heatmaps)

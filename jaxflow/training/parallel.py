@@ -232,7 +232,7 @@ def _run(
             batches,
             step.draw_noise(key, config, examples),
             config,
-            rate_scale=step.rate_scale(config.optimizer, epoch),
+            rate_scale=step.rate_scale(config.optimizer, epoch, state.step),
             axis_name=AXIS,
         )
         history = jax.tree.map(lambda all, one: all.at[done].set(one), history, losses)

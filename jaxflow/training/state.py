@@ -26,6 +26,7 @@ class TrainState(NamedTuple):
       critic: the critic's parameters.
       flow_optimizer: optax state of the flow and encoder together.
       critic_optimizer: optax state of the critic.
+      average: running average of ``flow``, or None where none is kept.
     """
 
     step: jax.Array
@@ -33,6 +34,12 @@ class TrainState(NamedTuple):
     critic: Params
     flow_optimizer: optax.OptState
     critic_optimizer: optax.OptState
+    average: Params | None = None
+
+    @property
+    def best_params(self) -> Params:
+        """What to sample with: the average where there is one."""
+        return self.flow if self.average is None else self.average
 
 
 def init(key: jax.Array, config: TrainConfig) -> TrainState:
@@ -53,6 +60,10 @@ def from_params(
         critic=critic_params,
         flow_optimizer=flow_optimizer(config.optimizer).init(flow_params),
         critic_optimizer=critic_optimizer(config.optimizer).init(critic_params),
+        # A copy of its own: a state's buffers are given away to the next iteration.
+        average=jax.tree.map(jnp.copy, flow_params)
+        if config.optimizer.average_decay
+        else None,
     )
 
 

@@ -97,9 +97,25 @@ def iteration(
         config.optimizer.learning_rate * rate_scale,
     )
     state = state._replace(
-        step=state.step + 1, flow=params, flow_optimizer=optimizer_state
+        average=_running_average(state, params, config.optimizer.average_decay),
+        step=state.step + 1,
+        flow=params,
+        flow_optimizer=optimizer_state,
     )
     return state, average(terms._replace(critic=critic_loss))
+
+
+def _running_average(
+    state: TrainState, params: Params, most_decay: float
+) -> Params | None:
+    """The average with these parameters; at first it forgets faster."""
+    if state.average is None:
+        return None
+    done = state.step.astype(jnp.float32)
+    decay = jnp.minimum(most_decay, (1 + done) / (10 + done))
+    return jax.tree.map(
+        lambda old, new: old + (1 - decay) * (new - old), state.average, params
+    )
 
 
 def _check_inputs(batches: Batch, noise: Noise, config: TrainConfig) -> None:
@@ -301,9 +317,12 @@ def _hypothesis_terms(
     )
 
 
-def rate_scale(config: OptimizerConfig, epoch: jax.Array) -> jax.Array:
-    """1, and 0.5 once ``halve_after_epoch`` epochs are done."""
-    return jnp.where(epoch >= config.halve_after_epoch, 0.5, 1.0)
+def rate_scale(config: OptimizerConfig, epoch: jax.Array, step: jax.Array) -> jax.Array:
+    """1, less during warm-up, and 0.5 once ``halve_after_epoch`` epochs are done."""
+    late = jnp.where(epoch >= config.halve_after_epoch, 0.5, 1.0)
+    if not config.warmup:
+        return late
+    return late * jnp.minimum(1.0, (step.astype(jnp.float32) + 1) / config.warmup)
 
 
 def _update(
