@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jaxflow.gaussian_fit import fit_gaussians
     from jaxflow.lifter import Lifter
     from jaxflow.predicting import predict
+    from jaxflow.training.calibration_file import load_temperature
     from jaxflow.training.checkpoint import load_config, load_params, save_params
 
 # Loaded on first use: these bring distrax, orbax or compile code nobody may need.
@@ -40,6 +41,7 @@ _LAZY = {
     "predict": "jaxflow.predicting",
     "load_config": "jaxflow.training.checkpoint",
     "load_params": "jaxflow.training.checkpoint",
+    "load_temperature": "jaxflow.training.calibration_file",
     "save_params": "jaxflow.training.checkpoint",
 }
 
@@ -71,6 +73,7 @@ __all__ = [
     "init",
     "load_config",
     "load_params",
+    "load_temperature",
     "log_prob",
     "normalize_pose2d",
     "normalize_pose3d",

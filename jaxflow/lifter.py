@@ -81,6 +81,7 @@ class Lifter:
         detector: str | os.PathLike[str] | None = None,
         *,
         flip_test: bool = True,
+        temperature: str | float = 1.0,
         **options: Any,
     ) -> Lifter:
         """From disk.
@@ -89,12 +90,15 @@ class Lifter:
           checkpoint: a flow's folder, or a training run's.
           detector: an HRNet checkpoint's folder or an .onnx file.
           flip_test: whether the detector is also shown mirror images.
+          temperature: a number, or "fitted": what ``jaxflow.calibrate`` has stored in
+            the checkpoint.
           **options: the other attributes.
 
         Raises:
           FileNotFoundError, ImportError, ValueError: as ``load_params`` and
             ``jaxflow.detector.load`` raise them.
         """
+        from jaxflow.training import calibration_file
         from jaxflow.training import checkpoint as checkpoints
 
         directory = os.fspath(checkpoint)
@@ -104,7 +108,8 @@ class Lifter:
             from jaxflow import detector as detectors
 
             options["detector"] = detectors.load(detector, flip_test=flip_test)
-        return cls(params, clamp, **options)
+        scale = calibration_file.resolve(directory, temperature)
+        return cls(params, clamp, temperature=scale, **options)
 
     def lift_fits(
         self,

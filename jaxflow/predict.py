@@ -57,9 +57,10 @@ _KEY = flags.DEFINE_string(
 _HYPOTHESES = flags.DEFINE_integer(
     "num_hypotheses", 200, "Hypotheses a person.", lower_bound=1
 )
-_TEMPERATURE = flags.DEFINE_float(
-    "temperature", 1.0, "Scale of the latents.", lower_bound=0
-)
+_TEMPERATURE = flags.DEFINE_string(
+    "temperature", "1", "Scale of the latents: a number, or fitted for the one that "
+    "jaxflow.calibrate has stored in the checkpoint.",
+)  # fmt: skip
 _RULE = flags.DEFINE_enum(
     "rule", "z0", selection.RULES, "How the one pose a person is made."
 )

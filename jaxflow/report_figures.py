@@ -174,8 +174,12 @@ def _mean(seeds: Sequence[EvaluationResult]) -> Figures:
 
 def training(rows: Sequence[Mapping[str, Any]]) -> Drawn | None:
     """The training log's columns; None where there is nothing to draw."""
+    # A term that is 0 throughout was not computed.
     names = dict.fromkeys(
-        name for row in rows for name in row if name not in ("kind", "step")
+        name
+        for row in rows
+        for name in row
+        if name not in ("kind", "step") and any(other.get(name) for other in rows)
     )
     if not names:
         return None

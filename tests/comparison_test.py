@@ -163,6 +163,11 @@ def test_malformed_entries_are_quoted(text):
 
 def test_entries():
     assert comparison.parse("a=x,y=1") == Entry("a", ("x", "y=1"))
+    assert comparison.parse("a=x,y@1.3") == Entry("a", ("x", "y"), "1.3")
+    assert comparison.parse("a=x@y@fitted") == Entry("a", ("x@y",), "fitted")
+    assert comparison.parse("a=x@") == Entry("a", ("x",))
+    with pytest.raises(ValueError, match="number of at least 0, or 'fitted'; got 'y'"):
+        comparison.parse("a=x@y")
 
 
 @pytest.mark.parametrize(

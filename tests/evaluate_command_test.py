@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from jaxflow import commands, config, data, evaluate, flow, protocol
-from jaxflow.training import checkpoint
+from jaxflow.training import calibration_file, checkpoint
 from tests.evaluation_helpers import TEST, records
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -60,6 +60,30 @@ def test_what_is_not_asked_for_is_left_out(small_checkpoint, fake_data):
     assert loaded.train is None
     assert found.ambiguous is None and found.mean_pose_mpjpe is None
     assert found.to_json()["ambiguous"] is None
+
+
+def test_the_fitted_temperature_is_taken(small_checkpoint, fake_data, tmp_path):
+    import dataclasses
+    import shutil
+
+    folder = shutil.copytree(small_checkpoint, tmp_path / "copy")
+    found = {}
+    calibration_file.save(folder, {"temperature": 2.5})
+    for wanted in ("1", "2.5", "fitted"):
+        test = dataclasses.replace(TEST, temperature=wanted, reductions=True)
+        loaded = protocol.load(str(folder), config.DataConfig(), test)
+        found[wanted] = protocol.evaluate(loaded, test)
+        said = f"temperature {loaded.temperature:g}" in found[wanted].describe()
+        assert said == (wanted != "1")
+    assert protocol.resolved(loaded, test).temperature == "2.5"
+    assert found["fitted"].to_json() == found["2.5"].to_json()
+    assert found["fitted"].to_json()["temperature"] == 2.5
+    wider = (
+        found["fitted"].test.pooled.spread.sum() / found["1"].test.pooled.spread.sum()
+    )
+    assert 1.5 < wider < 4
+    with pytest.raises(ValueError, match="has no fitted temperature; run python -m"):
+        protocol.load(str(small_checkpoint), config.DataConfig(), test)
 
 
 def run_main(monkeypatch, *arguments):

@@ -91,6 +91,15 @@ def test_order_of_the_five_errors(result):
     assert best < min(mean, median) and max(mean, median) < worst and z0 > 0
 
 
+def test_the_temperature_scales_the_latents(case, result):
+    twice, mode = run(case, temperature=2.0), run(case, temperature=0.0)
+    np.testing.assert_allclose(
+        twice.pooled.spread, 2 * result.pooled.spread, rtol=1e-4, atol=1e-5
+    )
+    assert twice.pooled.mpjpe[0] == result.pooled.mpjpe[0]
+    np.testing.assert_allclose(mode.pooled.mpjpe, result.pooled.mpjpe[0], rtol=1e-5)
+
+
 def assert_same(got, want, rtol=1e-5):
     assert list(got.totals) == list(want.totals)
     for action, totals in got.totals.items():

@@ -25,6 +25,7 @@ SIGNATURES = {
     "posterior": {"params": EMPTY, "pose2d": EMPTY, "cond": EMPTY},
     "init": {"key": EMPTY, "config": jaxflow.FlowConfig()},
     "load_params": {"directory": EMPTY},
+    "load_temperature": {"directory": EMPTY},
     "save_params": {"directory": EMPTY, "params": EMPTY},
     "torch_weights.params_from_state": {"state": EMPTY},
     "torch_weights.critic_params_from_state": {"state": EMPTY},

@@ -64,6 +64,25 @@ def load(directory: str | pathlib.Path) -> dict[str, Any] | None:
     return dict(document)
 
 
+def load_temperature(directory: str | pathlib.Path) -> float:
+    """The fitted temperature, for `jaxflow.sample`.
+
+    Args:
+      directory: of a checkpoint, or a run's workdir: its latest.
+
+    Raises:
+      ValueError: nothing was fitted for this checkpoint, or there is none.
+    """
+    found = load(directory)
+    if found is None:
+        raise ValueError(
+            f"{checkpoint.find(directory)} has no fitted temperature; run "
+            f"python -m jaxflow.calibrate --checkpoint={directory} first, or take "
+            "a number"
+        )
+    return float(found["temperature"])
+
+
 def resolve(directory: str | pathlib.Path, wanted: str | float) -> float:
     """The temperature that a command was asked for.
 
@@ -75,14 +94,7 @@ def resolve(directory: str | pathlib.Path, wanted: str | float) -> float:
       ValueError: neither, or nothing was fitted for this checkpoint.
     """
     if wanted == FITTED:
-        found = load(directory)
-        if found is None:
-            raise ValueError(
-                f"{checkpoint.find(directory)} has no fitted temperature; run "
-                f"python -m jaxflow.calibrate --checkpoint={directory} first, or take "
-                "a number"
-            )
-        return float(found["temperature"])
+        return load_temperature(directory)
     check(wanted)
     return float(wanted)
 
