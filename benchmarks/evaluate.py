@@ -1,11 +1,13 @@
 """Times evaluation, and says what lower precision does to it.
 
-    python -m benchmarks.evaluate [--poses=1000]
+    python -m benchmarks.evaluate [--poses=1000] [--peer=torch]
     python -m benchmarks.evaluate --checkpoint=DIR --data_dir=DIR [--dataset=NAME]
 
 Without a checkpoint, on made-up poses: the whole evaluation of 200 hypotheses (both
 protocols, PCK, CPS, calibration, fetching) beside drawing them alone and the floor of
-that; and Procrustes alignment beside a batched SVD. With one: the figures of its test
+that; and Procrustes alignment beside a batched SVD. --peer=torch adds the same draws
+and figures (both protocols, PCK, CPS) in eager PyTorch, the released code's way, and
+how far they differ on equal hypotheses. With one: the figures of its test
 set, exact, with the device's fast products, and in bfloat16.
 """
 
@@ -25,7 +27,7 @@ from benchmarks import common
 from jaxflow import data, flow, metrics, procrustes, sampling
 from jaxflow.config import FlowConfig
 from jaxflow.training import checkpoint, evaluation
-from jaxflow.types import Params
+from jaxflow.types import Batch, Params
 
 HYPOTHESES = 200
 
@@ -41,11 +43,10 @@ def align_by_svd(points: jax.Array, target: jax.Array) -> jax.Array:
     return scale[..., None, None] * moved @ (u * flip[..., None, :] @ vt) + centre
 
 
-def whole(params: Params, poses: int, repeats: int) -> str:
+def whole(params: Params, poses: int, repeats: int, peer: bool) -> str:
     """Evaluation against sampling, both through the streams that users use."""
     inputs = common.made_up(poses)
-    targets = np.random.default_rng(2).normal(0, 0.3, (poses, 17, 3))
-    targets = (targets - targets[:, :1]).astype(np.float32)
+    targets = made_up_targets(poses)
     actions, key = np.full(poses, "Walking"), jax.random.key(0)
 
     def evaluate() -> Any:
@@ -57,18 +58,65 @@ def whole(params: Params, poses: int, repeats: int) -> str:
         ):
             pass
 
-    times = common.take_turns({"evaluation": evaluate, "sampling": draw}, repeats)
+    runs = {"evaluation": evaluate, "sampling": draw}
+    if peer:
+        runs["evaluation, PyTorch"] = peers(params, inputs, targets)
+    times = common.take_turns(runs, repeats)
     medians = {name: statistics.median(taken) for name, taken in times.items()}
     flops = common.sampling_flops(FlowConfig(), poses, HYPOTHESES)
     floor = flops / common.speed(5).flops
     rows = [
         [name, f"{took:.2f}", f"{took / medians['sampling']:.2f}",
-         f"{took / floor:.2f}", f"{poses / took:.0f}"]
+         f"{took / floor:.2f}", f"{poses / took:.0f}",
+         f"{took / medians['evaluation']:.1f}"]
         for name, took in medians.items()
     ]  # fmt: skip
     columns = [f"{poses} poses x {HYPOTHESES}", "s", "to sampling", "to its floor",
-               "poses/s"]  # fmt: skip
+               "poses/s", "to ours"]  # fmt: skip
     return common.markdown(columns, rows)
+
+
+def made_up_targets(poses: int) -> np.ndarray:
+    """(poses, 17, 3) metres, hip at 0."""
+    targets = np.random.default_rng(2).normal(0, 0.3, (poses, 17, 3))
+    return (targets - targets[:, :1]).astype(np.float32)
+
+
+def peers(params: Params, inputs: Batch, targets: np.ndarray) -> Callable[[], Any]:
+    """The released code's way, in eager PyTorch."""
+    import torch
+
+    from benchmarks import torch_evaluation, torch_peer
+
+    model = torch_peer.Flow(params)
+    pose2d, cond, target = (
+        torch.from_numpy(np.array(array))
+        for array in (inputs.pose2d, inputs.cond, targets)
+    )
+    return lambda: torch_evaluation.evaluate(model, pose2d, cond, target, HYPOTHESES)
+
+
+def difference() -> float:
+    """The largest relative one between both's figures of 8 poses x 50."""
+    import torch
+
+    from benchmarks import torch_evaluation
+
+    target = made_up_targets(8)
+    noise = np.random.default_rng(3).normal(0, 0.1, (8, 50, 17, 3)).astype(np.float32)
+    poses = target[:, None] + noise
+    poses -= poses[..., :1, :]
+    theirs = torch_evaluation.figures(
+        torch.from_numpy(np.swapaxes(poses, 0, 1).copy()), torch.from_numpy(target)
+    )
+    ours = metrics.of_example(poses, poses[:, 0], target)
+    pairs = (
+        (ours.mpjpe[:, 1], theirs["mpjpe"]),
+        (ours.pa_mpjpe[:, 1], theirs["pa_mpjpe"]),
+        (ours.pck, theirs["pck"]),
+        (metrics.cps(poses, target), theirs["cps"].mean()),
+    )
+    return max(float(np.max(np.abs(a - b.numpy()) / np.abs(a))) for a, b in pairs)
 
 
 def parts(poses: int, repeats: int) -> str:
@@ -126,6 +174,7 @@ def main() -> None:
     )
     parser.add_argument("--poses", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peer", choices=["torch"])
     parser.add_argument("--checkpoint")
     parser.add_argument("--dataset", default="human36m_lift")
     parser.add_argument("--data_dir")
@@ -135,7 +184,9 @@ def main() -> None:
         print(precisions(options))
         return
     params = jax.tree.map(lambda leaf: leaf / 2, flow.init(jax.random.key(0)))
-    print(whole(params, options.poses, options.repeats) + "\n")
+    print(whole(params, options.poses, options.repeats, bool(options.peer)) + "\n")
+    if options.peer:
+        print(f"The figures differ by {difference():.1e} at most, relatively.\n")
     print(parts(64, options.repeats))
 
 

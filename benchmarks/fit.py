@@ -2,9 +2,11 @@
 
     python -m benchmarks.fit [--maps=2000] [--repeats=5]
 
-All fit the same maps in one run, so the ratios hold whatever else the machine does.
-Also: how the answers agree with SciPy's, the iterations, and how near the fits come to
-what memory and arithmetic allow. On an accelerator the last line is fits/s there.
+All fit the same maps in one run, so the ratios hold whatever else the machine does: us
+a fit (median and least), the floor (the arithmetic of the iterations that these maps
+take, at the speed of a large matrix product, or reading the maps once at the speed of a
+copy, whichever is longer) and the ratio to it. The peer is SciPy, with which the
+released code fits; there is no PyTorch one. Also: how the answers agree with SciPy's.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ import importlib.util
 import os
 import statistics
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import common
 from jaxflow import gauss_newton, gaussians, heatmaps
 from jaxflow.gaussian_fit import fit_gaussians
 from tests.oracles import gaussian_fit as oracle
@@ -32,15 +35,10 @@ from tests.oracles import gaussian_fit as oracle
 OPERATIONS = 6 + 16 + 4 + 2 + 16
 
 
-def timed(function: Callable[[], Any], repeats: int) -> tuple[float, Any]:
-    """The median time in seconds, after one call to warm up, and the result."""
+def timed(function: Callable[[], Any], repeats: int) -> tuple[list[float], Any]:
+    """The times in seconds, after one call to warm up, and the result."""
     result = jax.block_until_ready(function())
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = jax.block_until_ready(function())
-        times.append(time.perf_counter() - start)
-    return statistics.median(times), result
+    return [common.seconds_of(function) for _ in range(repeats)], result
 
 
 def scipy_fits(maps: np.ndarray) -> np.ndarray:
@@ -68,10 +66,10 @@ def scipy_on_all_cores(maps: np.ndarray) -> tuple[str, float]:
         return f"SciPy, {cores} processes", time.perf_counter() - start
 
 
-def optimistix_fits(maps: np.ndarray, repeats: int) -> float | None:
+def optimistix_fits(maps: np.ndarray, repeats: int) -> list[float]:
     """Seconds that optimistix's Levenberg-Marquardt takes, if it is installed."""
     if not importlib.util.find_spec("optimistix"):
-        return None
+        return []
     import optimistix
 
     solver = optimistix.LevenbergMarquardt(rtol=1e-5, atol=1e-6)
@@ -109,61 +107,98 @@ def agreement(maps: np.ndarray, fit: Any, reference: np.ndarray) -> None:
     print(f"converged                       {np.mean(fit.converged):8.2%}")
 
 
-def floors(maps: np.ndarray, seconds: float) -> None:
-    """Prints the iterations, and the time against two floors."""
+class Floor(NamedTuple):
+    """Seconds for all maps, at the least.
+
+    Attributes:
+      arithmetic: at the speed of a large matrix product.
+      memory: to read the maps once, at the speed of a copy.
+      iterations: of the fits: median, 95th percentile, mean.
+      machine: whose speeds these are.
+    """
+
+    arithmetic: float
+    memory: float
+    iterations: tuple[float, float, float]
+    machine: common.Speed
+
+    def seconds(self) -> float:
+        """Whichever is longer."""
+        return max(self.arithmetic, self.memory)
+
+
+def floor(maps: np.ndarray) -> Floor:
+    """Of these maps on this machine."""
     starts = heatmaps.start_values(jnp.asarray(maps), None)
     solve = jax.jit(gauss_newton.solve, static_argnums=2)
     iterations = np.asarray(solve(jnp.asarray(maps), starts, 16).iterations)
     middle, late = np.percentile(iterations, [50, 95])
-    print(f"iterations: median {middle:.0f}, 95th percentile {late:.0f}, mean "
-          f"{iterations.mean():.1f}")  # fmt: skip
+    mean = float(iterations.mean())
+    machine = common.speed(5)
+    return Floor(
+        arithmetic=OPERATIONS * maps.size * mean / machine.flops,
+        memory=maps.nbytes / machine.bandwidth,
+        iterations=(middle, late, mean),
+        machine=machine,
+    )
 
-    square = jnp.ones((2048, 2048), jnp.float32)
-    product, _ = timed(jax.jit(lambda: square @ square), 5)
-    speed = 2 * 2048**3 / product
-    work = OPERATIONS * maps.size * iterations.mean()
-    source = np.ones(2**26, np.float32)
-    copied, _ = timed(lambda: np.copyto(np.empty_like(source), source), 3)
-    bandwidth = 2 * source.nbytes / copied
-    print(
-        f"arithmetic: {work / speed / seconds:.1%} of the time would do at the "
-        f"{speed / 1e9:.0f} GFLOP/s of a 2048 x 2048 product"
-    )
-    print(
-        f"memory: {maps.nbytes / bandwidth / seconds:.1%} of the time would do to read "
-        f"the maps once at {bandwidth / 1e9:.1f} GB/s"
-    )
+
+def table(rows: Sequence[tuple[str, list[float]]], count: int, least: Floor) -> str:
+    """One line a way to fit; the first is the one compared with."""
+    floor_us = 1e6 * least.seconds() / count
+    first = statistics.median(rows[0][1])
+    lines = []
+    for name, times in rows:
+        took = statistics.median(times)
+        ours = name.startswith("jaxflow")
+        lines.append(
+            [
+                name,
+                f"{1e6 * took / count:.0f} ({1e6 * min(times) / count:.0f})",
+                f"{count / took:,.0f}",
+                f"{first / took:.1f}",
+                f"{floor_us:.1f}" if ours else "",
+                f"{took / least.seconds():.1f}" if ours else "",
+            ]
+        )
+    columns = [f"{count} maps", "us a fit, median (min)", "fits/s", "times SciPy",
+               "floor us", "ratio"]  # fmt: skip
+    return common.markdown(columns, lines)
 
 
 def main() -> None:
     """Runs everything and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--maps", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     maps, _ = oracle.random_maps(arguments.maps, seed=0)
+    on_device = jnp.asarray(maps)
 
     start = time.perf_counter()
     reference = scipy_fits(maps)
-    single = time.perf_counter() - start
-    rows = [("SciPy, one process", single), scipy_on_all_cores(maps)]
+    rows = [("SciPy, one process", [time.perf_counter() - start])]
+    name, seconds = scipy_on_all_cores(maps)
+    rows.append((name, [seconds]))
     optimistix = optimistix_fits(maps, 1)
-    if optimistix is not None:
+    if optimistix:
         rows.append(("optimistix LM", optimistix))
-    seconds, fit = timed(lambda: fit_gaussians(maps), arguments.repeats)
-    rows.append(("jaxflow, host array", seconds))
-    on_device = jnp.asarray(maps)
-    rows.append(
-        ("jaxflow, device array",
-         timed(lambda: fit_gaussians(on_device), arguments.repeats)[0])
-    )  # fmt: skip
-    print(f"{len(maps)} maps, {jax.devices()[0].device_kind}, {os.cpu_count()} cores")
-    print(f"{'':28}{'us a fit':>10}{'fits/s':>10}{'ratio':>8}")
-    for name, took in rows:
-        each = took / len(maps)
-        print(f"{name:28}{each * 1e6:10.0f}{1 / each:10.0f}{single / took:8.1f}")
+    times, fit = timed(lambda: fit_gaussians(maps), arguments.repeats)
+    rows.append(("jaxflow, host array", times))
+    times, _ = timed(lambda: fit_gaussians(on_device), arguments.repeats)
+    rows.append(("jaxflow, device array", times))
+    least = floor(maps)
+    print(least.machine.text() + "\n")
+    print(table(rows, len(maps), least) + "\n")
+    middle, late, mean = least.iterations
+    print(
+        f"iterations: median {middle:.0f}, 95th percentile {late:.0f}, mean {mean:.1f}"
+        f"; arithmetic {1e6 * least.arithmetic / len(maps):.1f} us a fit, memory "
+        f"{1e6 * least.memory / len(maps):.1f} us\n"
+    )
     agreement(maps, fit, reference)
-    floors(maps, min(took for name, took in rows if name.startswith("jaxflow")))
 
 
 if __name__ == "__main__":

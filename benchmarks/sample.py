@@ -1,12 +1,12 @@
 """Times sampling against the machine's floor, and against eager PyTorch.
 
-    python -m benchmarks.sample [--peer=torch] [--curves] [--precisions]
+    python -m benchmarks.sample [--peer=torch] [--precisions]
 
 For several numbers of poses and hypotheses: the median, the floor (the bare matrix
 products at the speed that a large product has here), their ratio, hypotheses/s; with
 --peer=torch the same work the released code's way, and how far the results differ.
---curves adds the cost over M and B, and what a linear cost would be. --precisions adds
-lower precisions; on an accelerator they differ in speed, on a CPU only bfloat16 does.
+--precisions adds bfloat16. `benchmarks.curves` goes through M and B, and
+`benchmarks.accelerator` has what is asked of a GPU.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -31,8 +31,6 @@ RELEASED = (
     "The released code itself, on two cores: 64 x 200 0.76 to 0.88 s, 512 x 200 15 to "
     "18 s, 1 x 200 8.3 ms, 1 x 1000 31 to 60 ms."
 )
-HYPOTHESES = (1, 10, 100, 200, 1000, 3000, 10000)
-POSES = (1, 4, 16, 64, 256, 1024, 4096)
 
 
 def ours(params: Params, poses: int, hypotheses: int) -> Callable[[], Any]:
@@ -109,23 +107,6 @@ def table(params: Params, peer: bool, repeats: int) -> str:
     return common.markdown(columns, rows)
 
 
-def curve(
-    name: str, sizes: Sequence[int], runs: Sequence[Callable[[], Any]], base: int
-) -> str:
-    """Seconds over sizes; the exponent from ``base`` on, where work outweighs calls."""
-    seconds = [statistics.median(common.take_turns({"": run}, 3)[""]) for run in runs]
-    rows = [
-        [f"{size}", f"{1e3 * took:.2f}", f"{1e6 * took / size:.1f}"]
-        for size, took in zip(sizes, seconds, strict=True)
-    ]
-    from_base = [index for index, size in enumerate(sizes) if size >= base]
-    slope = common.exponent(
-        [sizes[i] for i in from_base], [seconds[i] for i in from_base]
-    )
-    head = common.markdown([name, "ms", "us each"], rows)
-    return f"{head}\n\nFrom {base} on the cost grows as {name}^{slope:.2f}."
-
-
 def bfloat16(params: Params) -> Params:
     """Parameters in bfloat16, from which activations follow."""
     return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
@@ -165,7 +146,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--peer", choices=["torch"])
-    parser.add_argument("--curves", action="store_true")
     parser.add_argument("--precisions", action="store_true")
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
@@ -177,11 +157,6 @@ def main() -> None:
     if options.peer:
         print(f"\nThe results differ by {difference(params):.1e} m at most.")
         print(RELEASED)
-    if options.curves:
-        each = [ours(params, 1, count) for count in HYPOTHESES]
-        print("\n" + curve("M", HYPOTHESES, each, 1000) + "\n")
-        each = [ours(params, count, 200) for count in POSES]
-        print(curve("B", POSES, each, 64))
     if options.precisions:
         print("\n" + precisions(params, options.repeats))
     print(f"\n{time.perf_counter() - began:.0f} s, at most {common.peak_mib():.0f} MiB")

@@ -1,13 +1,16 @@
 """Times training iterations as the train command runs them, on made-up data.
 
-    python -m benchmarks.train_step [--hypotheses 25 200] [--peer=torch] [--curves]
+    python -m benchmarks.train_step [--hypotheses 25 200] [--peer=torch]
+    python -m benchmarks.train_step --hypotheses 200 --recipes=paper,sharp
 
 For each number of hypotheses: seconds an iteration (five critic updates and one flow
 update), the floor (its bare matrix products at the speed that a large product has here)
 and the ratio, the first call's time, the compiled program's own memory, page faults.
 With --peer=torch the same iteration the released code's way, and how far its losses
-differ. --curves goes through L from 25 to 400 and through 1 to 8 devices, which are
-virtual on a CPU: XLA_FLAGS=--xla_force_host_platform_device_count=8.
+differ. --recipes takes turns with several recipes in one run and prints what each costs
+beside the first: the median over rounds of the ratio within a round, which other work
+on the machine meets alike. `benchmarks.curves` goes through L and devices,
+`benchmarks.memory` through the stages of a run.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import argparse
 import dataclasses
 import statistics
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -23,11 +27,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
+from jaxflow import presets
 from jaxflow.config import TrainConfig
 from jaxflow.training import parallel, state, step
 from jaxflow.types import Batch
 
-CURVE = (25, 50, 100, 200, 400)
 ITERATIONS = 4  # of a dispatch
 
 
@@ -138,30 +142,33 @@ def row(config: TrainConfig, peer: Peer | None, repeats: int) -> list[str]:
     return cells
 
 
-def curves(config: TrainConfig) -> str:
-    """Seconds over L, and over devices."""
-    sizes = [dataclasses.replace(config, hypotheses=count) for count in CURVE]
-    runs = {f"{one.hypotheses}": Run(one) for one in sizes}
-    seconds = {
-        name: statistics.median(taken) / ITERATIONS
-        for name, taken in common.take_turns(runs, 3).items()
-    }
-    # What an iteration costs besides its hypotheses does not grow with L.
-    slope, rest = np.polyfit(CURVE, list(seconds.values()), 1)
-    worst = max(
-        abs(seconds[f"{count}"] / (rest + slope * count) - 1) for count in CURVE
-    )
-    rows = [[name, f"{took:.3f}"] for name, took in seconds.items()]
-    text = common.markdown(["L", "s"], rows)
-    text += f"\n\n{rest:.3f} s + {1e3 * slope:.2f} ms a hypothesis, within {worst:.0%}."
-    counts = [n for n in (1, 2, 4, 8) if n <= len(jax.local_devices())]
-    many = {f"{n}": Run(config, n) for n in counts}
-    devices = common.take_turns(many, 3)
-    rows = [
-        [name, f"{statistics.median(taken) / ITERATIONS:.3f}"]
-        for name, taken in devices.items()
-    ]
-    return f"{text}\n\n{common.markdown(['devices', 's'], rows)}"
+def recipes(names: Sequence[str], config: TrainConfig, repeats: int) -> str:
+    """Seconds an iteration under each recipe, and beside the first one's."""
+    runs = {name: Run(presets.apply(config, presets.RECIPES[name])) for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(repeats):
+        # Each goes first in its turn, since the first of a round follows a pause.
+        shift = number % len(names)
+        for name in (*names[shift:], *names[:shift]):
+            taken = common.seconds_of(runs[name])
+            seconds[name].append(taken / ITERATIONS)
+    rows = []
+    for name in names:
+        pairs = zip(seconds[name], seconds[names[0]], strict=True)
+        ratios = sorted(ours / first for ours, first in pairs)
+        quarter = len(ratios) // 4
+        rows.append(
+            [
+                name,
+                f"{statistics.median(seconds[name]):.3f} ({min(seconds[name]):.3f})",
+                f"{statistics.median(ratios):.3f}",
+                f"{ratios[quarter]:.3f} to {ratios[-1 - quarter]:.3f}",
+                f"{min(seconds[name]) / min(seconds[names[0]]):.3f}",
+            ]
+        )
+    columns = [f"recipe, L = {config.hypotheses}", "s an iteration, median (min)",
+               f"of {names[0]}, median", "middle half", "of minima"]  # fmt: skip
+    return common.markdown(columns, rows)
 
 
 def main() -> None:
@@ -172,11 +179,15 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--hypotheses", type=int, nargs="+", default=[25, 50, 200])
     parser.add_argument("--peer", choices=["torch"])
-    parser.add_argument("--curves", action="store_true")
+    parser.add_argument("--recipes", default="", help="names, the first is compared to")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     base = dataclasses.replace(TrainConfig(), batch_size=options.batch_size)
     print(common.speed().text() + "\n")
+    if options.recipes:
+        config = dataclasses.replace(base, hypotheses=options.hypotheses[-1])
+        print(recipes(options.recipes.split(","), config, 4 * options.repeats))
+        return
     columns = ["L", "s an iteration, median (min)", "floor s", "ratio", "first call s",
                "program MiB", "page faults"]  # fmt: skip
     columns += ["PyTorch s", "times as fast"] if options.peer else []
@@ -191,9 +202,10 @@ def main() -> None:
     if differences:
         print(f"\nThe losses differ by {max(differences):.1e} at most, relatively. The "
               "released code itself, on two cores, L = 200: 2.2 to 2.6 s.")  # fmt: skip
-    if options.curves:
-        print("\n" + curves(dataclasses.replace(base, hypotheses=50)))
-    print(f"\nat most {common.peak_mib():.0f} MiB, PyTorch and compiling included")
+    print(
+        f"\nat most {common.peak_mib():.0f} MiB, PyTorch and compiling included; see "
+        "`python -m benchmarks.memory`"
+    )
 
 
 if __name__ == "__main__":
