@@ -23,7 +23,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
 from jaxflow import commands, predicting, prediction_inputs, prediction_run, selection
@@ -92,8 +92,10 @@ _LISTED = 20
 def main(argv: Sequence[str]) -> int:
     """Finds, loads, predicts, tells."""
     if len(argv) < 2:
-        raise app.UsageError("expected inputs: pictures, folders, videos, heatmap or "
-                             "keypoint files; see --help")  # fmt: skip
+        raise ValueError(
+            "expected inputs: pictures, folders, videos, heatmap or keypoint files, as "
+            "in python -m jaxflow.predict photo.jpg --checkpoint=...; see --help"
+        )
     found = prediction_inputs.find(argv[1:])
     predicting.check_detector(found, _DETECTOR.value)
     reading = Reading(
@@ -114,9 +116,13 @@ def main(argv: Sequence[str]) -> int:
         plan = prediction_run.plan(found, output, about)
         total = sum(prediction_inputs.count(one, reading) for one in plan.sources)
         with tqdm(total=total, initial=plan.frames(), unit="frame") as bar:
-            outcome = prediction_run.run(
-                plan, lifter, reading, output, clock, bar.update
-            )
+            bar.set_description("compiling" if plan.rest() else "")
+
+            def advance(frames: int) -> None:
+                bar.desc = ""
+                bar.update(frames)
+
+            outcome = prediction_run.run(plan, lifter, reading, output, clock, advance)
     _tell(outcome)
     if _TIMING.value:
         print(clock.table())

@@ -101,8 +101,13 @@ def _chosen(done: Sequence[Done]) -> list[tuple[pathlib.Path, int]]:
     Those whose crops were kept come first; they are spread evenly over their source.
     """
     queues = [(one.folder, _rows(one)) for one in done if one.summary["people"]]
-    share = -(-SHOWN // max(len(queues), 1))
     step = -(-len(queues) // SHOWN) or 1
+    counts = [len(rows) for _, rows in queues[::step]]
+    # What sources of few people leave goes to the others.
+    share = max(
+        (n for n in range(1, SHOWN + 1) if sum(min(n, one) for one in counts) <= SHOWN),
+        default=1,
+    )
     picked = [
         (folder, row)
         for folder, rows in queues[::step]

@@ -74,6 +74,10 @@ class Plan(NamedTuple):
     done: dict[str, Done]
     begun: dict[str, Begun]
 
+    def rest(self) -> list[Source]:
+        """What is not done."""
+        return [one for one in self.sources if one.name not in self.done]
+
     def frames(self) -> int:
         """How many frames need not be done again."""
         whole = sum(one.summary["frames_read"] for one in self.done.values())
@@ -249,10 +253,9 @@ def _write(
     advance: Callable[[int], object],
 ) -> Iterator[tuple[Source, dict[str, Any] | str]]:
     """Each source with its summary, or with why there is nothing of it."""
-    rest = [one for one in plan.sources if one.name not in plan.done]
     starts = {name: one.state["place"] for name, one in plan.begun.items()}
     at_work: _AtWork | None = None
-    for source, event in predicting.stream(rest, lifter, reading, clock, starts):
+    for source, event in predicting.stream(plan.rest(), lifter, reading, clock, starts):
         with clock("write"):
             at_work = at_work or _AtWork(source, plan, output)
             advance(at_work.take(event))

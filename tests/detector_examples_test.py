@@ -105,7 +105,8 @@ def test_files_that_are_no_annotations_are_named(drawn, tmp_path):
     _, _, folder = drawn
     with pytest.raises(FileNotFoundError, match="COCO keypoint JSON; there is none"):
         labels.read(tmp_path / "no.json", folder)
-    for text, said in (("{", "no JSON"), ("[]", "expected an object")):
+    cases = ("{", "no JSON"), ("[]", "expected an object"), ("[3]", "got a list")
+    for text, said in cases:
         (tmp_path / "odd.json").write_text(text)
         with pytest.raises(ValueError, match=said):
             labels.read(tmp_path / "odd.json", folder)

@@ -10,7 +10,6 @@ that ``foreign_skeletons`` knows.
 
 from __future__ import annotations
 
-import json
 import pathlib
 import zlib
 from collections.abc import Mapping, Sequence
@@ -21,9 +20,16 @@ import numpy as np
 
 from jaxflow import detections
 from jaxflow.detections import Keypoints
+from jaxflow.detector import json_stream
 from jaxflow.foreign_skeletons import SKELETONS
 
 _LISTED = 5
+# Of each kind of record; the rest is not kept.
+_FIELDS = {
+    "images": {"id", "file_name"},
+    "annotations": {"id", "image_id", "iscrowd", "keypoints", "bbox"},
+    "categories": {"keypoints"},
+}
 
 
 class Labels(NamedTuple):
@@ -97,16 +103,24 @@ def read(
 
 
 def _content(path: pathlib.Path) -> Mapping[str, Any]:
+    """What counts of the file; read an element at a time, as outlines take far more."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected COCO keypoint JSON; there is none")
+    content: dict[str, list[Any]] = {"annotations": []}
+    whole = True
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        for key, entry in json_stream.items(path):
+            whole &= key is not None
+            if key in _FIELDS:
+                if isinstance(entry, Mapping):
+                    entry = {name: entry[name] for name in _FIELDS[key] & entry.keys()}
+                content.setdefault(key, []).append(entry)
+    except ValueError as error:
         raise ValueError(f"{path}: no JSON, or damaged: {error}") from error
-    if not isinstance(content, Mapping):
+    if not whole or content == {"annotations": []}:
         raise ValueError(
-            f"{path}: expected an object with 'images' and 'annotations'; got a "
-            f"{type(content).__name__}"
+            f"{path}: expected an object with 'images' and 'annotations'; got "
+            f"{'a list' if not whole else 'neither'}"
         )
     return content
 
