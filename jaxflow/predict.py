@@ -22,6 +22,7 @@ from __future__ import annotations
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 from tqdm import tqdm
@@ -29,9 +30,10 @@ from tqdm import tqdm
 from jaxflow import commands, predicting, prediction_inputs, prediction_run, selection
 from jaxflow.detector.boxes import read_boxes
 from jaxflow.detector.pictures import MEGAPIXELS
+from jaxflow.detector.records import Skipped
 from jaxflow.lifter import Lifter
 from jaxflow.predicting import Clock
-from jaxflow.prediction_inputs import Reading
+from jaxflow.prediction_inputs import Reading, Source
 from jaxflow.prediction_run import Outcome, Output
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -85,7 +87,7 @@ _JSON_HYPOTHESES = flags.DEFINE_integer(
 )
 _TIMING = flags.DEFINE_bool("timing", False, "Print each stage's share of the time.")
 
-SKIPPED_SOME = 2  # exit status
+SKIPPED_SOME, STOPPED = 2, 130  # exit status
 _LISTED = 20
 
 
@@ -111,6 +113,25 @@ def main(argv: Sequence[str]) -> int:
     about = prediction_run.about_run(
         lifter, reading, output, _CHECKPOINT.value, _DETECTOR.value, _BOXES.value
     )
+    try:
+        outcome, clock = _run(found, lifter, reading, output, about)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        return STOPPED
+    _tell(outcome)
+    if _TIMING.value:
+        print(clock.table())
+    return SKIPPED_SOME if outcome.problems else 0
+
+
+def _run(
+    found: Sequence[Source | Skipped],
+    lifter: Lifter,
+    reading: Reading,
+    output: Output,
+    about: dict[str, Any],
+) -> tuple[Outcome, Clock]:
+    """Predicts with a bar, alone in the folder."""
     clock = Clock()
     with prediction_run.alone(output):
         plan = prediction_run.plan(found, output, about)
@@ -123,10 +144,7 @@ def main(argv: Sequence[str]) -> int:
                 bar.update(frames)
 
             outcome = prediction_run.run(plan, lifter, reading, output, clock, advance)
-    _tell(outcome)
-    if _TIMING.value:
-        print(clock.table())
-    return SKIPPED_SOME if outcome.problems else 0
+    return outcome, clock
 
 
 def _tell(outcome: Outcome) -> None:
@@ -134,7 +152,9 @@ def _tell(outcome: Outcome) -> None:
     before = [f"{outcome.resumed} done before"] if outcome.resumed else []
     before += [f"{outcome.continued} begun before"] if outcome.continued else []
     earlier = f" ({', '.join(before)})" if before else ""
-    print(f"{outcome.people} people from {len(outcome.done)} inputs{earlier}")
+    people = "1 person" if outcome.people == 1 else f"{outcome.people} people"
+    inputs = "1 input" if len(outcome.done) == 1 else f"{len(outcome.done)} inputs"
+    print(f"{people} from {inputs}{earlier}")
     print(f"page: {outcome.page}")
     if outcome.problems:
         print(f"skipped {len(outcome.problems)}:", file=sys.stderr)

@@ -30,7 +30,9 @@ from jaxflow.skeleton import MPII_JOINTS
 PICTURE, VIDEO, HEATMAPS, KEYPOINTS = "picture", "video", "heatmaps", "keypoints"
 NEED_DETECTOR = PICTURE, VIDEO
 _MAPS_AT_ONCE = 32
-_FRAMES_A_MARK, _PEOPLE_A_MARK = 64, 256
+# Multiples of the detector's batch, which a Mark ends.
+_FRAMES_A_MARK, _PEOPLE_A_MARK = 16, 256
+_OTHERS = ("lock", "index.html")  # that lie beside the sources' folders
 _MAP_SHAPE = len(MPII_JOINTS), HEATMAP_SIZE, HEATMAP_SIZE
 
 
@@ -154,9 +156,9 @@ def _has_maps(path: pathlib.Path) -> bool:
 
 def _names(files: Sequence[pathlib.Path]) -> list[str]:
     """Each file's stem, or its whole name where stems are alike, or that numbered."""
-    stems = [path.stem for path in files]
+    stems = [path.stem if path.stem.strip(".") else path.name for path in files]
     names: list[str] = []
-    taken: set[str] = set()
+    taken = set(_OTHERS)
     for path, stem in zip(files, stems, strict=True):
         base = name = stem if stems.count(stem) == 1 else path.name
         number = 2

@@ -182,6 +182,14 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path):
                 pass
 
 
+def test_no_input_takes_the_place_of_what_lies_beside_it(tmp_path):
+    paths = [tmp_path / name for name in ("lock.png", "index.html.png", "..png")]
+    for path in paths:
+        path.touch()
+    names = [one.name for one in prediction_inputs.find(paths)]
+    assert names == ["lock-2", "index.html-2", "..png"]
+
+
 def write_good(folder, points):
     """Pictures of one person that are odd, but in order."""
     image = Image.fromarray(predict_helpers.draw(points[0]))
