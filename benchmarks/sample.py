@@ -26,7 +26,7 @@ from jaxflow import drawing, flow, sampling
 from jaxflow.config import RELEASED_CLAMP, FlowConfig
 from jaxflow.types import Params
 
-SIZES = ((1, 200), (1, 1000), (64, 200), (512, 200))
+SIZES = "1x200,1x1000,64x200,512x200"
 RELEASED = (
     "The released code itself, on two cores: 64 x 200 0.76 to 0.88 s, 512 x 200 15 to "
     "18 s, 1 x 200 8.3 ms, 1 x 1000 31 to 60 ms."
@@ -76,12 +76,13 @@ def difference(params: Params) -> float:
     return float(np.abs(np.swapaxes(found, 0, 1) - expected.numpy()).max())
 
 
-def table(params: Params, peer: bool, repeats: int) -> str:
+def table(params: Params, sizes: str, peer: bool, repeats: int) -> str:
     """One row a size."""
     columns = ["poses x hypotheses", "ms, median (min)", "floor ms", "ratio",
                "hypotheses/s"]  # fmt: skip
     rows = []
-    for poses, hypotheses in SIZES:
+    for size in sizes.split(","):
+        poses, hypotheses = map(int, size.split("x"))
         runs = {"jaxflow": ours(params, poses, hypotheses)}
         if peer:
             runs["PyTorch"] = peers(params, poses, hypotheses)
@@ -146,6 +147,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--peer", choices=["torch"])
+    parser.add_argument("--sizes", default=SIZES, help="poses x hypotheses")
     parser.add_argument("--precisions", action="store_true")
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
@@ -153,7 +155,7 @@ def main() -> None:
     params = jax.tree.map(lambda leaf: leaf / 2, flow.init(jax.random.key(0)))
     print(common.speed().text() + "\n")
     began = time.perf_counter()
-    print(table(params, options.peer == "torch", options.repeats))
+    print(table(params, options.sizes, bool(options.peer), options.repeats))
     if options.peer:
         print(f"\nThe results differ by {difference(params):.1e} m at most.")
         print(RELEASED)

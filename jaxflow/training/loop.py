@@ -39,7 +39,7 @@ from jaxflow.training.checkpointer import Checkpointer
 from jaxflow.training.progress import Progress, terms_text
 from jaxflow.training.state import TrainState
 from jaxflow.training.step import Losses
-from jaxflow.types import PoseRecords
+from jaxflow.types import Batch, PoseRecords
 
 
 class NonFiniteError(FloatingPointError):
@@ -96,7 +96,9 @@ def train_and_evaluate(
         stop = stack.enter_context(interrupts.caught())
         run = stack.enter_context(contextlib.closing(_Run(workdir, config, records)))
         with multihost.failures_named():
-            plan = _iterate(run, records, held_out, stop)
+            poses = parallel.replicate(data.to_batch(records), run.devices)
+            del records  # the devices have what training needs
+            plan = _iterate(run, poses, held_out, stop)
     multihost.wait_for_all("the end")
     stopped_by = stop.signal
     if plan.stopping and stopped_by is None:  # it came to another process
@@ -207,12 +209,11 @@ class _Run:
 
 
 def _iterate(
-    run: _Run, records: PoseRecords, held_out: PoseRecords | None, stop: interrupts.Stop
+    run: _Run, poses: Batch, held_out: PoseRecords | None, stop: interrupts.Stop
 ) -> dispatch.Plan:
     """Dispatches until done or stopped, at most one dispatch ahead of the losses."""
     config = run.config
     most = min(dispatch.MOST_PER_DISPATCH, run.per_epoch)
-    poses = parallel.replicate(data.to_batch(records), run.devices)
     # A longer run is the same program.
     program = dataclasses.replace(config.train, epochs=1, iterations=0)
     advance = parallel.make_run(program, run.devices, most)
