@@ -13,8 +13,8 @@ started with the same flags and its own number: --multihost
 the other. On Cloud TPU, Slurm and Open MPI --multihost alone will do. Process 0 writes
 the workdir; the others need not see it.
 
---recipe sets the weights of the losses as a group, each of which may be given another
-value beside it. --ablation takes one thing from the model as a row of the paper's study
+--recipe sets the weights of the losses and the learning rate as a group, each of which
+may be given another value beside it. --ablation takes one thing from the model as a row of the paper's study
 does; what it sets cannot be given another value.
 """
 
@@ -40,7 +40,7 @@ _WORKDIR = flags.DEFINE_string(
 
 _RECIPE = flags.DEFINE_enum(
     "recipe", "paper", list(presets.RECIPES),
-    f"Weights of the losses as a group. {presets.describe(presets.RECIPES)}.",
+    f"Weights and learning rate as a group. {presets.describe(presets.RECIPES)}.",
 )  # fmt: skip
 _ABLATION = flags.DEFINE_enum(
     "ablation", "full", list(presets.ABLATIONS),

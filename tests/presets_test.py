@@ -34,13 +34,20 @@ def test_an_ablation_takes_one_thing(name):
 
 
 def test_recipes():
-    """The default is the released code's; each only weighs the losses otherwise."""
+    """The default is the released code's; none changes the model or the data."""
     assert presets.apply(TrainConfig(), RECIPES["paper"]) == TrainConfig()
-    sharp = presets.apply(TrainConfig(), RECIPES["sharp"]).loss
-    weights = sharp.energy_weight, sharp.best_of_m_weight, sharp.det_weight
+    sharp = presets.apply(TrainConfig(), RECIPES["sharp"])
+    loss, optimizer = sharp.loss, sharp.optimizer
+    weights = loss.energy_weight, loss.best_of_m_weight, loss.det_weight
     assert weights == (16.0, 0.0, 1.0)
-    for recipe in RECIPES.values():
-        assert all(name.endswith("_weight") for name in recipe.values)
+    rates = optimizer.learning_rate, optimizer.warmup, optimizer.average_decay
+    assert rates == (5e-4, 200, 0.998)
+    assert (
+        dataclasses.replace(
+            sharp, loss=LossConfig(), optimizer=config.OptimizerConfig()
+        )
+        == TrainConfig()
+    )
 
 
 def test_later_presets_win_and_others_stay():
