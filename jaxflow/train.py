@@ -14,8 +14,8 @@ the other. On Cloud TPU, Slurm and Open MPI --multihost alone will do. Process 0
 the workdir; the others need not see it.
 
 --recipe sets the weights of the losses and the learning rate as a group, each of which
-may be given another value beside it. --ablation takes one thing from the model as a row of the paper's study
-does; what it sets cannot be given another value.
+may be given another value beside it. --ablation takes one thing from the model as a row
+of the paper's study does; what it sets cannot be given another value.
 """
 
 from __future__ import annotations
