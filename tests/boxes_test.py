@@ -71,3 +71,15 @@ def test_files_without_boxes(tmp_path):
         boxes.read_boxes(write(tmp_path / "a.txt", ""))
     with pytest.raises(FileNotFoundError, match="no such file"):
         boxes.read_boxes(tmp_path / "none.csv")
+
+
+def test_more_than_memory_should_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr(boxes, "_MOST", 8)
+    monkeypatch.setattr(boxes, "_MOST_SKIPPED", 2)
+    lines = ["picture,x,y,w,h", "a.jpg,0,0,9,9", *["a.jpg,0,0,0,0"] * 5]
+    table = boxes.read_boxes(write(tmp_path / "a.csv", "\n".join(lines)))
+    assert len(table) == 1 and len(table.skipped) == 3
+    assert "a.csv: and 3 more that could not be used" in table.skipped[-1].reason
+    path = write(tmp_path / "b.csv", "\n".join([lines[0], *[lines[1]] * 9]))
+    with pytest.raises(ValueError, match=r"b\.csv: more than 8 boxes"):
+        boxes.read_boxes(path)

@@ -25,6 +25,7 @@ from jaxflow.detector.records import Box, Skipped
 
 _PICTURE = "picture image file_name image_id".split()
 _ID = "id person person_id track_id".split()
+_MOST, _MOST_SKIPPED = 1_000_000, 1000  # that are kept, some 700 MB
 _SIDES = (("x", "left"), ("y", "top"), ("w", "width"), ("h", "height"))
 
 
@@ -85,11 +86,20 @@ def read_boxes(path: str | os.PathLike[str]) -> BoxTable:
     rows = _json(path) if path.suffix.lower() == ".json" else _csv(path)
     entries: list[Box | Skipped] = []
     counts: defaultdict[tuple[str, int], int] = defaultdict(int)
+    bad = 0
     for where, row in rows:
         try:
             entries.append(_box(row, counts))
         except (KeyError, TypeError, ValueError) as error:
-            entries.append(Skipped(str(path), None, None, f"{path}: {where}: {error}"))
+            bad += 1
+            if bad <= _MOST_SKIPPED:
+                reason = f"{path}: {where}: {error}"
+                entries.append(Skipped(str(path), None, None, reason))
+        if len(entries) > _MOST:
+            raise ValueError(f"{path}: more than {_MOST} boxes; give it in parts")
+    if bad > _MOST_SKIPPED:
+        reason = f"{path}: and {bad - _MOST_SKIPPED} more that could not be used"
+        entries.append(Skipped(str(path), None, None, reason))
     table = BoxTable(entries)
     if not len(table):
         first = table.skipped[0].reason if table.skipped else f"{path}: it is empty"
