@@ -119,6 +119,7 @@ def main(argv: Sequence[str]) -> int:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         return STOPPED
     _tell(outcome)
+    print(f"temperature of the latents: {lifter.temperature:g}")
     if _TIMING.value:
         print(clock.table())
     return SKIPPED_SOME if outcome.problems else 0

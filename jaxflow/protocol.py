@@ -99,9 +99,7 @@ class Evaluation(NamedTuple):
 
     def remarks(self) -> str:
         """How to read the tables, and what they compare with."""
-        text = LEGEND
-        if self.temperature != 1:
-            text += f"Hypotheses drawn at temperature {self.temperature:g}.\n"
+        text = f"{LEGEND}Hypotheses drawn at temperature {self.temperature:g}.\n"
         if self.settings is not None:
             text += SETTINGS_LEGEND
         if self.mean_pose_mpjpe is not None:

@@ -66,6 +66,8 @@ def main(argv: Sequence[str]) -> None:
     # The first builds the data set, where it has to be built.
     source = multihost.first_does(lambda: _load(where, settings))
     source = source or _load(where, settings)
+    if multihost.is_first():
+        print(f"temperature of the latents: {source.temperature:g}")
     manifest = set_sampler.describe(source, where, settings)
     shards = sample_files.claim(_OUT.value, manifest)
     _sample(source, settings, shards, devices)
