@@ -142,6 +142,10 @@ class OptimizerConfig:
     beta2: float = option(0.9, "decay of Adam's second moment")
     epsilon: float = option(1e-8, "Adam's epsilon")
     halve_after_epoch: int = option(150, "epochs after which both rates are halved")
+    clip: float = option(15.0, "bound on each element of the flow's gradient")
+    clip_encoder: bool = option(
+        False, "clip the encoder's gradient too (paper); released code: the flow's only"
+    )
     warmup: int = option(
         0, "iterations over which both rates grow linearly from 0", before=0
     )
@@ -150,10 +154,6 @@ class OptimizerConfig:
         "decay per iteration of a running average of the flow's parameters, which "
         "checkpoints then hold for sampling; 0: none",
         before=0.0,
-    )
-    clip: float = option(15.0, "bound on each element of the flow's gradient")
-    clip_encoder: bool = option(
-        False, "clip the encoder's gradient too (paper); released code: the flow's only"
     )
 
     def __post_init__(self) -> None:

@@ -8,12 +8,13 @@ import jax
 import numpy as np
 import pytest
 
-from jaxflow import calibrate, data, flow
+import jaxflow
+from jaxflow import calibrating, data, flow
+from jaxflow.calibrating import CalibrationConfig
+from jaxflow.config import DataConfig
 from jaxflow.training import calibration_file, checkpoint, frames, loop
 from jaxflow.training.checkpoint import CheckpointError, DamagedError
-from tests.training_helpers import DATASET, TINY, run_config
-
-FLAGS = ["--frames=12", "--num_hypotheses=8", f"--dataset={DATASET}"]
+from tests.training_helpers import DATASET, TINY, command, run_config
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +44,12 @@ def run(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "run")
 
 
-def calibrated(run, data_dir, monkeypatch, *flags):
-    """The command within this process."""
-    from absl import flags as absl_flags
-
-    absl_flags.FLAGS.unparse_flags()
-    given = [f"--checkpoint={run}", f"--data_dir={data_dir}", *FLAGS, *flags]
-    absl_flags.FLAGS(["calibrate", *given])
-    calibrate.main(["calibrate"])
-    return calibration_file.load(run)
+def calibrated(run, data_dir, said=None, **settings):
+    """The fit of few frames; ``said`` gets the warnings."""
+    source = DataConfig(dataset=DATASET, data_dir=str(data_dir))
+    settings = CalibrationConfig(**{"frames": 12, "num_hypotheses": 8, **settings})
+    warn = pytest.fail if said is None else said.append
+    return calibrating.calibrate(str(run), source, settings, warn)
 
 
 def test_held_out_subjects_are_not_trained_on(data_dir, subjects):
@@ -72,19 +70,34 @@ def test_held_out_subjects_are_not_trained_on(data_dir, subjects):
             frames.load(dataclasses.replace(config, train=wrong))
 
 
-def test_the_command_stores_what_it_found(run, data_dir, subjects, monkeypatch, capsys):
-    found = calibrated(run, data_dir, monkeypatch)
+def test_what_was_found_is_stored(run, data_dir, subjects):
+    found = calibrated(run, data_dir)
+    stored = calibration_file.load(run)
     folder = checkpoint.find(run)
-    assert found == json.loads((folder / "calibration.json").read_text())
-    assert found["subjects"] == [str(subjects[-1])] and found["frames"] == 12
-    assert 0.5 <= found["temperature"] <= 3
-    assert found["calibration_error"]["after"] <= found["calibration_error"]["before"]
-    assert calibration_file.resolve(run, "fitted") == found["temperature"]
-    assert (folder / "calibration.png").stat().st_size > 10_000
-    text = capsys.readouterr().out
-    assert "warning" not in text
+    assert stored == json.loads((folder / "calibration.json").read_text())
+    assert stored["subjects"] == [str(subjects[-1])] and stored["frames"] == 12
+    assert 0.5 <= stored["temperature"] <= 3
+    error = stored["calibration_error"]
+    assert error["after"] <= error["before"]
+    assert calibration_file.resolve(run, "fitted") == found.temperature
+    assert jaxflow.load_temperature(run) == stored["temperature"]
+    assert found.picture == folder / "calibration.png"
+    assert found.picture.stat().st_size > 10_000
     for words in ("<- fitted", "calibration error", "--temperature=fitted"):
-        assert words in text
+        assert words in found.describe()
+
+
+def test_the_command(tmp_path, data_dir):
+    """On a run that held nothing out it says what to do."""
+    checkpoint.save_params(tmp_path, flow.init(jax.random.key(0), TINY.flow), TINY)
+    process = command(
+        f"--checkpoint={tmp_path}", f"--data_dir={data_dir}", f"--dataset={DATASET}",
+        module="jaxflow.calibrate",
+    )  # fmt: skip
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert "jaxflow.calibrate: error: this checkpoint's run held no subject" in output
+    assert "--hold_out=SUBJECT" in output
 
 
 def test_a_calibrated_run_goes_on(run, data_dir, subjects):
@@ -96,15 +109,12 @@ def test_a_calibrated_run_goes_on(run, data_dir, subjects):
     assert calibration_file.load(run / "checkpoints" / "2")["temperature"] == 1.5
 
 
-def test_other_subjects_need_saying(run, data_dir, subjects, monkeypatch, capsys):
-    calibrated(run, data_dir, monkeypatch, f"--subjects={subjects[0]}")
-    assert f"not told to hold out {subjects[0]}" in capsys.readouterr().out
-
-
-def test_a_run_that_held_nothing_out_is_refused(tmp_path, data_dir, monkeypatch):
-    checkpoint.save_params(tmp_path, flow.init(jax.random.key(0), TINY.flow), TINY)
-    with pytest.raises(ValueError, match="held no subject out .* --hold_out=SUBJECT"):
-        calibrated(tmp_path, data_dir, monkeypatch)
+def test_other_subjects_need_saying(run, data_dir, subjects):
+    said = []
+    calibrated(run, data_dir, said, subjects=str(subjects[0]))
+    assert f"not told to hold out {subjects[0]}" in said[0]
+    with pytest.raises(ValueError, match="frames must be at least 1, not 0"):
+        calibrated(run, data_dir, frames=0)
 
 
 def test_a_temperature_is_a_number_or_fitted(run):

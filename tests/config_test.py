@@ -28,7 +28,7 @@ def test_defaults_are_the_released_code():
     assert loss.energy_weight == 0
     assert not (loss.unbiased_mmd or loss.mask_needs_both or train.flow.exact_clamp)
     assert train.optimizer == OptimizerConfig(
-        1e-4, 1e-4, 0.5, 0.9, 1e-8, 150, 15.0, False
+        1e-4, 1e-4, 0.5, 0.9, 1e-8, 150, 15.0, False, 0, 0.0
     )
 
 

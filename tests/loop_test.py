@@ -13,7 +13,7 @@ import pytest
 
 from jaxflow import data
 from jaxflow.config import OptimizerConfig
-from jaxflow.training import checkpoint, loop, parallel, writer
+from jaxflow.training import checkpoint, frames, loop, parallel, writer
 from jaxflow.training.checkpoint import CheckpointError
 from jaxflow.training.loop import NonFiniteError, train_and_evaluate
 from tests.training_helpers import DATASET, TINY, run_config
@@ -157,7 +157,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     poses = records.pose3d.copy()
     poses[row] *= np.float32(1e30)
     broken = type(records)(**(vars(records) | {"pose3d": poses}))
-    monkeypatch.setattr(loop, "load", lambda config, split: broken)
+    monkeypatch.setattr(frames, "load", lambda config: (broken, None))
     with pytest.raises(NonFiniteError) as stopped:
         train_and_evaluate(run_config(data_dir), tmp_path)
     message = str(stopped.value)

@@ -296,15 +296,15 @@ from tests.training_helpers import TINY, random_data
 import jax.numpy as jnp
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event))
-print(compilation_cache.enable(sys.argv[1]))
+folder = compilation_cache.enable(sys.argv[1])
 devices = tuple(jax.devices()[:1])
 now = parallel.replicate(state.init(jax.random.key(0), TINY), devices)
 run = parallel.make_run(TINY, devices, 4)
 data = parallel.replicate(random_data(400), devices)
 hits.clear()
 now, losses = run(now, data, jnp.int32(2))
-print(*(sum(kind in hit for hit in hits) for kind in ("cache_hits", "cache_misses")))
-print(float(losses.det[1]))
+counts = [sum(kind in hit for hit in hits) for kind in ("cache_hits", "cache_misses")]
+print("found", folder, *counts, float(losses.det[1]))
 """
 
 
@@ -317,8 +317,10 @@ def start_up(tmp_path):
     )  # fmt: skip
     output, _ = started.communicate(timeout=300)
     assert started.returncode == 0, output
-    folder, counts, loss = output.strip().splitlines()[-3:]
-    return folder, *map(int, counts.split()), float(loss)
+    # Warnings of broken entries may come behind it.
+    (line,) = [one for one in output.splitlines() if one.startswith("found ")]
+    _, folder, hits, misses, loss = line.split(" ")
+    return folder, int(hits), int(misses), float(loss)
 
 
 def test_a_second_start_compiles_nothing_and_broken_entries_do_no_harm(tmp_path):
