@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
@@ -41,7 +42,7 @@ def calibration(series: Mapping[str, Figures]) -> Figure:
     with style.themed():
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        calibration_axes(axes)
         for (name, one), look in zip(series.items(), looks(len(series)), strict=True):
             axes.plot(
                 CALIBRATION_LEVELS, one.calibration, marker="o", markersize=2.5,
@@ -55,14 +56,19 @@ def calibration(series: Mapping[str, Figures]) -> Figure:
         }
         axes.text(0.22, 0.68, "too unsure", rotation=0, **note)
         axes.text(0.78, 0.32, "over-confident", rotation=0, **note)
-        axes.set(
-            xlim=(0, 1), ylim=(0, 1), xlabel="quantile of the hypotheses",
-            ylabel="truth lies within it", title="Calibration",
-        )  # fmt: skip
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.legend(loc="upper left", fontsize=8)
     return figure
+
+
+def calibration_axes(axes: Axes) -> None:
+    """What every calibration plot stands on: the ideal, both axes in percent."""
+    axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    axes.set(
+        xlim=(0, 1), ylim=(0, 1), xlabel="quantile of the hypotheses",
+        ylabel="truth lies within it", title="Calibration",
+    )  # fmt: skip
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def samples(series: Mapping[str, Figures], num_hypotheses: int) -> Figure:

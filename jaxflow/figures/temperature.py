@@ -9,10 +9,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from jaxflow.coverage import CALIBRATION_LEVELS
-from jaxflow.figures import style
+from jaxflow.figures import curves, style
 from jaxflow.temperature import Curve
 
 _SIZE = (8.4, 3.6)
@@ -58,7 +57,7 @@ def _against_temperature(axes: Axes, curve: Curve) -> None:
 
 
 def _quantiles(axes: Axes, curve: Curve) -> None:
-    axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    curves.calibration_axes(axes)
     shown = (
         (curve.at(1.0), "before", style.RIGHT),
         (curve.fitted, "after", style.LEFT),
@@ -69,10 +68,4 @@ def _quantiles(axes: Axes, curve: Curve) -> None:
             marker="o", markersize=2.5,
             label=f"{name}, T = {curve.temperatures[i]:.2f}: ECE {curve.ece[i]:.3f}",
         )  # fmt: skip
-    axes.set(
-        xlim=(0, 1), ylim=(0, 1), xlabel="quantile of the hypotheses",
-        ylabel="truth lies within it", title="Calibration",
-    )  # fmt: skip
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.legend(loc="upper left", fontsize=8)
