@@ -53,11 +53,13 @@ class Member(NamedTuple):
       entry: what was asked for.
       test: on the strided test set.
       ambiguous: on the ambiguous subset; empty where the set has no such frames.
+      temperatures: that each seed's hypotheses were drawn at.
     """
 
     entry: Entry
     test: tuple[EvaluationResult, ...]
     ambiguous: tuple[EvaluationResult, ...]
+    temperatures: tuple[float, ...] = (1.0,)
 
 
 class Comparison(NamedTuple):
@@ -84,11 +86,18 @@ class Comparison(NamedTuple):
 
     def notes(self) -> list[str]:
         """What the tables leave out."""
+        told = [
+            f"{one.entry.name} is drawn at temperature "
+            f"{', '.join(f'{value:g}' for value in one.temperatures)}."
+            for one in self.members
+            if set(one.temperatures) != {1.0}
+        ]
         if self.has_ambiguous:
-            return []
+            return told
         return [
+            *told,
             "The test set has no ambiguous frame (a fitted sigma above 5 heatmap "
-            "pixels), so there is no table of the ambiguous subset."
+            "pixels), so there is no table of the ambiguous subset.",
         ]
 
     def describe(self, bold: bool = False) -> str:
@@ -103,6 +112,7 @@ class Comparison(NamedTuple):
                 {
                     "name": one.entry.name,
                     "checkpoints": list(one.entry.checkpoints),
+                    "temperatures": list(one.temperatures),
                     "test": seed_statistics.to_json(one.test, TEST_COLUMNS),
                     "ambiguous": seed_statistics.to_json(
                         one.ambiguous, ABLATION_COLUMNS
@@ -166,7 +176,9 @@ def compare(
         )
         found = [_evaluate(shared, folder, own) for folder in entry.checkpoints]
         unsure = tuple(one.ambiguous for one in found if one.ambiguous is not None)
-        members.append(Member(entry, tuple(one.test for one in found), unsure))
+        tested = tuple(one.test for one in found)
+        temperatures = tuple(one.temperature for one in found)
+        members.append(Member(entry, tested, unsure, temperatures))
     return Comparison(tuple(members))
 
 

@@ -161,6 +161,17 @@ def test_malformed_entries_are_quoted(text):
         comparison.parse(text)
 
 
+def test_temperatures_are_told(compared):
+    assert compared.notes() == []
+    first, second = compared.members
+    warm = compared._replace(
+        members=(first._replace(temperatures=(1.35, 1.37)), second)
+    )
+    assert warm.notes() == ["full is drawn at temperature 1.35, 1.37."]
+    assert "temperature 1.35, 1.37." in warm.describe()
+    assert warm.to_json()["models"][0]["temperatures"] == [1.35, 1.37]
+
+
 def test_entries():
     assert comparison.parse("a=x,y=1") == Entry("a", ("x", "y=1"))
     assert comparison.parse("a=x,y@1.3") == Entry("a", ("x", "y"), "1.3")
