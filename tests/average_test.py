@@ -6,23 +6,15 @@ import jax
 import numpy as np
 import pytest
 
-from jaxflow import data
 from jaxflow.config import OptimizerConfig
 from jaxflow.training import checkpoint, state, step
 from jaxflow.training.loop import train_and_evaluate
-from tests.training_helpers import DATASET, TINY, run_config
+from tests.training_helpers import TINY, run_config
 
 DECAY = 0.3
 AVERAGED = dataclasses.replace(
     TINY, iterations=8, optimizer=OptimizerConfig(average_decay=DECAY, warmup=5)
 )
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    data.load_records(DATASET, "train", folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,6 @@ from tests.training_helpers import DATASET, TINY, command, run_config
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    data.load_records(DATASET, "train", folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def subjects(data_dir):
     return np.unique(data.load_records(DATASET, "train", data_dir).subject)
 

@@ -38,3 +38,14 @@ def reference():
             return {key: file[key] for key in file.files}
 
     return load
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """Folder of the small data set that training tests share; they only read it."""
+    from jaxflow import data
+    from tests.training_helpers import DATASET
+
+    folder = tmp_path_factory.mktemp("data")
+    data.load_records(DATASET, "train", folder)
+    return folder

@@ -165,7 +165,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(lock.fcntl, "flock", flock)
     with pytest.warns(UserWarning, match="without locks"):
         with lock.held(tmp_path):
-            pass
+            assert str(os.getpid()) in (tmp_path / lock.FILE).read_text()
 
 
 def test_a_workdir_that_cannot_be_written_to_is_named():

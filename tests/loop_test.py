@@ -19,13 +19,6 @@ from jaxflow.training.loop import NonFiniteError, train_and_evaluate
 from tests.training_helpers import DATASET, TINY, run_config
 
 
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    data.load_records(DATASET, "train", folder)
-    return folder
-
-
 def guarded(make_run=parallel.make_run):
     """`make_run` whose function may be given nothing that still has to be sent."""
 

@@ -21,13 +21,6 @@ CONFIG = dataclasses.replace(TINY, iterations=20, critic_updates=1)
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    data.load_records(DATASET, "train", folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def start(data_dir, tmp_path_factory):
     """Starts both processes of the run in a workdir, four devices each."""
     cache, processes = str(tmp_path_factory.mktemp("cache")), []
