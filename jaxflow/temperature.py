@@ -129,7 +129,7 @@ def curve(
         )
     keys.check_key(key)
     count = len(targets)
-    # A power of two would do as well: few shapes, whatever the number of frames.
+    # A single batch of few frames need not be filled up.
     batch_size = min(batch_size, count)
     pose2d, cond = np.asarray(batch.pose2d), np.asarray(batch.cond)
     wanted = jnp.asarray(temperatures, jnp.float32)

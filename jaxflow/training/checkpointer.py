@@ -106,7 +106,7 @@ class Checkpointer:
         step = int(host.step)
         if step == self._manager.latest_step():
             return
-        items = {"params": host.best_params, "training": _rest(host)}
+        items = {"params": host.sampling_params, "training": _rest(host)}
         about = self._about
         if figure is not None:
             about = {**about, "figure": figure}
@@ -156,7 +156,7 @@ class Checkpointer:
     def _read(self, folder: pathlib.Path) -> TrainState:
         target = jax.eval_shape(lambda: state_lib.init(jax.random.key(0), self._config))
         rest = checkpoint.restore_tree(folder / "training", _rest(target))
-        params = checkpoint.restore_tree(folder / "params", target.best_params)
+        params = checkpoint.restore_tree(folder / "params", target.sampling_params)
         return TrainState(**{_shown(target): params}, **rest)
 
     def _move_aside(self, damaged: dict[int, str]) -> None:

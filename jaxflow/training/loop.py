@@ -311,7 +311,7 @@ def _validate(run: _Run, records: PoseRecords | None) -> float | None:
     """Logs a validation, in the first process; the MPJPE of the best hypothesis."""
     if records is None or not run.writer:
         return None
-    params = jax.device_put(run.state.best_params, parallel.own(run.devices)[0])
+    params = jax.device_put(run.state.sampling_params, parallel.own(run.devices)[0])
     found = validation.validate(params, records, run.config)
     run.writer.write("validation", run.step, found.values)
     run.health.spread(run.step, found.spread, found.heatmaps)

@@ -37,7 +37,7 @@ class TrainState(NamedTuple):
     average: Params | None = None
 
     @property
-    def best_params(self) -> Params:
+    def sampling_params(self) -> Params:
         """What to sample with: the average where there is one."""
         return self.flow if self.average is None else self.average
 
