@@ -21,7 +21,8 @@ from jaxflow.inference_time import device_name
 from jaxflow.types import Batch
 
 _PAUSE = 0.3  # seconds
-_SHORT, _BURST = 0.05, 8  # what takes less is called more often in a turn
+_SHORT = 0.05  # what takes less is called for this long in a turn, and again counted:
+_WARM, _BURST = 0.1, 0.3
 _LONG = 3.0  # what takes longer needs no call that does not count
 CRITIC_PRODUCTS = (
     (48, 100), (100, 100), (100, 100), (100, 100), (256, 1000), (1000, 1000),
@@ -55,7 +56,8 @@ def take_turns(
 
     Each turn has a pause and a call that does not count: the other's threads spin for a
     while after its last call, and its numbers are in the cache. What takes less than
-    50 ms is called eight times a turn, as one who calls it often would find it.
+    50 ms is called over and over in its turn, as one who calls it often would find it:
+    threads that wake up share a core for some hundredths of a second.
     """
     for _ in range(warm_up):
         for run in runs.values():
@@ -67,8 +69,29 @@ def take_turns(
                 settle(run if not times[name] or times[name][-1] < _LONG else None)
             took = [seconds_of(run)]
             if took[0] < _SHORT:
-                took += [seconds_of(run) for _ in range(_BURST - 1)]
+                _calls_for(_WARM, run)
+                took = _calls_for(_BURST, run)
             times[name] += took
+    return times
+
+
+def _calls_for(seconds: float, run: Callable[[], Any]) -> list[float]:
+    """Seconds of each call, one after the other, until so much time has passed."""
+    times: list[float] = []
+    while sum(times) < seconds:
+        times.append(seconds_of(run))
+    return times
+
+
+def after_a_pause(
+    runs: dict[str, Callable[[], Any]], repeats: int
+) -> dict[str, list[float]]:
+    """Seconds of single calls, each after a while in which nothing ran."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            time.sleep(_PAUSE)
+            times[name].append(seconds_of(run))
     return times
 
 

@@ -5,8 +5,9 @@
 For several numbers of poses and hypotheses: the median, the floor (the bare matrix
 products at the speed that a large product has here), their ratio, hypotheses/s; with
 --peer=torch the same work the released code's way, and how far the results differ.
---precisions adds bfloat16. `benchmarks.curves` goes through M and B, and
-`benchmarks.accelerator` has what is asked of a GPU.
+Below the table: what one pose takes after a pause, as in a live video. --precisions adds
+bfloat16. `benchmarks.curves` goes through M and B, and `benchmarks.accelerator` has
+what is asked of a GPU.
 """
 
 from __future__ import annotations
@@ -108,6 +109,17 @@ def table(params: Params, sizes: str, peer: bool, repeats: int) -> str:
     return common.markdown(columns, rows)
 
 
+def now_and_then(params: Params, peer: bool, repeats: int) -> str:
+    """One pose, called every third of a second: the threads must wake up each time."""
+    runs = {"jaxflow": ours(params, 1, 200)}
+    if peer:
+        runs["PyTorch"] = peers(params, 1, 200)
+    common.take_turns(runs, 1)
+    times = common.after_a_pause(runs, 6 * repeats)
+    found = (f"{name} {1e3 * statistics.median(times[name]):.1f} ms" for name in runs)
+    return f"One pose x 200 after a pause: {', '.join(found)}."
+
+
 def bfloat16(params: Params) -> Params:
     """Parameters in bfloat16, from which activations follow."""
     return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
@@ -156,6 +168,7 @@ def main() -> None:
     print(common.speed().text() + "\n")
     began = time.perf_counter()
     print(table(params, options.sizes, bool(options.peer), options.repeats))
+    print("\n" + now_and_then(params, bool(options.peer), options.repeats))
     if options.peer:
         print(f"\nThe results differ by {difference(params):.1e} m at most.")
         print(RELEASED)

@@ -19,7 +19,8 @@ def floating(
       TypeError: the dtype is not floating.
       ValueError: the rank or the last axes differ.
     """
-    array = jnp.asarray(array)
+    if not isinstance(array, jax.Array):  # converting what is one already takes longer
+        array = jnp.asarray(array)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(f"expected {name} to be floating point; got {array.dtype}")
     got = array.shape[array.ndim - len(tail) :] if array.ndim >= len(tail) else None
