@@ -118,5 +118,35 @@ def test_too_little_data_is_refused():
     assert parallel.iterations_per_epoch(FRAMES, SGD) == 5
 
 
+def test_many_hypotheses_compile_in_less_memory_to_the_same(one_device, monkeypatch):
+    """Compiled by the other code generator, on one device and on two."""
+    state_of_one, losses = one_device
+    monkeypatch.setattr(parallel, "_LEAN_FROM", SGD.hypotheses)
+    parallel.make_run.cache_clear()
+    asked = []
+    compiled_with = parallel._compiled_with
+    monkeypatch.setattr(
+        parallel,
+        "_compiled_with",
+        lambda options, run: asked.append(options) or compiled_with(options, run),
+    )
+    for devices in (1, 2):
+        found, found_losses = run(SGD, devices, [3, 3])
+        np.testing.assert_allclose(found_losses, losses, rtol=1e-4, atol=1e-6)
+        for a, b in _pairs(found, state_of_one):
+            np.testing.assert_allclose(np.asarray(a), b, rtol=1e-5, atol=1e-5)
+    parallel.make_run.cache_clear()
+    assert asked == [{"xla_cpu_use_fusion_emitters": False}] * 2
+
+
+def test_a_compiler_without_the_option_does_without():
+    double = jax.pmap(lambda x: 2 * x, devices=jax.devices()[:1])
+    run = parallel._compiled_with({"xla_no_such_option": False}, double)
+    for size in (3, 4):  # a program for each shape
+        np.testing.assert_array_equal(run(np.ones((1, size))), np.full((1, size), 2))
+    with pytest.raises(TypeError, match="dot_general requires contracting"):
+        parallel._compiled_with({}, jax.pmap(jnp.dot))(np.ones((1, 2)), np.ones((1, 3)))
+
+
 def _pairs(ours, theirs):
     return zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxflow import data
-from jaxflow.training import checkpoint
+from jaxflow.training import checkpoint, writer
 from tests.training_helpers import DATASET, REPOSITORY, command
 
 ITERATIONS = 60
@@ -217,3 +217,22 @@ def test_help_teaches():
     unwrapped = " ".join(output.split())
     for part in ("no critic is trained", "none are drawn", "no_condition:"):
         assert part in unwrapped
+
+
+@pytest.mark.slow
+def test_the_paper_s_sizes_need_less_than_a_gibibyte(tmp_path):
+    """With the first compilation, which needs the most."""
+    dataset = "synthetic_lift/seed0-train800-test40"
+    data.load_records(dataset, "train", tmp_path / "data")
+    process = command(
+        f"--dataset={dataset}",
+        f"--data_dir={tmp_path / 'data'}",
+        f"--workdir={tmp_path / 'run'}",
+        "--iterations=3",
+        "--validate_every=0",
+        "--compilation_cache=off",
+    )
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    (line,) = (line for line in writer.read(tmp_path / "run") if line["step"] == 3)
+    assert 300 < line["host_peak_mib"] < 1024

@@ -14,6 +14,7 @@ mean of both. A trained model spreads wider than its heatmaps on all three.
 
 from __future__ import annotations
 
+import pathlib
 import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -91,12 +92,20 @@ def memory(devices: Sequence[jax.Device]) -> dict[str, float]:
     Returns:
       host_peak_mib, and device_peak_mib where the devices count it (GPU and TPU).
     """
-    unit = 1 if sys.platform == "darwin" else 1024
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     peaks = [
         stats["peak_bytes_in_use"]
         for device in devices
         if (stats := device.memory_stats()) and "peak_bytes_in_use" in stats
     ]
-    found = {"host_peak_mib": host / 2**20}
+    found = {"host_peak_mib": _host_peak() / 2**20}
     return found | ({"device_peak_mib": max(peaks) / 2**20} if peaks else {})
+
+
+def _host_peak() -> int:
+    """The most bytes that this process has had in memory."""
+    try:  # Linux's getrusage counts what the process that started this one had, too
+        status = pathlib.Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

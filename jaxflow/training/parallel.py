@@ -28,8 +28,11 @@ from jaxflow.types import Batch
 
 AXIS = "devices"
 # XLA's newer code generator for CPUs keeps half a megabyte for each of the iteration's
-# thousand fused loops until all are compiled; its older one makes code as fast.
-_CPU_OPTIONS = {"xla_cpu_use_fusion_emitters": False}
+# thousand fused loops until all are compiled. Its older one does not; it is the faster
+# one for the hypotheses and the slower one for the critic's Adam (20 ms an iteration),
+# which even out near so many hypotheses.
+_LEAN = {"xla_cpu_use_fusion_emitters": False}
+_LEAN_FROM = 150
 _Tree = TypeVar("_Tree")
 
 
@@ -140,8 +143,9 @@ def make_run(
         devices=devices,
         donate_argnums=0,
     )
-    if jax.process_count() == 1 and devices[0].platform == "cpu":
-        run = _compiled_with(_CPU_OPTIONS, run)
+    on_cpu = devices[0].platform == "cpu" and jax.process_count() == 1
+    if on_cpu and config.loss.any_hypotheses and config.hypotheses >= _LEAN_FROM:
+        run = _compiled_with(_LEAN, run)
     # Each device's rows of a batch, the one argument that differs between devices.
     examples = np.arange(config.batch_size, dtype=np.int32).reshape(len(devices), -1)
     local = [device in own(devices) for device in devices]
