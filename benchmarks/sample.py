@@ -5,9 +5,9 @@
 For several numbers of poses and hypotheses: the median, the floor (the bare matrix
 products at the speed that a large product has here), their ratio, hypotheses/s; with
 --peer=torch the same work the released code's way, and how far the results differ.
-Below the table: what one pose takes after a pause, as in a live video. --precisions adds
-bfloat16. `benchmarks.curves` goes through M and B, and `benchmarks.accelerator` has
-what is asked of a GPU.
+Below the table: what one pose takes after a pause, as in a live video. --precisions
+adds bfloat16. `benchmarks.curves` goes through M and B, and `benchmarks.accelerator`
+has what is asked of a GPU.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def make_run(
         an epoch has fewer than ``most`` iterations.
     """
     check_divides(config, len(devices))
-    run = jax.pmap(
+    run: Any = jax.pmap(
         functools.partial(_run, config=config, most=most),
         axis_name=AXIS,
         in_axes=(None, None, None, 0),
@@ -157,9 +157,7 @@ def make_run(
     return lambda state, data, count: run(state, data, count, rows)
 
 
-def _compiled_with(
-    options: dict[str, bool], run: Callable[..., Any]
-) -> Callable[..., Any]:
+def _compiled_with(options: dict[str, bool], run: Any) -> Callable[..., Any]:
     """``run``, as `jax.pmap` gave it, compiled with options that pmap does not take.
 
     Of one process alone: a program compiled ahead does not join several ones' arrays.
