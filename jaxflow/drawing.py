@@ -37,9 +37,10 @@ def poses(
     clamp: SoftClamp,
 ) -> jax.Array:
     """Hypotheses (..., M, 17, 3) as `sampling.sample` returns them; checked input."""
+    separate = stack.separate(params)
 
     def decode(z: jax.Array, observed: jax.Array, condition: jax.Array) -> jax.Array:
-        vectors = hypotheses(params, z, observed, condition, clamp, unroll=True)
+        vectors = hypotheses(separate, z, observed, condition, clamp)
         return geometry.denormalize_pose3d(vectors)
 
     return _in_tiles(decode, pose2d, cond, key, temperature, num_hypotheses)
@@ -56,9 +57,10 @@ def log_densities(
     clamp: SoftClamp,
 ) -> jax.Array:
     """Of the same hypotheses, (..., M): see `sampling.sample_with_log_density`."""
+    separate = stack.separate(params)
 
     def decode(z: jax.Array, observed: jax.Array, condition: jax.Array) -> jax.Array:
-        _, log_det = _inverse(params, z, observed, condition, clamp, unroll=True)
+        _, log_det = _inverse(separate, z, observed, condition, clamp)
         return jnp.sum(jax.scipy.stats.norm.logpdf(z), axis=-1) - log_det
 
     return _in_tiles(decode, pose2d, cond, key, temperature, num_hypotheses)

@@ -23,7 +23,7 @@ import jax.typing
 import numpy as np
 import numpy.typing as npt
 
-from jaxflow import checks, drawing, keys
+from jaxflow import checks, drawing, kept_blocks, keys
 from jaxflow.config import RELEASED_CLAMP, SoftClamp
 from jaxflow.drawing import hypotheses as hypotheses
 from jaxflow.tiling import bucket
@@ -247,6 +247,7 @@ def _bucketed(
     draw: Callable[..., jax.Array], params: Params, inputs: _Inputs, clamp: SoftClamp
 ) -> jax.Array:
     """``draw`` of all examples, filled up to a number that is compiled for."""
+    params = kept_blocks.separate(params)
     batch_shape = inputs.pose2d.shape[:-1]
     count = math.prod(batch_shape)
     size = bucket(count)

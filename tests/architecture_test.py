@@ -22,8 +22,8 @@ LAYERS = [
     "checks linalg arctangent geometry mmd keys layers tiling files",
     # stages
     "heatmaps gaussians moments gauss_newton gaussian_fit condition coupling stack "
-    "flow drawing sampling distribution procrustes coverage sample_size metrics kmeans "
-    "selection sigma_error temperature",
+    "flow drawing kept_blocks sampling distribution procrustes coverage sample_size "
+    "metrics kmeans selection sigma_error temperature",
     # training maths
     "critic losses training.noise training.state training.step torch_weights",
     # data, training, reporting
