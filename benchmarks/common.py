@@ -78,7 +78,8 @@ def take_turns(
 def _calls_for(seconds: float, run: Callable[[], Any]) -> list[float]:
     """Seconds of each call, one after the other, until so much time has passed."""
     times: list[float] = []
-    while sum(times) < seconds:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
         times.append(seconds_of(run))
     return times
 
