@@ -86,12 +86,13 @@ def over_poses(params: Params, seconds: float) -> str:
 
 
 def over_loss_hypotheses(seconds: float) -> str:
-    """L in training, where a part of the cost does not depend on it."""
-    base = TrainConfig()
-    taken = []
+    """L in training, where a part of the cost does not depend on it; sizes in turn."""
+    base, runs = TrainConfig(), {}
     for count in LOSS_HYPOTHESES:
         run = train_step.Run(dataclasses.replace(base, hypotheses=count))
-        taken.append(measured(lambda r=run: r(2), seconds / 5) / 2)
+        runs[str(count)] = lambda r=run: r(2)
+    times = common.take_turns(runs, max(3, round(seconds / 4)))
+    taken = [statistics.median(each) / 2 for each in times.values()]
     slope, rest = np.polyfit(LOSS_HYPOTHESES, taken, 1)
     worst = max(
         abs(took / (rest + slope * count) - 1)
