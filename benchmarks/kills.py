@@ -119,7 +119,8 @@ def arrays(workdir: pathlib.Path) -> dict[str, np.ndarray]:
     folder = checkpoint.find(workdir)
     config = checkpoint.load_config(folder)
     target = jax.eval_shape(lambda: state.init(jax.random.key(0), config))
-    rest = {name: tree for name, tree in target._asdict().items() if name != "flow"}
+    fields = target._asdict().items()  # no average is kept here
+    rest = {name: tree for name, tree in fields if name != "flow" and tree is not None}
     whole = {
         "params": checkpoint.restore_tree(folder / "params", target.flow),
         "training": checkpoint.restore_tree(folder / "training", rest),
