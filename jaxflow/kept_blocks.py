@@ -45,7 +45,8 @@ def separate(params: Params) -> Params:
             return params
         forget = functools.partial(_forget, key)
         sources = tuple(weakref.ref(leaf, forget) for leaf in leaves)
-        kept = _Kept(sources, _separate(params["blocks"]))
+        with jax.ensure_compile_time_eval():  # else a trace under way would be kept
+            kept = _Kept(sources, _separate(params["blocks"]))
         _kept[key] = kept
         while len(_kept) > _MOST:
             _forget(next(iter(_kept)))

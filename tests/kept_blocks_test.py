@@ -104,3 +104,16 @@ def test_parameters_given_away_are_refused_though_their_blocks_are_kept():
     jax.tree.leaves(params["blocks"])[0].delete()
     with pytest.raises((RuntimeError, ValueError), match="deleted"):
         sampling.sample(params, POSE2D, COND, KEY, num_hypotheses=2)
+
+
+def test_parameters_closed_over_are_kept_as_numbers():
+    """Inside another's trace nothing traced may outlive it."""
+    params = fresh()
+    draw = jax.jit(lambda p, c: sampling.sample(params, p, c, KEY, num_hypotheses=5))
+    inside = draw(POSE2D, COND)
+    outside = sampling.sample(params, POSE2D, COND, KEY, num_hypotheses=5)
+    np.testing.assert_allclose(inside, outside, rtol=1e-5, atol=1e-5)
+    blocks = kept_blocks.separate(params)["blocks"]
+    assert not any(
+        isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(blocks)
+    )
