@@ -21,8 +21,9 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import common, devices, train_step
-from jaxflow import flow, sampling
+from jaxflow import flow
 from jaxflow.config import FlowConfig, TrainConfig
+from jaxflow.flow import sampling
 
 COLUMNS = ("what", "precision", "ms, median (min)", "arithmetic", "bandwidth", "rate")
 EPOCHS, PER_EPOCH = 155, 482

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow.config import FlowConfig, TrainConfig
-from jaxflow.inference_time import device_name
+from jaxflow.evaluation.inference_time import device_name
 from jaxflow.types import Batch
 
 _PAUSE = 0.3  # seconds

@@ -28,8 +28,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common, train_step
-from jaxflow import flow, sampling
+from jaxflow import flow
 from jaxflow.config import TrainConfig
+from jaxflow.flow import sampling
 from jaxflow.types import Params
 
 HYPOTHESES = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000)

@@ -24,9 +24,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from jaxflow import data, flow, metrics, procrustes, sampling
+from jaxflow import data, flow, metrics
 from jaxflow.config import FlowConfig
-from jaxflow.training import checkpoint, evaluation
+from jaxflow.evaluation import measuring
+from jaxflow.flow import checkpoint, sampling
+from jaxflow.maths import procrustes
 from jaxflow.types import Batch, Params
 
 HYPOTHESES = 200
@@ -50,7 +52,7 @@ def whole(params: Params, poses: int, repeats: int, peer: bool) -> str:
     actions, key = np.full(poses, "Walking"), jax.random.key(0)
 
     def evaluate() -> Any:
-        evaluation.evaluate(params, inputs, targets, actions, key)
+        measuring.evaluate(params, inputs, targets, actions, key)
 
     def draw() -> Any:
         for _ in sampling.sample_blocks(
@@ -154,7 +156,7 @@ def precisions(options: argparse.Namespace) -> str:
         with jax.default_matmul_precision(chosen):
             for _ in range(2):  # the first compiles
                 began = time.perf_counter()
-                result = evaluation.evaluate_records(
+                result = measuring.evaluate_records(
                     params, records, jax.random.key(0), clamp=clamp, sampler=sampler
                 )
                 seconds = time.perf_counter() - began

@@ -25,8 +25,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from jaxflow import gauss_newton, gaussians, heatmaps
-from jaxflow.gaussian_fit import fit_gaussians
+from jaxflow import gaussians
+from jaxflow.gaussians import gauss_newton, heatmaps
+from jaxflow.gaussians.fitting import fit_gaussians
 from tests.oracles import gaussian_fit as oracle
 
 # Floating point operations of one evaluation for each pixel: the exponent 6, exp about

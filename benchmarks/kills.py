@@ -26,7 +26,8 @@ import jax
 import numpy as np
 
 from jaxflow import data
-from jaxflow.training import checkpoint, state
+from jaxflow.flow import checkpoint
+from jaxflow.training import state
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 DATASET = "synthetic_lift/seed0-train300-test40"

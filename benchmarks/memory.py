@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import common
-from jaxflow import compilation_cache
 from jaxflow.config import TrainConfig
+from jaxflow.runs import compilation_cache
 from jaxflow.training import dispatch, loop, parallel, state
 
 

@@ -17,10 +17,11 @@ import jax
 import numpy as np
 
 import jaxflow
-from jaxflow import heatmaps
-from jaxflow.detector import crop, hrnet, loading, warp
-from jaxflow.detector.pictures import Picture
-from jaxflow.lifter import Lifter
+from jaxflow.detector.crops import crop, warp
+from jaxflow.detector.network import hrnet, loading
+from jaxflow.detector.readers.pictures import Picture
+from jaxflow.gaussians import heatmaps
+from jaxflow.prediction.lifter import Lifter
 from jaxflow.skeleton import MPII_JOINTS
 from jaxflow.types import GaussianFit
 

@@ -13,9 +13,10 @@ import sys
 import jax
 import numpy as np
 
-from jaxflow import data, sampling
-from jaxflow.figures import idea, poses, style
-from jaxflow.training import checkpoint, evaluation
+from jaxflow import data
+from jaxflow.evaluation import measuring
+from jaxflow.flow import checkpoint, sampling
+from jaxflow.reporting.figures import idea, poses, style
 from jaxflow.types import PoseRecords
 
 HYPOTHESES = 200
@@ -50,7 +51,7 @@ def main() -> None:
     example = poses.PoseExample(
         title="", pose2d=frame.pose2d[0], fit=frame.gaussfit[0],
         hypotheses=draw(HYPOTHESES, 1.0), mode=draw(1, 0.0)[0],
-        target=evaluation.targets_of(frame)[0],
+        target=measuring.targets_of(frame)[0],
     )  # fmt: skip
     latents = np.asarray(jax.random.normal(jax.random.key(0), (HYPOTHESES, 2)))
     out = pathlib.Path(rest[1] if len(rest) > 1 else "docs/idea")

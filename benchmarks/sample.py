@@ -23,8 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from jaxflow import drawing, flow, sampling
+from jaxflow import flow
 from jaxflow.config import RELEASED_CLAMP, FlowConfig
+from jaxflow.flow import drawing, sampling
 from jaxflow.types import Params
 
 SIZES = "1x200,1x1000,64x200,512x200"

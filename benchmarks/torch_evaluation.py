@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import torch_peer
-from jaxflow.metrics import CPS_THRESHOLDS, PCK_THRESHOLD
+from jaxflow.metrics.errors import CPS_THRESHOLDS, PCK_THRESHOLD
 from jaxflow.skeleton import CPS_JOINTS, PCK_JOINTS
 
 BATCH = 512  # poses at a time, as the released evaluation has them

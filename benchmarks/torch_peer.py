@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from jaxflow import critic, flow
-from jaxflow.condition import SIGMA_UNIT, UNCERTAIN_SIGMA
 from jaxflow.config import TrainConfig
+from jaxflow.gaussians.condition import SIGMA_UNIT, UNCERTAIN_SIGMA
 from jaxflow.losses import METRES_PER_PIXEL
 from jaxflow.skeleton import CONDITIONED_H36M_16, LEFT_HIP_16, RIGHT_HIP_16
 from jaxflow.types import Params

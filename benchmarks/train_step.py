@@ -27,9 +27,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from jaxflow import presets
 from jaxflow.config import TrainConfig
-from jaxflow.training import parallel, state, step
+from jaxflow.training import parallel, presets, state, step
 from jaxflow.types import Batch
 
 ITERATIONS = 4  # of a dispatch

@@ -14,48 +14,54 @@ Arrays are float32, lengths metres, angles radians, leading axes any batch shape
 from typing import TYPE_CHECKING, Any
 
 from jaxflow._version import __version__
-from jaxflow.condition import condition
 from jaxflow.config import FlowConfig, SoftClamp, TrainConfig
-from jaxflow.flow import init, log_prob
-from jaxflow.geometry import (
+from jaxflow.flow.model import init, log_prob
+from jaxflow.flow.sampling import sample
+from jaxflow.gaussians.condition import condition
+from jaxflow.maths.geometry import (
     denormalize_pose3d,
     normalize_pose2d,
     normalize_pose3d,
 )
-from jaxflow.sampling import sample
 from jaxflow.types import Batch, GaussianFit, Params, PoseRecords
 
 if TYPE_CHECKING:
-    from jaxflow.distribution import posterior
-    from jaxflow.gaussian_fit import fit_gaussians
-    from jaxflow.lifter import Lifter
-    from jaxflow.predicting import predict
-    from jaxflow.training.calibration_file import load_temperature
-    from jaxflow.training.checkpoint import load_config, load_params, save_params
+    from jaxflow.flow.calibration_file import load_temperature
+    from jaxflow.flow.checkpoint import load_config, load_params, save_params
+    from jaxflow.flow.distribution import posterior
+    from jaxflow.gaussians.fitting import fit_gaussians
+    from jaxflow.prediction.lifter import Lifter
+    from jaxflow.prediction.stream import predict
+
+# Commands are verbs and live in a folder of their own, but are called as
+# ``python -m jaxflow.train``: the package looks for its modules there, too.
+__path__.append(f"{__path__[0]}/commands")
 
 # Loaded on first use: these bring distrax, orbax or compile code nobody may need.
 _LAZY = {
-    "Lifter": "jaxflow.lifter",
-    "fit_gaussians": "jaxflow.gaussian_fit",
-    "posterior": "jaxflow.distribution",
-    "predict": "jaxflow.predicting",
-    "load_config": "jaxflow.training.checkpoint",
-    "load_params": "jaxflow.training.checkpoint",
-    "load_temperature": "jaxflow.training.calibration_file",
-    "save_params": "jaxflow.training.checkpoint",
+    "Lifter": "jaxflow.prediction.lifter",
+    "fit_gaussians": "jaxflow.gaussians.fitting",
+    "posterior": "jaxflow.flow.distribution",
+    "predict": "jaxflow.prediction.stream",
+    "load_config": "jaxflow.flow.checkpoint",
+    "load_params": "jaxflow.flow.checkpoint",
+    "load_temperature": "jaxflow.flow.calibration_file",
+    "save_params": "jaxflow.flow.checkpoint",
 }
 
-# Modules that are part of the public interface. Commands are not: they define flags.
-_MODULES = (
-    "critic",
-    "detections",
-    "distribution",
-    "flow",
-    "gaussians",
-    "losses",
-    "metrics",
-    "torch_weights",
-)
+# Modules that are part of the public interface, by the name they have there. Commands
+# are not: they define flags.
+_MODULES = {
+    "critic": "jaxflow.critic",
+    "detections": "jaxflow.gaussians.keypoints",
+    "distribution": "jaxflow.flow.distribution",
+    "flow": "jaxflow.flow",
+    "gaussians": "jaxflow.gaussians",
+    "losses": "jaxflow.losses",
+    "metrics": "jaxflow.metrics",
+    "sample_files": "jaxflow.prediction.set_files",
+    "torch_weights": "jaxflow.torch_weights",
+}
 
 __all__ = [
     "Batch",
@@ -91,7 +97,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     if name in _MODULES:
-        return importlib.import_module(f"jaxflow.{name}")
+        return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module 'jaxflow' has no attribute {name!r}")
 
 

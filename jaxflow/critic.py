@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import jax.typing
 import numpy as np
 
-from jaxflow import checks
-from jaxflow.keys import check_key
-from jaxflow.layers import EXACT, apply, uniform_dense
+from jaxflow.maths import checks
+from jaxflow.maths.keys import check_key
+from jaxflow.maths.layers import EXACT, apply, uniform_dense
 from jaxflow.skeleton import KCS_PAIRS
 from jaxflow.types import Params
 

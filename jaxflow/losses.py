@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import jax.typing
 
-from jaxflow import checks, critic
-from jaxflow.condition import SIGMA_UNIT, UNCERTAIN_SIGMA
-from jaxflow.geometry import with_hip
+from jaxflow import critic
+from jaxflow.gaussians.condition import SIGMA_UNIT, UNCERTAIN_SIGMA
+from jaxflow.maths import checks
+from jaxflow.maths.geometry import with_hip
 from jaxflow.mmd import mmd as mmd
 from jaxflow.skeleton import CONDITIONED_H36M_16
 from jaxflow.types import Params

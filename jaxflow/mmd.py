@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import jax.typing
 
-from jaxflow import checks
+from jaxflow.maths import checks
 
 BANDWIDTHS = (0.0025, 0.04, 0.81)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import losses, presets
+from jaxflow import losses
 from jaxflow.config import FlowConfig, LossConfig, TrainConfig
-from jaxflow.training import state, step
+from jaxflow.training import presets, state, step
 from jaxflow.types import Batch
 from tests.golden import make
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxflow.config import OptimizerConfig
-from jaxflow.training import checkpoint, state, step
+from jaxflow.flow import checkpoint
+from jaxflow.training import state, step
 from jaxflow.training.loop import train_and_evaluate
 from tests.training_helpers import TINY, run_config
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxflow.detector import boxes
+from jaxflow.detector.readers import boxes
 
 
 def write(path, text):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from data_builders import registry
-from jaxflow import inventory
-from jaxflow.figures import data_card
+from jaxflow.reporting import inventory
+from jaxflow.reporting.figures import data_card
 from jaxflow.types import PoseRecords
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]

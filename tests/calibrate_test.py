@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import calibrating, data, flow
-from jaxflow.calibrating import CalibrationConfig
+from jaxflow import data, flow
 from jaxflow.config import DataConfig
-from jaxflow.training import calibration_file, checkpoint, frames, loop
-from jaxflow.training.checkpoint import CheckpointError, DamagedError
+from jaxflow.evaluation import calibrating
+from jaxflow.evaluation.calibrating import CalibrationConfig
+from jaxflow.flow import calibration_file, checkpoint
+from jaxflow.flow.checkpoint import CheckpointError, DamagedError
+from jaxflow.training import frames, loop
 from tests.training_helpers import DATASET, TINY, command, run_config
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import checks
+from jaxflow.maths import checks
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (5, 3, 2), (0, 3, 2)])

@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from jaxflow import config, flow
-from jaxflow.training import checkpoint
+from jaxflow.flow import checkpoint
 from tests.training_helpers import REPOSITORY
 
 SMALL = config.FlowConfig(hidden=8, blocks=2)

@@ -8,10 +8,13 @@ import jax
 import numpy as np
 import pytest
 
-from jaxflow import comparison, config, data, flow, presets, protocol, tables
-from jaxflow import seed_statistics as statistics
-from jaxflow.comparison import Comparison, Entry, Member
-from jaxflow.training import checkpoint
+from jaxflow import config, data, flow
+from jaxflow.evaluation import comparison, protocol
+from jaxflow.evaluation.comparison import Comparison, Entry, Member
+from jaxflow.flow import checkpoint
+from jaxflow.reporting import seed_statistics as statistics
+from jaxflow.reporting import tables
+from jaxflow.training import presets
 from tests.evaluation_helpers import TEST, records
 
 SMALL = config.FlowConfig(hidden=8, blocks=2)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxflow.condition import condition
+from jaxflow.gaussians.condition import condition
 from jaxflow.types import GaussianFit
 from tests.golden import make, store
 from tests.golden.store import assert_close

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import coupling
 from jaxflow.config import EXACT_CLAMP, RELEASED_CLAMP
+from jaxflow.flow import coupling
 
 HALF, ENCODED, HIDDEN = 3, 4, 9
 S = np.linspace(0, 1e4, 2001, dtype=np.float32)

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxflow import detections
-from jaxflow.detector import crop
-from jaxflow.detector.crop import Crop
+from jaxflow.detector.crops import crop
+from jaxflow.detector.crops.crop import Crop
+from jaxflow.gaussians import keypoints as detections
 
 
 class TestSquares:

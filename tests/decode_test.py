@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow.detector import decode
+from jaxflow.detector.network import decode
 from tests.oracles import pictures as oracle
 
 

@@ -4,9 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxflow import detections, gaussians
-from jaxflow.condition import condition
-from jaxflow.foreign_skeletons import SKELETONS
+from jaxflow import gaussians
+from jaxflow.gaussians import keypoints as detections
+from jaxflow.gaussians.condition import condition
+from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS, MPII_TO_H36M
 
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxflow.detector import crop, examples, labels, pictures, warp
-from jaxflow.detector.examples import Change
-from jaxflow.foreign_skeletons import COCO_17
+from jaxflow.detector.crops import crop, warp
+from jaxflow.detector.learning import examples, labels
+from jaxflow.detector.learning.examples import Change
+from jaxflow.detector.readers import pictures
+from jaxflow.gaussians.skeletons import COCO_17
 from jaxflow.skeleton import MPII_JOINTS
 from tests import drawn_people
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from jaxflow import detector
-from jaxflow.detector import checkpoint, hrnet, loading, warp
-from jaxflow.detector.loading import Detector
+from jaxflow.detector.crops import warp
+from jaxflow.detector.network import checkpoint, hrnet, loading
+from jaxflow.detector.network.loading import Detector
 from jaxflow.skeleton import MPII_JOINTS
 
 MIRRORED = np.array(loading.mirrored_joints())

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import distribution, torch_weights
+from jaxflow import torch_weights
 from jaxflow.config import EXACT_CLAMP, RELEASED_CLAMP, FlowConfig
+from jaxflow.flow import distribution
 from tests.golden import make, store
 
 ARRAYS = store.load("flow")

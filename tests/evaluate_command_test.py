@@ -8,8 +8,9 @@ import sys
 import jax
 import pytest
 
-from jaxflow import commands, config, data, evaluate, flow, protocol
-from jaxflow.training import calibration_file, checkpoint
+from jaxflow import commands, config, data, evaluate, flow
+from jaxflow.evaluation import protocol
+from jaxflow.flow import calibration_file, checkpoint
 from tests.evaluation_helpers import TEST, records
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

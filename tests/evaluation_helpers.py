@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxflow import protocol
+from jaxflow.evaluation import protocol
 from jaxflow.types import PoseRecords
 
 TEST = protocol.TestConfig(stride=4, num_hypotheses=5, batch_size=8)

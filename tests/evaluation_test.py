@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import config, flow, metrics, sampling
-from jaxflow.summary import Figures, Totals
-from jaxflow.training import evaluation
+from jaxflow import config, flow, metrics
+from jaxflow.evaluation import measuring
+from jaxflow.flow import sampling
+from jaxflow.metrics.sums import Figures, Totals
 from jaxflow.types import Batch, PoseRecords
 from tests.oracles import metrics as oracle
 
@@ -46,7 +47,7 @@ def run(case, key=1, rows=slice(None), sampler=fake_sampler, **options):
     params, batch, targets = case
     part = Batch(*(array[rows] for array in batch))
     options = {"num_hypotheses": HYPOTHESES, "batch_size": 4, **options}
-    return evaluation.evaluate(
+    return measuring.evaluate(
         params, part, targets[rows], ACTIONS[rows], jax.random.key(key),
         sampler=sampler, **options,
     )  # fmt: skip
@@ -168,7 +169,7 @@ def test_log_densities_are_those_of_the_flow_s_hypotheses(case):
     _, batch, targets = case
     params = flow.init(jax.random.key(0), config.FlowConfig(hidden=8, blocks=2))
     options = {"num_hypotheses": HYPOTHESES, "batch_size": 4}
-    chunks = evaluation.stream(
+    chunks = measuring.stream(
         params, batch, targets, jax.random.key(1), (densities,), log_density=True,
         **options,
     )  # fmt: skip
@@ -218,7 +219,7 @@ def test_empty_sets_and_wrong_sizes_are_refused(case):
     with pytest.raises(ValueError, match="at least 2 hypotheses"):
         run(case, num_hypotheses=1)
     with pytest.raises(TypeError, match="typed key"):
-        evaluation.evaluate(params, batch, targets, ACTIONS, np.zeros(2, np.uint32))
+        measuring.evaluate(params, batch, targets, ACTIONS, np.zeros(2, np.uint32))
 
 
 def test_a_real_flow_goes_through(case):
@@ -253,12 +254,12 @@ def test_mean_pose_error_is_the_distance_to_the_mean():
     test = rng.normal(size=(3, 17, 3)) * 300 + 4000
     mean = hip_free(train).mean(0) / 1000
     errors = [oracle.distances(mean, pose / 1000).mean() for pose in hip_free(test)]
-    got = evaluation.mean_pose_error(
+    got = measuring.mean_pose_error(
         records(train, ["a"] * 8), records(test, ["a", "b", "b"])
     )
     np.testing.assert_allclose(got, (errors[0] + np.mean(errors[1:])) / 2, rtol=1e-4)
     with pytest.raises(ValueError, match="8 for training and 0"):
-        evaluation.mean_pose_error(records(train, ["a"] * 8), records(test[:0], []))
+        measuring.mean_pose_error(records(train, ["a"] * 8), records(test[:0], []))
 
 
 def test_no_frames_have_no_mean():

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import exporting, flow, geometry, onnx_sampler
+from jaxflow import flow
 from jaxflow.config import RELEASED_CLAMP, SoftClamp
-from jaxflow.exporting import FORMATS, example_inputs
+from jaxflow.flow import exported as exporting
+from jaxflow.flow import onnx_graph
+from jaxflow.flow.exported import FORMATS, example_inputs
+from jaxflow.maths import geometry
 from tests.training_helpers import command
 
 pytest.importorskip("flatbuffers", reason="StableHLO needs the extra 'export'")
@@ -19,8 +22,8 @@ pytest.importorskip("onnx", reason="ONNX needs the extra 'onnx-export'")
 pytest.importorskip("onnxruntime", reason="ONNX needs the extra 'onnx-export'")
 
 CONFIG = jaxflow.FlowConfig(blocks=3, hidden=20, encoder_hidden=12, encoded=9)
-WRITERS = {"stablehlo": exporting.to_stablehlo, "onnx": onnx_sampler.to_onnx}
-READERS = {"stablehlo": exporting.open_stablehlo, "onnx": onnx_sampler.open_onnx}
+WRITERS = {"stablehlo": exporting.to_stablehlo, "onnx": onnx_graph.to_onnx}
+READERS = {"stablehlo": exporting.open_stablehlo, "onnx": onnx_graph.open_onnx}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +87,7 @@ def test_an_onnx_file_of_something_else_is_refused():
     opset = [onnx.helper.make_opsetid("", 17)]
     model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
     with pytest.raises(ValueError, match=r"expected inputs fits, pose2d, z"):
-        onnx_sampler.open_onnx(model.SerializeToString())
+        onnx_graph.open_onnx(model.SerializeToString())
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +125,7 @@ def test_the_command_and_its_program_without_the_package(folder, kind):
 
 def test_the_command_checks_and_refuses(folder, params):
     out = folder / "other.onnx"
-    content = onnx_sampler.to_onnx(
+    content = onnx_graph.to_onnx(
         jax.tree.map(lambda leaf: 1.1 * leaf, params), RELEASED_CLAMP
     )
     out.write_bytes(content)

@@ -18,8 +18,10 @@ import tensorflow_datasets as tfds
 
 from data_builders import files, registry
 from jaxflow import data
-from jaxflow.training import checkpoint, dispatch, frames, interrupts, lock, state
-from jaxflow.training.checkpoint import CheckpointError
+from jaxflow.flow import checkpoint
+from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.runs import interrupts, lock
+from jaxflow.training import dispatch, frames, state
 from jaxflow.training.checkpointer import Checkpointer
 from jaxflow.training.loop import train_and_evaluate
 from tests.training_helpers import REPOSITORY, TINY, run_config

@@ -7,7 +7,7 @@ from tests.evaluation_helpers import records
 
 pytest.importorskip("matplotlib", reason="the figures need the extra 'report'")
 
-from jaxflow.figures import idea, poses, style
+from jaxflow.reporting.figures import idea, poses, style
 
 
 def test_views_of_a_pose():

@@ -13,9 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import fit_files, gaussian_fit, map_files
-from jaxflow.figures import fits as figure
-from jaxflow.gaussian_fit import fit_gaussians
+from jaxflow.gaussians import fitting
+from jaxflow.gaussians.fitting import fit_gaussians
+from jaxflow.prediction import fits as fit_files
+from jaxflow.reporting.figures import fits as figure
+from jaxflow.runs import array_files
 from jaxflow.types import GaussianFit
 from tests.oracles import gaussian_fit as oracle
 
@@ -139,7 +141,7 @@ class TestFiles:
     def test_every_format_in_pieces(self, tmp_path, maps, name):
         grid = maps.reshape(250, 20, 9, 12)
         self.written(tmp_path, grid, name)
-        flat = map_files.Flat(map_files.open_maps(tmp_path / name))
+        flat = array_files.Flat(array_files.open_maps(tmp_path / name))
         assert flat.shape == maps.shape and flat.batch == (250, 20)
         for start, stop in ((0, 64), (64, 128), (4990, 5000), (7, 8), (0, 5000)):
             np.testing.assert_array_equal(flat[start:stop], maps[start:stop])
@@ -147,13 +149,13 @@ class TestFiles:
     def test_memory_mapped_not_read(self, tmp_path, maps):
         self.written(tmp_path, maps)
         for name in ("maps.npy", "maps.npz"):
-            assert isinstance(map_files.open_maps(tmp_path / name), np.memmap)
+            assert isinstance(array_files.open_maps(tmp_path / name), np.memmap)
 
     def test_which_array_is_asked_for(self, tmp_path, maps):
         self.written(tmp_path, maps)
-        assert map_files.open_maps(tmp_path / "maps.npz", "other").shape == (3,)
+        assert array_files.open_maps(tmp_path / "maps.npz", "other").shape == (3,)
         with pytest.raises(ValueError, match="maps.npz.*'none'.*heatmaps, other"):
-            map_files.open_maps(tmp_path / "maps.npz", "none")
+            array_files.open_maps(tmp_path / "maps.npz", "none")
 
     @pytest.mark.parametrize("name", ["maps.npy", "maps.npz", "packed.npz", "maps.h5"])
     def test_files_cut_short_are_named(self, tmp_path, maps, name):
@@ -161,17 +163,17 @@ class TestFiles:
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(content[: len(content) // 2])
         with pytest.raises(ValueError, match=name):
-            map_files.open_maps(tmp_path / name)
+            array_files.open_maps(tmp_path / name)
 
     def test_pickles_are_refused(self, tmp_path):
         np.save(tmp_path / "maps.npy", np.array([{}], object), allow_pickle=True)
         with pytest.raises(ValueError, match="maps.npy"):
-            map_files.open_maps(tmp_path / "maps.npy")
+            array_files.open_maps(tmp_path / "maps.npy")
 
     def test_another_source_is_not_continued(self, tmp_path, maps):
         out, source = tmp_path / "fits.npz", tmp_path / "maps.npy"
         np.save(source, maps)
-        flat = map_files.Flat(map_files.open_maps(source))
+        flat = array_files.Flat(array_files.open_maps(source))
         part = fit_files.Part(out, 5000, fit_files.identity(source, flat, {}))
         fit = GaussianFit.from_array(jnp.zeros((10, 7)))
         part.append(jax.tree.map(np.asarray, fit))
@@ -182,7 +184,7 @@ class TestFiles:
     def test_blocks_hold_a_bounded_number_of_bytes(self):
         for size in (3, 64, 256, 4096):
             shape = np.broadcast_to(np.float32(0), (10**6, size, size))
-            block = gaussian_fit.block_size(shape)
+            block = fitting.block_size(shape)
             assert block * size * size * 4 <= max(2**25, 16 * size * size * 4)
 
 

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jaxflow.gaussian_fit import fit_gaussians
+from jaxflow.gaussians.fitting import fit_gaussians
 from tests.fit_helpers import assert_same_bits, rows
 from tests.oracles import gaussian_fit as oracle
 

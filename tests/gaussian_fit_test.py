@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import gaussian_fit, gaussians, heatmaps
-from jaxflow.gaussian_fit import fit_gaussians
+from jaxflow import gaussians
+from jaxflow.gaussians import fitting, heatmaps
+from jaxflow.gaussians.fitting import fit_gaussians
 from tests.fit_helpers import assert_same_bits, rows
 from tests.oracles import gaussian_fit as oracle
 
@@ -148,7 +149,7 @@ class TestIndependence:
             assert_same_bits(rows(both, i), one)
 
     def test_streamed_from_the_host(self, maps, fits, monkeypatch):
-        monkeypatch.setattr(gaussian_fit, "_BLOCK_MAPS", 24)
+        monkeypatch.setattr(fitting, "_BLOCK_MAPS", 24)
         assert_same_bits(fit_gaussians(maps), fits)
         grid, start = maps.reshape(4, 16, 64, 64), np.full((4, 16, 2), 31.5, np.float32)
         whole = fit_gaussians(jnp.asarray(grid), start)
@@ -157,7 +158,7 @@ class TestIndependence:
     def test_memory_does_not_grow_with_the_batch(self):
         def scratch(count):
             maps = jax.ShapeDtypeStruct((count, 64, 64), jnp.float16)
-            lowered = gaussian_fit._fit.lower(maps, None)
+            lowered = fitting._fit.lower(maps, None)
             return lowered.compile().memory_analysis().temp_size_in_bytes
 
         # What is kept for a million maps beside their own storage: 64 bytes each here,

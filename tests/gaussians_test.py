@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import gaussians, heatmaps
-from jaxflow.condition import condition
+from jaxflow import gaussians
+from jaxflow.gaussians import heatmaps
+from jaxflow.gaussians.condition import condition
 from jaxflow.types import GaussianFit
 
 

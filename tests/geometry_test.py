@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxflow import geometry
+from jaxflow.maths import geometry
 from tests.golden import make, store
 from tests.golden.store import assert_close
 from tests.oracles import preprocessing as oracle

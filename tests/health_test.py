@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxflow.training import health, progress
+from jaxflow.runs import progress
+from jaxflow.training import health
 
 
 def told():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import heatmaps
+from jaxflow.gaussians import heatmaps
 from jaxflow.types import GaussianFit
 from tests.oracles import gaussian_fit as oracle
 

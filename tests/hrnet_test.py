@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow.detector import blocks, hrnet, weights
-from jaxflow.detector.hrnet import TINY, HRNetConfig
+from jaxflow.detector.network import blocks, hrnet, weights
+from jaxflow.detector.network.hrnet import TINY, HRNetConfig
 from tests.hrnet_helpers import state_of
 
 SMALL = HRNetConfig(

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import torch_checkpoint, torch_weights
+from jaxflow import torch_weights
 from jaxflow.config import FlowConfig
+from jaxflow.runs import torch_files
 from tests.conftest import shared_path
 from tests.golden import make
 
@@ -66,9 +67,9 @@ def test_the_published_checkpoint(torch, reference, tmp_path):
 def test_a_bare_state_dict_of_the_paper_s_width(torch, released_size, tmp_path):
     path = tmp_path / "bare.pt"
     torch.save(tensors(torch, released_size), path)
-    params, config = torch_checkpoint.read(path)
+    params, config = torch_files.read(path)
     assert config == FlowConfig(hidden=PAPER_WIDTH)
-    assert torch_checkpoint.read(path, exact_clamp=True)[1].exact_clamp
+    assert torch_files.read(path, exact_clamp=True)[1].exact_clamp
     want = torch_weights.params_from_state(released_size, config)
     jax.tree.map(np.testing.assert_array_equal, params, want)
 
@@ -77,7 +78,7 @@ def test_low_precision_and_permutations_pass(torch, tmp_path):
     path = tmp_path / "half.pt"
     state = {"a": torch.ones(3, dtype=torch.bfloat16), "b": torch.arange(3)}
     torch.save({"net": state}, path)
-    got = torch_checkpoint.read_state(path)
+    got = torch_files.read_state(path)
     assert got["a"].dtype == np.float32 and got["b"].dtype == np.int64
 
 
@@ -108,7 +109,7 @@ def test_other_weights_are_named(torch, released_size, tmp_path, problem, named)
     path = tmp_path / "odd.pt"
     torch.save({"net": tensors(torch, alter(released_size, problem))}, path)
     with pytest.raises(ValueError) as caught:
-        torch_checkpoint.read(path)
+        torch_files.read(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and named in message
     assert len(message.splitlines()) == 2  # the file, and the one thing wrong
@@ -128,7 +129,7 @@ def test_code_in_a_file_is_refused_and_not_run(torch, tmp_path):
     path, trace = tmp_path / "harmful.pt", tmp_path / "trace"
     torch.save({"net": Harmful(trace)}, path)
     with pytest.raises(ValueError, match=r"more than weights.*(posix|os|nt)\.mkdir"):
-        torch_checkpoint.read_state(path)
+        torch_files.read_state(path)
     assert not trace.exists()
 
 
@@ -140,7 +141,7 @@ def test_damaged_files_are_named(torch, tmp_path, size):
     path = tmp_path / "short.pt"
     path.write_bytes(content[: int(size * len(content)) if 0 < size < 1 else size])
     with pytest.raises(ValueError) as caught:
-        torch_checkpoint.read_state(path)
+        torch_files.read_state(path)
     assert str(caught.value).startswith(
         f"{path}: damaged, incomplete or no PyTorch file"
     )
@@ -152,7 +153,7 @@ def test_files_without_weights_are_named(torch, tmp_path, content):
     path = tmp_path / "other.pt"
     torch.save(content, path)
     with pytest.raises(ValueError, match=r"other\.pt: expected \{'net': state_dict\}"):
-        torch_checkpoint.read_state(path)
+        torch_files.read_state(path)
 
 
 def test_a_weight_that_is_no_tensor_is_named(torch, tmp_path):
@@ -161,7 +162,7 @@ def test_a_weight_that_is_no_tensor_is_named(torch, tmp_path):
     with pytest.raises(
         ValueError, match=r"cond_net\.0\.bias to be a tensor; got.*list"
     ):
-        torch_checkpoint.read_state(path)
+        torch_files.read_state(path)
 
 
 def test_a_missing_file_is_one_line(tmp_path):
@@ -179,7 +180,7 @@ def test_without_torch_the_error_says_how_to_get_it(tmp_path, monkeypatch):
     path.write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match=r"needs PyTorch.*pip install '\.\[torch\]'"):
-        torch_checkpoint.read_state(path)
+        torch_files.read_state(path)
 
 
 def test_an_unknown_flag_and_words_are_refused(tmp_path):

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import pytest
 
 import jaxflow
-from jaxflow import inference_time, tables, torch_weights
+from jaxflow import torch_weights
 from jaxflow.config import EXACT_CLAMP, FlowConfig
-from jaxflow.inference_time import InferenceTimes
+from jaxflow.evaluation import inference_time
+from jaxflow.evaluation.inference_time import InferenceTimes
+from jaxflow.reporting import tables
 from tests.golden import make
 
 TIMES = InferenceTimes("Some Chip", 7, 1.23, {1: 0.456, 200: 2.0, 1000: 19.96})

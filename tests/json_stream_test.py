@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from jaxflow.detector import json_stream
+from jaxflow.detector.readers import json_stream
 
 
 def write(path, data):

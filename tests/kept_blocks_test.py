@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import drawing, flow, kept_blocks, sampling, stack
+from jaxflow import flow
 from jaxflow.config import RELEASED_CLAMP, FlowConfig
+from jaxflow.flow import drawing, kept_blocks, sampling, stack
 from jaxflow.training import parallel
 
 SMALL = FlowConfig(blocks=3, hidden=16, encoder_hidden=8, encoded=6)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from jaxflow import config, inference_time, kept_times, protocol
+from jaxflow import config
+from jaxflow.evaluation import inference_time, kept_times, protocol
 from tests.evaluation_helpers import records
 
 TIMES = inference_time.InferenceTimes("a CPU", 3, 1.5, {1: 2.5, 200: 3.5, 1000: 4.5})

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import keys
+from jaxflow.maths import keys
 
 KEY = jax.random.key(3)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow.kmeans import kmeans, lloyd, plus_plus
+from jaxflow.maths.kmeans import kmeans, lloyd, plus_plus
 from tests.oracles import kmeans as oracle
 
 KEY = jax.random.key(5)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from jaxflow import presets
+from jaxflow.training import presets
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PYTHON = """#!/bin/sh

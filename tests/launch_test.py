@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from jaxflow.training import checkpoint
+from jaxflow.flow import checkpoint
 from tests.training_helpers import DATASET, REPOSITORY
 
 LAUNCH = REPOSITORY / "launch"

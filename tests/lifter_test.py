@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import buckets, detections, flow, heatmaps, selection
-from jaxflow.detector.loading import Detector
-from jaxflow.exporting import example_inputs
-from jaxflow.lifter import Lifter
+from jaxflow import flow
+from jaxflow.detector.network.loading import Detector
+from jaxflow.flow.exported import example_inputs
+from jaxflow.gaussians import heatmaps, keypoints
+from jaxflow.maths import buckets
+from jaxflow.metrics import selection
+from jaxflow.prediction.lifter import Lifter
 from jaxflow.types import GaussianFit
 
 CONFIG = jaxflow.FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6)
@@ -151,13 +154,13 @@ def test_keypoints_of_another_detector(lifter):
     confidence[0, 9] = 0
     points[0, 9] = 0  # as detectors write it
     got = lifter.lift_keypoints(points, confidence, skeleton="coco_17")
-    sure = detections.from_sigma(jnp.asarray(points), jnp.zeros((2, 17)))
+    sure = keypoints.from_sigma(jnp.asarray(points), jnp.zeros((2, 17)))
     sure = sure._replace(found=jnp.asarray(confidence > 0))
-    _, pixel = detections.crop_of(sure)
-    want = detections.to_mpii(
-        detections.from_confidence(points, confidence, pixel), "coco_17"
+    _, pixel = keypoints.crop_of(sure)
+    want = keypoints.to_mpii(
+        keypoints.from_confidence(points, confidence, pixel), "coco_17"
     )
-    np.testing.assert_allclose(got.fits, detections.to_fits(want).as_array(), rtol=1e-5)
+    np.testing.assert_allclose(got.fits, keypoints.to_fits(want).as_array(), rtol=1e-5)
     there = np.asarray(want.found)
     assert (~there).sum() == 1
     np.testing.assert_allclose(got.pose2d[there], want.mean[there], rtol=1e-4)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import sampling, torch_weights
+from jaxflow import torch_weights
 from jaxflow.config import EXACT_CLAMP, RELEASED_CLAMP, FlowConfig
+from jaxflow.flow import sampling
 from tests.golden import make
 
 KEY = jax.random.key(21)

@@ -13,8 +13,10 @@ import pytest
 
 from jaxflow import data
 from jaxflow.config import OptimizerConfig
-from jaxflow.training import checkpoint, frames, loop, parallel, writer
-from jaxflow.training.checkpoint import CheckpointError
+from jaxflow.flow import checkpoint
+from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.runs import writer
+from jaxflow.training import frames, loop, parallel
 from jaxflow.training.loop import NonFiniteError, train_and_evaluate
 from tests.training_helpers import DATASET, TINY, run_config
 

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import linalg, metrics, procrustes, sample_size
-from jaxflow.geometry import to_joints
+from jaxflow import metrics
+from jaxflow.maths import linalg, procrustes
+from jaxflow.maths.geometry import to_joints
+from jaxflow.metrics import sample_size
 from tests.oracles import metrics as oracle
 
 # Compiled whole: op by op, the first call of each costs seconds.

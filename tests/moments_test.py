@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import heatmaps, moments
+from jaxflow.gaussians import heatmaps, moments
 from tests.oracles import gaussian_fit as oracle
 
 QUADRATIC = np.array(

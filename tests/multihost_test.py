@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from jaxflow import data
-from jaxflow.training import checkpoint, multihost
+from jaxflow.flow import checkpoint
+from jaxflow.runs import multihost
 from jaxflow.training.loop import train_and_evaluate
 from tests.training_helpers import DATASET, TINY, command, run_config
 

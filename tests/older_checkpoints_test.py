@@ -5,8 +5,9 @@ import json
 import jax
 import pytest
 
-from jaxflow.training import checkpoint, state
-from jaxflow.training.checkpoint import CheckpointError
+from jaxflow.flow import checkpoint
+from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.training import state
 from jaxflow.training.checkpointer import Checkpointer
 from tests.training_helpers import TINY
 

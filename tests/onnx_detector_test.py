@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxflow import detector
-from jaxflow.detector import decode, onnx_detector
-from jaxflow.foreign_skeletons import COCO_17, H36M_17
+from jaxflow.detector.network import decode, onnx_detector
+from jaxflow.gaussians.skeletons import COCO_17, H36M_17
 from jaxflow.skeleton import MPII_JOINTS, MPII_TO_H36M
 
 onnx = pytest.importorskip("onnx")

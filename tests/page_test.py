@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 
-from jaxflow import page
+from jaxflow.reporting import page
 
 ODD = "<em>&\"'"
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import detections
-from jaxflow.detector import crop, people
-from jaxflow.detector.records import Person, Skipped
-from jaxflow.foreign_skeletons import BODY_25, COCO_17, HALPE_26
+from jaxflow.detector.crops import crop
+from jaxflow.detector.readers import people
+from jaxflow.detector.readers.records import Person, Skipped
+from jaxflow.gaussians import keypoints as detections
+from jaxflow.gaussians.skeletons import BODY_25, COCO_17, HALPE_26
 from jaxflow.skeleton import MPII_JOINTS
 
 

@@ -7,7 +7,8 @@ import zlib
 import numpy as np
 import pytest
 
-from jaxflow.detector import crop, pictures, warp
+from jaxflow.detector.crops import crop, warp
+from jaxflow.detector.readers import pictures
 
 Image = pytest.importorskip("PIL.Image")
 

@@ -14,17 +14,23 @@ pytest.importorskip("PIL", reason="pictures need the extra 'detector'")
 
 from PIL import Image
 
-from jaxflow import (
-    prediction_files,
-    prediction_inputs,
-    prediction_page,
-    prediction_parts,
-    prediction_run,
+from jaxflow.detector.readers.boxes import BoxTable
+from jaxflow.detector.readers.records import Box
+from jaxflow.prediction import (
+    files,
+    unfinished,
 )
-from jaxflow.detector.boxes import BoxTable
-from jaxflow.detector.records import Box
-from jaxflow.prediction_inputs import Reading
-from jaxflow.training.lock import LockedError
+from jaxflow.prediction import (
+    inputs as prediction_inputs,
+)
+from jaxflow.prediction import (
+    page as prediction_page,
+)
+from jaxflow.prediction import (
+    run as prediction_run,
+)
+from jaxflow.prediction.inputs import Reading
+from jaxflow.runs.lock import LockedError
 from tests import predict_helpers
 from tests.pictures_test import png_header
 from tests.predict_helpers import contents, run
@@ -85,14 +91,14 @@ def often(monkeypatch):
 
 def stop_after(monkeypatch, people):
     """Has the run end where a person is written."""
-    add = prediction_files.Writer.add
+    add = files.Writer.add
 
     def stopping(self, person):
         if self.people >= people:
             raise KeyboardInterrupt
         add(self, person)
 
-    monkeypatch.setattr(prediction_files.Writer, "add", stopping)
+    monkeypatch.setattr(files.Writer, "add", stopping)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -149,14 +155,14 @@ def test_what_cannot_be_gone_on_from_begins_anew(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop_after(patch, STOP)
         run([inputs / "clip.avi"], lifter, tmp_path, save_every=0.0)
-    own = tmp_path / "clip" / prediction_parts.FOLDER
+    own = tmp_path / "clip" / unfinished.FOLDER
     about = {"rule": "z0"} | ({"seed": 1} if spoil == "settings" else {})
     if spoil == "column":
         (own / "spread").write_bytes(b"")
     elif spoil == "drawing":
         next(own.glob("overlays/*")).unlink()
     elif spoil == "state":
-        (own / prediction_parts.STATE).write_text("{")
+        (own / unfinished.STATE).write_text("{")
     outcome, frames = run([inputs / "clip.avi"], lifter, tmp_path, about=about)
     assert outcome.continued == 0 and outcome.people == frames == COUNT
     assert not own.exists()
@@ -164,8 +170,8 @@ def test_what_cannot_be_gone_on_from_begins_anew(
 
 def test_memory_holds_no_more_than_some_people(tmp_path, monkeypatch):
     """Columns go to disk when there is much of them, marks or none."""
-    monkeypatch.setattr(prediction_parts, "_MOST_BYTES", 1000)
-    parts = prediction_parts.Parts(tmp_path, {}, None)
+    monkeypatch.setattr(unfinished, "_MOST_BYTES", 1000)
+    parts = unfinished.Parts(tmp_path, {}, None)
     rows = np.arange(2000, dtype=np.float32).reshape(20, 100)
     for row in rows:
         parts.append("a", row.tobytes())
@@ -282,7 +288,7 @@ def test_what_is_wrong_is_said_and_where(predicted, name, reason):
 @pytest.mark.parametrize("name", ["good", "cmyk", "turned", "wide"])
 def test_good_pictures_among_them_are_predicted(predicted, points, name):
     """The joints are where they were drawn, in the picture as it is looked at."""
-    with np.load(predicted[0] / name / prediction_files.ARRAYS) as file:
+    with np.load(predicted[0] / name / files.ARRAYS) as file:
         found, hypotheses = file["pose2d"][0], file["hypotheses"]
     assert hypotheses.shape == (1, 8, 17, 3) and np.isfinite(hypotheses).all()
     errors = np.linalg.norm(found - points[0] - [LEFT * (name == "wide"), 0], axis=-1)
@@ -290,9 +296,9 @@ def test_good_pictures_among_them_are_predicted(predicted, points, name):
 
 
 def test_whole_frames_and_long_files_are_predicted(predicted):
-    with np.load(predicted[0] / "clip" / prediction_files.ARRAYS) as file:
+    with np.load(predicted[0] / "clip" / files.ARRAYS) as file:
         assert file["frame"].tolist() == [0, 1, 2]
-    with np.load(predicted[0] / "long" / prediction_files.ARRAYS) as file:
+    with np.load(predicted[0] / "long" / files.ARRAYS) as file:
         assert file["person"].tolist() == [str(i) for i in range(20)]
         assert len(np.unique(file["hypotheses"][:, 0, 1, 0])) == 20
     done = {one.folder.name for one in predicted[1].done}

@@ -13,11 +13,20 @@ from PIL import Image, ImageDraw
 
 import jaxflow
 from data_builders.synthetic_lift.generation import generate
-from jaxflow import predicting, prediction_inputs, prediction_run
-from jaxflow.detector import checkpoint, hrnet, learning
-from jaxflow.detector.examples import Example
-from jaxflow.detector.loading import Detector
-from jaxflow.lifter import Lifter
+from jaxflow.detector.learning import step as learning
+from jaxflow.detector.learning.examples import Example
+from jaxflow.detector.network import checkpoint, hrnet
+from jaxflow.detector.network.loading import Detector
+from jaxflow.prediction import (
+    inputs as prediction_inputs,
+)
+from jaxflow.prediction import (
+    run as prediction_run,
+)
+from jaxflow.prediction import (
+    stream,
+)
+from jaxflow.prediction.lifter import Lifter
 from jaxflow.skeleton import MPII_BONES
 
 NETWORK = dataclasses.replace(hrnet.TINY, stage3_modules=0)
@@ -59,7 +68,7 @@ def quick_lifter(**options):
     """The colour detector and a fresh flow of the smallest size."""
     params = jaxflow.init(jax.random.key(0), QUICK_FLOW)
     return Lifter(
-        params, detector=colour_detector(), num_hypotheses=8, sizes=predicting.SIZES,
+        params, detector=colour_detector(), num_hypotheses=8, sizes=stream.SIZES,
         **options,
     )  # fmt: skip
 
@@ -86,7 +95,7 @@ def run(inputs, lifter, out, reading=None, about=None, **options):
     plan = prediction_run.plan(found, output, about or {"rule": "z0"})
     outcome = prediction_run.run(
         plan, lifter, reading or prediction_inputs.Reading(), output,
-        predicting.Clock(), steps.append,
+        stream.Clock(), steps.append,
     )  # fmt: skip
     return outcome, plan.frames() + sum(steps)
 

@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("PIL", reason="pictures need the extra 'detector'")
 
 import jaxflow
-from jaxflow import prediction_parts
-from jaxflow.detector import checkpoint, hrnet
+from jaxflow.detector.network import checkpoint, hrnet
+from jaxflow.prediction import unfinished
 from tests import predict_helpers
 from tests.predict_helpers import contents, peak_of, run, write_long_json
 from tests.training_helpers import command
@@ -46,7 +46,7 @@ def test_killed_commands_end_with_the_same_bytes(lifter, tmp_path):
         )  # fmt: skip
 
     text, _ = start("whole").communicate(timeout=900)
-    state = tmp_path / "out" / "clip" / prediction_parts.FOLDER / prediction_parts.STATE
+    state = tmp_path / "out" / "clip" / unfinished.FOLDER / unfinished.STATE
 
     def place():
         return json.loads(state.read_text())["state"]["place"] if state.exists() else 0

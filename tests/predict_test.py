@@ -11,16 +11,22 @@ pytest.importorskip("PIL", reason="pictures need the extra 'detector'")
 from PIL import Image
 
 import jaxflow
-from jaxflow import (
-    predicting,
-    prediction_files,
-    prediction_inputs,
-    prediction_page,
-    prediction_parts,
-    prediction_pictures,
+from jaxflow.prediction import (
+    files as prediction_files,
 )
-from jaxflow.lifter import Lifter
-from jaxflow.prediction_inputs import Reading
+from jaxflow.prediction import (
+    inputs as prediction_inputs,
+)
+from jaxflow.prediction import (
+    page as prediction_page,
+)
+from jaxflow.prediction import (
+    pictures,
+    stream,
+    unfinished,
+)
+from jaxflow.prediction.inputs import Reading
+from jaxflow.prediction.lifter import Lifter
 from jaxflow.skeleton import H36M_JOINTS
 from tests import predict_helpers
 from tests.browser_helpers import Opened, chromium
@@ -53,7 +59,7 @@ def drawn(tmp_path_factory):
 @pytest.fixture(scope="module")
 def lifter(models):
     return Lifter.load(
-        models / "flow", models / "detector", flip_test=False, sizes=predicting.SIZES
+        models / "flow", models / "detector", flip_test=False, sizes=stream.SIZES
     )
 
 
@@ -267,7 +273,7 @@ def test_several_people_keep_their_ids(drawn, models, lifter, tmp_path):
         "picture,x,y,w,h,id\nboth.png,256,0,256,256,anna\nboth.png,0,0,256,256,7\n"
         "both.png,9000,0,10,10,far\n"
     )
-    boxes = predicting.read_boxes(tmp_path / "boxes.csv")
+    boxes = stream.read_boxes(tmp_path / "boxes.csv")
     outcome, _ = run(
         [tmp_path / "both.png"], lifter, tmp_path / "out", Reading(boxes=boxes)
     )
@@ -280,14 +286,14 @@ def test_several_people_keep_their_ids(drawn, models, lifter, tmp_path):
 
 
 def test_a_video_of_any_length_keeps_a_few_drawings():
-    kept = prediction_parts.Spread(4)
+    kept = unfinished.Spread(4)
     made = []
     for i in range(100):
         kept.offer(str(i), lambda i=i: made.append(i) or b"x")
     names = [int(name) for name in kept.contents]
     assert len(names) <= 4 and names[0] == 0 and len(made) < 25
     assert len(set(np.diff(names))) == 1 and names[-1] >= 50
-    assert prediction_parts.Spread(0).offer("a", lambda: b"x") is None
+    assert unfinished.Spread(0).offer("a", lambda: b"x") is None
 
 
 def test_a_frame_without_a_picture_is_drawn_on_dark_ground(lifter):
@@ -296,10 +302,8 @@ def test_a_frame_without_a_picture_is_drawn_on_dark_ground(lifter):
     square = prediction_inputs.Crop(np.array([1128.0, 1128.0]), np.float64(256))
     seen = prediction_inputs.Seen("a", 0, 3, square)
     person = prediction_files.Lifted(seen, *(array[0] for array in found[:-1]))
-    content = prediction_pictures.frame([person])
-    assert (
-        content.startswith(b"\xff\xd8") and prediction_pictures.crop_of(person) is None
-    )
+    content = pictures.frame([person])
+    assert content.startswith(b"\xff\xd8") and pictures.crop_of(person) is None
 
 
 def test_a_video_s_frames_are_one_after_the_other(drawn, lifter, tmp_path):

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from jaxflow import config, presets
+from jaxflow import config
 from jaxflow.config import LossConfig, TrainConfig
-from jaxflow.presets import ABLATIONS, RECIPES, Preset
+from jaxflow.training import presets
+from jaxflow.training.presets import ABLATIONS, RECIPES, Preset
 
 WANTED = {
     "full": [],

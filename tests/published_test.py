@@ -2,8 +2,9 @@
 
 import pytest
 
-from jaxflow import presets, published
-from jaxflow.published import Published
+from jaxflow.reporting import published
+from jaxflow.reporting.published import Published
+from jaxflow.training import presets
 
 TABLES = {name: one for name, one in vars(published).items()
           if isinstance(one, Published)}  # fmt: skip

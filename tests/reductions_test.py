@@ -6,9 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxflow import kmeans, reductions, selection
-from jaxflow.tables import best_cells
-from jaxflow.training import evaluation
+from jaxflow.evaluation import measuring, reductions
+from jaxflow.maths import kmeans
+from jaxflow.metrics import selection
+from jaxflow.reporting.tables import best_cells
 from tests.oracles import metrics as oracle
 
 FRAMES, HYPOTHESES = 5, 12
@@ -19,7 +20,7 @@ def drawn():
     rng = np.random.default_rng(0)
     poses = rng.normal(size=(FRAMES, HYPOTHESES + 2, 17, 3)).astype(np.float32) * 0.2
     poses -= poses[:, :, :1]
-    return evaluation.Drawn(
+    return measuring.Drawn(
         hypotheses=poses[:, 2:], mode=poses[:, 0], target=poses[:, 1],
         keys=jax.random.split(jax.random.key(1), FRAMES),
         log_density=rng.normal(size=(FRAMES, HYPOTHESES)).astype(np.float32),
@@ -29,7 +30,7 @@ def drawn():
 @pytest.fixture(scope="module")
 def measured(drawn):
     asked = reductions.Reductions.of(HYPOTHESES)
-    return asked, jax.tree.map(np.asarray, evaluation._apply(asked, drawn))
+    return asked, jax.tree.map(np.asarray, measuring._apply(asked, drawn))
 
 
 def errors(pose, target):

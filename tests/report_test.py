@@ -17,24 +17,18 @@ from tests.evaluation_helpers import TEST, records
 
 pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
 
-from jaxflow import (
-    baselines,
-    comparison,
-    config,
-    data,
-    flow,
-    inference_time,
-    metrics,
-    protocol,
+from jaxflow import config, data, flow, metrics
+from jaxflow.evaluation import baselines, comparison, inference_time, protocol
+from jaxflow.reporting import (
+    beside_paper,
+    chosen_frames,
+    contents,
+    drawings,
     published,
-    report_figures,
-    report_page,
-    report_poses,
-    report_tables,
-    reporting,
+    report,
     tables,
 )
-from jaxflow.figures import style
+from jaxflow.reporting.figures import style
 from jaxflow.types import PoseRecords
 
 ODD = "<script>alert(1)</script>|*a*"
@@ -70,7 +64,7 @@ def extras(evaluated):
         comparison.Member(comparison.Entry(name, ("a", "b")), (one, one), (one, one))
         for name, one in zip(names, (evaluated.test, sharp), strict=True)
     ]
-    return report_page.Extras(TIMES, comparison.Comparison(tuple(members)))
+    return contents.Extras(TIMES, comparison.Comparison(tuple(members)))
 
 
 def changed(result, **factors):
@@ -93,13 +87,13 @@ def about(tmp_path_factory):
     ]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (workdir / "metrics.jsonl").write_text(lines)
-    return report_page.About(str(workdir / "checkpoints" / "5"), "synthetic_lift", FULL)
+    return contents.About(str(workdir / "checkpoints" / "5"), "synthetic_lift", FULL)
 
 
 @pytest.fixture(scope="module")
 def written(loaded, evaluated, about, extras, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
-    reporting.write(out, loaded, evaluated, about, extras)
+    report.write(out, loaded, evaluated, about, extras)
     return out
 
 
@@ -135,7 +129,7 @@ def test_the_report_says_what_evaluate_says(loaded, evaluated):
 
 
 def test_what_is_printed(evaluated, about, extras):
-    text = report_page.console(evaluated, about, extras, io.StringIO())
+    text = contents.console(evaluated, about, extras, io.StringIO())
     for words in ("Table 2:", "Table 5:", "One pose out of many", "Models compared",
                   "worse calibrated", "a CPU", "mean pose gives"):  # fmt: skip
         assert words in text
@@ -209,7 +203,7 @@ def test_the_drawings_take_the_pages_colours(page):
 def test_the_same_inputs_give_the_same_bytes(
     written, loaded, evaluated, about, extras, tmp_path
 ):
-    reporting.write(tmp_path, loaded, evaluated, about, extras)
+    report.write(tmp_path, loaded, evaluated, about, extras)
     paths = sorted(p.relative_to(written) for p in written.rglob("*") if p.is_file())
     assert len(paths) > 15
     for path in paths:
@@ -219,8 +213,8 @@ def test_the_same_inputs_give_the_same_bytes(
 
 
 def test_a_checkpoint_without_a_log_has_no_training_curves(tmp_path):
-    assert reporting.training_log(str(tmp_path / "model")) == []
-    assert report_figures.training([]) is None
+    assert report.training_log(str(tmp_path / "model")) == []
+    assert drawings.training([]) is None
 
 
 def test_a_sharper_model_that_is_worse_calibrated_is_said_so(page, extras, evaluated):
@@ -228,7 +222,7 @@ def test_a_sharper_model_that_is_worse_calibrated_is_said_so(page, extras, evalu
     (sentence,) = extras.comparison.trade_offs()
     assert sentence.startswith("no_condition <b>") and "worse calibrated" in sentence
     assert html.escape(sentence) in text
-    marked = report_page.comparison_tables(extras.comparison)[0]
+    marked = contents.comparison_tables(extras.comparison)[0]
     best, ece = (marked.columns.index(name) for name in ("P1 best", "ECE"))
     assert {(1, best), (0, ece)} <= tables.best_cells(marked)
     assert {(0, best), (1, ece)}.isdisjoint(tables.best_cells(marked))
@@ -240,11 +234,11 @@ def test_published_rows_compete_only_on_their_own_actions(evaluated):
     same = dataclasses.replace(
         evaluated.test, totals={action: one for action in published.ACTIONS}
     )
-    assert report_tables.is_human36m(same, name)
-    assert not report_tables.is_human36m(same, "synthetic_lift")
-    assert not report_tables.is_human36m(evaluated.test, name)
+    assert beside_paper.is_human36m(same, name)
+    assert not beside_paper.is_human36m(same, "synthetic_lift")
+    assert not beside_paper.is_human36m(evaluated.test, name)
     for result, groups in ((same, 1), (evaluated.test, 2)):
-        table, *_ = report_tables.beside_published(
+        table, *_ = beside_paper.beside_published(
             evaluated._replace(test=result, ambiguous=None), name
         )
         assert len(table.comparable) == groups
@@ -261,8 +255,8 @@ def test_published_rows_compete_only_on_their_own_actions(evaluated):
 def test_the_poses_shown_are_those_that_were_tested(loaded, evaluated):
     """Drawn again from the same keys, they have the errors of the evaluation."""
     frames = evaluated.frames
-    rows = list(report_poses.for_viewer(frames, limit=6).items())
-    chosen = report_poses.draw(loaded, FULL, frames, rows)
+    rows = list(chosen_frames.for_viewer(frames, limit=6).items())
+    chosen = chosen_frames.draw(loaded, FULL, frames, rows)
     places = [place for _, place in rows]
     assert len(set(places)) == len(places) == 6
     best = np.asarray(metrics.mpjpe(chosen.hypotheses, chosen.targets)).min(axis=1)
@@ -273,7 +267,7 @@ def test_the_poses_shown_are_those_that_were_tested(loaded, evaluated):
 
 def test_the_hardest_frames_are_chosen(evaluated):
     frames = evaluated.frames
-    rows = list(report_poses.hardest(frames, count=2).values())
+    rows = list(chosen_frames.hardest(frames, count=2).values())
     assert len(set(rows)) == 4
     assert frames.best[rows[0]] == frames.best.max()
     rest = np.delete(frames.spread, rows[:2])
@@ -282,7 +276,7 @@ def test_the_hardest_frames_are_chosen(evaluated):
 
 def test_chosen_frames_go_from_sure_to_unsure():
     frames = records()
-    rows = report_poses.by_sureness(frames)
+    rows = chosen_frames.by_sureness(frames)
     widest = np.abs(frames.gaussfit[..., [3, 5]]).max(axis=(1, 2))
     sigmas = [widest[row] for row in rows.values()]
     assert sigmas == sorted(sigmas) and sigmas[-1] == widest.max()

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import config, data, flow, protocol, sample_files, set_sampler
-from jaxflow.set_sampler import SampleConfig
-from jaxflow.training import checkpoint
+from jaxflow import config, data, flow
+from jaxflow.evaluation import protocol
+from jaxflow.flow import checkpoint
+from jaxflow.prediction import set_files, sets
+from jaxflow.prediction.sets import SampleConfig
 from tests.evaluation_helpers import records
 from tests.training_helpers import DATASET, TINY, command
 
@@ -32,15 +34,15 @@ def model(tmp_path_factory):
 def source(model):
     frames = records(count=30)
     frames = dataclasses.replace(frames, extra={"row": np.arange(30, dtype=np.int32)})
-    return set_sampler.Source(jaxflow.load_params(model), TINY.flow, "3", frames)
+    return sets.Source(jaxflow.load_params(model), TINY.flow, "3", frames)
 
 
 def make(source, folder, settings=SMALL, devices=1, batch_size=64, numbers=None):
     """Samples what is missing; which shards that were."""
-    manifest = set_sampler.describe(source, WHERE, settings)
-    shards = sample_files.claim(folder, manifest)
+    manifest = sets.describe(source, WHERE, settings)
+    shards = set_files.claim(folder, manifest)
     missing = shards.missing(numbers or range(shards.count))
-    set_sampler.sample_shards(
+    sets.sample_shards(
         source, settings, shards, missing, devices=tuple(jax.devices()[:devices]),
         batch_size=batch_size,
     )  # fmt: skip
@@ -48,7 +50,7 @@ def make(source, folder, settings=SMALL, devices=1, batch_size=64, numbers=None)
 
 
 def hypotheses(folder):
-    return np.stack([one.hypotheses for one in sample_files.read(folder)])
+    return np.stack([one.hypotheses for one in set_files.read(folder)])
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +85,12 @@ def test_whatever_the_devices_batches_and_shards(
 
 
 def test_frames_know_where_they_come_from(source, whole):
-    frames = list(sample_files.read(whole))
+    frames = list(set_files.read(whole))
     for i, one in enumerate(frames):
         assert (one.example, one.row, one.frame) == (i, i, i)
         assert one.action == source.records.action[i]
         assert one.subject == "S9" and one.log_density is None
-    first = next(sample_files.read_shards(whole))
+    first = next(set_files.read_shards(whole))
     assert first["hypotheses"].shape == (7, 16, 17, 3)
     assert first["hypotheses"].dtype == np.float32
     np.testing.assert_array_equal(first["hypotheses"][:, :, 0], 0)  # the hip
@@ -96,7 +98,7 @@ def test_frames_know_where_they_come_from(source, whole):
     assert manifest["joints"][0] == "Hip" and "metres" in manifest["units"]
 
 
-@pytest.mark.parametrize("kind", sample_files.FORMATS)
+@pytest.mark.parametrize("kind", set_files.FORMATS)
 def test_formats_densities_and_half_precision(source, whole, tmp_path, kind):
     settings = dataclasses.replace(
         SMALL, format=kind, log_density=True, dtype="float16"
@@ -107,7 +109,7 @@ def test_formats_densities_and_half_precision(source, whole, tmp_path, kind):
     found = hypotheses(tmp_path)
     assert found.dtype == np.float16
     np.testing.assert_array_equal(found, hypotheses(whole).astype(np.float16))
-    density = np.stack([one.log_density for one in sample_files.read(tmp_path)])
+    density = np.stack([one.log_density for one in set_files.read(tmp_path)])
     assert density.shape == (30, 16) and np.unique(density).size > 400
 
 
@@ -123,7 +125,7 @@ def test_they_are_what_evaluate_measures(model, source, monkeypatch):
     monkeypatch.setattr(data, "splits", lambda *_: ("test",))
     settings = dataclasses.replace(SMALL, stride=0)
     where = config.DataConfig()
-    found = set_sampler.load(str(model), where, settings).records
+    found = sets.load(str(model), where, settings).records
     test = protocol.TestConfig(mean_pose=False)
     loaded = protocol.load(str(model), where, test)
     test = protocol.resolved(loaded, test)
@@ -136,7 +138,7 @@ def test_they_are_what_evaluate_measures(model, source, monkeypatch):
 def test_only_what_is_missing_or_damaged_is_sampled_again(source, whole, tmp_path):
     make(source, tmp_path, numbers=[0, 2, 3])
     with pytest.raises(ValueError, match=r"lacks 2 of 5 shards, first shard-00001"):
-        sample_files.read(tmp_path)
+        set_files.read(tmp_path)
     damaged = tmp_path / "shard-00002-of-00005.npz"
     damaged.write_bytes(damaged.read_bytes()[:-500])
     litter = tmp_path / ".shard-00001-of-00005.npz.x"
@@ -148,14 +150,14 @@ def test_only_what_is_missing_or_damaged_is_sampled_again(source, whole, tmp_pat
     np.testing.assert_array_equal(hypotheses(tmp_path), hypotheses(whole))
 
 
-@pytest.mark.parametrize("kind", sample_files.FORMATS)
+@pytest.mark.parametrize("kind", set_files.FORMATS)
 def test_a_damaged_shard_is_named(source, tmp_path, kind):
     settings = dataclasses.replace(SMALL, format=kind, shard_size=30)
     make(source, tmp_path, settings)
     path = tmp_path / f"shard-00000-of-00001.{kind}"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(sample_files.SampleFileError, match=path.name):
-        next(sample_files.read(tmp_path))
+    with pytest.raises(set_files.SampleFileError, match=path.name):
+        next(set_files.read(tmp_path))
 
 
 def test_other_settings_are_refused_and_named(source, whole, tmp_path):
@@ -173,7 +175,7 @@ def test_other_settings_are_refused_and_named(source, whole, tmp_path):
     name = "shard-00001-of-00005.npz"
     (tmp_path / name).write_bytes((whole / name).read_bytes())
     with pytest.raises(ValueError, match=f"{name} belongs to samples of other"):
-        list(sample_files.read(tmp_path))
+        list(set_files.read(tmp_path))
     assert make(source, tmp_path, other) == [1]
 
 
@@ -212,10 +214,10 @@ def test_settings_without_a_meaning(changes, words):
 
 def test_folders_without_samples(tmp_path):
     with pytest.raises(ValueError, match="holds no samples"):
-        sample_files.read(tmp_path)
+        set_files.read(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match="manifest.json is damaged"):
-        sample_files.read(tmp_path)
+        set_files.read(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +260,7 @@ def test_killed_in_the_middle_it_goes_on(command_flags, model, tmp_path):
     assert not list(tmp_path.glob(".shard-*"))
     where = config.DataConfig(DATASET, command_flags[2].removeprefix("--data_dir="))
     settings = SampleConfig(split="train")
-    once = set_sampler.load(str(model), where, settings)
+    once = sets.load(str(model), where, settings)
     batch = data.to_batch(once.records)
     key = jax.random.fold_in(jax.random.key(0), 0)
     expected = jaxflow.sample(once.params, batch.pose2d, batch.cond, key)
@@ -276,6 +278,6 @@ def test_mistakes_are_one_clear_line(command_flags, tmp_path):
 
 def test_inputs_that_are_not_there(model, tmp_path):
     with pytest.raises(ValueError, match="none does not exist"):
-        set_sampler.load(str(tmp_path / "none"), WHERE, SMALL)
+        sets.load(str(tmp_path / "none"), WHERE, SMALL)
     with pytest.raises(ValueError, match="synthetic_lift"):
-        set_sampler.load(str(model), WHERE, SMALL)
+        sets.load(str(model), WHERE, SMALL)

@@ -10,8 +10,9 @@ import pytest
 from jax.test_util import check_grads
 
 import jaxflow
-from jaxflow import drawing, sampling, torch_weights
+from jaxflow import torch_weights
 from jaxflow.config import EXACT_CLAMP, RELEASED_CLAMP, FlowConfig
+from jaxflow.flow import drawing, sampling
 from tests.golden import make
 from tests.oracles import flow as flow_oracle
 from tests.oracles import preprocessing

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import metrics, selection
-from jaxflow.kmeans import kmeans
+from jaxflow import metrics
+from jaxflow.maths.kmeans import kmeans
+from jaxflow.metrics import selection
 from tests.oracles import selection as oracle
 
 KEY = jax.random.key(31)

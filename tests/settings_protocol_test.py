@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import data, flow, settings_protocol
+from jaxflow import data, flow
 from jaxflow.config import FlowConfig
+from jaxflow.evaluation import measuring
+from jaxflow.evaluation import mpi_inf_3dhp as settings_protocol
 from jaxflow.skeleton import PCK_JOINTS
-from jaxflow.training import evaluation
 from jaxflow.types import PoseRecords
 from tests.oracles import mpi_inf_3dhp as oracle
 
@@ -53,8 +54,8 @@ def poses_of(drawn):
 
 def drawn_by(params, records, key):
     """Hypotheses and z = 0 poses of some frames."""
-    parts = evaluation.stream(
-        params, data.to_batch(records), evaluation.targets_of(records), key,
+    parts = measuring.stream(
+        params, data.to_batch(records), measuring.targets_of(records), key,
         (poses_of,), num_hypotheses=HYPOTHESES, batch_size=5,
     )  # fmt: skip
     found = [arrays for _, (arrays,) in parts]
@@ -166,7 +167,7 @@ def measured(offsets):
     target = np.zeros((17, 3), np.float32)
     poses = np.zeros((len(offsets), 17, 3), np.float32)
     poses[..., 0] = np.asarray(offsets) / 1000
-    drawn = evaluation.Drawn(
+    drawn = measuring.Drawn(
         jnp.asarray(poses[None, 1:]), jnp.asarray(poses[None, 0]),
         jnp.asarray(target[None]), jax.random.key(0)[None], None,
     )  # fmt: skip

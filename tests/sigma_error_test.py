@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxflow import sigma_error
-from jaxflow.sigma_error import ERROR_EDGES, SIGMA_EDGES, add, summarize, sums_of
+from jaxflow.metrics import sigma_error
+from jaxflow.metrics.sigma_error import (
+    ERROR_EDGES,
+    SIGMA_EDGES,
+    add,
+    summarize,
+    sums_of,
+)
 
 
 def frames(seed, count=50):

@@ -12,17 +12,12 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import (
-    arctangent,
-    compilation_cache,
-    coupling,
-    drawing,
-    profiling,
-    sampling,
-    tiling,
-)
 from jaxflow.config import RELEASED_CLAMP, FlowConfig, TrainConfig
-from jaxflow.training import evaluation, parallel, state, step
+from jaxflow.evaluation import measuring
+from jaxflow.flow import coupling, drawing, sampling
+from jaxflow.maths import arctangent, tiling
+from jaxflow.runs import compilation_cache, profiling
+from jaxflow.training import parallel, state, step
 from jaxflow.types import Batch
 from tests.training_helpers import TINY, command, random_data
 
@@ -229,7 +224,7 @@ def test_evaluation_compiles_nothing_new_for_more_frames(params):
 
     def evaluate(count):
         part = jax.tree.map(lambda leaf: leaf[:count], DATA)
-        return evaluation.evaluate(
+        return measuring.evaluate(
             params, part, targets[:count], actions[:count], KEY,
             num_hypotheses=M, batch_size=4,
         )  # fmt: skip

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from jaxflow import tables
+from jaxflow.reporting import tables
 
 
 def test_tables_as_text():

@@ -5,8 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow import coverage, data, flow, geometry, sampling, temperature
+from jaxflow import data, flow
 from jaxflow.config import FlowConfig
+from jaxflow.evaluation import temperature
+from jaxflow.flow import sampling
+from jaxflow.maths import geometry
+from jaxflow.metrics import coverage
 from tests.evaluation_helpers import records
 
 FLOW = FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6)

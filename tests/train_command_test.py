@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from jaxflow import data
-from jaxflow.training import checkpoint, writer
+from jaxflow.flow import checkpoint
+from jaxflow.runs import writer
 from tests.training_helpers import DATASET, REPOSITORY, command
 
 ITERATIONS = 60

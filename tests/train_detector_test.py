@@ -7,23 +7,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow.detector import (
-    checkpoint,
-    decode,
+from jaxflow.detector.crops import warp
+from jaxflow.detector.learning import (
     examples,
-    hrnet,
     labels,
-    learning,
-    pictures,
-    training,
-    warp,
 )
-from jaxflow.detector.examples import Change
-from jaxflow.detector.hrnet import TINY
-from jaxflow.detector.learning import LearningConfig
-from jaxflow.training.checkpoint import CheckpointError
+from jaxflow.detector.learning import (
+    loop as training,
+)
+from jaxflow.detector.learning import (
+    step as learning,
+)
+from jaxflow.detector.learning.examples import Change
+from jaxflow.detector.learning.step import LearningConfig
+from jaxflow.detector.network import checkpoint, decode, hrnet
+from jaxflow.detector.network.hrnet import TINY
+from jaxflow.detector.readers import pictures
+from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.runs.writer import read
 from jaxflow.training.loop import NonFiniteError
-from jaxflow.training.writer import read
 from tests import drawn_people
 from tests.training_helpers import command
 

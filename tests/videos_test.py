@@ -6,8 +6,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from jaxflow.detector import videos
-from jaxflow.detector.records import Skipped
+from jaxflow.detector.readers import videos
+from jaxflow.detector.readers.records import Skipped
 
 ffmpeg = pytest.importorskip("imageio_ffmpeg")
 try:

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from jaxflow import page, viewer
+from jaxflow.reporting import page
+from jaxflow.reporting.viewer import viewer
 from tests.browser_helpers import Opened, chromium
 from tests.viewer_helpers import standing, viewer_pose
 from tests.viewer_reading import (

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jaxflow import skeleton, viewer
+from jaxflow import skeleton
+from jaxflow.reporting.viewer import viewer
 
 _RIGHT_SIDE = {
     "Hip": (0.13, 0.0, 0.0), "Knee": (0.13, 0.45, 0.0), "Foot": (0.13, 0.9, 0.0),

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from jaxflow import page, viewer
+from jaxflow.reporting import page
+from jaxflow.reporting.viewer import viewer
 from tests.viewer_helpers import standing, viewer_pose
 
 ODD = "</script><script>alert(1)</script> & \u2028"

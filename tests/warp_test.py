@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from jaxflow.detector import crop, pictures, warp
-from jaxflow.detector.crop import Crop
+from jaxflow.detector.crops import crop, warp
+from jaxflow.detector.crops.crop import Crop
+from jaxflow.detector.readers import pictures
 from tests.oracles import pictures as oracle
 
 

@@ -17,7 +17,7 @@ import tqdm
 
 from data_builders import files
 from data_builders.files import DataFileError
-from jaxflow.files import write_text
+from jaxflow.runs.files import write_text
 
 URL = "http://mocap.cs.cmu.edu/allasfamc.zip"
 CHECKSUM = "allasfamc.zip.sha256"

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxflow.gaussians import AMBIGUOUS_SIGMA
+from jaxflow.gaussians.ellipses import AMBIGUOUS_SIGMA
 from jaxflow.types import PoseRecords
 
 # Every 16th test frame of an action: every 64th video frame (paper section 4.1).

@@ -21,7 +21,7 @@ from data_builders.files import DataFileError
 from data_builders.human36m_lift import recordings
 from data_builders.human36m_lift.recordings import FRAME_STEP, Detections, Names
 from data_builders.simulation.cameras import HEATMAP_SCALE
-from jaxflow import map_files
+from jaxflow.runs import array_files
 
 FOLDER = "fits"
 _HEATMAP_SIZE = 64
@@ -74,7 +74,7 @@ def read(path: pathlib.Path, video_frames: int) -> Detections:
     """
     kept = video_frames // FRAME_STEP
     try:
-        source = map_files.open_maps(path, "fits")
+        source = array_files.open_maps(path, "fits")
         every = _step(source, video_frames)
         array = np.array(source[: source.shape[0]], np.float32)
     except ImportError:

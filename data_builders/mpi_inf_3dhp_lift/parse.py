@@ -18,8 +18,8 @@ import numpy as np
 
 from data_builders.files import DataFileError
 from data_builders.mpi_inf_3dhp_lift import raw
-from jaxflow.detections import CROP_MARGIN, HEATMAP_SIZE
-from jaxflow.heatmaps import START_SIGMA
+from jaxflow.gaussians.heatmaps import START_SIGMA
+from jaxflow.gaussians.keypoints import CROP_MARGIN, HEATMAP_SIZE
 from jaxflow.skeleton import MPII_TO_H36M
 from jaxflow.types import PoseRecords
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_builders.simulation.cameras import HEATMAP_SCALE
-from jaxflow.gaussians import AMBIGUOUS_SIGMA
+from jaxflow.gaussians.ellipses import AMBIGUOUS_SIGMA
 
 BLOB = 2.0  # heatmap pixels, the standard deviation of a sure joint's blob
 AMBIGUOUS_SHARE = 0.07  # of all frames

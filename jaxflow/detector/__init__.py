@@ -7,6 +7,6 @@ fits = jaxflow.fit_gaussians(maps, decode.dark(maps).place)
 pixels = crop.heatmap_to_image(fits.mean, square)
 """
 
-from jaxflow.detector.loading import Detector, load
+from jaxflow.detector.network.loading import Detector, load
 
 __all__ = ["Detector", "load"]

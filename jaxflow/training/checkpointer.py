@@ -20,9 +20,9 @@ import jax
 import orbax.checkpoint as ocp
 
 from jaxflow.config import TrainConfig
-from jaxflow.training import checkpoint
+from jaxflow.flow import checkpoint
+from jaxflow.flow.checkpoint import CheckpointError, DamagedError
 from jaxflow.training import state as state_lib
-from jaxflow.training.checkpoint import CheckpointError, DamagedError
 from jaxflow.training.state import TrainState
 
 

@@ -19,7 +19,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxflow.training import interrupts, multihost, parallel
+from jaxflow.runs import interrupts, multihost
+from jaxflow.training import parallel
 
 # Iterations are dispatched so many at a time that a call takes about this long: short
 # enough to stop quickly, long enough that the dispatch costs nothing.

@@ -13,7 +13,8 @@ import numpy as np
 
 from jaxflow import data
 from jaxflow.config import RunConfig
-from jaxflow.training import multihost, validation
+from jaxflow.runs import multihost
+from jaxflow.training import validation
 from jaxflow.types import PoseRecords
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 import numpy as np
 
-from jaxflow.condition import SIGMA_UNIT
+from jaxflow.gaussians.condition import SIGMA_UNIT
 from jaxflow.losses import METRES_PER_PIXEL
 
 CRITIC_BOUND = 100.0

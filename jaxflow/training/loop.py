@@ -21,22 +21,19 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxflow import data, files, profiling
+from jaxflow import data
 from jaxflow.config import RunConfig, TrainConfig
+from jaxflow.runs import files, interrupts, lock, multihost, profiling, writer
+from jaxflow.runs.progress import Progress, terms_text
 from jaxflow.training import (
     dispatch,
     frames,
     health,
-    interrupts,
-    lock,
-    multihost,
     parallel,
     state,
     validation,
-    writer,
 )
 from jaxflow.training.checkpointer import Checkpointer
-from jaxflow.training.progress import Progress, terms_text
 from jaxflow.training.state import TrainState
 from jaxflow.training.step import Losses
 from jaxflow.types import Batch, PoseRecords

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxflow import keys
 from jaxflow.config import TrainConfig
+from jaxflow.maths import keys
 
 
 class Noise(NamedTuple):

@@ -24,9 +24,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxflow import checks, coupling, critic, drawing, flow, losses
+from jaxflow import critic, flow, losses
 from jaxflow.config import OptimizerConfig, TrainConfig
-from jaxflow.tiling import dividing_tile
+from jaxflow.flow import coupling, drawing
+from jaxflow.maths import checks
+from jaxflow.maths.tiling import dividing_tile
 from jaxflow.training.noise import Noise
 from jaxflow.training.noise import draw_noise as draw_noise
 from jaxflow.training.state import TrainState, critic_optimizer, flow_optimizer

@@ -12,7 +12,8 @@ import numpy as np
 
 from jaxflow import data
 from jaxflow.config import RunConfig
-from jaxflow.training import evaluation, health
+from jaxflow.evaluation import measuring
+from jaxflow.training import health
 from jaxflow.types import Params, PoseRecords
 
 
@@ -40,10 +41,10 @@ def choose(records: PoseRecords, frames: int) -> PoseRecords:
 def validate(params: Params, records: PoseRecords, config: RunConfig) -> Validation:
     """Figures of the frames with these parameters."""
     batch = data.to_batch(records)
-    result = evaluation.evaluate(
+    result = measuring.evaluate(
         params,
         batch,
-        evaluation.targets_of(records),
+        measuring.targets_of(records),
         records.action,
         jax.random.key(0),
         num_hypotheses=config.loop.validation_hypotheses,

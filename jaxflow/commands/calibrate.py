@@ -1,0 +1,44 @@
+"""Fits the latent temperature at which a checkpoint's hypotheses are calibrated.
+
+    python -m jaxflow.train --hold_out=S7 --workdir=DIR ...
+    python -m jaxflow.calibrate --checkpoint=DIR --dataset=NAME
+
+A model that was trained for its best of many hypotheses is surer than it is right. This
+draws hypotheses for training subjects that were held out of training, at temperatures
+from 0.5 to 3, and stores the one with the least calibration error in the checkpoint,
+where --temperature=fitted of the other commands finds it; calibration.png beside it
+shows the curves before and after. The test set is never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from jaxflow import commands, config
+from jaxflow.evaluation import calibrating
+
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "Folder of a checkpoint, or the workdir of a run: its latest.",
+    required=True,
+)  # fmt: skip
+
+commands.define_flags(config.DataConfig(), "data")
+commands.define_flags(calibrating.CalibrationConfig(), "calibration")
+flags.adopt_module_key_flags(commands)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Fits, keeps, tells."""
+    commands.no_arguments(argv)
+    found = calibrating.calibrate(
+        _CHECKPOINT.value,
+        commands.from_flags(config.DataConfig()),
+        commands.from_flags(calibrating.CalibrationConfig()),
+    )
+    print(found.describe())
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -1,0 +1,53 @@
+r"""Compares models on a test set: mean and standard deviation over their seeds.
+
+    python -m jaxflow.compare --checkpoints=NAME=DIR[,DIR...] --checkpoints=... \
+        --dataset=NAME --out=FOLDER
+
+Prints the strided test set's table and the ambiguous subset's, with the paper's Table 4
+beside models that are called as its ablations (launch/ablations makes them), and where
+one model is sharper but another better calibrated. FOLDER gets Markdown, CSV and JSON.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from jaxflow import commands, config
+from jaxflow.evaluation import comparison, protocol
+from jaxflow.reporting import tables
+
+_CHECKPOINTS = flags.DEFINE_multi_string(
+    "checkpoints", None, "NAME=DIR[,DIR...][@TEMPERATURE]: a model's name, its seeds' "
+    "checkpoints or workdirs, and a temperature of its own. Once for each model.",
+    required=True,
+)  # fmt: skip
+_OUT = flags.DEFINE_string("out", None, "Folder to write to; none if not given.")
+
+# A comparison is of models alone.
+_LEFT_OUT = ("ambiguous", "mean_pose", "untrained", "reductions")
+commands.define_flags(config.DataConfig(), "data")
+commands.define_flags(protocol.TestConfig(), "test", skip=_LEFT_OUT)
+flags.adopt_module_key_flags(commands)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Evaluates every checkpoint, prints, writes."""
+    commands.no_arguments(argv)
+    entries = [comparison.parse(text) for text in _CHECKPOINTS.value]
+    found = comparison.compare(
+        entries,
+        commands.from_flags(config.DataConfig()),
+        commands.from_flags(protocol.TestConfig(), skip=_LEFT_OUT),
+    )
+    print(f"\n{found.describe(bold=tables.wants_bold(sys.stdout))}")
+    if _OUT.value:
+        for path in comparison.write(found, pathlib.Path(_OUT.value)):
+            print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    commands.run(main)

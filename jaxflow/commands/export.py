@@ -1,0 +1,64 @@
+"""Writes the sampler as one file that runs without this package.
+
+    python -m jaxflow.export --checkpoint=DIR --out=sampler.onnx --format=onnx
+    python -m jaxflow.export --checkpoint=DIR --out=sampler.bin --format=stablehlo
+
+Fits (b, 16, 7), 2D joints (b, 16, 2) and normal noise (b, m, 16) in, hypotheses
+(b, m, 17, 3) in metres out, for any b and m. The file is read back and compared with
+the checkpoint before it takes its name, and a short program that uses it is printed.
+--check compares a file that is there already and writes nothing.
+
+ONNX needs the extra `onnx-export`; StableHLO (for JAX, which reads it for six months of
+its releases, on cpu, cuda and tpu) the extra `export`.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from jaxflow import commands
+from jaxflow.flow import checkpoint, exported, onnx_graph
+from jaxflow.runs import files
+
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "Folder of a flow's checkpoint, or a run's workdir: its "
+    "latest.", required=True,
+)  # fmt: skip
+_OUT = flags.DEFINE_string("out", None, "The file to write.", required=True)
+_FORMAT = flags.DEFINE_enum(
+    "format", None, exported.FORMATS, "What to write.", required=True
+)
+_CHECK = flags.DEFINE_bool(
+    "check", False, "Only compare the file with the checkpoint; write nothing."
+)
+
+_WRITERS = {"stablehlo": exported.to_stablehlo, "onnx": onnx_graph.to_onnx}
+_READERS = {"stablehlo": exported.open_stablehlo, "onnx": onnx_graph.open_onnx}
+
+
+def main(argv: Sequence[str]) -> None:
+    """Loads, writes aside, compares, gives it its name."""
+    commands.no_arguments(argv)
+    out, kind = pathlib.Path(_OUT.value), _FORMAT.value
+    params = checkpoint.load_params(_CHECKPOINT.value)
+    clamp = checkpoint.load_config(_CHECKPOINT.value).flow.clamp
+    content = out.read_bytes() if _CHECK.value else _WRITERS[kind](params, clamp)
+    try:
+        difference = exported.check(_READERS[kind](content), params, clamp)
+    except ValueError as error:
+        raise ValueError(f"{out}: {error}") from error
+    if not _CHECK.value:
+        files.write_bytes(out, content)
+    verb = "checked" if _CHECK.value else "written"
+    print(
+        f"{verb}: {out}, {len(content) / 1e6:.1f} MB; poses differ from the "
+        f"checkpoint's by at most {difference:.1g} of the largest coordinate\n"
+    )
+    print(exported.program(kind, str(out)))
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -1,0 +1,115 @@
+"""Fits Gaussians to a file of heatmaps.
+
+    python -m jaxflow.fit --heatmaps=maps.npy --out=fits.npz
+
+The file, of any size, holds (..., rows, columns), for example (images, 16, 64, 64). The
+answer holds `fits` (..., 7) = A, x0, y0, sx, theta, sy, rmse in heatmap px, the same
+field by field, and `converged`. Interrupted and started again with the same flags, it
+goes on where it was. --figure=sheet.png draws some of the fits (extra `report`).
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from jaxflow import commands
+from jaxflow.gaussians import heatmaps
+from jaxflow.prediction import fits as fit_files
+from jaxflow.runs import array_files
+
+_HEATMAPS = flags.DEFINE_string(
+    "heatmaps", None, "File of heatmaps: .npy, .npz, .h5 or .hdf5.", required=True
+)
+_OUT = flags.DEFINE_string("out", None, "The .npz file to write.", required=True)
+_KEY = flags.DEFINE_string(
+    "key", None, "Name of the array inside an .npz or HDF5 file that holds several."
+)
+_STARTS = flags.DEFINE_string(
+    "starts", None, "File of start means (..., 2), column and row; default the maxima."
+)
+_CLAMP = flags.DEFINE_bool(
+    "clamp", True, "Cut values above 1 first, as the released code does."
+)
+_FIGURE = flags.DEFINE_string(
+    "figure", None, "Picture to draw: heatmap, ellipses and residual of some maps."
+)
+_FIGURE_MAPS = flags.DEFINE_integer(
+    "figure_maps", 16, "How many maps the picture shows: the first ones.", lower_bound=1
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Opens, fits, writes, draws."""
+    commands.no_arguments(argv)
+    out, source = pathlib.Path(_OUT.value), pathlib.Path(_HEATMAPS.value)
+    if out.suffix != ".npz":
+        raise ValueError(f"expected --out to end in .npz; got {out}")
+    maps = _open(source)
+    starts = _open_starts(maps)
+    options = {"clamp": _CLAMP.value, "starts": _STARTS.value}
+    part = fit_files.Part(out, maps.shape[0], fit_files.identity(source, maps, options))
+    with tqdm(
+        total=maps.shape[0], initial=part.done, unit="fit", unit_scale=True
+    ) as bar:
+        for count in fit_files.fit_rest(maps, starts, part):
+            bar.update(count)
+    fit_files.write_npz(out, part, maps.batch)
+    converged = int(part.rows[:, 7].sum())
+    part.remove()
+    print(f"written: {out}, {converged} of {maps.shape[0]} fits converged")
+    if _FIGURE.value:
+        _draw(maps, out, _FIGURE.value)
+
+
+class _Clamped(array_files.Flat):
+    """Maps with what exceeds 1 cut off."""
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return np.minimum(super().__getitem__(rows), self.dtype.type(1))
+
+
+def _open(path: pathlib.Path) -> array_files.Flat:
+    """The heatmaps, checked as far as the file's header goes."""
+    source = array_files.open_maps(path, _KEY.value)
+    floating = np.issubdtype(source.dtype, np.floating)
+    try:
+        maps = (_Clamped if _CLAMP.value and floating else array_files.Flat)(source)
+        heatmaps.check_heatmaps(np.zeros(maps.shape[1:], maps.dtype))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return maps
+
+
+def _open_starts(maps: array_files.Flat) -> np.ndarray | None:
+    """The start means (N, 2), or None."""
+    if not _STARTS.value:
+        return None
+    starts: Any = np.asarray(array_files.open_maps(_STARTS.value)[:])
+    if starts.shape != (*maps.batch, 2):
+        raise ValueError(
+            f"expected start means of shape {(*maps.batch, 2)} in {_STARTS.value}; got "
+            f"{starts.shape}"
+        )
+    return starts.reshape(-1, 2).astype(np.float32)
+
+
+def _draw(maps: array_files.Flat, out: pathlib.Path, path: str) -> None:
+    """The picture of the first maps."""
+    from jaxflow.reporting.figures import fits as figure
+
+    with np.load(out) as file:
+        numbers = file["fits"].reshape(-1, 7)[: _FIGURE_MAPS.value]
+        converged = file["converged"].reshape(-1)[: _FIGURE_MAPS.value]
+    chosen = maps[slice(0, _FIGURE_MAPS.value)]
+    figure.save(path, figure.sheet(chosen, numbers, converged))
+    print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -1,0 +1,180 @@
+"""People in pictures, videos, heatmaps or keypoints, in 3D.
+
+    python -m jaxflow.predict photo.jpg --checkpoint=DIR --detector=DIR --out=DIR
+    python -m jaxflow.predict FOLDER clip.mp4 --boxes=people.json ...
+    python -m jaxflow.predict heatmaps.npy keypoints.json --checkpoint=DIR --out=DIR
+
+Inputs: pictures, folders of pictures, videos, heatmaps (.npy, .npz, .h5) and keypoint
+files of other detectors (.json, .csv, .npz). Pictures and videos need --detector: HRNet
+(python -m jaxflow.import_torch --kind=hrnet) or an .onnx file with heatmaps;
+jaxflow/detector/README.md says where weights are published. One person fills each
+picture unless --boxes tells where people are.
+
+Out: index.html to look at; for each input a folder with poses.npz (every hypothesis),
+poses.json (one pose a person by --rule, its spread, joint names, units) and overlays.
+Started again with the same flags it goes on where it was, also within a video. Exit
+status 0 if everything could be used, 2 if something had to be skipped (it is listed), 1
+if nothing could be done.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from tqdm import tqdm
+
+from jaxflow import commands
+from jaxflow.detector.readers.boxes import read_boxes
+from jaxflow.detector.readers.pictures import MEGAPIXELS
+from jaxflow.detector.readers.records import Skipped
+from jaxflow.metrics import selection
+from jaxflow.prediction import (
+    inputs as prediction_inputs,
+)
+from jaxflow.prediction import (
+    run as prediction_run,
+)
+from jaxflow.prediction import (
+    stream,
+)
+from jaxflow.prediction.inputs import Reading, Source
+from jaxflow.prediction.lifter import Lifter
+from jaxflow.prediction.run import Outcome, Output
+from jaxflow.prediction.stream import Clock
+
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "Folder of a flow's checkpoint, or a run's workdir: its "
+    "latest.", required=True,
+)  # fmt: skip
+_OUT = flags.DEFINE_string("out", None, "Folder to write to.", required=True)
+_DETECTOR = flags.DEFINE_string(
+    "detector", None, "For pictures and videos: folder of an HRNet checkpoint, or an "
+    ".onnx file with heatmaps.",
+)  # fmt: skip
+_BOXES = flags.DEFINE_string(
+    "boxes", None, "File of people's boxes in the pictures and videos (JSON or "
+    "CSV); default one person fills each picture.",
+)  # fmt: skip
+_SKELETON = flags.DEFINE_string(
+    "skeleton", None, "Joints of keypoint files: mpii_16, coco_17, body_25, halpe_26, "
+    "or h36m_17; default by their number.",
+)  # fmt: skip
+_KEY = flags.DEFINE_string(
+    "key", None, "Name of the array of heatmaps inside an .npz or HDF5 file."
+)
+_HYPOTHESES = flags.DEFINE_integer(
+    "num_hypotheses", 200, "Hypotheses a person.", lower_bound=1
+)
+_TEMPERATURE = flags.DEFINE_string(
+    "temperature", "1", "Scale of the latents: a number, or fitted for the one that "
+    "jaxflow.calibrate has stored in the checkpoint.",
+)  # fmt: skip
+_RULE = flags.DEFINE_enum(
+    "rule", "z0", selection.RULES, "How the one pose a person is made."
+)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Of the latents.", lower_bound=0, upper_bound=2**31 - 1
+)
+_EVERY = flags.DEFINE_integer(
+    "every", 1, "One in so many frames of a video.", lower_bound=1
+)
+_FLIP_TEST = flags.DEFINE_bool(
+    "flip_test", True, "Show the detector mirror images as well; takes twice as long."
+)
+_MEGAPIXELS = flags.DEFINE_float(
+    "megapixels", MEGAPIXELS, "Larger pictures are refused, or reduced where the "
+    "format allows it.", lower_bound=0.01,
+)  # fmt: skip
+_OVERLAYS = flags.DEFINE_integer(
+    "overlays", 24, "Frames of each input that are drawn, spread evenly.", lower_bound=0
+)
+_JSON_HYPOTHESES = flags.DEFINE_integer(
+    "json_hypotheses", 0, "Hypotheses a person in poses.json.", lower_bound=0
+)
+_TIMING = flags.DEFINE_bool("timing", False, "Print each stage's share of the time.")
+
+SKIPPED_SOME, STOPPED = 2, 130  # exit status
+_LISTED = 20
+
+
+def main(argv: Sequence[str]) -> int:
+    """Finds, loads, predicts, tells."""
+    if len(argv) < 2:
+        raise ValueError(
+            "expected inputs: pictures, folders, videos, heatmap or keypoint files, as "
+            "in python -m jaxflow.predict photo.jpg --checkpoint=...; see --help"
+        )
+    found = prediction_inputs.find(argv[1:])
+    stream.check_detector(found, _DETECTOR.value)
+    reading = Reading(
+        every=_EVERY.value, megapixels=_MEGAPIXELS.value, skeleton=_SKELETON.value,
+        boxes=read_boxes(_BOXES.value) if _BOXES.value else None, key=_KEY.value,
+    )  # fmt: skip
+    lifter = Lifter.load(
+        _CHECKPOINT.value, _DETECTOR.value, flip_test=_FLIP_TEST.value,
+        num_hypotheses=_HYPOTHESES.value, temperature=_TEMPERATURE.value,
+        rule=_RULE.value, seed=_SEED.value, sizes=stream.SIZES,
+    )  # fmt: skip
+    output = Output(pathlib.Path(_OUT.value), _OVERLAYS.value, _JSON_HYPOTHESES.value)
+    about = prediction_run.about_run(
+        lifter, reading, output, _CHECKPOINT.value, _DETECTOR.value, _BOXES.value
+    )
+    try:
+        outcome, clock = _run(found, lifter, reading, output, about)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        return STOPPED
+    _tell(outcome)
+    print(f"temperature of the latents: {lifter.temperature:g}")
+    if _TIMING.value:
+        print(clock.table())
+    return SKIPPED_SOME if outcome.problems else 0
+
+
+def _run(
+    found: Sequence[Source | Skipped],
+    lifter: Lifter,
+    reading: Reading,
+    output: Output,
+    about: dict[str, Any],
+) -> tuple[Outcome, Clock]:
+    """Predicts with a bar, alone in the folder."""
+    clock = Clock()
+    with prediction_run.alone(output):
+        plan = prediction_run.plan(found, output, about)
+        total = sum(prediction_inputs.count(one, reading) for one in plan.sources)
+        with tqdm(total=total, initial=plan.frames(), unit="frame") as bar:
+            bar.set_description("compiling" if plan.rest() else "")
+
+            def advance(frames: int) -> None:
+                bar.desc = ""
+                bar.update(frames)
+
+            outcome = prediction_run.run(plan, lifter, reading, output, clock, advance)
+    return outcome, clock
+
+
+def _tell(outcome: Outcome) -> None:
+    """What was done, and what was not."""
+    before = [f"{outcome.resumed} done before"] if outcome.resumed else []
+    before += [f"{outcome.continued} begun before"] if outcome.continued else []
+    earlier = f" ({', '.join(before)})" if before else ""
+    people = "1 person" if outcome.people == 1 else f"{outcome.people} people"
+    inputs = "1 input" if len(outcome.done) == 1 else f"{len(outcome.done)} inputs"
+    print(f"{people} from {inputs}{earlier}")
+    print(f"page: {outcome.page}")
+    if outcome.problems:
+        print(f"skipped {len(outcome.problems)}:", file=sys.stderr)
+        for line in outcome.problems[:_LISTED]:
+            print(f"  {line}", file=sys.stderr)
+        more = len(outcome.problems) - _LISTED
+        if more > 0:
+            print(f"  and {more} more, all in index.html", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    commands.run(main)

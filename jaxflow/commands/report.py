@@ -1,0 +1,137 @@
+r"""Draws a checkpoint's evaluation: tables, figures, and one page to look at.
+
+    python -m jaxflow.report --checkpoint=DIR --dataset=NAME --out=DIR
+
+Writes report.html (one file, no network, with poses to turn), evaluation.json, every
+table as Markdown, CSV and JSON below tables/, every figure as PNG and SVG below
+figures/. The same seed gives the same bytes but for the date; times, which no two runs
+measure alike, are measured once a checkpoint and device and then kept (--timing).
+
+Seeds of one model, divided by commas, are reported as mean and standard deviation; the
+page draws the first. Other models stand beside it with --compare, given once for each:
+
+    python -m jaxflow.report --checkpoint=runs/seed0,runs/seed1 --name=full \
+        --compare=no_condition=runs/other0,runs/other1 --dataset=NAME --out=DIR
+
+A second data set's Table 3 comes with --settings_dataset. Needs the extra `report`:
+pip install 'jaxflow[report]'.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from jaxflow import commands, config
+from jaxflow.evaluation import comparison, kept_times, protocol
+from jaxflow.reporting import report
+from jaxflow.reporting.contents import About, Extras, console
+
+_CHECKPOINT = flags.DEFINE_list(
+    "checkpoint", None,
+    "Folder of a checkpoint, or the workdir of a run: its latest. Several, divided by "
+    "commas, are seeds of one model.",
+    required=True,
+)  # fmt: skip
+_OUT = flags.DEFINE_string("out", None, "Folder to write to.", required=True)
+_NAME = flags.DEFINE_string(
+    "name", "this model", "What to call the model beside others; as an ablation of the "
+    "paper (full, no_condition, ...) it gets the paper's row.",
+)  # fmt: skip
+_COMPARE = flags.DEFINE_multi_string(
+    "compare", [], "NAME=DIR[,DIR...][@TEMPERATURE]: another model, its seeds, and a "
+    "temperature of its own. May be repeated.",
+)  # fmt: skip
+_SETTINGS = flags.DEFINE_string(
+    "settings_dataset", None,
+    "A data set with settings (mpi_inf_3dhp_lift) to test on, too: paper Table 3.",
+)  # fmt: skip
+_SETTINGS_MANUAL = flags.DEFINE_string(
+    "settings_manual_dir", None, "Folder of that set's raw files, to build it."
+)
+_TIMING = flags.DEFINE_enum(
+    "timing", "kept", kept_times.CHOICES,
+    "Inference times: kept measures them if that has not been done for this checkpoint "
+    "and device, and keeps them in the run's folder; new measures them again; off "
+    "leaves them out.",
+)  # fmt: skip
+
+_TEST = protocol.TestConfig(reductions=True)
+commands.define_flags(config.DataConfig(), "data")
+commands.define_flags(_TEST, "test")
+flags.adopt_module_key_flags(commands)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Loads, evaluates, draws, writes."""
+    commands.no_arguments(argv)
+    report.check_matplotlib()
+    source = commands.from_flags(config.DataConfig())
+    test = commands.from_flags(_TEST)
+    first, *_ = seeds = _seeds()
+    others = [comparison.parse(text) for text in _COMPARE.value]
+    entries = [comparison.Entry(_NAME.value, tuple(seeds)), *others]
+    out = pathlib.Path(_OUT.value).absolute()
+    out.mkdir(parents=True, exist_ok=True)  # or fail before the work
+    settings = _settings(first, source, test) if _SETTINGS.value else None
+    compared = None
+    if len(seeds) > 1 or others:
+        plain = dataclasses.replace(test, reductions=False)
+        compared = comparison.compare(entries, source, plain)
+    loaded = protocol.load(first, source, test)
+    test = protocol.resolved(loaded, test)
+    evaluated = protocol.evaluate(loaded, test)
+    if settings is not None:
+        evaluated = evaluated._replace(settings=settings)
+    times = kept_times.times(loaded, first, _TIMING.value, out)
+    about, extras = About(first, source.dataset, test), Extras(times, compared)
+    print(console(evaluated, about, extras, sys.stdout))
+    page = report.write(out, loaded, evaluated, about, extras)
+    print(f"\nreport:   {page}")
+    print(f"pictures: {out / 'figures'}")
+    print(f"tables:   {out / 'tables'}")
+
+
+def _seeds() -> list[str]:
+    """The checkpoint's folders.
+
+    Raises:
+      ValueError: there is none.
+    """
+    found = [folder for folder in _CHECKPOINT.value if folder]
+    if not found:
+        raise ValueError(
+            "expected --checkpoint=DIR[,DIR...], a folder a seed; got none"
+        )
+    return found
+
+
+def _settings(
+    checkpoint: str, source: config.DataConfig, test: protocol.TestConfig
+) -> protocol.SettingsResult:
+    """Table 3 from a data set of its own.
+
+    Raises:
+      ValueError: the set has no settings.
+    """
+    other = dataclasses.replace(
+        source, dataset=str(_SETTINGS.value), manual_dir=_SETTINGS_MANUAL.value or ""
+    )
+    loaded = protocol.load(
+        checkpoint, other, dataclasses.replace(test, split="test", mean_pose=False)
+    )
+    found = protocol.settings_of(loaded, test)
+    if found is None:
+        raise ValueError(
+            f"--settings_dataset: expected a set with settings, as mpi_inf_3dhp_lift; "
+            f"{_SETTINGS.value} has none"
+        )
+    return found
+
+
+if __name__ == "__main__":
+    commands.run(main)

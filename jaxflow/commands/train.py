@@ -1,0 +1,147 @@
+"""Trains a flow, or goes on training where a stopped run left off.
+
+    python -m jaxflow.train --workdir=runs/mine [--flagfile=launch/flags/NAME.flags]
+
+The defaults are the paper's (in the released code's variant) on the embedded synthetic
+data set. Stop with Ctrl-C or SIGTERM at any time; the same command goes on. The workdir
+gets checkpoints/, metrics.jsonl, tensorboard/ and flags.txt, a flagfile that repeats
+the run: python -m jaxflow.train --flagfile=OLD/flags.txt --workdir=NEW.
+
+Several machines, or several processes on one, train together with --multihost, each
+started with the same flags and its own number: --multihost
+--coordinator_address=HOST:PORT --num_processes=2 --process_id=0, and --process_id=1 for
+the other. On Cloud TPU, Slurm and Open MPI --multihost alone will do. Process 0 writes
+the workdir; the others need not see it.
+
+--recipe sets the weights of the losses and the learning rate as a group, each of which
+may be given another value beside it. --ablation takes one thing from the model as a row
+of the paper's study does; what it sets cannot be given another value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from jaxflow import commands
+from jaxflow.commands import _multihost
+from jaxflow.config import RunConfig
+from jaxflow.training import loop, presets
+
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run, made if need be.", required=True
+)
+
+_RECIPE = flags.DEFINE_enum(
+    "recipe", "paper", list(presets.RECIPES),
+    f"Weights and learning rate as a group. {presets.describe(presets.RECIPES)}.",
+)  # fmt: skip
+_ABLATION = flags.DEFINE_enum(
+    "ablation", "full", list(presets.ABLATIONS),
+    f"What to take from the model (paper section 4.6). "
+    f"{presets.describe(presets.ABLATIONS)}.",
+)  # fmt: skip
+
+_DEFAULT = RunConfig()
+# These two describe the poses themselves; no data set here has others.
+_FIXED = ("joints", "condition")
+# Of all commands, and part of what a run is or costs.
+_SHARED = ("precision", "compilation_cache")
+_ONCE = ("profile",)  # asked of one call, not of the run
+_GROUPS: dict[str, Any] = {
+    "data": _DEFAULT.data,
+    "training": _DEFAULT.train,
+    "flow": _DEFAULT.train.flow,
+    "losses": _DEFAULT.train.loss,
+    "optimizer": _DEFAULT.train.optimizer,
+    "logging": _DEFAULT.loop,
+}
+for _name, _group in _GROUPS.items():
+    commands.define_flags(_group, _name, skip=_FIXED)
+flags.adopt_module_key_flags(commands)
+flags.adopt_module_key_flags(_multihost)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Trains; 0 when done or stopped by SIGTERM, 130 when stopped by Ctrl-C."""
+    commands.no_arguments(argv)
+    take_presets()
+    config = config_from_flags()
+    _multihost.join_others()
+    workdir = pathlib.Path(_WORKDIR.value)
+    notes = {"flags.txt": commands.as_flagfile(_flag_names())}
+    outcome = loop.train_and_evaluate(config, workdir, notes=notes)
+    if outcome.stopped_by is None:
+        print(
+            f"trained {outcome.step} iterations ({outcome.seconds:.0f} s in this "
+            f"call); checkpoint in {workdir}; next: "
+            f"python -m jaxflow.evaluate --checkpoint={workdir}"
+        )
+        return 0
+    print(
+        f"stopped at step {outcome.step} of {outcome.total} and saved; "
+        "the same command goes on"
+    )
+    status = 130 if outcome.stopped_by == signal.SIGINT else 0
+    if outcome.abandoned:  # or a compiler's thread still at work would be waited for
+        sys.stdout.flush()
+        os._exit(status)
+    return status
+
+
+def take_presets() -> None:
+    """Makes the presets' values the flags' own, so that flags.txt has them, too.
+
+    Raises:
+      ValueError: a flag was given a value that is not the ablation's.
+    """
+    for name, value in presets.RECIPES[_RECIPE.value].values.items():
+        if flags.FLAGS[name].present and flags.FLAGS[name].value != value:
+            print(f"recipe {_RECIPE.value}, but with {flags.FLAGS[name].serialize()}")
+        flags.FLAGS.set_default(name, value)
+    for name, value in presets.ABLATIONS[_ABLATION.value].values.items():
+        flag = flags.FLAGS[name]
+        if flag.present and flag.value != value:
+            raise ValueError(
+                f"--ablation={_ABLATION.value} means {name} = {value}, but "
+                f"{flag.serialize()} was given; leave one of them out"
+            )
+        flags.FLAGS.set_default(name, value)
+
+
+def config_from_flags() -> RunConfig:
+    """The run that the flags describe.
+
+    Raises:
+      ValueError: a value makes no sense.
+    """
+    parts = {
+        name: commands.from_flags(group, skip=_FIXED)
+        for name, group in _GROUPS.items()
+        if name != "training"
+    }
+    train = commands.from_flags(
+        _DEFAULT.train,
+        flow=parts["flow"],
+        loss=parts["losses"],
+        optimizer=parts["optimizer"],
+    )
+    return RunConfig(train=train, data=parts["data"], loop=parts["logging"])
+
+
+def _flag_names() -> list[str]:
+    """Every flag of the run but its workdir, in the order of the groups."""
+    fields = [f.name for group in _GROUPS.values() for f in dataclasses.fields(group)]
+    known = [name for name in fields if name in flags.FLAGS and name not in _ONCE]
+    return [*known, *_SHARED]
+
+
+if __name__ == "__main__":
+    commands.run(main)

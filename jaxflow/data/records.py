@@ -1,0 +1,258 @@
+"""Data sets as host records, and records as what the network sees.
+
+``load_records`` reads a prepared set (and builds it first if need be) into
+``PoseRecords``; ``to_batch`` turns records into a ``Batch`` on the device;
+``every_nth_per_action`` and ``ambiguous`` choose test frames as the paper does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from data_builders import files, registry
+from data_builders.features import TEXT_FIELDS
+from jaxflow import gaussians
+from jaxflow.gaussians.condition import condition
+from jaxflow.maths.geometry import (
+    normalize_pose2d,
+    normalize_pose3d,
+    relative_to_hip,
+)
+from jaxflow.types import Batch, PoseRecords
+
+_READ_CHUNK = 4096  # examples decoded at a time
+_BATCH_CHUNK = 8192  # poses preprocessed at a time, one compiled shape
+_ARRAYS: dict[str, tuple[int, ...]] = {
+    "pose3d": (17, 3),
+    "pose2d": (16, 2),
+    "gaussfit": (16, 7),
+}
+
+
+def load_records(
+    dataset: str,
+    split: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    manual_dir: str | os.PathLike[str] | None = None,
+) -> PoseRecords:
+    """All frames of a split, in the data set's order.
+
+    The order is by subject, action, subaction, camera and frame (see the builders).
+
+    Args:
+      dataset: ``synthetic_lift``, ``human36m_lift``, or either with a configuration.
+      split: "train", "test" or a TFDS slice such as "train[:10%]".
+      data_dir: folder of prepared sets; the default is TFDS's ($TFDS_DATA_DIR or
+        ~/tensorflow_datasets).
+      manual_dir: folder of raw files, needed to build a set that has them. A prepared
+        set that was built from other raw files is refused.
+
+    Returns:
+      The records: poses in mm in the camera's frame, 2D in crop pixels.
+
+    Raises:
+      DataFileError: raw or prepared files are missing, damaged, hold numbers that are
+        not finite, or do not belong together. A ValueError, as the next is.
+      ValueError: unknown data set or split, or an empty split.
+    """
+    builder = registry.prepare(dataset, data_dir, manual_dir)
+    columns = _read(builder, split)
+    if not columns:
+        raise ValueError(f"{dataset}: split {split!r} of {builder.data_dir} is empty")
+    columns["frame"] = columns["frame"].astype(np.int32)  # TFDS gives Python's numbers
+    own = {name: columns.pop(name) for name in (*_ARRAYS, *TEXT_FIELDS, "frame")}
+    records = PoseRecords(**own, extra=columns)
+    check_records(records, f"{builder.data_dir} {split}")
+    return records
+
+
+def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
+    """The columns of a split in order; none where it is empty."""
+    try:
+        count = builder.info.splits[split].num_examples
+    except (KeyError, ValueError, AssertionError) as error:
+        known = ", ".join(builder.info.splits)
+        raise ValueError(f"expected a split of {known}; got {split!r}") from error
+    if not count:  # TFDS has no source without files
+        return {}
+    try:
+        source = builder.as_data_source(split=split)
+        parts = [
+            _columns(source.__getitems__(rows.tolist()))
+            for rows in np.array_split(np.arange(count), -(-count // _READ_CHUNK))
+        ]
+        return {
+            name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+        }
+    except Exception as error:  # the reader's own errors are of many types
+        raise files.DataFileError(
+            f"{builder.data_dir} cannot be read ({type(error).__name__}: {error}); "
+            "remove the folder to build the set anew"
+        ) from error
+
+
+def _columns(examples: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Examples as one array a feature; bytes become text."""
+    columns = {
+        name: np.asarray([example[name] for example in examples])
+        for name in examples[0]
+    }
+    return {
+        name: np.char.decode(column, "utf-8") if column.dtype.kind in "SO" else column
+        for name, column in columns.items()
+    }
+
+
+def check_records(records: PoseRecords, source: str) -> None:
+    """Refuses records that no network should see.
+
+    Args:
+      records: N frames.
+      source: what the message calls the place they come from.
+
+    Raises:
+      DataFileError: a wrong shape, differing lengths or a number that is not finite;
+        the message names source, recording and frame.
+    """
+    count = len(records)
+    columns = records.columns()
+    for name, array in columns.items():
+        expected = (count, *_ARRAYS.get(name, array.shape[1:]))
+        if array.shape != expected:
+            raise files.DataFileError(
+                f"{source}: expected {name} of shape {expected}; got {array.shape}"
+            )
+    for name, array in columns.items():
+        if array.dtype.kind != "f":
+            continue
+        finite = np.isfinite(array).reshape(count, -1).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise files.DataFileError(
+                f"{source}: {name} is not finite in {count - int(finite.sum())} "
+                f"frames, first in {describe(records, row)}"
+            )
+
+
+def describe(records: PoseRecords, row: int) -> str:
+    """A frame by name: ``S9/Walking/0/54138969 frame 12``."""
+    names = "/".join(str(getattr(records, field)[row]) for field in TEXT_FIELDS)
+    return f"{names} frame {records.frame[row]}"
+
+
+def splits(
+    dataset: str, data_dir: str | os.PathLike[str] | None = None
+) -> tuple[str, ...]:
+    """The splits of a prepared set that have frames; a test-only set has no "train"."""
+    found = registry.builder(dataset, data_dir).info.splits
+    return tuple(name for name in found if found[name].num_examples)
+
+
+def protocol_stride(dataset: str) -> int:
+    """Every how many test frames of an action the data set's own test counts."""
+    return registry.builder(dataset).TEST_STRIDE
+
+
+def to_batch(records: PoseRecords) -> Batch:
+    """What the network sees of the records, float32, on the default device.
+
+    Args:
+      records: N frames, N at least 1.
+
+    Returns:
+      A ``Batch`` of N: pose3d (N, 48) metres, pose2d (N, 32), cond (N, 78).
+
+    Raises:
+      DataFileError: shapes differ or a number is not finite.
+      ValueError: no frames, or frames whose 2D joints all coincide.
+    """
+    if not len(records):
+        raise ValueError("expected at least one frame; got none")
+    check_records(records, "records")
+    flat = np.ptp(records.pose2d, axis=1).max(axis=1) == 0
+    if flat.any():
+        row = int(np.argmax(flat))
+        raise ValueError(
+            f"records: all 2D joints coincide in {describe(records, row)}, so the pose "
+            "has no scale"
+        )
+    arrays = [np.asarray(getattr(records, name), np.float32) for name in _ARRAYS]
+    parts = [
+        _preprocess_padded(*(array[start : start + _BATCH_CHUNK] for array in arrays))
+        for start in range(0, len(records), _BATCH_CHUNK)
+    ]
+    return Batch(*(jnp.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _preprocess_padded(*arrays: np.ndarray) -> Batch:
+    """A chunk at a power-of-two size, so that few shapes are ever compiled."""
+    count = len(arrays[0])
+    size = 1 << (count - 1).bit_length()
+    padded = (
+        np.concatenate([array, np.repeat(array[-1:], size - count, axis=0)])
+        for array in arrays
+    )
+    return Batch(*(column[:count] for column in _preprocess(*padded)))
+
+
+@jax.jit
+def _preprocess(pose3d: jax.Array, pose2d: jax.Array, gaussfit: jax.Array) -> Batch:
+    """Raw poses (B, 17, 3) mm, (B, 16, 2) px and fits (B, 16, 7) to a ``Batch``."""
+    return Batch(
+        # Relative to the hip first: metres from the camera would cost digits.
+        pose3d=normalize_pose3d(relative_to_hip(pose3d) / 1000),
+        pose2d=normalize_pose2d(pose2d),
+        cond=condition(gaussfit),
+    )
+
+
+def every_nth_per_action(records: PoseRecords, stride: int) -> PoseRecords:
+    """The test protocol's frames: every ``stride``-th of each action.
+
+    An action's recordings, of all subjects and cameras, are joined in the set's order
+    before frames are skipped. The paper's test uses a stride of 16 (section 4.1: every
+    64th video frame, of which the set holds every 4th). The frames keep their order.
+
+    Args:
+      records: N frames.
+      stride: at least 1; the first frame of each action is always taken.
+
+    Raises:
+      ValueError: stride below 1.
+    """
+    if stride < 1:
+        raise ValueError(f"expected a stride of at least 1; got {stride}")
+    chosen = [
+        np.flatnonzero(records.action == action)[::stride]
+        for action in np.unique(records.action)
+    ]
+    return records.take(np.sort(np.concatenate([np.zeros(0, int), *chosen])))
+
+
+def of_subjects(records: PoseRecords, names: Sequence[str]) -> np.ndarray:
+    """Which frames show one of these subjects, (N,) bool.
+
+    Raises:
+      ValueError: a subject that no frame shows; names those there are.
+    """
+    present = np.unique(records.subject)
+    unknown = sorted(set(names) - set(present))
+    if unknown:
+        raise ValueError(
+            f"expected subjects of {', '.join(present)}; got {', '.join(unknown)}"
+        )
+    return np.isin(records.subject, list(names))
+
+
+def ambiguous(records: PoseRecords) -> np.ndarray:
+    """Which frames belong to the ambiguous subset, (N,) bool: `gaussians.is_ambiguous`.
+
+    Source: paper section 4.1.
+    """
+    return np.asarray(gaussians.is_ambiguous(records.gaussfit))

@@ -1,0 +1,146 @@
+"""Which square of a picture the detector sees, and where its pixels lie in the picture.
+
+    a box, keypoints, or a whole picture -> Crop
+    Crop: image px <-> crop px (256 x 256) <-> heatmap px (64 x 64), each way exact
+
+The convention, the one HRNet was trained with. Pixel i of any grid stands at the
+coordinate i, and grids are scaled about the coordinate 0, which half a pixel is never
+added to. With the crop's centre c and side s, both in image pixels,
+
+    crop px = (image px - c) 256 / s + 128         heatmap px = crop px / 4
+
+so c falls on crop px 128 and heatmap px 32, and a picture of 256 x 256 pixels taken as
+a whole is its own crop. Next to a convention that scales about the pixels' outer edges
+this shifts by (256 / s - 1) / 2 crop pixels: a detector trained one way must be used
+that way. A box of a detector or annotator, (x, y, width, height) from its left and top
+edge, has its centre at x + width / 2.
+
+The maps between grids are for arrays of any library. On the host they keep float64,
+which a picture of 30,000 pixels needs: one float32 step is 0.002 px there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from jaxflow.gaussians.keypoints import CROP_MARGIN, HEATMAP_SIZE
+
+CROP_SIZE = 256
+CROP_PER_HEATMAP = CROP_SIZE / HEATMAP_SIZE  # 4 crop px a heatmap px, no offset
+
+
+class Crop(NamedTuple):
+    """Squares of pictures, upright.
+
+    Attributes:
+      center: (..., 2) x, y in image px, y down.
+      side: (...) image px.
+    """
+
+    center: Any
+    side: Any
+
+
+def from_box(box: npt.ArrayLike, margin: float = CROP_MARGIN) -> Crop:
+    """The square around a person's box.
+
+    Args:
+      box: (..., 4) left, top, width, height in image px.
+      margin: the square's side over the box's longer one.
+
+    Returns:
+      Crop (...) in float64.
+
+    Raises:
+      ValueError: another shape, a number that is not finite, or a width or height that
+        is not positive.
+    """
+    boxes = np.asarray(box, np.float64)
+    if boxes.ndim < 1 or boxes.shape[-1] != 4:
+        raise ValueError(
+            f"expected boxes (..., 4) of left, top, width, height; got {boxes.shape}"
+        )
+    if not np.isfinite(boxes).all() or not (boxes[..., 2:] > 0).all():
+        raise ValueError(
+            "expected finite boxes of left, top, width, height with positive width and "
+            f"height; got {boxes.tolist()}"
+        )
+    center = boxes[..., :2] + boxes[..., 2:] / 2
+    return Crop(center, margin * boxes[..., 2:].max(axis=-1))
+
+
+def from_keypoints(
+    points: npt.ArrayLike,
+    found: npt.ArrayLike | None = None,
+    margin: float = CROP_MARGIN,
+) -> Crop:
+    """The square around a person's joints, as ``detections.crop_of`` has it.
+
+    Args:
+      points: (..., J, 2) image px.
+      found: (..., J) bool, which of them count; default those that are finite.
+      margin: the square's side over the longer side of the joints' box.
+
+    Returns:
+      Crop (...) in float64.
+
+    Raises:
+      ValueError: another shape, or joints that span no box.
+    """
+    points = np.asarray(points, np.float64)
+    if points.ndim < 2 or points.shape[-1] != 2:
+        raise ValueError(f"expected keypoints (..., J, 2); got {points.shape}")
+    finite = np.isfinite(points).all(-1)
+    counts = (finite if found is None else finite & np.asarray(found))[..., None]
+    low = np.where(counts, points, np.inf).min(-2)
+    high = np.where(counts, points, -np.inf).max(-2)
+    side = margin * np.where(np.isfinite(low), high - low, 0).max(-1)
+    if not (side > 0).all():
+        raise ValueError("expected at least two keypoints that are not at one place")
+    return Crop((low + high) / 2, side)
+
+
+def of_picture(width: int, height: int, margin: float = 1.0) -> Crop:
+    """The square around a whole picture, which needs no margin: it has one already.
+
+    Args:
+      width: of the picture, px.
+      height: of the picture, px.
+      margin: the square's side over the picture's longer side.
+    """
+    return from_box([0, 0, width, height], margin)
+
+
+def image_to_crop(points: Any, crop: Crop) -> Any:
+    """Image px (..., J, 2) to crop px, for a Crop of shape (...)."""
+    scale = CROP_SIZE / crop.side[..., None, None]
+    return (points - crop.center[..., None, :]) * scale + CROP_SIZE / 2
+
+
+def crop_to_image(points: Any, crop: Crop) -> Any:
+    """Crop px (..., J, 2) to image px, for a Crop of shape (...)."""
+    scale = crop.side[..., None, None] / CROP_SIZE
+    return (points - CROP_SIZE / 2) * scale + crop.center[..., None, :]
+
+
+def heatmap_to_crop(points: Any) -> Any:
+    """Heatmap px to crop px."""
+    return points * CROP_PER_HEATMAP
+
+
+def crop_to_heatmap(points: Any) -> Any:
+    """Crop px to heatmap px."""
+    return points / CROP_PER_HEATMAP
+
+
+def heatmap_to_image(points: Any, crop: Crop) -> Any:
+    """Heatmap px (..., J, 2) to image px, for a Crop of shape (...)."""
+    return crop_to_image(heatmap_to_crop(points), crop)
+
+
+def image_to_heatmap(points: Any, crop: Crop) -> Any:
+    """Image px (..., J, 2) to heatmap px, for a Crop of shape (...)."""
+    return crop_to_heatmap(image_to_crop(points, crop))

@@ -1,0 +1,166 @@
+"""The pixels of a crop: from a picture of any size to 256 x 256.
+
+    Picture, Crop -> cut: Patch (516, 516, 3)     host; only the square is touched
+    patches -> warp: crops (B, 256, 256, 3)       one compiled program for all sizes
+    crops uint8 -> normalize: float32             what HRNet was trained on
+
+Interpolation is bilinear, black outside the picture. A crop of more than 512 pixels is
+first averaged over blocks of r x r pixels, r the whole part of its side over 256, so
+that neighbouring samples are less than two blocks apart: none is passed over, which
+would alias. Up to 512 pixels r is 1 and the warp is the one that the detector was
+trained with. Blocks stand where their middle is, so that no coordinate shifts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow.detector.crops.crop import CROP_SIZE, Crop
+from jaxflow.detector.readers.pictures import Picture
+
+PATCH_SIZE = 2 * CROP_SIZE + 4  # the largest side over r, a block beyond each edge
+# Means and deviations of the pictures that HRNet's first weights come from, RGB / 255.
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+
+
+class Patch(NamedTuple):
+    """The part of a picture that a crop needs, reduced, on black.
+
+    Attributes:
+      pixels: (..., 516, 516, 3) uint8.
+      start: (..., 2) x, y in patch px of crop px (0, 0).
+      stride: (...) patch px a crop px.
+    """
+
+    pixels: np.ndarray
+    start: np.ndarray
+    stride: np.ndarray
+
+
+def crops(pictures: Sequence[Picture] | Picture, squares: Crop) -> jax.Array:
+    """The crops of one or several pictures.
+
+    Args:
+      pictures: one for all squares, or one for each.
+      squares: Crop (B,), or () with a single picture.
+
+    Returns:
+      (B, 256, 256, 3) uint8, RGB; B is 1 for a single square.
+
+    Raises:
+      ValueError: a square lies outside its picture, is not finite or empty, or the
+        numbers of pictures and squares differ.
+    """
+    centers = np.asarray(squares.center, np.float64).reshape(-1, 2)
+    sides = np.asarray(squares.side, np.float64).reshape(-1)
+    if isinstance(pictures, Picture):
+        pictures = [pictures] * len(sides)
+    if len(pictures) != len(sides) or len(centers) != len(sides):
+        raise ValueError(
+            f"expected a picture for each square; got {len(pictures)} pictures and "
+            f"{len(centers)} centres, {len(sides)} sides"
+        )
+    patches = [
+        cut(picture, Crop(center, side))
+        for picture, center, side in zip(pictures, centers, sides, strict=True)
+    ]
+    return warp(Patch(*(np.stack(field) for field in zip(*patches, strict=True))))
+
+
+def cut(picture: Picture, square: Crop) -> Patch:
+    """The patch around one square.
+
+    Args:
+      picture: read at any reduction.
+      square: Crop () in px of the original.
+
+    Raises:
+      ValueError: the square lies outside the picture, is not finite or empty.
+    """
+    center = np.asarray(square.center, np.float64)
+    side = float(square.side)
+    if center.shape != (2,) or not np.isfinite([*center, side]).all() or side <= 0:
+        raise ValueError(f"expected a square of finite centre and side; got {square}")
+    step = side / CROP_SIZE / picture.step  # pixels of the file a crop px
+    block = max(1, int(step))
+    first = (center - side / 2 - picture.offset) / picture.step  # of crop px (0, 0)
+    corner = np.floor(first) - block
+    left, top = (int(value) for value in corner)
+    height, width = picture.pixels.shape[:2]
+    reach = PATCH_SIZE * block
+    if left >= width or top >= height or left + reach <= 0 or top + reach <= 0:
+        raise ValueError(
+            f"the square of side {side:g} px around ({center[0]:g}, {center[1]:g}) "
+            f"lies outside the picture of {picture.width} x {picture.height} px"
+        )
+    pixels = _blocks(picture.pixels, left, top, block)
+    start = (first - corner - (block - 1) / 2) / block
+    return Patch(pixels, start.astype(np.float32), np.asarray(step / block, np.float32))
+
+
+def _blocks(pixels: np.ndarray, left: int, top: int, block: int) -> np.ndarray:
+    """Means over blocks, from (left, top) on; black outside. A row at a time."""
+    height, width = pixels.shape[:2]
+    patch = np.zeros((PATCH_SIZE, PATCH_SIZE, 3), np.uint8)
+    low, high = max(left, 0), min(left + PATCH_SIZE * block, width)
+    if block == 1:
+        above, below = max(top, 0), min(top + PATCH_SIZE, height)
+        part = pixels[above:below, low:high]
+        patch[above - top : below - top, low - left : high - left] = part
+        return patch
+    whole = left + block * -((left - low) // block)  # the first block's left edge
+    edges = np.unique([low, *range(whole, high, block)])
+    columns = (edges - left) // block
+    for row in range(PATCH_SIZE):
+        above, below = max(top + row * block, 0), min(top + (row + 1) * block, height)
+        if above < below:
+            sums = pixels[above:below, low:high].sum(0, dtype=np.uint64)
+            sums = np.add.reduceat(sums, edges - low, axis=0)
+            patch[row, columns] = np.rint(sums / block**2)
+    return patch
+
+
+@jax.jit
+def warp(patches: Patch) -> jax.Array:
+    """Samples patches (B, ...) bilinearly: (B, 256, 256, 3) uint8."""
+    pixels, start, stride = map(jnp.asarray, patches)
+    return jax.vmap(_warp)(pixels, start, stride)
+
+
+def _warp(pixels: jax.Array, start: jax.Array, stride: jax.Array) -> jax.Array:
+    """One patch; rows and columns one after the other, the same and cheaper."""
+    places = jnp.arange(CROP_SIZE, dtype=jnp.float32)[:, None] * stride + start
+    rows = _between(pixels, places[:, 1])
+    columns = _between(jnp.swapaxes(rows, 0, 1), places[:, 0])
+    return jnp.rint(jnp.swapaxes(columns, 0, 1)).astype(jnp.uint8)
+
+
+def _between(rows: jax.Array, places: jax.Array) -> jax.Array:
+    """Rows (P, ...) at fractional places (n,): (n, ...) float32."""
+    below = jnp.floor(places)
+    share = (places - below)[:, None, None]
+    index = below.astype(jnp.int32)
+    first = rows[index].astype(jnp.float32)
+    second = rows[index + 1].astype(jnp.float32)
+    return first * (1 - share) + second * share
+
+
+@jax.jit
+def normalize(images: jax.Array) -> jax.Array:
+    """uint8 RGB (..., 3) as HRNet takes it: / 255, mean and deviation removed."""
+    gain = jnp.asarray([1 / (255 * one) for one in DEVIATION], jnp.float32)
+    shift = jnp.asarray(
+        [one / other for one, other in zip(MEAN, DEVIATION, strict=True)], jnp.float32
+    )
+    return images.astype(jnp.float32) * gain - shift
+
+
+def flip(images: np.ndarray) -> np.ndarray:
+    """Pictures or crops (..., H, W, 3), left and right exchanged."""
+    return images[..., ::-1, :]

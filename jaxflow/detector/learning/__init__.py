@@ -1,0 +1,1 @@
+"""Training a detector: targets, examples, one step, the loop around it."""

@@ -1,0 +1,226 @@
+"""Labelled persons in pictures, from COCO's keypoint JSON: what a detector learns from.
+
+    coco.json, folder -> Labels: box (N, 4), points (N, 16, 2), found (N, 16)
+
+The file has ``images`` (id, file_name) and ``annotations`` (image_id, keypoints x1, y1,
+v1, ..., perhaps bbox). v = 0 means that a joint is not labelled, 1 that it is hidden, 2
+that it is seen; hidden ones count as much as seen ones. The joints are MPII's 16 or any
+that ``foreign_skeletons`` knows.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow.detector.readers import json_stream
+from jaxflow.gaussians import keypoints as detections
+from jaxflow.gaussians.keypoints import Keypoints
+from jaxflow.gaussians.skeletons import SKELETONS
+
+_LISTED = 5
+# Of each kind of record; the rest is not kept.
+_FIELDS = {
+    "images": {"id", "file_name"},
+    "annotations": {"id", "image_id", "iscrowd", "keypoints", "bbox"},
+    "categories": {"keypoints"},
+}
+
+
+class Labels(NamedTuple):
+    """N labelled persons.
+
+    Attributes:
+      picture: path of each one's picture.
+      box: (N, 4) float64 left, top, width, height, image px.
+      points: (N, 16, 2) float32 image px, MPII order.
+      found: (N, 16) bool, whether a joint is labelled; where not, its point means
+        nothing.
+    """
+
+    picture: list[pathlib.Path]
+    box: np.ndarray
+    points: np.ndarray
+    found: np.ndarray
+
+    def fingerprint(self) -> dict[str, int]:
+        """Changes with the labels; tells whether a run goes on with the same data."""
+        points = np.where(self.found[..., None], self.points, 0)
+        checksum = zlib.crc32(points.tobytes(), zlib.crc32(self.box.tobytes()))
+        return {"persons": len(self.picture), "crc32": checksum}
+
+
+def read(
+    path: str | pathlib.Path, pictures: str | pathlib.Path, skeleton: str = "auto"
+) -> Labels:
+    """The persons of an annotation file who have labelled joints.
+
+    Crowds (``iscrowd``) and persons without a labelled joint are left out. A person
+    without a box gets that of the labelled joints.
+
+    Args:
+      path: COCO keypoint JSON.
+      pictures: the folder that its file names start from.
+      skeleton: a name of ``foreign_skeletons``, or "auto": by the joints' names in
+        ``categories`` where they are a known skeleton's, else by their number.
+
+    Raises:
+      FileNotFoundError: the file or some of its pictures are missing.
+      ValueError: it is no such JSON, a record is damaged, or nobody is left; names the
+        file and the record.
+    """
+    path, pictures = pathlib.Path(path), pathlib.Path(pictures)
+    content = _content(path)
+    try:
+        images = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        records = [
+            record
+            for record in content["annotations"]
+            if not record.get("iscrowd") and any(record.get("keypoints", [])[2::3])
+        ]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: expected 'images' with id and file_name and 'annotations' with "
+            f"image_id and keypoints; {error!r}"
+        ) from error
+    if not records:
+        raise ValueError(f"{path}: expected persons with labelled keypoints; got none")
+    skeleton = _skeleton(path, content, records) if skeleton == "auto" else skeleton
+    if skeleton not in SKELETONS:
+        known = ", ".join(SKELETONS)
+        raise ValueError(f"expected a skeleton among {known}, or auto; got {skeleton}")
+    joints = len(SKELETONS[skeleton].joints)
+    labels = np.stack([_keypoints(path, record, joints) for record in records])
+    boxes = [_box(path, r, k) for r, k in zip(records, labels, strict=True)]
+    files = [_picture(path, pictures, record, images) for record in records]
+    _check_present(path, files)
+    return Labels(files, np.stack(boxes), *_to_mpii(labels, skeleton))
+
+
+def _content(path: pathlib.Path) -> Mapping[str, Any]:
+    """What counts of the file; read an element at a time, as outlines take far more."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected COCO keypoint JSON; there is none")
+    content: dict[str, list[Any]] = {"annotations": []}
+    whole = True
+    try:
+        for key, entry in json_stream.items(path):
+            whole &= key is not None
+            if key in _FIELDS:
+                if isinstance(entry, Mapping):
+                    entry = {name: entry[name] for name in _FIELDS[key] & entry.keys()}
+                content.setdefault(key, []).append(entry)
+    except ValueError as error:
+        raise ValueError(f"{path}: no JSON, or damaged: {error}") from error
+    if not whole or content == {"annotations": []}:
+        raise ValueError(
+            f"{path}: expected an object with 'images' and 'annotations'; got "
+            f"{'a list' if not whole else 'neither'}"
+        )
+    return content
+
+
+def _skeleton(
+    path: pathlib.Path, content: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
+) -> str:
+    """By the names of the joints, or by their number where it belongs to one alone."""
+    known = {_plain(skeleton.joints): name for name, skeleton in SKELETONS.items()}
+    for category in content.get("categories", []):
+        name = known.get(_plain(category.get("keypoints", [])))
+        if name:
+            return name
+    count = len(records[0]["keypoints"]) // 3
+    fitting = [name for name, s in SKELETONS.items() if len(s.joints) == count]
+    if len(fitting) != 1:
+        raise ValueError(
+            f"{path}: the skeleton of its {count} joints is not clear (names in "
+            f"'categories' would tell); name it: one of {', '.join(SKELETONS)}"
+        )
+    return fitting[0]
+
+
+def _plain(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(name).lower().replace("_", "").replace(" ", "") for name in names)
+
+
+def _keypoints(
+    path: pathlib.Path, record: Mapping[str, Any], joints: int
+) -> np.ndarray:
+    """(joints, 3) x, y, v of one record."""
+    try:
+        labels = np.asarray(record["keypoints"], np.float64)
+    except (TypeError, ValueError):
+        labels = np.empty(0)
+    if labels.shape != (3 * joints,) or not np.isfinite(labels).all():
+        raise ValueError(
+            f"{path}, annotation {record.get('id')}: expected {joints} keypoints as "
+            f"{3 * joints} finite numbers; got {_short(record['keypoints'])}"
+        )
+    return labels.reshape(joints, 3)
+
+
+def _box(
+    path: pathlib.Path, record: Mapping[str, Any], labels: np.ndarray
+) -> np.ndarray:
+    """(4,) left, top, width, height."""
+    if not record.get("bbox"):
+        found = labels[labels[:, 2] > 0, :2]
+        box = np.concatenate([found.min(0), np.ptp(found, axis=0)])
+    else:
+        try:
+            box = np.asarray(record["bbox"], np.float64)
+        except (TypeError, ValueError):
+            box = np.empty(0)
+    if box.shape != (4,) or not np.isfinite(box).all() or box[2:].max(initial=0) <= 0:
+        raise ValueError(
+            f"{path}, annotation {record.get('id')}: expected bbox [left, top, width, "
+            f"height] that is not empty; got {_short(record.get('bbox'))}"
+        )
+    # Joints in a line span no width; the crop takes the longer side.
+    return np.concatenate([box[:2], np.maximum(box[2:], 1)])
+
+
+def _picture(
+    path: pathlib.Path,
+    pictures: pathlib.Path,
+    record: Mapping[str, Any],
+    images: Mapping[Any, str],
+) -> pathlib.Path:
+    name = images.get(record.get("image_id"))
+    if name is None:
+        raise ValueError(
+            f"{path}, annotation {record.get('id')}: expected the id of one of its "
+            f"images; got image_id {record.get('image_id')!r}"
+        )
+    return pictures / name
+
+
+def _check_present(path: pathlib.Path, files: Sequence[pathlib.Path]) -> None:
+    missing = [str(file) for file in dict.fromkeys(files) if not file.is_file()]
+    if missing:
+        listed = "\n  ".join(missing[:_LISTED])
+        rest = len(missing) - _LISTED
+        more = f"\n  and {rest} more" if rest > 0 else ""
+        raise FileNotFoundError(
+            f"{path}: these of its pictures are missing:\n  {listed}{more}"
+        )
+
+
+def _to_mpii(labels: np.ndarray, skeleton: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (N, n, 3) as MPII's points (N, 16, 2) and whether they are found."""
+    found = labels[..., 2] > 0
+    points = np.where(found[..., None], labels[..., :2], 0).astype(np.float32)
+    exact = np.zeros((*found.shape, 2, 2), np.float32)
+    keypoints = Keypoints(*map(jnp.asarray, (points, exact, found)))
+    mpii = detections.to_mpii(keypoints, skeleton)
+    return np.asarray(mpii.mean), np.asarray(mpii.found)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""Networks that give heatmaps: HRNet, any ONNX file, their weights."""

@@ -1,0 +1,87 @@
+"""Detectors on disk: an orbax checkpoint like a flow's, of the kind "hrnet".
+
+variables, HRNetConfig <-> DIR/checkpoints/<step>/params and config
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+from jaxflow import config as config_lib
+from jaxflow.detector.network import hrnet
+from jaxflow.detector.network.hrnet import HRNetConfig
+from jaxflow.flow import checkpoint
+from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.types import Params
+
+KIND = "hrnet"
+
+
+def save(
+    directory: str | pathlib.Path,
+    variables: Params,
+    config: HRNetConfig,
+    *,
+    step: int = 0,
+    training: dict[str, Any] | None = None,
+    about: dict[str, Any] | None = None,
+    keep: int | None = None,
+) -> None:
+    """Saves a detector.
+
+    Args:
+      directory: made if need be; must not hold a checkpoint of this step.
+      variables: as from `hrnet.init`.
+      config: of the network.
+      step: the checkpoint's number.
+      training: arrays that only going on to train needs.
+      about: plain values to store with the configuration.
+      keep: how many of the newest checkpoints stay; default all.
+
+    Raises:
+      CheckpointError: the variables are not the configuration's, or the checkpoint is
+        there already or cannot be written.
+    """
+    checkpoint.check_tree(variables, hrnet.shapes(config), "the given detector")
+    items = {"params": variables} | ({"training": training} if training else {})
+    described = {"kind": KIND, KIND: config_lib.to_dict(config), **(about or {})}
+    checkpoint.save_items(directory, items, described, step=step, keep=keep)
+
+
+def load(directory: str | pathlib.Path) -> tuple[Params, HRNetConfig]:
+    """A detector's variables and the sizes of its network.
+
+    Args:
+      directory: a training run's folder, its ``checkpoints`` folder (either gives the
+        newest checkpoint), or one checkpoint's folder.
+
+    Returns:
+      Variables as from `hrnet.init` on the default device, and their configuration.
+
+    Raises:
+      CheckpointError: there is no complete checkpoint, it holds a flow, or it is
+        damaged.
+    """
+    folder = checkpoint.find(directory)
+    config = read_config(folder)
+    return checkpoint.restore_tree(folder / "params", hrnet.shapes(config)), config
+
+
+def read_config(folder: pathlib.Path) -> HRNetConfig:
+    """The network's sizes, from one checkpoint's folder.
+
+    Raises:
+      CheckpointError: it holds a flow, or its config is damaged.
+    """
+    about = checkpoint.read_about(folder)
+    if about.get("kind") != KIND:
+        raise CheckpointError(
+            f"{folder} holds a flow, expected a detector, as python -m "
+            "jaxflow.import_torch --kind=hrnet or python -m jaxflow.train_detector "
+            "writes it"
+        )
+    try:
+        return config_lib.from_dict(HRNetConfig, about[KIND])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder}: its config is damaged: {error}") from error

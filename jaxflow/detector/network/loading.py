@@ -1,0 +1,179 @@
+"""A detector ready for use: crops in, heatmaps out, whichever network it is.
+
+    load(path) -> Detector
+    Detector.detect: crops (B, 256, 256, 3) uint8 -> heatmaps (B, 16, 64, 64) float32
+
+A folder holds HRNet (``python -m jaxflow.import_torch --kind=hrnet``,
+``python -m jaxflow.train_detector``); a file that ends in .onnx any network with
+heatmaps.
+
+The flip test shows the network each crop and its mirror image. The answer for the
+mirror image is mirrored back, left and right joints exchanged, and moved by one column,
+because of the convention of ``crop``: mirroring moves the crop's column 4 i to
+255 - 4 i, and heatmap column 64 - i, at crop px 256 - 4 i, is the nearest there is. The
+mean of both is the answer. A crop that is its own mirror image then has heatmaps h
+with h[i] = h[64 - i], right and left exchanged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from jaxflow.detector.crops import warp
+from jaxflow.detector.crops.crop import CROP_SIZE
+from jaxflow.gaussians.keypoints import HEATMAP_SIZE
+from jaxflow.skeleton import MPII_JOINTS
+
+BATCH = 8  # crops that go through the network together
+_OTHER_SIDE = {"R": "L", "L": "R"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Detector:
+    """A network that finds sixteen joints.
+
+    Attributes:
+      network: crops (B, 256, 256, 3) uint8 to raw heatmaps (B, 16, 64, 64), MPII order.
+      name: of the network, for reports.
+      flip_test: whether each crop is also shown mirrored, which takes twice as long.
+      batch: how many crops go through the network together. A last, smaller batch is
+        filled up to a power of two, so that few sizes are compiled.
+    """
+
+    network: Callable[[np.ndarray], np.ndarray]
+    name: str
+    flip_test: bool = True
+    batch: int = BATCH
+
+    def detect(self, crops: np.ndarray | jax.Array) -> np.ndarray:
+        """Heatmaps, as the Gaussian fits take them.
+
+        Args:
+          crops: (B, 256, 256, 3) uint8 RGB, as from ``warp.crops``.
+
+        Returns:
+          (B, 16, 64, 64) float32 in [0, 1], MPII order.
+
+        Raises:
+          TypeError: the crops are not uint8.
+          ValueError: their shape is another.
+          FloatingPointError: a heatmap is not finite.
+        """
+        crops = np.asarray(crops)
+        _check_crops(crops)
+        shape = len(crops), len(MPII_JOINTS), HEATMAP_SIZE, HEATMAP_SIZE
+        maps = np.empty(shape, np.float32)
+        for start in range(0, len(crops), self.batch):
+            part = crops[start : start + self.batch]
+            filled = self._filled(part)
+            raw = self.network(filled)
+            if self.flip_test:
+                raw = (raw + mirror_back(self.network(warp.flip(filled)))) / 2
+            maps[start : start + len(part)] = raw[: len(part)]
+        if not np.isfinite(maps).all():
+            raise FloatingPointError(
+                f"{self.name} gave heatmaps with numbers that are not finite: are its "
+                "weights those of a trained network?"
+            )
+        return np.clip(maps, 0, 1, out=maps)
+
+    def _filled(self, part: np.ndarray) -> np.ndarray:
+        """Crops repeated up to a power of two, or to the batch."""
+        size = min(self.batch, 1 << (len(part) - 1).bit_length())
+        return part[np.minimum(np.arange(size), len(part) - 1)]
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    flip_test: bool = True,
+    batch: int = BATCH,
+    skeleton: str | None = None,
+    dtype: jax.typing.DTypeLike = np.float32,
+) -> Detector:
+    """A detector from disk.
+
+    Args:
+      path: a folder with an HRNet checkpoint, or an .onnx file.
+      flip_test: whether each crop is also shown mirrored.
+      batch: crops that go through the network together.
+      skeleton: the joints of an ONNX network, as ``foreign_skeletons`` names them;
+        default by their number: 16 mpii_16, 17 coco_17, 25 body_25, 26 halpe_26.
+      dtype: of HRNet's convolutions; bfloat16 is faster on accelerators.
+
+    Raises:
+      FileNotFoundError: there is nothing at the path.
+      ImportError: an ONNX file, and onnxruntime is not installed.
+      ValueError: a batch below 1, a file of another kind, or a network whose input or
+        output is not as expected; the file is named.
+    """
+    path = pathlib.Path(path)
+    if batch < 1:
+        raise ValueError(f"expected a batch of at least 1; got {batch}")
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no detector at {path}: expected a checkpoint's folder or an .onnx file"
+        )
+    if path.is_dir():
+        return Detector(_hrnet(path, dtype), f"HRNet in {path}", flip_test, batch)
+    if path.suffix.lower() != ".onnx":
+        raise ValueError(f"expected a checkpoint's folder or an .onnx file; got {path}")
+    from jaxflow.detector.network.onnx_detector import load as load_onnx
+
+    network = load_onnx(path, skeleton)
+    return Detector(network, f"the ONNX model {path}", flip_test, batch)
+
+
+def _hrnet(
+    folder: pathlib.Path, dtype: jax.typing.DTypeLike
+) -> Callable[[np.ndarray], np.ndarray]:
+    """HRNet of a checkpoint as a function of crops."""
+    from jaxflow.detector.network import checkpoint, hrnet
+
+    variables, config = checkpoint.load(folder)
+    if config.joints != len(MPII_JOINTS):
+        raise ValueError(
+            f"{folder}: expected a detector of {len(MPII_JOINTS)} joints; it has "
+            f"{config.joints}"
+        )
+
+    @jax.jit
+    def network(variables: dict, crops: jax.Array) -> jax.Array:
+        return hrnet.heatmaps(variables, warp.normalize(crops), config, dtype=dtype)
+
+    return lambda crops: np.asarray(network(variables, crops))
+
+
+def mirror_back(maps: np.ndarray) -> np.ndarray:
+    """Heatmaps (..., 16, H, W) of a mirrored crop as those of the crop.
+
+    The first column, for which nothing moves in, keeps what it was before the move, as
+    in HRNet's published evaluation.
+    """
+    back = maps[..., list(mirrored_joints()), :, ::-1]
+    return np.concatenate([back[..., :1], back[..., :-1]], axis=-1)
+
+
+def mirrored_joints() -> tuple[int, ...]:
+    """For each MPII joint the one of the other side."""
+    names = [_OTHER_SIDE.get(name[0], name[0]) + name[1:] for name in MPII_JOINTS]
+    return tuple(
+        MPII_JOINTS.index(name if name in MPII_JOINTS else own)
+        for name, own in zip(names, MPII_JOINTS, strict=True)
+    )
+
+
+def _check_crops(crops: np.ndarray) -> None:
+    if crops.dtype != np.uint8:
+        raise TypeError(f"expected crops of uint8, RGB; got {crops.dtype}")
+    if crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
+        raise ValueError(
+            f"expected crops of shape (B, {CROP_SIZE}, {CROP_SIZE}, 3); got "
+            f"{crops.shape}"
+        )

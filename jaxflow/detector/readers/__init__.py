@@ -1,0 +1,1 @@
+"""Pictures, videos, boxes and keypoints as people's files hold them."""

@@ -1,0 +1,208 @@
+"""Keypoints in tables: CSV, a person a row, and NPZ.
+
+    path -> Detection or Skipped, a person at a time
+
+CSV has columns ``picture``, ``frame`` and ``person``, of which none is needed, and the
+joints', either numbered (``x0, y0, c0, x1, ...``) or named (``LWrist_x, LWrist_y,
+LWrist_c, ...`` by the names of one of the known skeletons); c is a confidence, 1 if
+there is no such column.
+
+NPZ has ``keypoints`` (frames, joints, 2) or (frames, persons, joints, 2), or with 3
+numbers, the third a confidence. Further arrays, none of which is needed, are of the
+same leading shape: ``confidence`` and ``sigma`` (px; ..., joints; or ..., joints, 2).
+``frame`` (frames,) and ``person`` (persons,) number them.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import pathlib
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxflow.detector.readers.records import Detection, Skipped
+from jaxflow.gaussians.skeletons import SKELETONS
+from jaxflow.runs import array_files
+
+_ROWS = 256  # frames of an NPZ file that are in memory together
+
+
+def read_csv(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
+    """The persons in a CSV file, a row each.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: no text, or no columns of joints; the file is named.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    counts: Counter[tuple[str, int]] = Counter()
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            joints = _columns(rows.fieldnames or ())
+            for row in rows:
+                try:
+                    yield _row(path, row, joints, counts)
+                except (TypeError, ValueError) as error:
+                    reason = f"{path}: line {rows.line_num}: {error}"
+                    yield Skipped(str(path), None, None, reason)
+    except (UnicodeDecodeError, csv.Error, _ColumnError) as error:
+        raise ValueError(f"{path}: no table of keypoints: {error}") from error
+
+
+class _ColumnError(ValueError):
+    """The columns are not those of joints."""
+
+
+def _columns(names: Sequence[str]) -> list[tuple[str, str, str | None]]:
+    """The columns x, y and c of each joint."""
+    there = set(names)
+    number = 0
+    while {f"x{number}", f"y{number}"} <= there:
+        number += 1
+    sets = [[(f"x{i}", f"y{i}", f"c{i}") for i in range(number)]] if number else []
+    for skeleton in SKELETONS.values():
+        named = [(f"{j}_x", f"{j}_y", f"{j}_c") for j in skeleton.joints]
+        if {name for x, y, _ in named for name in (x, y)} <= there:
+            sets.append(named)
+    if not sets:
+        raise _ColumnError(
+            "expected columns x0, y0, c0, x1, ... or <joint>_x, <joint>_y, <joint>_c "
+            f"for all joints of a skeleton ({', '.join(SKELETONS)}); got "
+            f"{', '.join(list(names)[:12]) or 'nothing'}"
+        )
+    chosen = max(sets, key=len)
+    return [(x, y, c if c in there else None) for x, y, c in chosen]
+
+
+def _row(
+    path: pathlib.Path,
+    row: Mapping[str, Any],
+    joints: Sequence[tuple[str, str, str | None]],
+    counts: Counter[tuple[str, int]],
+) -> Detection:
+    if None in row:
+        raise ValueError("more entries than columns")
+    source = row.get("picture") or str(path)
+    frame = int(row.get("frame") or 0)
+    index: int | str = counts[source, frame]
+    counts[source, frame] += 1
+    person = row.get("person")
+    if person:
+        index = int(person) if person.isdecimal() else person
+    points = np.array([[_number(row, x), _number(row, y)] for x, y, _ in joints])
+    confidence = np.array([_number(row, c) if c else 1.0 for _, _, c in joints])
+    return Detection(source, frame, index, points, confidence)
+
+
+def _number(row: Mapping[str, Any], column: str) -> float:
+    try:
+        return float(row[column])
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"expected a number for {column}; got {row[column]!r}"
+        ) from None
+
+
+def read_npz(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
+    """The persons in an NPZ file, by frames, then by persons.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: no NPZ file, or arrays of other shapes; the file is named.
+    """
+    path = pathlib.Path(path)
+    arrays = {name: array_files.open_maps(path, name) for name in _names(path)}
+    points = arrays["keypoints"]
+    shape = tuple(points.shape)
+    if len(shape) not in (3, 4) or shape[-1] not in (2, 3):
+        raise ValueError(
+            f"{path}: expected keypoints (frames, [persons,] joints, 2 or 3); got "
+            f"{shape}"
+        )
+    _check_shapes(path, arrays, shape)
+    frames = _numbers(arrays.get("frame"), shape[0])
+    persons = _numbers(arrays.get("person"), shape[1] if len(shape) == 4 else 1)
+    for start in range(0, shape[0], _ROWS):
+        rows = slice(start, min(start + _ROWS, shape[0]))
+        block: dict[str, np.ndarray] = {
+            name: np.asarray(arrays[name][rows], np.float64).reshape(
+                -1, len(persons), *arrays[name].shape[len(shape) - 2 :]
+            )
+            for name in ("keypoints", "confidence", "sigma")
+            if name in arrays
+        }
+        yield from _block(str(path), block, frames[rows], persons)
+
+
+def _block(
+    source: str,
+    block: Mapping[str, np.ndarray],
+    frames: Sequence[int],
+    persons: Sequence[int],
+) -> Iterator[Detection]:
+    points, confidence, sigma = (
+        block.get(name) for name in ("keypoints", "confidence", "sigma")
+    )
+    assert points is not None
+    if confidence is None and points.shape[-1] == 3:
+        confidence = points[..., 2]
+    for i, frame in enumerate(frames):
+        for j, person in enumerate(persons):
+            yield Detection(
+                source,
+                frame,
+                person,
+                points[i, j, :, :2],
+                None if confidence is None else confidence[i, j],
+                None if sigma is None else sigma[i, j],
+            )
+
+
+def _names(path: pathlib.Path) -> list[str]:
+    """The arrays in the file that are known here."""
+    known = ("keypoints", "confidence", "sigma", "frame", "person")
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            there = [pathlib.Path(name).stem for name in archive.namelist()]
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path}: damaged or no NPZ file: {error}") from error
+    if "keypoints" not in there:
+        raise ValueError(
+            f"{path}: expected an array keypoints; got {', '.join(there) or 'none'}"
+        )
+    return [name for name in known if name in there]
+
+
+def _check_shapes(
+    path: pathlib.Path, arrays: Mapping[str, Any], shape: tuple[int, ...]
+) -> None:
+    """Refuses arrays whose shapes do not belong to the keypoints'."""
+    allowed: dict[str, list[tuple[int, ...]]] = {
+        "confidence": [shape[:-1]],
+        "sigma": [shape[:-1], (*shape[:-1], 2)],
+        "frame": [shape[:1]],
+        "person": [shape[1:2] if len(shape) == 4 else (1,)],
+    }
+    for name, shapes in allowed.items():
+        if name in arrays and tuple(arrays[name].shape) not in shapes:
+            wanted = " or ".join(str(one) for one in shapes)
+            raise ValueError(
+                f"{path}: expected {name} of shape {wanted}, as the keypoints have; "
+                f"got {tuple(arrays[name].shape)}"
+            )
+
+
+def _numbers(array: Any, count: int) -> list[int]:
+    if array is None:
+        return list(range(count))
+    return [int(value) for value in np.asarray(array[0:count])]

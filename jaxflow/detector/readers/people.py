@@ -1,0 +1,257 @@
+"""Other detectors' keypoints as what the flow takes.
+
+    keypoint file -> Person or Skipped, a person at a time, in the file's order
+
+Joints become MPII's, confidences standard deviations and those Gaussian fits by
+``jaxflow.detections``, a few hundred persons together. Coordinates are taken relative
+to the person before they are rounded to float32. Somebody whose keypoints cannot be
+used is skipped, with the reason; the others are not concerned.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import pathlib
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow.detector.readers import keypoint_json, keypoint_tables
+from jaxflow.detector.readers.joint_orders import joints_of, skeleton_of
+from jaxflow.detector.readers.records import Detection, Person, Skipped
+from jaxflow.gaussians import keypoints as detections
+from jaxflow.gaussians.keypoints import HEATMAP_SIZE
+from jaxflow.gaussians.skeletons import SKELETONS
+from jaxflow.skeleton import MPII_JOINTS
+
+SUFFIXES = (".json", ".csv", ".npz")
+MIN_JOINTS = 4  # found, of sixteen; fewer say nothing about a pose
+_BATCH = 256
+_FARTHEST = 1e6  # px; no picture is so large
+
+
+def read_people(
+    path: str | os.PathLike[str], skeleton: str | None = None
+) -> Iterator[Person | Skipped]:
+    """The persons in a keypoint file.
+
+    Args:
+      path: .json, .csv or .npz, as ``keypoint_json`` and ``keypoint_tables`` describe
+        them, or a folder of .json files, one a frame.
+      skeleton: the joints' order, as ``foreign_skeletons`` names it; default by their
+        number: 16 mpii_16, 17 or 133 coco_17, 25 body_25, 26 or 136 halpe_26.
+
+    Yields:
+      Person, or Skipped with a reason that names the file and the person.
+
+    Raises:
+      FileNotFoundError: there is nothing at the path.
+      ValueError: an unknown skeleton, another kind of file, or a damaged one.
+    """
+    path = pathlib.Path(path)
+    if skeleton is not None:
+        joints_of(skeleton)
+    if path.is_dir():
+        entries = keypoint_json.read_folder(path)
+    elif path.suffix.lower() == ".json":
+        entries = keypoint_json.read(path)
+    elif path.suffix.lower() == ".csv":
+        entries = keypoint_tables.read_csv(path)
+    elif path.suffix.lower() == ".npz":
+        entries = keypoint_tables.read_npz(path)
+    else:
+        raise ValueError(f"expected one of {', '.join(SUFFIXES)}; got {path}")
+    yield from to_people(entries, skeleton, str(path))
+
+
+def has_keypoints(path: str | os.PathLike[str]) -> bool:
+    """Whether this is for ``read_people``, going by names alone.
+
+    A .json or .csv file, an .npz file with an array ``keypoints``, or a folder that has
+    .json files.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return any(path.glob("*.json"))
+    suffix = path.suffix.lower()
+    if suffix == ".npz" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return "keypoints.npy" in archive.namelist()
+    return suffix in (".json", ".csv")
+
+
+def to_people(
+    entries: Iterable[Detection | Skipped], skeleton: str | None, name: str
+) -> Iterator[Person | Skipped]:
+    """Detections as persons, in their order.
+
+    Args:
+      entries: all of one skeleton. Those that are skipped already are passed on.
+      skeleton: which; None: by the number of joints of the first one.
+      name: of the file, for messages.
+    """
+    entries = iter(entries)
+    while batch := list(itertools.islice(entries, _BATCH)):
+        checked: list[Detection | Skipped] = []
+        for entry in batch:
+            if isinstance(entry, Detection):
+                try:
+                    skeleton = skeleton_of(len(entry.points), skeleton)
+                    entry = _checked(entry, skeleton)
+                except ValueError as error:
+                    entry = _skip(entry, name, str(error))
+            checked.append(entry)
+        yield from _persons(checked, skeleton, name)
+
+
+def _skip(entry: Detection, name: str, reason: str) -> Skipped:
+    where = f"{name}: frame {entry.frame}, person {entry.person_id}"
+    if entry.source != name:
+        where = f"{name}: {entry.source}, frame {entry.frame}, person {entry.person_id}"
+    return Skipped(entry.source, entry.frame, entry.person_id, f"{where}: {reason}")
+
+
+def _checked(entry: Detection, skeleton: str) -> Detection:
+    """The detection with the skeleton's joints alone, and with confidences.
+
+    Raises:
+      ValueError: numbers that cannot be meant.
+    """
+    names = SKELETONS[skeleton].joints
+    points = entry.points[: len(names)]
+    confidence = entry.confidence
+    confidence = np.ones(len(names)) if confidence is None else confidence[: len(names)]
+    if np.isnan(confidence).any():
+        raise ValueError(
+            f"the confidence of {names[int(np.isnan(confidence).argmax())]} is NaN"
+        )
+    found = confidence > 0
+    if not found.any() or not points[found].any():
+        raise ValueError("all keypoints are zero: nobody was found")
+    bad = found & ~(np.abs(points) <= _FARTHEST).all(-1)
+    if bad.any():
+        i = int(bad.argmax())
+        raise ValueError(
+            f"{names[i]} is at ({points[i, 0]:g}, {points[i, 1]:g}); expected image "
+            "pixels, or the confidence 0 for a joint that was not found"
+        )
+    sigma = entry.sigma
+    if sigma is not None:
+        sigma = sigma[: len(names)]
+        sigma = np.stack([sigma, sigma], -1) if sigma.ndim == 1 else sigma
+        if not ((sigma[found] >= 0) & (sigma[found] <= _FARTHEST)).all():
+            raise ValueError("expected standard deviations of 0 px or more")
+    points = np.where(found[:, None], points, 0)
+    return entry._replace(points=points, confidence=confidence, sigma=sigma)
+
+
+class _Converted(NamedTuple):
+    """Persons in MPII joints, relative to a point of each.
+
+    Attributes:
+      points: (B, 16, 2) px.
+      fit: (B, 16, 7) heatmap px.
+      corner: (B, 2) of the crop, px.
+      pixel: (B,) px of a heatmap pixel.
+      found: (B, 16) bool.
+    """
+
+    points: jax.Array
+    fit: jax.Array
+    corner: jax.Array
+    pixel: jax.Array
+    found: jax.Array
+
+
+def _persons(
+    batch: Sequence[Detection | Skipped], skeleton: str | None, name: str
+) -> Iterator[Person | Skipped]:
+    """Converts the detections of a batch, in one call."""
+    chosen = [entry for entry in batch if isinstance(entry, Detection)]
+    made = iter(_convert_all(chosen, skeleton) if chosen and skeleton else ())
+    for entry in batch:
+        if isinstance(entry, Skipped):
+            yield entry
+            continue
+        person = next(made)
+        lacking = [
+            joint
+            for joint, there in zip(MPII_JOINTS, person.found, strict=True)
+            if not there
+        ]
+        count = len(MPII_JOINTS) - len(lacking)
+        if count < MIN_JOINTS:
+            yield _skip(
+                entry, name, f"{count} joints found; expected {MIN_JOINTS} or more"
+            )
+        elif not np.ptp(person.pose2d_pixels[person.found], axis=0).any():
+            yield _skip(entry, name, "all joints are at one place")
+        else:
+            note = f"not found: {', '.join(lacking)}" if lacking else ""
+            yield person._replace(note=note)
+
+
+def _convert_all(chosen: Sequence[Detection], skeleton: str) -> Iterator[Person]:
+    """The detections as persons, whether or not they can be used."""
+    rows = np.minimum(np.arange(_BATCH), len(chosen) - 1)
+    points = np.stack([entry.points for entry in chosen])[rows]
+    confidence = np.stack([np.asarray(entry.confidence) for entry in chosen])[rows]
+    weight = (confidence > 0)[..., None]
+    middle = (points * weight).sum(1) / weight.sum(1)
+    sigma = None
+    if chosen[0].sigma is not None:
+        spread = np.stack([np.asarray(entry.sigma) for entry in chosen])[rows]
+        sigma = jnp.asarray(np.where(weight, spread, 0), jnp.float32)
+    relative = jnp.asarray(np.where(weight, points - middle[:, None], 0), jnp.float32)
+    scores = jnp.asarray(confidence, jnp.float32)
+    made = jax.device_get(_convert(*_to_mpii(relative, scores, sigma, skeleton)))
+    for i, entry in enumerate(chosen):
+        side = HEATMAP_SIZE * made.pixel[i]
+        yield Person(
+            source=entry.source,
+            frame=entry.frame,
+            person_id=entry.person_id,
+            pose2d_pixels=(made.points[i] + middle[i]).astype(np.float32),
+            fit=made.fit[i],
+            box=np.array([*(made.corner[i] + middle[i]), side, side]),
+            found=made.found[i],
+        )
+
+
+@functools.partial(jax.jit, static_argnames="skeleton")
+def _to_mpii(
+    points: jax.Array, confidence: jax.Array, sigma: jax.Array | None, skeleton: str
+) -> tuple[detections.Keypoints, jax.Array, jax.Array]:
+    """MPII keypoints (B, 16) and their crops' corners (B, 2) and heatmap pixels (B,).
+
+    Args:
+      points: (B, n, 2).
+      confidence: (B, n); 0 for a joint not found.
+      sigma: (B, n, 2) px, or None, where confidences make them.
+      skeleton: of the n joints.
+    """
+    places = detections.from_sigma(points, jnp.zeros_like(points))
+    places = places._replace(found=places.found & (confidence > 0))
+    corner, pixel = detections.crop_of(detections.to_mpii(places, skeleton))
+    if sigma is None:
+        keypoints = detections.from_confidence(points, confidence, pixel)
+    else:
+        keypoints = detections.from_sigma(points, sigma)
+        keypoints = keypoints._replace(found=places.found)
+    return detections.to_mpii(keypoints, skeleton), corner, pixel
+
+
+@jax.jit  # apart, as it is the same for every skeleton
+def _convert(
+    keypoints: detections.Keypoints, corner: jax.Array, pixel: jax.Array
+) -> _Converted:
+    """MPII keypoints (B, 16) as fits."""
+    fits = detections.to_fits(keypoints, corner, pixel)
+    back = corner[:, None] + fits.mean * pixel[:, None, None]
+    return _Converted(back, fits.as_array(), corner, pixel, keypoints.found)

@@ -1,0 +1,1 @@
+"""Tests and fits on whole data sets; numbers only."""

@@ -1,0 +1,176 @@
+"""How long one image takes: the fit of its heatmaps, and drawing hypotheses.
+
+    params -> InferenceTimes: warm medians in ms on the default device, which is named
+
+Paper appendix D times the fit of one image's sixteen heatmaps and drawing 1 and 1,000
+hypotheses. Times are those of a caller: from the call to the result being ready, the
+inputs on the device, everything compiled before.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxflow.config import RELEASED_CLAMP, SoftClamp
+from jaxflow.flow import sampling
+from jaxflow.gaussians import heatmaps
+from jaxflow.gaussians.condition import condition
+from jaxflow.gaussians.fitting import fit_gaussians
+from jaxflow.maths import geometry, keys
+from jaxflow.reporting import published, tables
+from jaxflow.types import GaussianFit, Params
+
+HYPOTHESES = (1, 200, 1000)
+REPEATS = 20
+_WARM_UP = 2  # the first call compiles
+
+
+class InferenceTimes(NamedTuple):
+    """Medians for one image.
+
+    Attributes:
+      device: what ran it.
+      repeats: how many runs a median is of.
+      fit_ms: fitting sixteen 64 x 64 heatmaps.
+      sample_ms: drawing hypotheses, by how many.
+    """
+
+    device: str
+    repeats: int
+    fit_ms: float
+    sample_ms: dict[int, float]
+
+    def table(self) -> tables.Table:
+        """Ours above the paper's."""
+        paper = published.INFERENCE_TIME
+        columns = (FIT, *map(_drawing, self.sample_ms))
+        times = (self.fit_ms, *self.sample_ms.values())
+        ours = (f"jaxflow, {self.device}", *map(published.cell, times))
+        return tables.Table(
+            title=f"Inference time of one image, ms, medians of {self.repeats} runs",
+            columns=("Method", *columns),
+            rows=(ours, *published.as_rows(paper, columns)),
+            note=f"{paper.place}: {paper.title[0].lower()}{paper.title[1:]}; its 2D "
+            f"detector takes {published.cell(paper.rows[0].values[0])} ms more.",
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and text."""
+        return {
+            "device": self.device,
+            "repeats": self.repeats,
+            "fit_16_heatmaps_ms": self.fit_ms,
+            "sample_ms": {str(count): ms for count, ms in self.sample_ms.items()},
+        }
+
+
+# Columns, by the names that the paper's row has.
+FIT = published.INFERENCE_TIME.columns[1]
+
+
+def _drawing(count: int) -> str:
+    return f"{count} hypothes{'i' if count == 1 else 'e'}s"
+
+
+def measure(
+    params: Params,
+    clamp: SoftClamp = RELEASED_CLAMP,
+    *,
+    repeats: int = REPEATS,
+    hypotheses: tuple[int, ...] = HYPOTHESES,
+) -> InferenceTimes:
+    """Times one image on the default device; some seconds, most of them compiling.
+
+    Args:
+      params: the flow's; their values have no influence.
+      clamp: the soft clamp the parameters were trained with.
+      repeats: runs that each median is of.
+      hypotheses: how many to draw, each timed by itself.
+
+    Raises:
+      ValueError: no repeats.
+
+    Source: paper appendix D.
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, not {repeats}")
+    key = jax.random.key(0)
+    maps = jax.block_until_ready(_image(key))
+    pose2d, cond = _inputs(fit_gaussians(maps))
+
+    def draw(count: int) -> Callable[[], Any]:
+        return lambda: sampling.sample(
+            params, pose2d, cond, key, num_hypotheses=count, clamp=clamp
+        )
+
+    return InferenceTimes(
+        device=device_name(),
+        repeats=repeats,
+        fit_ms=median_ms(lambda: fit_gaussians(maps), repeats),
+        sample_ms={count: median_ms(draw(count), repeats) for count in hypotheses},
+    )
+
+
+def median_ms(run: Callable[[], Any], repeats: int) -> float:
+    """Median wall time of one warm call until its result is ready, ms."""
+    for _ in range(_WARM_UP):
+        jax.block_until_ready(run())
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(run())
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+@jax.jit
+def _inputs(fits: GaussianFit) -> tuple[jax.Array, jax.Array]:
+    return geometry.normalize_pose2d(fits.mean), condition(fits)
+
+
+@jax.jit
+def _image(key: jax.Array) -> jax.Array:
+    """(16, 64, 64) heatmaps as a detector gives them: bumps, some wide, with noise."""
+    place, width, noise = jax.random.split(key, 3)
+    wide = jax.random.uniform(width, (16, 2), minval=1.9, maxval=3.0)
+    fits = GaussianFit(
+        amplitude=jnp.full(16, 0.9, jnp.float32),
+        mean=jax.random.uniform(place, (16, 2), minval=12.0, maxval=52.0),
+        sigma=wide.at[0].set(jnp.asarray([7.0, 4.0], jnp.float32)),
+        theta=jnp.linspace(0, 3, 16, dtype=jnp.float32),
+        rmse=jnp.zeros(16, jnp.float32),
+        converged=jnp.ones(16, bool),
+    )
+    clean = heatmaps.render(fits)
+    rough = clean + 0.01 * keys.normal_rows(noise, jnp.arange(16), clean.shape[1:])
+    return jnp.clip(rough, 0, 1)
+
+
+def device_name() -> str:
+    """The default device: its kind, of a CPU the processor's name and the cores."""
+    device = jax.devices()[0]
+    if device.platform != "cpu":
+        return str(device.device_kind)
+    usable = getattr(os, "sched_getaffinity", None)
+    cores = len(usable(0)) if usable else os.cpu_count() or 1
+    return f"{_processor()}, {cores} core{'s' if cores > 1 else ''}"
+
+
+def _processor() -> str:
+    """The processor's name as the system tells it, else the architecture's."""
+    listing = pathlib.Path("/proc/cpuinfo")
+    if listing.exists():
+        found = re.search(r"^model name\s*:\s*(.+)$", listing.read_text(), re.MULTILINE)
+        if found:
+            return " ".join(found[1].split())
+    return platform.processor() or platform.machine() or "CPU"

@@ -1,0 +1,189 @@
+"""The latent temperature at which hypotheses are as sure as they are right.
+
+    params, frames the model was not trained on -> ECE, errors per temperature -> one
+
+Best-of-M training makes a flow over-confident: the truth lies among the hypotheses less
+often than they claim. Drawing z from N(0, T^2 I) instead of N(0, I) widens them all; T
+is fitted by the calibration error (see `coverage`), every T with the same noise, so
+that the error is a function of T alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow import metrics
+from jaxflow.config import RELEASED_CLAMP, SoftClamp
+from jaxflow.flow import sampling
+from jaxflow.maths import geometry, keys
+from jaxflow.metrics import coverage
+from jaxflow.types import Batch, Params
+
+LOWEST, HIGHEST = 0.5, 3.0
+_COARSE, _FINE = 0.1, 0.01
+
+
+class Curve(NamedTuple):
+    """What every temperature gives, ascending; K of them.
+
+    Attributes:
+      temperatures: (K,).
+      ece: (K,) expected calibration error.
+      frequency: (K, 21) of hits of the median joint, per `coverage.CALIBRATION_LEVELS`.
+      best: (K,) mm, mean over frames of the best hypothesis's MPJPE.
+      mean: (K,) mm, of all hypotheses' MPJPE.
+    """
+
+    temperatures: np.ndarray
+    ece: np.ndarray
+    frequency: np.ndarray
+    best: np.ndarray
+    mean: np.ndarray
+
+    @property
+    def fitted(self) -> int:
+        """Which of them is best calibrated."""
+        return int(np.argmin(self.ece))
+
+    def at(self, temperature: float) -> int:
+        """Which of them this is.
+
+        Raises:
+          ValueError: none of them.
+        """
+        near = int(np.argmin(np.abs(self.temperatures - temperature)))
+        if abs(self.temperatures[near] - temperature) > _FINE / 2:
+            raise ValueError(f"temperature {temperature} is not on the curve")
+        return near
+
+
+def fit(
+    params: Params,
+    batch: Batch,
+    targets: np.ndarray,
+    key: jax.Array,
+    *,
+    num_hypotheses: int = 200,
+    batch_size: int = 64,
+    clamp: SoftClamp = RELEASED_CLAMP,
+    progress: Callable[[int], Any] = lambda frames: None,
+) -> Curve:
+    """The curve from 0.5 to 3 in steps of 0.1, and of 0.01 around its minimum.
+
+    ``fitted`` of the result is the temperature to draw with. Arguments as of `curve`,
+    which is called twice: ``progress`` gets to 2 N.
+
+    Raises:
+      As `curve`.
+    """
+    of = functools.partial(
+        curve, params, batch, targets, key, num_hypotheses=num_hypotheses,
+        batch_size=batch_size, clamp=clamp, progress=progress,
+    )  # fmt: skip
+    count = round((HIGHEST - LOWEST) / _COARSE) + 1
+    coarse = of(np.linspace(LOWEST, HIGHEST, count))
+    middle = coarse.temperatures[coarse.fitted]
+    steps = _FINE * np.arange(-9, 10)
+    fine = of(middle + steps[steps != 0])
+    joined = Curve(*(np.concatenate(pair) for pair in zip(coarse, fine, strict=True)))
+    order = np.argsort(joined.temperatures, kind="stable")
+    return Curve(*(column[order] for column in joined))
+
+
+def curve(
+    params: Params,
+    batch: Batch,
+    targets: np.ndarray,
+    key: jax.Array,
+    temperatures: Sequence[float] | np.ndarray,
+    *,
+    num_hypotheses: int = 200,
+    batch_size: int = 64,
+    clamp: SoftClamp = RELEASED_CLAMP,
+    progress: Callable[[int], Any] = lambda frames: None,
+) -> Curve:
+    """Calibration and errors at some temperatures.
+
+    Args:
+      params: the flow's parameters.
+      batch: N frames as the network sees them; ``pose3d`` is not used.
+      targets: (N, 17, 3) metres, camera frame, hip at 0.
+      key: a typed key; frame i uses ``fold_in(key, i)`` at every temperature.
+      temperatures: K of them.
+      num_hypotheses: M, at least 2.
+      batch_size: frames a dispatch; memory grows with it, results do not change.
+      clamp: the soft clamp the parameters were trained with.
+      progress: told how many frames have just been finished.
+
+    Raises:
+      ValueError: no frames, or M less than 2.
+      FloatingPointError: hypotheses that are not finite.
+    """
+    if not len(targets) or num_hypotheses < 2 or batch_size < 1:
+        raise ValueError(
+            "expected at least 1 frame, 2 hypotheses and 1 frame a batch; got "
+            f"{len(targets)}, {num_hypotheses} and {batch_size}"
+        )
+    keys.check_key(key)
+    count = len(targets)
+    # A single batch of few frames need not be filled up.
+    batch_size = min(batch_size, count)
+    pose2d, cond = np.asarray(batch.pose2d), np.asarray(batch.cond)
+    wanted = jnp.asarray(temperatures, jnp.float32)
+    total: Any = None
+    for start in range(0, count, batch_size):
+        rows = np.arange(start, start + batch_size)
+        examples = np.minimum(rows, count - 1)
+        found = _sums(
+            params, pose2d[examples], cond[examples], targets[examples],
+            jnp.asarray(examples), jnp.asarray(rows < count), key, wanted,
+            num_hypotheses=num_hypotheses, clamp=clamp,
+        )  # fmt: skip
+        part = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), found)
+        total = part if total is None else jax.tree.map(np.add, total, part)
+        progress(int(np.sum(rows < count)))
+    hits, best, mean = (column / count for column in total)
+    if not np.isfinite(mean).all():
+        raise FloatingPointError("hypotheses are not finite: the parameters are broken")
+    frequency = np.median(hits, axis=-1)
+    levels = np.asarray(coverage.CALIBRATION_LEVELS)
+    ece = np.mean(np.abs(frequency - levels), axis=-1)
+    return Curve(np.asarray(temperatures, float), ece, frequency, best, mean)
+
+
+@functools.partial(jax.jit, static_argnames=("num_hypotheses", "clamp"))
+def _sums(
+    params: Params,
+    pose2d: jax.Array,
+    cond: jax.Array,
+    target: jax.Array,
+    examples: jax.Array,
+    counted: jax.Array,
+    key: jax.Array,
+    temperatures: jax.Array,
+    *,
+    num_hypotheses: int,
+    clamp: SoftClamp,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Sums over a batch's frames: hits (K, 21, 16), best and mean MPJPE (K,) mm."""
+    own = keys.per_example(key, examples)
+
+    def at(temperature: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        poses = sampling.sample(
+            params, pose2d, cond, own, num_hypotheses=num_hypotheses,
+            temperature=temperature, clamp=clamp,
+        )  # fmt: skip
+        poses = geometry.relative_to_hip(poses)
+        hits = coverage.calibration_hits(poses, target)
+        errors = metrics.mpjpe(poses, target)
+        figures = hits, jnp.min(errors, axis=-1), jnp.mean(errors, axis=-1)
+        return jax.tree.map(lambda one: jnp.tensordot(weight, one, axes=1), figures)
+
+    weight = counted.astype(pose2d.dtype)
+    return jax.lax.map(at, temperatures)

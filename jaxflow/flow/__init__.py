@@ -1,0 +1,35 @@
+"""The conditional flow in all its forms: model, sampler, density, file.
+
+    forward:  pose3d (..., 48), cond (..., 78) -> z (..., 16), pose2d (..., 32), log_det
+    inverse:  z (..., 16), pose2d (..., 32), cond (..., 78) -> pose3d (..., 48), log_det
+
+`model` is the flow itself, `sampling` draws from it.
+"""
+
+from jaxflow.flow.model import (
+    encode,
+    forward,
+    forward_projected,
+    init,
+    inverse,
+    inverse_projected,
+    log_prob,
+    permutations,
+    project,
+    size,
+    trainable,
+)
+
+__all__ = [
+    "encode",
+    "forward",
+    "forward_projected",
+    "init",
+    "inverse",
+    "inverse_projected",
+    "log_prob",
+    "permutations",
+    "project",
+    "size",
+    "trainable",
+]

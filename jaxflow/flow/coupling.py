@@ -1,0 +1,180 @@
+"""One conditional affine coupling block and its net (paper section 3.1, equation 1).
+
+The released code conditions the halves in this order, on u = [u1 | u2]:
+
+    [s | t] = net2([u2, h]);   v1 = u1 * exp(clamp(s)) + t
+    [s | t] = net1([v1, h]);   v2 = u2 * exp(clamp(s)) + t
+
+so that the inverse is the same nets read backwards, and log|det J| the sum of every
+clamp(s). h, the encoded condition, enters a net linearly before its ReLU: its share
+``h W + b`` is computed once per pose (`project`) and serves all hypotheses.
+
+Vectors are columns here, (D, ...): see `layers`. The hidden layer is by far the largest
+array, 1,028 numbers where a vector has 24, and cheap to compute: `recomputing_net` does
+so again in its backward pass instead of keeping it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxflow.config import SoftClamp
+from jaxflow.maths.arctangent import arctan
+from jaxflow.maths.layers import columns, normal_dense, precision
+from jaxflow.types import Params
+
+INIT_SCALE = 0.05
+
+
+class CouplingNet(nn.Module):
+    """Linear, ReLU, Linear from [features, h] to [s | t]: what its parameters are.
+
+    The first layer is split by input, so that h's share can be hoisted.
+    """
+
+    hidden: int
+    outputs: int
+
+    def setup(self) -> None:
+        """The layers, with their initialisation."""
+        self.features = normal_dense(self.hidden, INIT_SCALE, use_bias=False)
+        self.condition = normal_dense(self.hidden, INIT_SCALE)
+        self.output = normal_dense(self.outputs, INIT_SCALE)
+
+    def __call__(self, features: jax.Array, encoded: jax.Array) -> jax.Array:
+        """(..., D/2) and h (..., 56) -> (..., D)."""
+        return self.output(nn.relu(self.features(features) + self.condition(encoded)))
+
+
+class Projected(NamedTuple):
+    """The condition's share of both nets' hidden layers, each (hidden, ...)."""
+
+    net1: jax.Array
+    net2: jax.Array
+
+
+def init(key: jax.Array, half: int, encoded: int, hidden: int) -> Params:
+    """Parameters of one block on 2 * half numbers: ``{"net1": ..., "net2": ...}``."""
+    net = CouplingNet(hidden, 2 * half)
+    inputs = jnp.zeros(half, jnp.float32), jnp.zeros(encoded, jnp.float32)
+    key1, key2 = jax.random.split(key)
+    return {
+        "net1": net.init(key1, *inputs)["params"],
+        "net2": net.init(key2, *inputs)["params"],
+    }
+
+
+def project(params: Params, encoded: jax.Array) -> Projected:
+    """What the encoded condition (56, ...) contributes to each net's hidden layer."""
+    return Projected(
+        net1=columns(params["net1"]["condition"], encoded),
+        net2=columns(params["net2"]["condition"], encoded),
+    )
+
+
+# A net's parameters, (D/2, ...), and h's share, which broadcasts against the hidden
+# layer (hidden, ...) -> [s | t] (D, ...)
+Net = Callable[[Params, jax.Array, jax.Array], jax.Array]
+
+
+def plain_net(params: Params, features: jax.Array, projected: jax.Array) -> jax.Array:
+    """The net as it is: differentiates in every mode."""
+    hidden = nn.relu(columns(params["features"], features) + projected)
+    return columns(params["output"], hidden)
+
+
+@jax.custom_vjp
+def recomputing_net(
+    params: Params, features: jax.Array, projected: jax.Array
+) -> jax.Array:
+    """The same, with a gradient, in reverse mode alone, that keeps no hidden layer."""
+    return plain_net(params, features, projected)
+
+
+def _recomputing_forward(
+    params: Params, features: jax.Array, projected: jax.Array
+) -> tuple[jax.Array, tuple[Params, jax.Array, jax.Array]]:
+    output = plain_net(params, features, projected)
+    return output, (params, features, projected)
+
+
+def _recomputing_backward(
+    inputs: tuple[Params, jax.Array, jax.Array], cotangent: jax.Array
+) -> tuple[Params, jax.Array, jax.Array]:
+    params, features, projected = inputs
+    first, second = params["features"]["kernel"], params["output"]["kernel"]
+    hidden = nn.relu(columns(params["features"], features) + projected)
+    slope = jnp.where(hidden > 0, _product(second, cotangent, 1, 0), 0)
+    flat = functools.partial(jax.lax.collapse, start_dimension=1)
+    output = {
+        "kernel": _product(flat(hidden), flat(cotangent), 1, 1),
+        "bias": jnp.sum(flat(cotangent), axis=1),
+    }
+    gradient = jax.tree.map(jnp.zeros_like, params) | {
+        "features": {"kernel": _product(flat(features), flat(slope), 1, 1)},
+        "output": output,
+    }
+    # The share serves all hypotheses: along these axes it has length one.
+    shared = [
+        axis for axis in range(slope.ndim) if projected.shape[axis] != slope.shape[axis]
+    ]
+    share = jnp.sum(slope, axis=shared, keepdims=True)
+    return gradient, _product(first, slope, 1, 0), share
+
+
+def _product(a: jax.Array, b: jax.Array, left: int, right: int) -> jax.Array:
+    """The product that sums over axis ``left`` of a and ``right`` of b."""
+    axes = ((left,), (right,)), ((), ())
+    return jax.lax.dot_general(a, b, axes, precision=precision())
+
+
+recomputing_net.defvjp(_recomputing_forward, _recomputing_backward)
+
+
+def forward(
+    params: Params,
+    u: jax.Array,
+    projected: Projected,
+    clamp: SoftClamp,
+    net: Net = plain_net,
+) -> tuple[jax.Array, jax.Array]:
+    """U (D, ...) -> v (D, ...) and log|det dv/du| (...)."""
+    u1, u2 = jnp.split(u, 2)
+    s2, t2 = _scale_shift(net(params["net2"], u2, projected.net2), clamp)
+    v1 = u1 * jnp.exp(s2) + t2
+    s1, t1 = _scale_shift(net(params["net1"], v1, projected.net1), clamp)
+    v2 = u2 * jnp.exp(s1) + t1
+    return jnp.concatenate([v1, v2]), jnp.sum(s1, axis=0) + jnp.sum(s2, axis=0)
+
+
+def inverse(
+    params: Params,
+    v: jax.Array,
+    projected: Projected,
+    clamp: SoftClamp,
+    net: Net = plain_net,
+) -> tuple[jax.Array, jax.Array]:
+    """V (D, ...) -> u (D, ...) and log|det du/dv| (...)."""
+    v1, v2 = jnp.split(v, 2)
+    s1, t1 = _scale_shift(net(params["net1"], v1, projected.net1), clamp)
+    u2 = (v2 - t1) * jnp.exp(-s1)
+    s2, t2 = _scale_shift(net(params["net2"], u2, projected.net2), clamp)
+    u1 = (v1 - t2) * jnp.exp(-s2)
+    return jnp.concatenate([u1, u2]), -jnp.sum(s1, axis=0) - jnp.sum(s2, axis=0)
+
+
+def _scale_shift(output: jax.Array, clamp: SoftClamp) -> tuple[jax.Array, jax.Array]:
+    """A net's [s | t] -> clamped log-scale and shift, each (D/2, ...)."""
+    s, t = jnp.split(output, 2)
+    return soft_clamp(s, clamp), t
+
+
+def soft_clamp(s: jax.Array, clamp: SoftClamp) -> jax.Array:
+    """Bounded log-scale (paper equation 2)."""
+    return clamp.alpha * clamp.factor * arctan(s / clamp.alpha)

@@ -1,0 +1,95 @@
+"""The posterior over 3D poses as a distrax distribution.
+
+The flow read backwards is a distrax bijector from [z, pose2d] to pose3d; the posterior
+is what it makes of N(0, I) latents and an observation N(pose2d, scale^2 I). Its
+``log_prob`` is `jaxflow.log_prob`'s number.
+"""
+
+from __future__ import annotations
+
+import distrax
+import jax
+import jax.numpy as jnp
+import jax.typing
+
+from jaxflow.config import RELEASED_CLAMP, SoftClamp
+from jaxflow.flow import model
+from jaxflow.flow.coupling import Projected
+from jaxflow.maths import checks
+from jaxflow.types import Params
+
+
+class InverseFlow(distrax.Bijector):
+    """[z, pose2d] (..., D) -> pose3d (..., D) for fixed conditions (..., K).
+
+    A distribution's bijector leads from noise to data: this one's forward direction is
+    the flow's inverse, and its inverse the flow's forward direction.
+    """
+
+    def __init__(self, params: Params, cond: jax.Array, clamp: SoftClamp):
+        """Computes the condition's share of every net once."""
+        super().__init__(event_ndims_in=1)
+        self._params = params
+        self._clamp = clamp
+        self._projected = model.project(params, cond)
+
+    def forward_and_log_det(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """[z, pose2d] -> pose3d, log|det|."""
+        return model.inverse_projected(self._params, x, self._broadcast(x), self._clamp)
+
+    def inverse_and_log_det(self, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """pose3d -> [z, pose2d], log|det|."""
+        return model.forward_projected(self._params, y, self._broadcast(y), self._clamp)
+
+    def same_as(self, other: distrax.Bijector) -> bool:
+        """Whether the other is this very object."""
+        return other is self
+
+    def _broadcast(self, x: jax.Array) -> Projected:
+        """Shares with the sample axes that distrax puts in front of the batch's."""
+        extra = x.ndim - (self._projected.net1.ndim - 1)
+
+        def expand(share: jax.Array) -> jax.Array:
+            return share.reshape(share.shape[0], *(1,) * extra, *share.shape[1:])
+
+        return jax.tree.map(expand, self._projected)
+
+
+def posterior(
+    params: Params,
+    pose2d: jax.typing.ArrayLike,
+    cond: jax.typing.ArrayLike,
+    *,
+    observation_scale: float | jax.Array,
+    clamp: SoftClamp = RELEASED_CLAMP,
+) -> distrax.Distribution:
+    """p(pose3d | pose2d, cond), the 2D pose carrying N(0, scale^2) noise.
+
+    Args:
+      params: from `jaxflow.init` or a checkpoint.
+      pose2d: (..., 32) the observed, normalised 2D pose.
+      cond: (..., 78) from `jaxflow.condition`.
+      observation_scale: standard deviation of pose2d's noise, normalised units.
+      clamp: the soft clamp the parameters were trained with.
+
+    Returns:
+      A distrax distribution of batch shape (...) and event shape (48,): poses in the
+      network's frame, metres, y up.
+
+    Raises:
+      TypeError: not floating point.
+      ValueError: wrong sizes, or leading shapes that differ.
+    """
+    pose2d = checks.floating("pose2d", pose2d, (2 * model.size(params) // 3,))
+    cond = checks.floating("cond", cond, (None,))
+    checks.same_batch(pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
+    latent = pose2d[..., : pose2d.shape[-1] // 2]
+    scale = jnp.asarray(observation_scale, pose2d.dtype)
+    base = distrax.MultivariateNormalDiag(
+        loc=jnp.concatenate([jnp.zeros_like(latent), pose2d], axis=-1),
+        scale_diag=jnp.concatenate(
+            [jnp.ones_like(latent), jnp.broadcast_to(scale[..., None], pose2d.shape)],
+            axis=-1,
+        ),
+    )
+    return distrax.Transformed(base, InverseFlow(params, cond, clamp))

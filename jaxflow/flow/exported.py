@@ -1,0 +1,215 @@
+"""The sampler as a file that runs without this package.
+
+    fits (b, 16, 7), pose2d (b, 16, 2), z (b, m, 16) -> hypotheses (b, m, 17, 3)
+
+Everything between a detector's output and 3D poses in one graph, the weights among it:
+condition, normalisation, the flow backwards, the hip put back. Both b, the poses, and
+m, the hypotheses, are free. The latents z ~ N(0, I) come in from outside, so that the
+file has no random generator and every runtime gives the same answer; scaled by a
+temperature, zeros give the z = 0 pose.
+
+Two formats. StableHLO by ``jax.export``: for cpu, cuda and tpu in one file, run by JAX,
+which promises to read it for six months of releases. ONNX (``onnx_sampler``): run by
+onnxruntime and others, and of no such limit. Both are for deployment; the checkpoint
+is what lasts.
+"""
+
+from __future__ import annotations
+
+import functools
+import textwrap
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow.config import SoftClamp
+from jaxflow.flow import model
+from jaxflow.gaussians.condition import condition
+from jaxflow.maths import geometry
+from jaxflow.types import Params
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+# Of the largest coordinate: other runtimes add in another order.
+TOLERANCE = 1e-4
+_SHAPES = ((1, 1), (3, 7))  # (b, m) that a file is checked at
+
+
+class SamplerInputs(NamedTuple):
+    """What an exported sampler takes, float32.
+
+    Attributes:
+      fits: (b, 16, 7) heatmap px, MPII order: A, x0, y0, sx, theta, sy, rmse.
+      pose2d: (b, 16, 2) in any unit, x right and y down, MPII order.
+      z: (b, m, 16) latents.
+    """
+
+    fits: Any
+    pose2d: Any
+    z: Any
+
+
+Sampler = Callable[[Any, Any, Any], Any]
+
+
+def sampler(params: Params, clamp: SoftClamp) -> Sampler:
+    """The function that is exported.
+
+    Args:
+      params: a flow's.
+      clamp: the soft clamp it was trained with.
+
+    Returns:
+      A pure function of the three arrays of `SamplerInputs` that gives hypotheses
+      (b, m, 17, 3): metres, H36M-17, hip at 0, camera frame (x right, y down, z away).
+    """
+
+    def hypotheses(fits: jax.Array, pose2d: jax.Array, z: jax.Array) -> jax.Array:
+        observed = geometry.normalize_pose2d(pose2d)[:, None]
+        observed = jnp.broadcast_to(observed, (*z.shape[:2], observed.shape[-1]))
+        shares = model.project(params, condition(fits))
+        shares = jax.tree.map(lambda share: share[..., None, :], shares)
+        output = jnp.concatenate([z, observed], axis=-1)
+        poses, _ = model.inverse_projected(params, output, shares, clamp)
+        return geometry.denormalize_pose3d(poses)
+
+    return hypotheses
+
+
+def to_stablehlo(params: Params, clamp: SoftClamp) -> bytes:
+    """The sampler as ``jax.export`` writes it, b and m symbolic.
+
+    Raises:
+      ImportError: flatbuffers is not installed.
+    """
+    b, m = jax.export.symbolic_shape("b, m")
+    shapes = SamplerInputs((b, 16, 7), (b, 16, 2), (b, m, 16))
+    arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    exported = jax.export.export(jax.jit(sampler(params, clamp)), platforms=PLATFORMS)(
+        *arguments
+    )
+    try:
+        return bytes(exported.serialize())
+    except ImportError as error:
+        raise ImportError(
+            "writing StableHLO needs flatbuffers: pip install '.[export]'"
+        ) from error
+
+
+def open_stablehlo(content: bytes) -> Sampler:
+    """The sampler in the file.
+
+    Raises:
+      ImportError: flatbuffers is not installed.
+      ValueError: it is no such file, or of a JAX that this one cannot read.
+    """
+    try:
+        exported = jax.export.deserialize(bytearray(content))
+    except ImportError as error:
+        raise ImportError(
+            "reading StableHLO needs flatbuffers: pip install '.[export]'"
+        ) from error
+    except Exception as error:
+        # Whatever is wrong with the bytes, flatbuffers stumbles over it in its own way.
+        raise ValueError(f"no sampler in StableHLO: {error!r}") from error
+    return jax.jit(exported.call)
+
+
+def check(run: Sampler, params: Params, clamp: SoftClamp) -> float:
+    """Compares a sampler that was read back with the library's.
+
+    Args:
+      run: takes and gives arrays as `sampler`'s function does.
+      params: of the flow that it should be.
+      clamp: its soft clamp.
+
+    Returns:
+      The largest difference, in units of the largest coordinate.
+
+    Raises:
+      ValueError: another shape, or a difference above ``TOLERANCE``.
+    """
+    worst = 0.0
+    for shape in _SHAPES:
+        inputs = example_inputs(*shape)
+        expected = np.asarray(_library(params, inputs, clamp))
+        got = np.asarray(run(*inputs))
+        if got.shape != expected.shape:
+            raise ValueError(
+                f"it gives {got.shape} for {shape}; the checkpoint {expected.shape}"
+            )
+        size = max(float(np.abs(expected).max()), 1.0)
+        difference = float(np.abs(got - expected).max()) / size
+        if not difference <= TOLERANCE:
+            raise ValueError(
+                f"its poses differ from the checkpoint's by {difference:.2g} of the "
+                f"largest coordinate, expected at most {TOLERANCE:g}: it was made of "
+                "another checkpoint, or is damaged"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+@functools.partial(jax.jit, static_argnames="clamp")
+def _library(params: Params, inputs: SamplerInputs, clamp: SoftClamp) -> jax.Array:
+    """What the files are compared with, compiled once a shape."""
+    return jnp.asarray(sampler(params, clamp)(*inputs))
+
+
+def example_inputs(b: int, m: int, seed: int = 0) -> SamplerInputs:
+    """Inputs for every branch: sure and unsure joints, signs, numbers to clip."""
+    rng = np.random.default_rng(seed)
+    means = rng.uniform(-2, 66, (b, 16, 2))
+    amplitude = rng.uniform(-0.1, 1.4, (b, 16))
+    sigma = rng.uniform(0.1, 12, (b, 16, 2)) * rng.choice([-1, 1], (b, 16, 2))
+    sigma[:, ::2] = rng.uniform(1.5, 2.5, sigma[:, ::2].shape)
+    theta = rng.uniform(-4, 4, (b, 16))
+    columns = [amplitude, *np.moveaxis(means, -1, 0), sigma[..., 0], theta,
+               sigma[..., 1], np.zeros((b, 16))]  # fmt: skip
+    fits, pose2d = np.stack(columns, -1), 4 * means + 100
+    z = rng.normal(size=(b, m, 16))
+    return SamplerInputs(*(one.astype(np.float32) for one in (fits, pose2d, z)))
+
+
+_PROGRAM = """
+import numpy as np
+{imports}
+
+{opening}
+with np.load("fits.npz") as file:  # from python -m jaxflow.fit
+    fits = file["fits"].reshape(-1, 16, 7)
+pose2d = fits[..., 1:3]  # or the detector's joints (n, 16, 2), any unit, y down
+z = np.random.default_rng(0).normal(size=(len(fits), 200, 16)).astype(np.float32)
+{call}
+print(poses.shape, poses[0].std(axis=0).max())  # (n, 200, 17, 3) metres
+"""
+
+_FORMS = {
+    "stablehlo": {
+        "imports": "from jax import export",
+        "opening": 'with open("{path}", "rb") as file:\n'
+        "    sampler = export.deserialize(bytearray(file.read()))",
+        "call": "poses = np.asarray(sampler.call(fits, pose2d, z))",
+    },
+    "onnx": {
+        "imports": "import onnxruntime",
+        "opening": 'session = onnxruntime.InferenceSession("{path}")',
+        "call": 'poses = session.run(None, {{"fits": fits, "pose2d": pose2d, '
+        '"z": z}})[0]',
+    },
+}
+FORMATS = tuple(_FORMS)
+
+
+def program(kind: str, path: str) -> str:
+    """A short program that draws hypotheses with the file and without this package.
+
+    Args:
+      kind: one of ``FORMATS``.
+      path: of the file; it becomes a part of a string of the program.
+    """
+    parts = {name: text.format(path=path) for name, text in _FORMS[kind].items()}
+    return textwrap.dedent(_PROGRAM).format(**parts).lstrip()

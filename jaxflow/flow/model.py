@@ -1,0 +1,259 @@
+"""The conditional flow: 8 coupling blocks, each followed by a fixed permutation.
+
+    forward:  pose3d (..., 48), cond (..., 78) -> z (..., 16), pose2d (..., 32)
+    inverse:  z (..., 16), pose2d (..., 32), cond (..., 78) -> pose3d (..., 48)
+
+Paper section 3.1. Everything is a pure function of the parameters; sizes are read from
+them, so smaller flows work too. Parameters are stacked over the blocks (`stack`), and
+the blocks work on columns, the numbers of a vector first (`layers`); here vectors are
+rows. `forward`, `inverse` and `log_prob` are compiled once per shape.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import jax.typing
+
+from jaxflow.config import RELEASED_CLAMP, FlowConfig, SoftClamp
+from jaxflow.flow import coupling, stack
+from jaxflow.flow.stack import permutations as permutations
+from jaxflow.maths import checks
+from jaxflow.maths.keys import check_key
+from jaxflow.maths.layers import apply, uniform_dense
+from jaxflow.types import Params
+
+
+class Encoder(nn.Module):
+    """The condition's encoder h: Linear, ReLU, Linear."""
+
+    inputs: int
+    hidden: int
+    outputs: int
+
+    @nn.compact
+    def __call__(self, cond: jax.Array) -> jax.Array:
+        """(..., inputs) -> (..., outputs)."""
+        hidden = nn.relu(uniform_dense(self.inputs, self.hidden)(cond))
+        return uniform_dense(self.hidden, self.outputs)(hidden)
+
+
+def init(key: jax.Array, config: FlowConfig = FlowConfig()) -> Params:
+    """Fresh parameters: 2,157,176 float32 numbers in the released configuration.
+
+    Args:
+      key: one typed key.
+      config: the architecture.
+
+    Returns:
+      ``{"encoder": ..., "blocks": ...}``, a nested dict of float32 arrays; those of the
+      blocks have the block as their first axis. Without ``config.use_condition`` the
+      encoder's first kernel is zero: the parameters then carry that the condition
+      has no influence, and sampling needs no further argument.
+
+    Raises:
+      TypeError: a legacy key.
+    """
+    check_key(key)
+    return _init(key, config)
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _init(key: jax.Array, config: FlowConfig) -> Params:
+    encoder_key, blocks_key = jax.random.split(key)
+    encoder = Encoder(config.condition, config.encoder_hidden, config.encoded)
+    condition = jnp.zeros(config.condition, jnp.float32)
+    half = 3 * config.joints // 2
+    init_block = functools.partial(
+        coupling.init, half=half, encoded=config.encoded, hidden=config.hidden
+    )
+    params = {
+        "encoder": encoder.init(encoder_key, condition)["params"],
+        "blocks": jax.vmap(init_block)(jax.random.split(blocks_key, config.blocks)),
+    }
+    return trainable(params, config)
+
+
+def trainable(tree: Params, config: FlowConfig) -> Params:
+    """Parameters, or their gradient, zero where the configuration holds them at zero.
+
+    Without ``config.use_condition`` that is the encoder's first kernel; Adam leaves
+    alone what starts at zero and never has a gradient.
+    """
+    if config.use_condition:
+        return tree
+    first = tree["encoder"]["Dense_0"]
+    first = {**first, "kernel": jnp.zeros_like(first["kernel"])}
+    return {**tree, "encoder": {**tree["encoder"], "Dense_0": first}}
+
+
+def encode(params: Params, cond: jax.Array) -> jax.Array:
+    """The encoded condition h: (..., 78) -> (..., 56)."""
+    encoder = params["encoder"]
+    inputs, hidden = encoder["Dense_0"]["kernel"].shape
+    outputs = encoder["Dense_1"]["kernel"].shape[1]
+    cond = checks.floating("cond", cond, (inputs,))
+    return apply(Encoder(inputs, hidden, outputs), encoder, cond)
+
+
+def project(params: Params, cond: jax.Array) -> coupling.Projected:
+    """The condition's share of every net: (..., 78) -> two of (blocks, ..., hidden).
+
+    Computed once per pose however many hypotheses are drawn: see `coupling`.
+    """
+    encoded = _columns(encode(params, cond))
+    shares = stack.project(params, encoded)
+    return jax.tree.map(lambda share: jnp.moveaxis(share, 1, -1), shares)
+
+
+@functools.partial(jax.jit, static_argnames="clamp")
+def forward(
+    params: Params,
+    pose3d: jax.typing.ArrayLike,
+    cond: jax.typing.ArrayLike,
+    *,
+    clamp: SoftClamp = RELEASED_CLAMP,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """A 3D pose to its latent vector and 2D pose (paper section 3.1).
+
+    Args:
+      params: from `init` or a checkpoint.
+      pose3d: (..., 48) in the network's frame, metres (`geometry.normalize_pose3d`).
+      cond: (..., 78) from `condition`, same leading shape.
+      clamp: the soft clamp the parameters were trained with.
+
+    Returns:
+      z (..., 16), pose2d (..., 32) normalised, and the forward map's log|det J| (...).
+
+    Raises:
+      TypeError: not floating point.
+      ValueError: wrong sizes, or leading shapes that differ.
+    """
+    length = size(params)
+    pose3d = checks.floating("pose3d", pose3d, (length,))
+    cond = jnp.asarray(cond)
+    checks.same_batch(pose3d=pose3d.shape[:-1], cond=cond.shape[:-1])
+    encoded = _columns(encode(params, cond))
+    output, log_det = stack.forward(params, _columns(pose3d), encoded, clamp)
+    output = _rows(output)
+    z, pose2d = jnp.split(output, [length // 3], axis=-1)
+    return z, pose2d, log_det
+
+
+@functools.partial(jax.jit, static_argnames="clamp")
+def inverse(
+    params: Params,
+    z: jax.typing.ArrayLike,
+    pose2d: jax.typing.ArrayLike,
+    cond: jax.typing.ArrayLike,
+    *,
+    clamp: SoftClamp = RELEASED_CLAMP,
+) -> tuple[jax.Array, jax.Array]:
+    """A latent vector and a 2D pose to a 3D pose, the exact inverse of `forward`.
+
+    Args:
+      params: from `init` or a checkpoint.
+      z: (..., 16) latent vectors.
+      pose2d: (..., 32) normalised 2D poses (`geometry.normalize_pose2d`).
+      cond: (..., 78) from `condition`.
+      clamp: the soft clamp the parameters were trained with.
+
+    Returns:
+      pose3d (..., 48), network's frame, metres, and the inverse map's log|det J| (...).
+
+    Raises:
+      TypeError: not floating point.
+      ValueError: wrong sizes, or leading shapes that differ.
+    """
+    length = size(params)
+    z = checks.floating("z", z, (length // 3,))
+    pose2d = checks.floating("pose2d", pose2d, (2 * length // 3,))
+    cond = jnp.asarray(cond)
+    checks.same_batch(z=z.shape[:-1], pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
+    output = _columns(jnp.concatenate([z, pose2d], axis=-1))
+    encoded = _columns(encode(params, cond))
+    vector, log_det = stack.inverse(params, output, encoded, clamp)
+    return _rows(vector), log_det
+
+
+@functools.partial(jax.jit, static_argnames="clamp")
+def log_prob(
+    params: Params,
+    pose3d: jax.typing.ArrayLike,
+    pose2d: jax.typing.ArrayLike,
+    cond: jax.typing.ArrayLike,
+    *,
+    observation_scale: float | jax.Array,
+    clamp: SoftClamp = RELEASED_CLAMP,
+) -> jax.Array:
+    """Log-density of the posterior p(pose3d | pose2d, cond), exact.
+
+        log N(z; 0, I) + log N(pose2d_hat; pose2d, scale^2 I) + log|det J|
+
+    with [z, pose2d_hat] = forward(pose3d). With an exact observation the posterior
+    lives on a 16-dimensional surface and has no density; the 2D pose is therefore taken
+    to carry Gaussian noise.
+
+    Args:
+      params: from `init` or a checkpoint.
+      pose3d: (..., 48) network's frame, metres.
+      pose2d: (..., 32) the observed, normalised 2D pose.
+      cond: (..., 78) from `condition`.
+      observation_scale: standard deviation of the noise of pose2d, normalised units,
+        above 0 (else the result is NaN: a traced number cannot be refused).
+      clamp: the soft clamp the parameters were trained with.
+
+    Returns:
+      (...) nats, a density over the 48 numbers of pose3d.
+
+    Raises:
+      TypeError: not floating point.
+      ValueError: wrong sizes, or leading shapes that differ.
+    """
+    z, predicted, log_det = forward(params, pose3d, cond, clamp=clamp)
+    pose2d = checks.floating("pose2d", pose2d, predicted.shape[-1:])
+    checks.same_batch(pose3d=z.shape[:-1], pose2d=pose2d.shape[:-1])
+    scale = jnp.asarray(observation_scale, predicted.dtype)
+    residual = (predicted - pose2d) / scale[..., None]
+    normal = jax.scipy.stats.norm.logpdf
+    log_likelihood = jnp.sum(normal(residual), -1) - pose2d.shape[-1] * jnp.log(scale)
+    return jnp.sum(normal(z), axis=-1) + log_likelihood + log_det
+
+
+def forward_projected(
+    params: Params, pose3d: jax.Array, projected: coupling.Projected, clamp: SoftClamp
+) -> tuple[jax.Array, jax.Array]:
+    """pose3d (..., D) -> [z, pose2d] (..., D) and log_det, given `project`'s result."""
+    shares = jax.tree.map(lambda share: jnp.moveaxis(share, -1, 1), projected)
+    output, log_det = stack.forward(params, _columns(pose3d), shares, clamp)
+    return _rows(output), log_det
+
+
+def inverse_projected(
+    params: Params, output: jax.Array, projected: coupling.Projected, clamp: SoftClamp
+) -> tuple[jax.Array, jax.Array]:
+    """[z, pose2d] (..., D) -> pose3d (..., D) and log_det, given `project`'s result.
+
+    The shares may have length-one axes where ``output`` has many hypotheses.
+    """
+    shares = jax.tree.map(lambda share: jnp.moveaxis(share, -1, 1), projected)
+    pose3d, log_det = stack.inverse(params, _columns(output), shares, clamp)
+    return _rows(pose3d), log_det
+
+
+def _columns(rows: jax.Array) -> jax.Array:
+    """(..., D) -> (D, ...)."""
+    return jnp.moveaxis(rows, -1, 0)
+
+
+def _rows(columns: jax.Array) -> jax.Array:
+    """(D, ...) -> (..., D)."""
+    return jnp.moveaxis(columns, 0, -1)
+
+
+def size(params: Params) -> int:
+    """D, the length of a pose: 48."""
+    return params["blocks"]["net1"]["output"]["bias"].shape[-1]

@@ -1,0 +1,160 @@
+"""How well a fitted Gaussian's width tells the 2D detector's error (paper figure 6).
+
+    gaussfit (N, 16, 7), pose2d (N, 16, 2), pose2d_true (N, 16, 2) -> SigmaErrorSums
+    SigmaErrorSums -> SigmaError
+
+One observation is one joint of one frame: sigma, the mean of the fit's two standard
+deviations, beside the distance of the detected joint from the true one, both in
+heatmap pixels. The paper shows all of them in one plot and names no bins (appendix B).
+Here they go into bins, so that sums, which add up over batches, hold all that is drawn.
+
+Host arrays in float64: a few sums of numbers that are read, not computed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxflow.gaussians.condition import SIGMA_RANGE
+
+# A pixel of the 64 x 64 heatmap in pixels of the 256-px crop.
+CROP_PIXELS = 4.0
+# Heatmap px. Wider fits count as 10, as in the condition; larger errors fall into the
+# last bin.
+SIGMA_EDGES = tuple(i / 2 for i in range(21))
+ERROR_EDGES = tuple(i / 2 for i in range(41))
+_BINS = len(SIGMA_EDGES) - 1
+
+
+class SigmaErrorSums(NamedTuple):
+    """Sums over observations, float64; `add` joins two.
+
+    Attributes:
+      table: (20, 40) observations, per bin of ``SIGMA_EDGES`` and of ``ERROR_EDGES``.
+      by_bin: (20, 3) sums of sigma, error and squared error, per bin of sigma.
+      by_joint: (16, 3) observations and sums of sigma and error, per MPII-16 joint.
+      moments: (5,) sums of sigma, error, sigma^2, error^2 and sigma * error.
+    """
+
+    table: np.ndarray
+    by_bin: np.ndarray
+    by_joint: np.ndarray
+    moments: np.ndarray
+
+
+class SigmaError(NamedTuple):
+    """Sigma beside 2D error, heatmap px. NaN where there are no observations.
+
+    Attributes:
+      edges: (21,) of the bins of sigma.
+      observations: (20,) how many per bin of sigma.
+      sigma: (20,) mean sigma per bin.
+      error: (20,) mean error per bin.
+      deviation: (20,) standard deviation of the error per bin.
+      table: (20, 40) how many per bin of sigma and bin of ``ERROR_EDGES``.
+      joint_sigma: (16,) mean sigma per MPII-16 joint.
+      joint_error: (16,) mean error per MPII-16 joint.
+      correlation: Pearson's, over all observations.
+      total: how many these are.
+    """
+
+    edges: np.ndarray
+    observations: np.ndarray
+    sigma: np.ndarray
+    error: np.ndarray
+    deviation: np.ndarray
+    table: np.ndarray
+    joint_sigma: np.ndarray
+    joint_error: np.ndarray
+    correlation: float
+    total: int
+
+
+def sums_of(
+    gaussfit: np.ndarray, pose2d: np.ndarray, pose2d_true: np.ndarray
+) -> SigmaErrorSums:
+    """The sums over some frames.
+
+    Args:
+      gaussfit: (N, 16, 7) heatmap px: A, x0, y0, sx, theta, sy, rmse.
+      pose2d: (N, 16, 2) detected, px of the 256-px crop, MPII-16.
+      pose2d_true: (N, 16, 2) true, likewise.
+
+    Raises:
+      ValueError: shapes that do not fit, or numbers that are not finite; names the
+        array, and the frame within it.
+
+    Source: paper appendix B.
+    """
+    arrays = {"gaussfit": gaussfit, "pose2d": pose2d, "pose2d_true": pose2d_true}
+    for name, array, size in zip(arrays, arrays.values(), (7, 2, 2), strict=True):
+        _check(name, array, (len(pose2d), 16, size))
+    sigmas = np.abs(np.asarray(gaussfit, np.float64)[..., [3, 5]])
+    sigma = np.mean(np.clip(sigmas, *SIGMA_RANGE), axis=-1)
+    offset = np.asarray(pose2d, np.float64) - np.asarray(pose2d_true, np.float64)
+    error = np.linalg.norm(offset, axis=-1) / CROP_PIXELS
+
+    bins = _bin(sigma, SIGMA_EDGES)
+    table = np.zeros((_BINS, len(ERROR_EDGES) - 1))
+    np.add.at(table, (bins, _bin(error, ERROR_EDGES)), 1)
+    by_bin = np.zeros((_BINS, 3))
+    np.add.at(by_bin, bins, np.stack([sigma, error, error**2], axis=-1))
+    by_joint = np.stack([np.ones_like(sigma), sigma, error], axis=-1).sum(axis=0)
+    products = (sigma, error, sigma**2, error**2, sigma * error)
+    return SigmaErrorSums(
+        table, by_bin, by_joint, np.array([one.sum() for one in products])
+    )
+
+
+def _check(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if np.shape(array) != shape:
+        raise ValueError(f"expected {name} of shape {shape}; got {np.shape(array)}")
+    finite = np.isfinite(array).all(axis=(1, 2))
+    if not finite.all():
+        raise ValueError(f"{name} of frame {int(np.argmin(finite))} is not finite")
+
+
+def _bin(values: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:
+    """The bin of each value; the last takes all that lie above."""
+    found = np.searchsorted(edges, values, side="right") - 1
+    return np.minimum(found, len(edges) - 2)
+
+
+def add(first: SigmaErrorSums, second: SigmaErrorSums) -> SigmaErrorSums:
+    """The sums over both sets of observations."""
+    return SigmaErrorSums(*(a + b for a, b in zip(first, second, strict=True)))
+
+
+def summarize(sums: SigmaErrorSums) -> SigmaError:
+    """Means, deviations and the correlation.
+
+    Raises:
+      ValueError: no observations.
+    """
+    count = sums.table.sum(axis=1)
+    if not count.any():
+        raise ValueError("expected at least one frame to compare sigma and error of")
+    with np.errstate(invalid="ignore"):  # 0 / 0: bins without observations
+        sigma, error, squared = (sums.by_bin / count[:, None]).T
+        joint_sigma, joint_error = (sums.by_joint[:, 1:] / sums.by_joint[:, :1]).T
+    return SigmaError(
+        edges=np.asarray(SIGMA_EDGES),
+        observations=count.astype(int),
+        sigma=sigma,
+        error=error,
+        deviation=np.sqrt(np.maximum(squared - error**2, 0)),
+        table=sums.table.astype(int),
+        joint_sigma=joint_sigma,
+        joint_error=joint_error,
+        correlation=_correlation(sums),
+        total=int(count.sum()),
+    )
+
+
+def _correlation(sums: SigmaErrorSums) -> float:
+    """Pearson's; NaN where sigma or error is the same everywhere."""
+    s, e, ss, ee, se = sums.moments / sums.table.sum()
+    spread = (ss - s**2) * (ee - e**2)
+    return float((se - s * e) / np.sqrt(spread)) if spread > 0 else float("nan")

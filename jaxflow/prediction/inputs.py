@@ -1,0 +1,313 @@
+"""What there is to predict: pictures, folders, videos, heatmap and keypoint files.
+
+paths -> Source, Source, ...; a Source -> Seen | Skipped, one person after the other,
+and now and then a Mark, where reading can start again
+
+A source is a file; a folder stands for the pictures in it, or, without any, for the
+keypoints of a video, a JSON file a frame. Readers hand on one frame at
+a time, so memory does not grow with a video's length.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxflow.detector.crops import crop
+from jaxflow.detector.crops.crop import CROP_SIZE, Crop
+from jaxflow.detector.readers import people, pictures, videos
+from jaxflow.detector.readers.boxes import BoxTable
+from jaxflow.detector.readers.pictures import Picture
+from jaxflow.detector.readers.records import Person, Skipped
+from jaxflow.gaussians.keypoints import HEATMAP_SIZE
+from jaxflow.runs import array_files
+from jaxflow.skeleton import MPII_JOINTS
+
+PICTURE, VIDEO, HEATMAPS, KEYPOINTS = "picture", "video", "heatmaps", "keypoints"
+NEED_DETECTOR = PICTURE, VIDEO
+_MAPS_AT_ONCE = 32
+# Multiples of the detector's batch, which a Mark ends.
+_FRAMES_A_MARK, _PEOPLE_A_MARK = 16, 256
+_OTHERS = ("lock", "index.html")  # that lie beside the sources' folders
+_MAP_SHAPE = len(MPII_JOINTS), HEATMAP_SIZE, HEATMAP_SIZE
+
+
+class Source(NamedTuple):
+    """A file to predict from.
+
+    Attributes:
+      path: of the file.
+      kind: picture, video, heatmaps or keypoints.
+      name: of its folder among the outputs, unlike any other's.
+    """
+
+    path: pathlib.Path
+    kind: str
+    name: str
+
+
+class Reading(NamedTuple):
+    """How files are read.
+
+    Attributes:
+      every: one in so many frames of a video.
+      megapixels: of a picture, at most.
+      skeleton: of keypoints, a name of ``foreign_skeletons``; None to tell it by their
+        number.
+      boxes: where people are in pictures and videos; None: one fills each frame.
+      key: name of the array of heatmaps inside an .npz or HDF5 file.
+    """
+
+    every: int = 1
+    megapixels: float = pictures.MEGAPIXELS
+    skeleton: str | None = None
+    boxes: BoxTable | None = None
+    key: str | None = None
+
+
+class Seen(NamedTuple):
+    """A person in a frame, before anything was predicted.
+
+    Attributes:
+      file: name of the picture or video, or of the file that says it.
+      frame: number within it, from 0.
+      person: its id.
+      square: () the crop, in px of the picture.
+      picture: the frame as a Picture, or the path of the file it is in, to be read if
+        it is drawn; None where a file of keypoints names none that is there.
+      maps: (16, 64, 64) heatmaps of the crop, if they were given.
+      fit: (16, 7) heatmap px of the crop, if it was given, and with it
+      pose2d: (16, 2) image px.
+      note: what is to be known about it, or "".
+    """
+
+    file: str
+    frame: int
+    person: int | str
+    square: Crop
+    picture: Any = None
+    maps: Any = None
+    fit: Any = None
+    pose2d: Any = None
+    note: str = ""
+
+
+class Mark(NamedTuple):
+    """A place in a source before which everything was given.
+
+    Attributes:
+      place: what `read` takes as its start: a video's frame, elsewhere how many came
+        before.
+    """
+
+    place: int
+
+
+def find(paths: Sequence[str | os.PathLike[str]]) -> list[Source | Skipped]:
+    """The sources that paths name, in order; Skipped for a path that names none."""
+    found: list[tuple[pathlib.Path, str] | Skipped] = []
+    for path in map(pathlib.Path, paths):
+        try:
+            found += _expand(path)
+        except (OSError, ValueError) as error:
+            found.append(Skipped(str(path), None, None, str(error)))
+    files = [one[0] for one in found if not isinstance(one, Skipped)]
+    names = iter(_names(files))
+    return [
+        one if isinstance(one, Skipped) else Source(*one, next(names)) for one in found
+    ]
+
+
+def _expand(path: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
+    """(file, kind) of what one path names."""
+    if path.is_dir():
+        try:
+            return [(one, PICTURE) for one in pictures.list_folder(path)]
+        except FileNotFoundError:
+            if any(path.glob("*.json")):
+                return [(path, KEYPOINTS)]
+            raise
+    if not path.exists():
+        raise FileNotFoundError(f"no such file or folder: {path}")
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return [(path, HEATMAPS if _has_maps(path) else KEYPOINTS)]
+    kinds = {PICTURE: pictures.SUFFIXES, VIDEO: videos.SUFFIXES,
+             HEATMAPS: array_files.SUFFIXES, KEYPOINTS: people.SUFFIXES}  # fmt: skip
+    for kind, suffixes in kinds.items():
+        if suffix in suffixes:
+            return [(path, kind)]
+    known = ", ".join(dict.fromkeys(one for some in kinds.values() for one in some))
+    raise ValueError(f"{path}: expected a folder or a file that ends in {known}")
+
+
+def _has_maps(path: pathlib.Path) -> bool:
+    """Whether an .npz file has heatmaps rather than keypoints."""
+    try:
+        shape = array_files.open_maps(path).shape
+        return len(shape) >= 3 and shape[-1] > 3  # keypoints have two or three
+    except ValueError:  # several arrays, none of them called heatmaps
+        return False
+
+
+def _names(files: Sequence[pathlib.Path]) -> list[str]:
+    """Each file's stem, or its whole name where stems are alike, or that numbered."""
+    stems = [path.stem if path.stem.strip(".") else path.name for path in files]
+    names: list[str] = []
+    taken = set(_OTHERS)
+    for path, stem in zip(files, stems, strict=True):
+        base = name = stem if stems.count(stem) == 1 else path.name
+        number = 2
+        while name in taken:
+            name, number = f"{base}-{number}", number + 1
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def read(
+    source: Source, reading: Reading, start: int = 0
+) -> Iterator[Seen | Skipped | Mark]:
+    """The persons of a source, frame by frame.
+
+    Args:
+      source: which.
+      reading: how.
+      start: the place of a Mark that an earlier call gave; what follows is what
+        followed there.
+
+    Raises:
+      ImportError: what reads such files is not installed.
+      OSError, ValueError: the file cannot be read at all.
+    """
+    if source.kind == PICTURE:
+        picture = pictures.read(source.path, reading.megapixels)
+        return _in_frame(source, reading, 0, picture)
+    if source.kind == VIDEO:
+        return _video(source, reading, start)
+    reader = _heatmaps if source.kind == HEATMAPS else _keypoints
+    return _marked(reader(source, reading), start)
+
+
+def count(source: Source, reading: Reading) -> int:
+    """About how many frames a source has; for a progress bar."""
+    try:
+        if source.kind == VIDEO:
+            about = videos.info(source.path)
+            return max(1, round(about.fps * about.seconds / reading.every))
+        if source.kind == HEATMAPS:
+            shape = array_files.open_maps(source.path, reading.key).shape
+            return int(np.prod(shape[:-3]))
+    except (ImportError, OSError, ValueError):
+        pass  # reading will say what is wrong
+    return 1
+
+
+def _in_frame(
+    source: Source, reading: Reading, frame: int, picture: Picture
+) -> Iterator[Seen | Skipped]:
+    """Those whose boxes were given, or the one who fills the picture."""
+    file = source.path.name
+    if reading.boxes is None:
+        square = crop.of_picture(picture.width, picture.height)
+        yield Seen(file, frame, 0, square, picture)
+        return
+    for box in reading.boxes.of(source.path, frame):
+        try:
+            yield Seen(file, frame, box.person_id, crop.from_box(box.box), picture)
+        except ValueError as error:
+            yield Skipped(str(source.path), frame, box.person_id, str(error))
+
+
+def _video(
+    source: Source, reading: Reading, start: int
+) -> Iterator[Seen | Skipped | Mark]:
+    frames = videos.frames(
+        source.path, reading.every, start=start, megapixels=reading.megapixels
+    )
+    for one in frames:
+        if isinstance(one, Skipped):
+            yield one
+            continue
+        if one.number > start and not one.number % (_FRAMES_A_MARK * reading.every):
+            yield Mark(one.number)
+        yield from _in_frame(source, reading, one.number, one.picture)
+
+
+def _marked(
+    events: Iterator[Seen | Skipped], start: int
+) -> Iterator[Seen | Skipped | Mark]:
+    """The events from a place on, with Marks where a frame begins."""
+    count, last = 0, None
+    for place, event in enumerate(itertools.islice(events, start, None), start):
+        frame = frame_of(event)
+        if count >= _PEOPLE_A_MARK and frame != last:
+            yield Mark(place)
+            count = 0
+        count, last = count + 1, frame
+        yield event
+
+
+def frame_of(event: Seen | Skipped) -> tuple[str, int | None]:
+    """Which frame an event belongs to."""
+    if isinstance(event, Seen):
+        return event.file, event.frame
+    return event.source, event.frame
+
+
+def _heatmaps(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
+    """Persons in crops of their own, of which the picture is unknown."""
+    maps = array_files.open_maps(source.path, reading.key)
+    if tuple(maps.shape[-3:]) != _MAP_SHAPE:
+        raise ValueError(
+            f"{source.path}: expected heatmaps (..., 16, 64, 64) in MPII order; got "
+            f"{tuple(maps.shape)}"
+        )
+    if not (np.issubdtype(maps.dtype, np.floating) or maps.dtype == np.uint8):
+        raise ValueError(
+            f"{source.path}: expected floating point or uint8; got {maps.dtype}"
+        )
+    flat, square = array_files.Flat(maps), crop.of_picture(CROP_SIZE, CROP_SIZE)
+    step = _MAPS_AT_ONCE * len(MPII_JOINTS)
+    for start in range(0, flat.shape[0], step):
+        block = flat[slice(start, start + step)].reshape(-1, *_MAP_SHAPE)
+        for i, one in enumerate(block, start // len(MPII_JOINTS)):
+            yield Seen(source.path.name, i, 0, square, _drawn(one), one)
+
+
+def _drawn(maps: np.ndarray) -> Picture:
+    """Heatmaps as a picture of their crop, for want of a better one."""
+    most = np.nan_to_num(maps.astype(np.float32), nan=0, posinf=0, neginf=0).max(axis=0)
+    if maps.dtype == np.uint8:
+        most = most / 255
+    grey = (40 + 180 * np.clip(most, 0, 1)).astype(np.uint8)
+    return pictures.from_array(np.kron(grey, np.ones((4, 4), np.uint8)))
+
+
+def _keypoints(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
+    for person in people.read_people(source.path, reading.skeleton):
+        yield person if isinstance(person, Skipped) else _seen(source, person)
+
+
+def _seen(source: Source, person: Person) -> Seen:
+    """A person from a keypoint file, with the picture if it lies beside it."""
+    own = person.source == str(source.path)
+    left, top, width, height = np.asarray(person.box, np.float64)
+    square = Crop(np.array([left + width / 2, top + height / 2]), max(width, height))
+    return Seen(
+        source.path.name if own else person.source, person.frame, person.person_id,
+        square, _beside(source.path, person.source), None, person.fit,
+        person.pose2d_pixels, person.note,
+    )  # fmt: skip
+
+
+def _beside(file: pathlib.Path, name: str) -> pathlib.Path | None:
+    """The picture that a keypoint file names, if there is one to draw on."""
+    path = file.parent / name
+    is_picture = path.suffix.lower() in pictures.SUFFIXES
+    return path if is_picture and path.is_file() else None

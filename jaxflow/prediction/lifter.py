@@ -1,0 +1,296 @@
+"""A model that stays in memory: fits, heatmaps, pictures or keypoints to hypotheses.
+
+    lifter = jaxflow.Lifter.load("runs/quickstart", detector="runs/hrnet")
+    found = lifter.lift_pictures([picture])     # (H, W, 3) uint8
+    found.hypotheses                            # (1, 200, 17, 3) metres
+
+Frames go through the flow in batches of a few fixed sizes, filled up, so that nothing
+is compiled anew for another number of frames. Frame i of a call draws its latents by
+``fold_in(key(seed), positions[i])``: what it gets does not depend on its neighbours,
+and with the positions 0, 1, ... it is what ``jaxflow.sample`` draws for the whole batch
+(the last digits may differ from one batch size to another).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from jaxflow.config import RELEASED_CLAMP, SoftClamp
+from jaxflow.flow import sampling
+from jaxflow.gaussians import keypoints
+from jaxflow.maths import buckets
+from jaxflow.metrics import selection
+from jaxflow.prediction import lifting
+from jaxflow.prediction.lifting import Prediction
+from jaxflow.types import GaussianFit, Params
+
+if TYPE_CHECKING:
+    from jaxflow.detector import Detector
+    from jaxflow.detector.crops.crop import Crop
+
+SIZES = (1, 8, 64)  # frames that go through the flow together
+_CROP_PER_HEATMAP = 4.0  # crop px a heatmap px
+
+
+@dataclasses.dataclass(frozen=True)
+class Lifter:
+    """A flow, and perhaps a detector, ready for use.
+
+    Attributes:
+      params: the flow's.
+      clamp: the soft clamp it was trained with.
+      detector: for pictures, from ``jaxflow.detector.load``.
+      num_hypotheses: M.
+      temperature: of the latents; 0 makes every hypothesis the z = 0 pose.
+      rule: how the one chosen pose is made; one of ``selection.RULES``.
+      seed: of the latents.
+      sizes: numbers of frames that are compiled for, in increasing order.
+    """
+
+    params: Params
+    clamp: SoftClamp = RELEASED_CLAMP
+    detector: Detector | None = None
+    num_hypotheses: int = 200
+    temperature: float = 1.0
+    rule: str = "z0"
+    seed: int = 0
+    sizes: tuple[int, ...] = SIZES
+
+    def __post_init__(self) -> None:
+        """Refuses what could only fail later."""
+        if self.rule not in selection.RULES:
+            raise ValueError(
+                f"expected a rule of {', '.join(selection.RULES)}; got {self.rule!r}"
+            )
+        if self.num_hypotheses < 1:
+            raise ValueError(
+                f"num_hypotheses must be at least 1, not {self.num_hypotheses}"
+            )
+        if not 0 <= self.temperature < np.inf:
+            raise ValueError(
+                f"expected a temperature of at least 0; got {self.temperature}"
+            )
+
+    @classmethod
+    def load(
+        cls,
+        checkpoint: str | os.PathLike[str],
+        detector: str | os.PathLike[str] | None = None,
+        *,
+        flip_test: bool = True,
+        temperature: str | float = 1.0,
+        **options: Any,
+    ) -> Lifter:
+        """From disk.
+
+        Args:
+          checkpoint: a flow's folder, or a training run's.
+          detector: an HRNet checkpoint's folder or an .onnx file.
+          flip_test: whether the detector is also shown mirror images.
+          temperature: a number, or "fitted": what ``jaxflow.calibrate`` has stored in
+            the checkpoint.
+          **options: the other attributes.
+
+        Raises:
+          FileNotFoundError, ImportError, ValueError: as ``load_params`` and
+            ``jaxflow.detector.load`` raise them.
+        """
+        from jaxflow.flow import calibration_file
+        from jaxflow.flow import checkpoint as checkpoints
+
+        directory = os.fspath(checkpoint)
+        params = checkpoints.load_params(directory)
+        clamp = checkpoints.load_config(directory).flow.clamp
+        if detector is not None:
+            from jaxflow import detector as detectors
+
+            options["detector"] = detectors.load(detector, flip_test=flip_test)
+        scale = calibration_file.resolve(directory, temperature)
+        return cls(params, clamp, temperature=scale, **options)
+
+    def lift_fits(
+        self,
+        fits: GaussianFit | npt.ArrayLike,
+        pose2d: npt.ArrayLike | None = None,
+        *,
+        positions: npt.ArrayLike | None = None,
+    ) -> Prediction:
+        """Hypotheses for fitted Gaussians.
+
+        Args:
+          fits: (N, 16, 7) heatmap px, MPII-16, or a GaussianFit of shape (N, 16).
+          pose2d: (N, 16, 2) the detected joints in any unit, y down; default the fits'
+            means, in pixels of the 256-px crop.
+          positions: (N,) whole numbers from 0 to 2^32 - 1 that key each frame's
+            latents; default 0 to N - 1.
+
+        Raises:
+          ValueError: other shapes, numbers that are not finite, or sixteen joints at
+            one place; says which frame.
+        """
+        if isinstance(fits, GaussianFit):
+            fits = np.asarray(fits.as_array())
+        fits = lifting.frames("fits", fits, (16, 7))
+        if pose2d is None:
+            pose2d = _CROP_PER_HEATMAP * fits[..., 1:3]
+        pose2d = lifting.frames("pose2d", pose2d, (16, 2))
+        numbers = lifting.numbers_of(positions, len(fits))
+        if len(pose2d) != len(fits):
+            raise ValueError(f"got {len(fits)} frames of fits, {len(pose2d)} of pose2d")
+        lifting.check_extent(pose2d)
+        if not len(fits):
+            return self._nothing()
+        parts = buckets.apply(self._lift, (fits, pose2d, numbers), self.sizes)
+        hypotheses, chosen, mode, spread, log_density = parts
+        return Prediction(
+            hypotheses, chosen, mode, spread, log_density, pose2d, fits, self.rule
+        )
+
+    def lift_heatmaps(
+        self, maps: npt.ArrayLike, *, positions: npt.ArrayLike | None = None
+    ) -> Prediction:
+        """Hypotheses for a detector's heatmaps (N, 16, 64, 64), MPII-16.
+
+        Values are cut at 1, as in the released code. ``pose2d`` of the answer is the
+        maps' peaks (``detector.decode.dark``) in pixels of the 256-px crop.
+
+        Raises:
+          TypeError: neither floating point nor uint8.
+          ValueError: another shape, or sixteen joints at one place.
+        """
+        fits, peaks = self.fit(np.asarray(maps))
+        return self.lift_fits(fits, _CROP_PER_HEATMAP * peaks, positions=positions)
+
+    def fit(self, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gaussians and peaks of heatmaps (N, 16, 64, 64).
+
+        Returns:
+          Fits (N, 16, 7) and peaks (N, 16, 2), both in heatmap px.
+
+        Raises:
+          TypeError, ValueError: as for `lift_heatmaps`.
+        """
+        if maps.ndim != 4 or maps.shape[1:] != (16, 64, 64):
+            raise ValueError(
+                f"expected heatmaps of shape (N, 16, 64, 64); got {maps.shape}"
+            )
+        if not len(maps):
+            return np.zeros((0, 16, 7), np.float32), np.zeros((0, 16, 2), np.float32)
+        fits, peaks = buckets.apply(lifting.fit, (maps,), self.sizes)
+        return fits, peaks
+
+    def lift_pictures(
+        self,
+        pictures: Sequence[np.ndarray],
+        boxes: npt.ArrayLike | None = None,
+        *,
+        positions: npt.ArrayLike | None = None,
+    ) -> Prediction:
+        """Hypotheses for pictures, one person in each.
+
+        Args:
+          pictures: N of (H, W, 3) uint8, RGB, of any sizes.
+          boxes: (N, 4) left, top, width, height of the person, px; default the whole
+            picture.
+          positions: as for `lift_fits`.
+
+        Returns:
+          Prediction whose ``pose2d`` is in pixels of the pictures.
+
+        Raises:
+          TypeError, ValueError: no detector was given, or arrays of another kind.
+        """
+        from jaxflow.detector.crops import crop, warp
+        from jaxflow.detector.readers import pictures as reading
+
+        if self.detector is None:
+            raise ValueError("pictures need a detector: Lifter.load(..., detector=DIR)")
+        if not len(pictures):
+            return self._nothing()
+        read = [reading.from_array(picture) for picture in pictures]
+        sizes = [[0, 0, one.width, one.height] for one in read]
+        squares = crop.from_box(sizes, 1.0) if boxes is None else crop.from_box(boxes)
+        maps = self.detector.detect(warp.crops(read, squares))
+        return self.lift_crops(maps, squares, positions=positions)
+
+    def lift_crops(
+        self,
+        maps: np.ndarray,
+        squares: Crop,
+        *,
+        positions: npt.ArrayLike | None = None,
+    ) -> Prediction:
+        """`lift_heatmaps` of the crops (N,) of pictures; ``pose2d`` in image px."""
+        from jaxflow.detector.crops import crop
+
+        found = self.lift_heatmaps(maps, positions=positions)
+        pose2d = crop.crop_to_image(found.pose2d.astype(np.float64), squares)
+        return found._replace(pose2d=pose2d.astype(np.float32))
+
+    def lift_keypoints(
+        self,
+        points: npt.ArrayLike,
+        confidence: npt.ArrayLike | None = None,
+        *,
+        skeleton: str = "mpii_16",
+        positions: npt.ArrayLike | None = None,
+    ) -> Prediction:
+        """Hypotheses for the keypoints of any detector.
+
+        Args:
+          points: (N, n, 2) px, y down; what is not finite was not found.
+          confidence: (N, n) in [0, 1]; default all sure. 0 is a joint not found.
+          skeleton: whose n joints they are: mpii_16, coco_17, body_25, halpe_26 or
+            h36m_17.
+          positions: as for `lift_fits`.
+
+        Returns:
+          Prediction whose ``pose2d`` is in the points' unit.
+
+        Raises:
+          ValueError: shapes that do not fit, or joints that span nothing.
+        """
+        where = jnp.asarray(np.asarray(points, np.float32))
+        found = keypoints.from_sigma(where, jnp.zeros(where.shape[:-1], where.dtype))
+        if confidence is not None:
+            sure = jnp.asarray(np.asarray(confidence, np.float32))
+            found = found._replace(found=found.found & (sure > 0))
+            _, pixel = keypoints.crop_of(found)
+            found = keypoints.from_confidence(where, sure, pixel)
+        joints = keypoints.to_mpii(found, skeleton)
+        corner, pixel = keypoints.crop_of(joints)
+        fits = keypoints.to_fits(joints)
+        pose2d = corner[..., None, :] + pixel[..., None, None] * fits.mean
+        return self.lift_fits(fits, np.asarray(pose2d), positions=positions)
+
+    def _lift(
+        self, fits: np.ndarray, pose2d: np.ndarray, numbers: np.ndarray
+    ) -> tuple[Any, ...]:
+        """The arrays of a Prediction for one full bucket."""
+        observed, cond, frame_keys = lifting.prepare(fits, pose2d, numbers, self.seed)
+        inputs, clamp = (self.params, observed, cond, frame_keys), self.clamp
+        drawn = sampling.sample_with_log_density(
+            *inputs, num_hypotheses=self.num_hypotheses,
+            temperature=self.temperature, clamp=clamp,
+        )  # fmt: skip
+        mode = sampling.sample(*inputs, num_hypotheses=1, temperature=0, clamp=clamp)
+        chosen, spread = lifting.summarize(
+            self.rule, drawn.poses, mode[:, 0], drawn.log_density, frame_keys
+        )
+        return drawn.poses, chosen, mode[:, 0], spread, drawn.log_density
+
+    def _nothing(self) -> Prediction:
+        """The answer for no frames."""
+        poses = np.zeros((0, 17, 3), np.float32)
+        drawn = np.zeros((0, self.num_hypotheses, 17, 3), np.float32)
+        return Prediction(
+            drawn, poses, poses, poses, drawn[:, :, 0, 0], poses[:, :16, :2],
+            np.zeros((0, 16, 7), np.float32), self.rule,
+        )  # fmt: skip

@@ -1,0 +1,116 @@
+"""The steps of lifting, for a fixed number of frames, and what they add up to.
+
+fits (N, 16, 7), pose2d (N, 16, 2), numbers (N,) -> what the flow sees, a key a frame
+hypotheses (N, M, 17, 3) -> the one chosen pose (N, 17, 3), the spread (N, 17, 3)
+heatmaps (N, 16, 64, 64) -> fits, peaks
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from jaxflow.gaussians.condition import condition
+from jaxflow.gaussians.fitting import fit_gaussians
+from jaxflow.maths import geometry, keys
+from jaxflow.metrics import selection
+
+
+class Prediction(NamedTuple):
+    """What N frames may be in 3D: NumPy arrays.
+
+    3D is in metres, H36M-17, hip at 0, camera frame (x right, y down, z away).
+
+    Attributes:
+      hypotheses: (N, M, 17, 3).
+      chosen: (N, 17, 3), the one pose that ``rule`` makes of them.
+      mode: (N, 17, 3), the z = 0 pose.
+      spread: (N, 17, 3), standard deviation over the hypotheses.
+      log_density: (N, M) nats, see ``sampling.sample_with_log_density``.
+      pose2d: (N, 16, 2) MPII-16, y down, in the unit of what was lifted.
+      fits: (N, 16, 7) heatmap px: A, x0, y0, sx, theta, sy, rmse.
+      rule: of ``jaxflow.metrics.selection``.
+    """
+
+    hypotheses: np.ndarray
+    chosen: np.ndarray
+    mode: np.ndarray
+    spread: np.ndarray
+    log_density: np.ndarray
+    pose2d: np.ndarray
+    fits: np.ndarray
+    rule: str
+
+
+@jax.jit
+def prepare(
+    fits: jax.Array, pose2d: jax.Array, numbers: jax.Array, seed: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """What the flow sees, and a key a frame."""
+    frame_keys = keys.per_example(jax.random.key(seed), numbers)
+    return geometry.normalize_pose2d(pose2d), condition(fits), frame_keys
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def summarize(
+    rule: str, poses: jax.Array, mode: jax.Array, log_density: jax.Array, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The chosen pose, and the standard deviation over the hypotheses."""
+    cluster_keys = jax.vmap(functools.partial(jax.random.fold_in, data=1))(key)
+    chosen = selection.select(
+        rule, poses, mode=mode, log_density=log_density, key=cluster_keys
+    )
+    return chosen, jnp.std(poses, axis=1)
+
+
+def fit(maps: np.ndarray) -> tuple[Any, Any]:
+    """Fits (n, 16, 7) and peaks (n, 16, 2) of one full bucket."""
+    from jaxflow.detector.network import decode
+
+    pixels = jnp.asarray(maps)
+    if jnp.issubdtype(pixels.dtype, jnp.floating):
+        pixels = jnp.minimum(pixels, 1)
+    peaks = decode.dark(pixels).place
+    return fit_gaussians(pixels, peaks).as_array(), peaks
+
+
+def frames(name: str, value: npt.ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+    """The value as float32 of shape (N, *shape), finite."""
+    array = np.asarray(value, np.float32)
+    if array.ndim != 1 + len(shape) or array.shape[1:] != shape:
+        wanted = ", ".join(map(str, shape))
+        raise ValueError(f"expected {name} of shape (N, {wanted}); got {array.shape}")
+    bad = ~np.isfinite(array).all(axis=(1, 2))
+    if bad.any():
+        raise ValueError(
+            f"{name} of frame {int(bad.argmax())} (and {int(bad.sum()) - 1} more): "
+            "expected finite numbers"
+        )
+    return array
+
+
+def numbers_of(positions: npt.ArrayLike | None, count: int) -> np.ndarray:
+    """The positions (N,) as uint32, by default 0 to N - 1."""
+    numbers = np.arange(count) if positions is None else np.asarray(positions)
+    if numbers.shape != (count,) or not np.issubdtype(numbers.dtype, np.integer):
+        raise ValueError(
+            f"expected positions of {count} whole numbers; got {numbers.dtype} of "
+            f"shape {numbers.shape}"
+        )
+    if count and not 0 <= numbers.min() <= numbers.max() < 2**32:
+        raise ValueError("expected positions from 0 to 2^32 - 1")
+    return numbers.astype(np.uint32)
+
+
+def check_extent(pose2d: np.ndarray) -> None:
+    """A 2D pose of no size has no shape to lift."""
+    bad = np.ptp(pose2d, axis=1).max(axis=-1, initial=0) <= 0
+    if bad.any():
+        raise ValueError(
+            f"pose2d of frame {int(bad.argmax())}: all joints are at one place"
+        )

@@ -1,0 +1,333 @@
+"""From files to people in 3D, batch by batch across files.
+
+Source, ... -> read -> crop -> detector -> fit -> lift
+            -> Lifted | Skipped | Mark, ..., Ended
+
+Pictures of a folder go through the detector together, though each is a file of its
+own; what one file lacks does no harm to the others. A person's hypotheses are keyed by
+the file's name, the frame and the person's id: they stay the same whatever else is
+predicted along with them. Videos and files of many frames begin with a batch of their
+own, and again at each Mark, so that going on from there changes no bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxflow.detector.crops import warp
+from jaxflow.detector.crops.crop import heatmap_to_image
+from jaxflow.detector.crops.warp import Patch
+from jaxflow.detector.readers.boxes import BoxTable, read_boxes
+from jaxflow.detector.readers.pictures import Picture
+from jaxflow.detector.readers.records import Skipped
+from jaxflow.maths import buckets
+from jaxflow.prediction import inputs as prediction_inputs
+from jaxflow.prediction.files import Lifted
+from jaxflow.prediction.inputs import Mark, Reading, Seen, Source
+from jaxflow.prediction.lifter import Lifter
+from jaxflow.runs.prediction_clock import Clock
+
+# One person alone is lifted with seven blanks, so that a frame's poses do not depend,
+# even by rounding, on how many frames were left over for its batch.
+SIZES = (8,)
+_MOST_PEOPLE = 32
+_MOST_WAITING = 4096  # events, most of them skipped
+_MOST_CROPS = 8  # of these the detector takes its time
+_MOST_BYTES = 2**28  # of pictures in memory
+
+
+class Ended(NamedTuple):
+    """No more of a source; ``failed`` says why if it could not be read (to the end)."""
+
+    failed: str | None
+
+
+@dataclasses.dataclass
+class _Entry:
+    """What is known of one thing a source gave.
+
+    Attributes:
+      source: where it comes from.
+      event: Seen, until it becomes Lifted or Skipped.
+      crop: (256, 256, 3) uint8, if the detector was shown one.
+    """
+
+    source: Source
+    event: Seen | Lifted | Skipped | Mark | Ended
+    crop: np.ndarray | None = None
+
+    def skip(self, reason: str) -> None:
+        """Gives the person up."""
+        seen = self.seen
+        self.event = Skipped(str(self.source.path), seen.frame, seen.person, reason)
+
+    @property
+    def seen(self) -> Seen:
+        """The person, who is not lifted yet."""
+        assert isinstance(self.event, Seen)
+        return self.event
+
+
+def stream(
+    sources: Sequence[Source],
+    lifter: Lifter,
+    reading: Reading,
+    clock: Clock,
+    starts: Mapping[str, int] | None = None,
+) -> Iterator[tuple[Source, Lifted | Skipped | Mark | Ended]]:
+    """Everything about the sources, one after the other, each closed by an Ended.
+
+    Args:
+      sources: what to read.
+      lifter: with a detector if there are pictures.
+      reading: how.
+      clock: gets the seconds of each stage.
+      starts: by a source's name, the place of the Mark to go on from.
+
+    Raises:
+      ImportError: what reads such files is not installed.
+      FloatingPointError: the detector's weights are not those of a network.
+    """
+    sizes = _crop_sizes(sources)
+    waiting: list[_Entry] = []
+    for entry in _read_all(sources, reading, clock, starts or {}):
+        if waiting and _begins_anew(waiting[-1].source, entry.source):
+            yield from _processed(waiting, lifter, sizes, clock)
+            waiting = []
+        waiting.append(entry)
+        if _enough(waiting):
+            yield from _processed(waiting, lifter, sizes, clock)
+            waiting = []
+    yield from _processed(waiting, lifter, sizes, clock)
+
+
+def _crop_sizes(sources: Sequence[Source]) -> tuple[int, ...]:
+    """How many crops the detector is compiled for, which takes longer than a batch."""
+    pictures = sum(one.kind == prediction_inputs.PICTURE for one in sources)
+    few = pictures < _MOST_CROPS
+    few &= all(one.kind != prediction_inputs.VIDEO for one in sources)
+    return (1,) if few else (_MOST_CROPS,)
+
+
+def _begins_anew(last: Source, now: Source) -> bool:
+    """Whether a source of many frames begins."""
+    return now.name != last.name and now.kind != prediction_inputs.PICTURE
+
+
+def _read_all(
+    sources: Sequence[Source],
+    reading: Reading,
+    clock: Clock,
+    starts: Mapping[str, int],
+) -> Iterator[_Entry]:
+    for source in sources:
+        failed = None
+        try:
+            with clock("reading"):
+                start = starts.get(source.name, 0)
+                events = prediction_inputs.read(source, reading, start)
+            while True:
+                with clock("reading"):
+                    event = next(events, None)
+                if event is None:
+                    break
+                yield _Entry(source, event)
+        except (OSError, ValueError, MemoryError) as error:
+            failed = str(error) or type(error).__name__
+        yield _Entry(source, Ended(failed))
+
+
+def _enough(waiting: Sequence[_Entry]) -> bool:
+    """Whether a batch is full."""
+    people = _people(waiting)
+    pixels = {id(picture): picture.pixels.nbytes
+              for picture in (one.seen.picture for one in people)
+              if isinstance(picture, Picture)}  # fmt: skip
+    return (
+        isinstance(waiting[-1].event, Mark)
+        or len(waiting) >= _MOST_WAITING
+        or len(people) >= _MOST_PEOPLE
+        or sum(map(_needs_detector, people)) >= _MOST_CROPS
+        or sum(pixels.values()) > _MOST_BYTES
+    )
+
+
+def _people(entries: Sequence[_Entry]) -> list[_Entry]:
+    return [entry for entry in entries if isinstance(entry.event, Seen)]
+
+
+def _needs_detector(entry: _Entry) -> bool:
+    return entry.seen.maps is None and entry.seen.fit is None
+
+
+def _processed(
+    entries: Sequence[_Entry], lifter: Lifter, sizes: tuple[int, ...], clock: Clock
+) -> Iterator[tuple[Source, Any]]:
+    """The batch's events, everybody in it lifted or skipped."""
+    unseen = [one for one in _people(entries) if _needs_detector(one)]
+    if unseen:
+        _detect(unseen, lifter, sizes, clock)
+    people = _people(entries)
+    mapped = [one for one in people if one.seen.maps is not None]
+    for kind in {one.seen.maps.dtype for one in mapped}:
+        with clock("fit"):
+            _fit([one for one in mapped if one.seen.maps.dtype == kind], lifter)
+    for one in people:
+        if reason := _unusable(one.seen):
+            one.skip(reason)
+    usable = _people(entries)
+    if usable:
+        with clock("lift"):
+            _lift(usable, lifter)
+    for entry in entries:
+        yield entry.source, entry.event
+
+
+def _detect(
+    entries: Sequence[_Entry], lifter: Lifter, sizes: tuple[int, ...], clock: Clock
+) -> None:
+    """Heatmaps for those who have only pixels."""
+    patches = []
+    with clock("crop"):
+        for entry in entries:
+            try:
+                patches.append(warp.cut(entry.seen.picture, entry.seen.square))
+            except ValueError as error:
+                entry.skip(str(error))
+    if not patches:
+        return
+    assert lifter.detector is not None
+    detect = lifter.detector.detect
+
+    def look(*fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with clock("crop"):
+            crops = np.asarray(warp.warp(Patch(*fields)))
+        with clock("detector"):
+            return crops, detect(crops)
+
+    stacked = [np.stack(field) for field in zip(*patches, strict=True)]
+    for entry, crop, maps in zip(
+        _people(entries), *buckets.apply(look, stacked, sizes), strict=True
+    ):
+        entry.crop, entry.event = crop, entry.seen._replace(maps=maps)
+
+
+def _fit(entries: Sequence[_Entry], lifter: Lifter) -> None:
+    """Gaussians and joints for those who have heatmaps, all of one dtype."""
+    fits, peaks = lifter.fit(np.stack([one.seen.maps for one in entries]))
+    for entry, fit, peak in zip(entries, fits, peaks, strict=True):
+        place = heatmap_to_image(peak.astype(np.float64), entry.seen.square)
+        entry.event = entry.seen._replace(fit=fit, pose2d=place)
+
+
+def _unusable(one: Seen) -> str:
+    """Why a person cannot be lifted, or ""."""
+    if not (np.isfinite(one.fit).all() and np.isfinite(one.pose2d).all()):
+        return "numbers that are not finite"
+    if np.ptp(one.pose2d, axis=0).max() <= 0:
+        return "nobody found: all joints are at one place"
+    return ""
+
+
+def _lift(entries: Sequence[_Entry], lifter: Lifter) -> None:
+    """Hypotheses for those who have fits."""
+    found = lifter.lift_fits(
+        np.stack([one.seen.fit for one in entries]),
+        np.stack([one.seen.pose2d for one in entries]),
+        positions=[position(one.seen) for one in entries],
+    )
+    for i, entry in enumerate(entries):
+        entry.event = Lifted(
+            entry.seen, found.hypotheses[i], found.chosen[i], found.mode[i],
+            found.spread[i], found.log_density[i], found.pose2d[i], found.fits[i],
+            entry.crop,
+        )  # fmt: skip
+
+
+def position(one: Seen) -> int:
+    """What keys a person's latents, beside the seed."""
+    return zlib.crc32(f"{one.file}\0{one.frame}\0{one.person}".encode())
+
+
+class Predictions(NamedTuple):
+    """What `predict` found.
+
+    Attributes:
+      people: in the order of the inputs, without their pictures.
+      skipped: files, frames and persons that could not be used, and why.
+    """
+
+    people: list[Lifted]
+    skipped: list[Skipped]
+
+
+def predict(
+    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    checkpoint: str | os.PathLike[str],
+    detector: str | os.PathLike[str] | None = None,
+    *,
+    boxes: str | os.PathLike[str] | BoxTable | None = None,
+    every: int = 1,
+    skeleton: str | None = None,
+    **options: Any,
+) -> Predictions:
+    """3D hypotheses for pictures, folders, videos, heatmap and keypoint files.
+
+    Everything is kept in memory (41 kB a person and 200 hypotheses);
+    ``python -m jaxflow.predict`` writes files instead, of any length.
+
+    Args:
+      inputs: one path or several.
+      checkpoint: a flow's folder, or a training run's.
+      detector: for pictures and videos: an HRNet checkpoint's folder or an .onnx file.
+      boxes: where people are in pictures and videos, a file for
+        ``detector.boxes.read_boxes`` or what it gives; default one fills each frame.
+      every: one in so many frames of a video.
+      skeleton: of keypoints, a name of ``foreign_skeletons``; default by their number.
+      **options: of `Lifter`: num_hypotheses, temperature, rule, seed.
+
+    Raises:
+      ValueError: pictures without a detector, or a checkpoint that cannot be read.
+    """
+    paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    found = prediction_inputs.find(paths)
+    check_detector(found, detector)
+    lifter = Lifter.load(checkpoint, detector, sizes=SIZES, **options)
+    if isinstance(boxes, str | os.PathLike):
+        boxes = read_boxes(boxes)
+    reading = Reading(every=every, skeleton=skeleton, boxes=boxes)
+    skipped = [one for one in found if isinstance(one, Skipped)]
+    sources = [one for one in found if isinstance(one, Source)]
+    people: list[Lifted] = []
+    for source, event in stream(sources, lifter, reading, Clock()):
+        if isinstance(event, Lifted):
+            seen = event.seen._replace(picture=None, maps=None)
+            people.append(event._replace(seen=seen, crop=None))
+        elif isinstance(event, Skipped):
+            skipped.append(event)
+        elif isinstance(event, Ended) and event.failed is not None:
+            skipped.append(Skipped(str(source.path), None, None, event.failed))
+    return Predictions(people, skipped)
+
+
+def check_detector(sources: Sequence[Any], detector: Any) -> None:
+    """Refuses pictures where there is no detector.
+
+    Raises:
+      ValueError: says what to give.
+    """
+    needing = [one for one in sources if isinstance(one, Source)
+               and one.kind in prediction_inputs.NEED_DETECTOR]  # fmt: skip
+    if detector is None and needing:
+        raise ValueError(
+            f"{needing[0].path}: a {needing[0].kind} needs a 2D detector: give "
+            "--detector=DIR (HRNet, from python -m jaxflow.import_torch --kind=hrnet) "
+            "or --detector=FILE.onnx; jaxflow/detector/README.md says where weights "
+            "are published. Files of heatmaps or keypoints need none"
+        )

@@ -1,0 +1,195 @@
+"""Which test frames a report shows, and the hypotheses it shows of them.
+
+In: the test's frames with what it found of each. Out: rows by why they were chosen, and
+their hypotheses: the very ones that were tested, drawn once more from the same keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow import data, metrics
+from jaxflow.evaluation import measuring, protocol
+from jaxflow.evaluation.protocol import Frames
+from jaxflow.flow import sampling
+from jaxflow.maths import geometry, keys
+from jaxflow.reporting.figures.poses import PoseExample
+from jaxflow.reporting.viewer import viewer
+from jaxflow.types import PoseRecords
+
+HARDEST = 3  # worst, and as many of the most ambiguous, in one figure
+SHOWN = 24  # poses to choose from on the page
+_MOST_SHOWN = 200  # hypotheses of each of these
+
+
+class Chosen(NamedTuple):
+    """Frames of a test with their hypotheses.
+
+    Attributes:
+      titles: (n,) why each was chosen.
+      details: (n,) which frame it is, and its figures.
+      records: n frames.
+      hypotheses: (n, M, 17, 3) metres, hip at 0.
+      log_density: (n, M) nats.
+      modes: (n, 17, 3) metres, hip at 0.
+      targets: (n, 17, 3) metres, hip at 0.
+    """
+
+    titles: list[str]
+    details: list[str]
+    records: PoseRecords
+    hypotheses: np.ndarray
+    log_density: np.ndarray
+    modes: np.ndarray
+    targets: np.ndarray
+
+    def take(self, rows: slice) -> Chosen:
+        """Some of them."""
+        return Chosen(
+            self.titles[rows], self.details[rows], self.records.take(rows),
+            *(array[rows] for array in self[3:]),
+        )  # fmt: skip
+
+    def examples(self) -> list[PoseExample]:
+        """For a figure."""
+        return [
+            PoseExample(
+                title=title, pose2d=self.records.pose2d[i],
+                fit=self.records.gaussfit[i], hypotheses=self.hypotheses[i],
+                mode=self.modes[i], target=self.targets[i],
+            )
+            for i, title in enumerate(self.titles)
+        ]  # fmt: skip
+
+    def viewer_poses(self) -> list[viewer.ViewerPose]:
+        """For the page's interactive part."""
+        return [
+            viewer.ViewerPose(
+                title=title, detail=self.details[i], pose2d=self.records.pose2d[i],
+                fit=self.records.gaussfit[i],
+                hypotheses=self.hypotheses[i][:_MOST_SHOWN], mode=self.modes[i],
+                target=self.targets[i], log_density=self.log_density[i][:_MOST_SHOWN],
+            )
+            for i, title in enumerate(self.titles)
+        ]  # fmt: skip
+
+
+def by_sureness(records: PoseRecords) -> dict[str, int]:
+    """Rows by why: a sure, a typical, an unsure, the least sure detection."""
+    order = np.argsort(_widest(records), kind="stable")
+    last = len(order) - 1
+    places = {"Sure": 0, "Typical": last // 2, "Unsure": round(0.96 * last),
+              "Least sure": last}  # fmt: skip
+    return {title: int(order[place]) for title, place in places.items()}
+
+
+def hardest(frames: Frames, count: int = HARDEST) -> dict[str, int]:
+    """Rows of the frames with the largest best error, then of the widest spread.
+
+    A frame that is both counts as one of the worst.
+    """
+    worst = np.argsort(-frames.best, kind="stable")[:count]
+    wide = np.argsort(-frames.spread, kind="stable")
+    ambiguous = [row for row in wide if row not in worst][:count]
+    found = {f"Worst {i}: {frames.best[row]:.0f} mm": int(row)
+             for i, row in enumerate(worst, 1)}  # fmt: skip
+    found |= {f"Most ambiguous {i}: {frames.spread[row]:.0f} mm": int(row)
+              for i, row in enumerate(ambiguous, 1)}  # fmt: skip
+    return found
+
+
+def for_viewer(frames: Frames, limit: int = SHOWN) -> dict[str, int]:
+    """Rows to choose from on the page, by title: some of every kind and action.
+
+    Every action in turn gives one frame, each of another kind than the one before, then
+    a second one, until there are enough.
+    """
+    actions = [str(name) for name in np.unique(frames.records.action)]
+    candidates = {action: _kinds(frames, action) for action in actions}
+    kinds = list(next(iter(candidates.values())))
+    taken: dict[int, str] = {}
+    for turn in range(len(kinds)):
+        for i, action in enumerate(actions):
+            kind = kinds[(i + turn) % len(kinds)]
+            row = candidates[action][kind]
+            if len(taken) < limit and row not in taken:
+                taken[row] = f"{action}: {kind}"
+    order = {kind: i for i, kind in enumerate(kinds)}
+    place = sorted(
+        taken, key=lambda row: (taken[row].rpartition(": ")[0],
+                                order[taken[row].rpartition(": ")[2]])
+    )  # fmt: skip
+    return {taken[row]: row for row in place}
+
+
+def _kinds(frames: Frames, action: str) -> dict[str, int]:
+    """An action's row of each kind."""
+    rows = np.flatnonzero(frames.records.action == action)
+    sure = by_sureness(frames.records.take(rows))
+    places = {
+        "unsure": sure["Unsure"],
+        "worst": int(np.argmax(frames.best[rows])),
+        "most ambiguous": int(np.argmax(frames.spread[rows])),
+        "typical": sure["Typical"],
+        "sure": sure["Sure"],
+    }
+    return {kind: int(rows[place]) for kind, place in places.items()}
+
+
+def _widest(records: PoseRecords) -> np.ndarray:
+    """(N,) heatmap px, each frame's largest fitted sigma."""
+    return np.abs(records.gaussfit[..., [3, 5]]).max(axis=(1, 2))
+
+
+def draw(
+    loaded: protocol.Loaded,
+    test: protocol.TestConfig,
+    frames: Frames,
+    rows: Sequence[tuple[str, int]],
+) -> Chosen:
+    """The hypotheses of some rows of the test's frames, as they were tested.
+
+    Args:
+      loaded: the model.
+      test: as it was tested.
+      frames: of the test.
+      rows: titles and numbers of frames.
+    """
+    places = np.asarray([place for _, place in rows])
+    records = frames.records.take(places)
+    batch = data.to_batch(records)
+    own = keys.per_example(protocol.key_of(test), jnp.asarray(places))
+    sampled = sampling.sample_with_log_density(
+        loaded.params, batch.pose2d, batch.cond, own,
+        num_hypotheses=test.num_hypotheses, temperature=loaded.temperature,
+        clamp=loaded.flow.clamp,
+    )  # fmt: skip
+    modes = sampling.sample(
+        loaded.params, batch.pose2d, batch.cond, own, num_hypotheses=1,
+        temperature=0.0, clamp=loaded.flow.clamp,
+    )  # fmt: skip
+    to_hip = geometry.relative_to_hip
+    hypotheses, targets = to_hip(sampled.poses), measuring.targets_of(records)
+    best = np.asarray(metrics.mpjpe(hypotheses, targets)).min(axis=1)
+    return Chosen(
+        titles=[title for title, _ in rows],
+        details=_details(records, best, frames.spread[places]),
+        records=records, hypotheses=np.asarray(hypotheses),
+        log_density=np.asarray(sampled.log_density),
+        modes=np.asarray(to_hip(modes))[:, 0], targets=targets,
+    )  # fmt: skip
+
+
+def _details(
+    records: PoseRecords, best: Sequence[float], spread: Sequence[float]
+) -> list[str]:
+    widest = _widest(records)
+    return [
+        f"{data.describe(records, i)}; best hypothesis {best[i]:.0f} mm, spread "
+        f"{spread[i]:.0f} mm, widest Gaussian {widest[i]:.1f} px"
+        for i in range(len(records))
+    ]

@@ -1,0 +1,190 @@
+"""What stands where on a report's page.
+
+In: everything a report holds. Out: the page as text, which but for its date depends on
+that alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+from jaxflow._version import __version__
+from jaxflow.evaluation import protocol
+from jaxflow.evaluation.comparison import Comparison
+from jaxflow.evaluation.inference_time import InferenceTimes
+from jaxflow.reporting import beside_paper, page, tables
+from jaxflow.reporting.tables import Table
+from jaxflow.reporting.viewer import viewer
+
+if TYPE_CHECKING:
+    from jaxflow.reporting.drawings import Drawn
+
+
+class About(NamedTuple):
+    """What the report is of.
+
+    Attributes:
+      checkpoint: as given.
+      dataset: its name.
+      test: how it was tested.
+    """
+
+    checkpoint: str
+    dataset: str
+    test: protocol.TestConfig
+
+
+class Extras(NamedTuple):
+    """What a report may hold beside the evaluation.
+
+    Attributes:
+      times: of inference.
+      comparison: of several seeds or models.
+    """
+
+    times: InferenceTimes | None = None
+    comparison: Comparison | None = None
+
+
+NOTHING_MORE = Extras()
+
+
+class Content(NamedTuple):
+    """Everything that a page shows.
+
+    Attributes:
+      evaluated: the tests.
+      about: what was tested.
+      extras: times and other models.
+      viewer_poses: for the interactive part.
+      frames: drawings of single frames.
+      plots: curves.
+      models: curves of several models.
+      training: the training log's curves, if there is one.
+    """
+
+    evaluated: protocol.Evaluation
+    about: About
+    extras: Extras
+    viewer_poses: Sequence[viewer.ViewerPose]
+    frames: Sequence[Drawn]
+    plots: Sequence[Drawn]
+    models: Sequence[Drawn]
+    training: Drawn | None
+
+    def figures(self) -> list[Drawn]:
+        """All of them."""
+        last = [self.training] if self.training else []
+        return [*self.frames, *self.plots, *self.models, *last]
+
+
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """A comparison's tables with the best model of every column marked."""
+    return [tables.ranked(table) for table in comparison.tables()]
+
+
+def all_tables(
+    evaluated: protocol.Evaluation, about: About, extras: Extras
+) -> dict[str, list[Table]]:
+    """The tables of a report by the section they stand in."""
+    found = {"paper": beside_paper.beside_published(evaluated, about.dataset)}
+    if evaluated.reduced is not None:
+        found["one"] = evaluated.reduced.tables()[1:]
+    if extras.comparison is not None:
+        found["models"] = comparison_tables(extras.comparison)
+    if extras.times is not None:
+        found["times"] = [extras.times.table()]
+    plain = evaluated._replace(settings=None, reduced=None)
+    return {**found, "actions": plain.tables()}
+
+
+def console(
+    evaluated: protocol.Evaluation, about: About, extras: Extras, stream: TextIO
+) -> str:
+    """What a report prints: the tables but those a column an action, and sentences."""
+    bold = tables.wants_bold(stream)
+    found = all_tables(evaluated, about, extras)
+    chosen = [*found.pop("actions"), *found.pop("paper")[2:], *sum(found.values(), [])]
+    shown = [tables.to_console(table, bold) for table in chosen]
+    said = extras.comparison.trade_offs() if extras.comparison else []
+    note = beside_paper.introduction(evaluated.test, about.dataset)
+    return "\n\n".join([*shown, evaluated.remarks(), tables.wrapped(note), *said])
+
+
+def render(content: Content, date: str) -> str:
+    """The page."""
+    evaluated, about = content.evaluated, content.about
+    pooled, count = evaluated.test.pooled, evaluated.test.num_hypotheses
+    subtitle = (
+        f"{about.dataset}, {about.test.split}: {pooled.frames} frames (stride "
+        f"{about.test.stride} per action), {count} hypotheses each, seed "
+        f"{about.test.seed}. Checkpoint: {about.checkpoint}"
+    )
+    footer = f"jaxflow {__version__}; written {date}."
+    title = f"3D poses from 2D: {count} hypotheses"
+    return page.render(title, subtitle, tiles(evaluated), _sections(content), footer)
+
+
+def _sections(content: Content) -> list[page.Section]:
+    """In the order of reading: look, compare, understand, look up."""
+    found = all_tables(content.evaluated, content.about, content.extras)
+    test, dataset = content.evaluated.test, content.about.dataset
+    note = beside_paper.introduction(test, dataset)
+    sections = [
+        viewer.section(content.viewer_poses),
+        page.Section("Beside the paper", note, (), found["paper"]),
+        page.Section("How good, how sure", "", _drawings(content.plots)),
+    ]
+    if content.extras.comparison is not None:
+        sections.append(_models(content, content.extras.comparison, found["models"]))
+    if "one" in found:
+        text = (
+            "Many poses explain a picture. Where one is asked for, these are ways to "
+            "choose it."
+        )
+        sections.append(page.Section("One pose out of many", text, (), found["one"]))
+    sections.append(page.Section("Frames", "", _drawings(content.frames)))
+    if "times" in found:
+        sections.append(page.Section("Inference time", "", (), found["times"]))
+    sections.append(page.Section("Per action", protocol.LEGEND, (), found["actions"]))
+    if content.training is not None:
+        sections.append(page.Section("Training", "", _drawings([content.training])))
+    return sections
+
+
+def _models(
+    content: Content, comparison: Comparison, found: Sequence[Table]
+) -> page.Section:
+    """Models side by side; first of all where sharpness and honesty disagree."""
+    text = " ".join([*comparison.trade_offs(), *comparison.notes()])
+    return page.Section("Models", text, _drawings(content.models), found)
+
+
+def _drawings(drawn: Sequence[Drawn]) -> list[page.Drawing]:
+    from jaxflow.reporting.figures import style
+
+    return [
+        page.Drawing(
+            style.for_page(one.figure, one.name, one.name), one.caption, one.wide
+        )
+        for one in drawn
+    ]
+
+
+def tiles(evaluated: protocol.Evaluation) -> list[page.Tile]:
+    """The first numbers to see: errors over actions, the rest over frames."""
+    average, pooled = evaluated.test.average, evaluated.test.pooled
+    count = evaluated.test.num_hypotheses
+    found = [
+        page.Tile(f"{average.mpjpe[1]:.1f}", "mm", f"MPJPE, best of {count}"),
+        page.Tile(f"{average.mpjpe[0]:.1f}", "mm", "MPJPE, z = 0 pose"),
+        page.Tile(f"{average.pa_mpjpe[1]:.1f}", "mm", f"PA-MPJPE, best of {count}"),
+        page.Tile(f"{100 * pooled.pck:.1f}", "%", "PCK within 150 mm"),
+        page.Tile(f"{pooled.cps:.0f}", "", "correct poses score"),
+        page.Tile(f"{pooled.ece:.3f}", "", "calibration error"),
+    ]
+    if evaluated.mean_pose_mpjpe is not None:
+        label = "MPJPE of the mean training pose"
+        found.append(page.Tile(f"{evaluated.mean_pose_mpjpe:.1f}", "mm", label))
+    return found

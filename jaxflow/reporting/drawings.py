@@ -1,0 +1,191 @@
+"""The figures of a report, from an evaluation and the test frames it chose.
+
+In: a loaded test, its evaluation, the training log, other models. Out: named figures
+with captions, in the order of the page. Needs the extra ``report``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from matplotlib.figure import Figure
+
+from jaxflow import data
+from jaxflow.evaluation import baselines, protocol
+from jaxflow.metrics import sigma_error, sums
+from jaxflow.metrics.sums import EvaluationResult, Figures
+from jaxflow.reporting.chosen_frames import Chosen
+from jaxflow.reporting.figures import curves, poses
+from jaxflow.reporting.figures import sigma as sigma_figure
+from jaxflow.types import PoseRecords
+
+_CHUNK = 8192  # frames whose sigmas are added up at a time
+
+
+class Drawn(NamedTuple):
+    """A figure of the report.
+
+    Attributes:
+      name: of its files.
+      figure: the drawing.
+      caption: what it shows.
+      wide: as of ``page.Drawing``.
+    """
+
+    name: str
+    figure: Figure
+    caption: str
+    wide: bool = False
+
+
+def hypotheses(chosen: Chosen) -> Drawn:
+    """Hypotheses of a sure to the least sure detection (paper figures 3 and 4)."""
+    caption = (
+        "Left: the 2D detection and the Gaussians fitted to its heatmaps, at one and "
+        "two standard deviations. Middle and right: hypotheses, the z = 0 pose and the "
+        "truth. Seen from the camera they scatter where the detector is unsure; from "
+        "the side, along the depth that a picture does not tell. "
+    )
+    return _drawn_poses("hypotheses", chosen, caption)
+
+
+def hardest(chosen: Chosen) -> Drawn:
+    """The worst and the most ambiguous frames of the test."""
+    caption = (
+        "The frames whose best hypothesis is farthest from the truth, and those whose "
+        "hypotheses scatter most, by the mean standard deviation over joints and axes. "
+    )
+    return _drawn_poses("hardest", chosen, caption)
+
+
+def _drawn_poses(name: str, chosen: Chosen, caption: str) -> Drawn:
+    named = "; ".join(
+        f"{title}: {detail}"
+        for title, detail in zip(
+            chosen.titles, map(_first, chosen.details), strict=True
+        )
+    )
+    figure = poses.hypotheses_figure(chosen.examples())
+    return Drawn(name, figure, f"{caption}{named}.", wide=True)
+
+
+def _first(detail: str) -> str:
+    return detail.partition(";")[0]
+
+
+def series(evaluated: protocol.Evaluation) -> dict[str, Figures]:
+    """The pooled figures of the tests by name."""
+    named = {"all test frames": evaluated.test.pooled}
+    if evaluated.ambiguous is not None:
+        named["ambiguous frames"] = evaluated.ambiguous.pooled
+    return named
+
+
+def noise_baseline(
+    loaded: protocol.Loaded,
+    test: protocol.TestConfig,
+    evaluated: protocol.Evaluation,
+) -> EvaluationResult:
+    """The z = 0 pose with detector noise, on the frames of figure 5.
+
+    Its depth noise is as wide as the flow's own hypotheses are on average.
+    """
+    if evaluated.ambiguous is None:
+        stride = protocol.resolved(loaded, test).stride
+        frames = data.every_nth_per_action(protocol.counted(loaded.records), stride)
+    else:
+        frames = protocol.counted(loaded.records)
+        frames = frames.take(data.ambiguous(frames))
+    spread = (evaluated.ambiguous or evaluated.test).pooled.spread_per_axis
+    sampler = baselines.ModeWithNoise(depth=float(spread[2]) / 1000)
+    key = jax.random.fold_in(jax.random.key(test.seed), 3)
+    loaded = loaded._replace(temperature=1.0)  # the detector's noise is what it is
+    return protocol.run(loaded, frames, key, test, "noise baseline", sampler=sampler)
+
+
+def plots(
+    evaluated: protocol.Evaluation, baseline: EvaluationResult | None
+) -> list[Drawn]:
+    """Calibration, sample size, correct poses score, spread."""
+    named = series(evaluated)
+    drawn = dict(named)
+    if baseline is not None:
+        drawn["z = 0 with detector noise"] = baseline.pooled
+    count = evaluated.test.num_hypotheses
+    return [
+        Drawn("calibration", curves.calibration(named),
+              "How often the truth lies within a quantile of the hypotheses; on the "
+              "dashed line the hypotheses are as sure as they are right."),
+        Drawn("samples", curves.samples(drawn, count),
+              "The error of the best of m hypotheses. The baseline draws from the "
+              "fitted Gaussians round the z = 0 pose, and saturates."),
+        Drawn("cps", curves.cps(named),
+              "Frames with a hypothesis all of whose joints lie within the threshold "
+              "after Procrustes alignment."),
+        Drawn("spread", curves.spread(evaluated.test.pooled),
+              "How far the hypotheses scatter, per joint and axis: most along the "
+              "depth, and most at feet, wrists and head."),
+    ]  # fmt: skip
+
+
+def sigma(records: PoseRecords) -> Drawn | None:
+    """The fits' width against the detector's error; None where the truth is unknown.
+
+    Source: paper appendix B, figure 6.
+    """
+    truth = records.extra.get("pose2d_true")
+    if truth is None:
+        return None
+    total = None
+    for start in range(0, len(records), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        part = sigma_error.sums_of(
+            records.gaussfit[rows], records.pose2d[rows], truth[rows]
+        )
+        total = part if total is None else sigma_error.add(total, part)
+    assert total is not None
+    found = sigma_error.summarize(total)
+    return Drawn(
+        "sigma", sigma_figure.sigma(found),
+        "The wider a fitted Gaussian, the larger the detector's error: each of the "
+        f"{found.total} joints of this split, whose true 2D places are known; the "
+        "darker a cell, the more of them (logarithmic).",
+    )  # fmt: skip
+
+
+def models(results: Mapping[str, Sequence[EvaluationResult]]) -> list[Drawn]:
+    """Several models' calibration and best hypotheses; means over a model's seeds."""
+    named = {name: _mean(seeds) for name, seeds in results.items()}
+    first, *_ = results.values()
+    count = first[0].num_hypotheses
+    return [
+        Drawn("models-calibration", curves.calibration(named),
+              "Calibration of every model: below the dashed line it is over-confident, "
+              "however good its best hypothesis."),
+        Drawn("models-samples", curves.samples(named, count),
+              "The best of m hypotheses of every model, on all test frames."),
+    ]  # fmt: skip
+
+
+def _mean(seeds: Sequence[EvaluationResult]) -> Figures:
+    """The curves' means over seeds, and the calibration error's."""
+    return sums.average(one.pooled for one in seeds)
+
+
+def training(rows: Sequence[Mapping[str, Any]]) -> Drawn | None:
+    """The training log's columns; None where there is nothing to draw."""
+    # A term that is 0 throughout was not computed.
+    names = dict.fromkeys(
+        name
+        for row in rows
+        for name in row
+        if name not in ("kind", "step") and any(other.get(name) for other in rows)
+    )
+    if not names:
+        return None
+    return Drawn(
+        "training", curves.training(rows, list(names)),
+        "Loss terms per iteration and the validation's figures.",
+    )  # fmt: skip

@@ -1,0 +1,71 @@
+"""What a data set holds: frames per subject and action, and the ambiguous share.
+
+In: the ``PoseRecords`` of its splits. Out: counts, and a table of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxflow import data
+from jaxflow.reporting import tables
+from jaxflow.types import PoseRecords
+
+
+class Inventory(NamedTuple):
+    """Counts of one split.
+
+    Attributes:
+      frames: how many.
+      ambiguous: how many have a fitted sigma above 5 heatmap pixels.
+      subjects: frames by subject, in the set's order.
+      actions: frames by action, by name.
+    """
+
+    frames: int
+    ambiguous: int
+    subjects: dict[str, int]
+    actions: dict[str, int]
+
+
+def of(records: PoseRecords) -> Inventory:
+    """Counts the frames of a split."""
+    return Inventory(
+        frames=len(records),
+        ambiguous=int(data.ambiguous(records).sum()),
+        subjects=_in_order(records.subject),
+        actions=dict(sorted(_in_order(records.action).items())),
+    )
+
+
+def _in_order(names: np.ndarray) -> dict[str, int]:
+    """Frames by name, in the order in which the names first come."""
+    unique, first, counts = np.unique(names, return_index=True, return_counts=True)
+    return {str(unique[i]): int(counts[i]) for i in np.argsort(first)}
+
+
+def table(title: str, splits: Mapping[str, Inventory]) -> tables.Table:
+    """A column a split: frames by subject, frames by action, ambiguous and all.
+
+    Args:
+      title: of the table.
+      splits: by name, at least one.
+    """
+    rows: list[tuple[str, ...]] = []
+    for kind, field in (("subject", "subjects"), ("action", "actions")):
+        counts = [getattr(one, field) for one in splits.values()]
+        names = dict.fromkeys(name for column in counts for name in column)
+        rows += [
+            (f"{kind} {name}", *(str(column.get(name, "-")) for column in counts))
+            for name in names
+        ]
+    shares = (
+        f"{one.ambiguous} ({100 * one.ambiguous / max(one.frames, 1):.1f} %)"
+        for one in splits.values()
+    )
+    rows.append(("ambiguous", *shares))
+    rows.append(("all", *(str(one.frames) for one in splits.values())))
+    return tables.Table(title, ("Frames", *splits), tuple(rows), closing=2)

@@ -1,0 +1,173 @@
+"""Puts a report together and writes its files.
+
+In: a loaded test and its evaluation. Out: a folder with report.html, evaluation.json,
+tables/ and figures/, the same bytes for the same inputs but for the page's date.
+"""
+
+from __future__ import annotations
+
+import datetime
+import pathlib
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import tqdm
+
+from jaxflow import config
+from jaxflow.evaluation import protocol
+from jaxflow.reporting import tables
+from jaxflow.reporting.contents import (
+    NOTHING_MORE,
+    About,
+    Content,
+    Extras,
+    all_tables,
+    render,
+)
+from jaxflow.runs import files, writer
+
+if TYPE_CHECKING:
+    from jaxflow.reporting.drawings import Drawn
+
+_T = TypeVar("_T")
+
+
+def check_matplotlib() -> None:
+    """Refuses to begin what could not be drawn.
+
+    Raises:
+      ImportError: Matplotlib is not installed; says how to install it.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "the report needs Matplotlib: pip install 'jaxflow[report]'"
+        ) from error
+
+
+def write(
+    out: pathlib.Path,
+    loaded: protocol.Loaded,
+    evaluated: protocol.Evaluation,
+    about: About,
+    extras: Extras = NOTHING_MORE,
+) -> pathlib.Path:
+    """Draws and writes everything; returns the page's path.
+
+    Raises:
+      OSError: the folder cannot be written to.
+      ValueError: the evaluation does not know its frames.
+    """
+    about = about._replace(test=protocol.resolved(loaded, about.test))
+    content = draw(loaded, evaluated, about, extras)
+    write_tables(out, evaluated, about, extras)
+    _save(out, content.figures())
+    date = datetime.date.today().isoformat()
+    return files.write_text(out / "report.html", render(content, date))
+
+
+def draw(
+    loaded: protocol.Loaded,
+    evaluated: protocol.Evaluation,
+    about: About,
+    extras: Extras,
+) -> Content:
+    """Every figure, and the poses of the interactive part, behind a progress bar."""
+    from jaxflow.reporting import chosen_frames, drawings
+
+    frames = evaluated.frames
+    if frames is None:
+        raise ValueError("expected an evaluation that knows its frames; got none")
+    groups = [
+        list(chosen_frames.by_sureness(frames.records).items()),
+        list(chosen_frames.hardest(frames).items()),
+        list(chosen_frames.for_viewer(frames).items()),
+    ]
+    baseline = drawings.noise_baseline(loaded, about.test, evaluated)
+    with tqdm.tqdm(
+        total=7 if extras.comparison else 6, desc="drawing", unit="part", smoothing=0
+    ) as bar:
+
+        def step(made: Callable[..., _T], *arguments: Any) -> _T:
+            result = made(*arguments)
+            bar.update()
+            return result
+
+        rows = [row for group in groups for row in group]
+        chosen = step(chosen_frames.draw, loaded, about.test, frames, rows)
+        first, second = len(groups[0]), len(groups[0]) + len(groups[1])
+        models = {
+            one.entry.name: one.test
+            for one in (extras.comparison.members if extras.comparison else ())
+        }
+        sigma = step(drawings.sigma, protocol.counted(loaded.records))
+        log = training_log(about.checkpoint)
+        return Content(
+            evaluated=evaluated, about=about, extras=extras,
+            viewer_poses=chosen.take(slice(second, None)).viewer_poses(),
+            frames=[
+                step(drawings.hypotheses, chosen.take(slice(0, first))),
+                step(drawings.hardest, chosen.take(slice(first, second))),
+            ],
+            plots=[
+                *step(drawings.plots, evaluated, baseline),
+                *([sigma] if sigma else []),
+            ],
+            models=step(drawings.models, models) if models else [],
+            training=step(drawings.training, log),
+        )  # fmt: skip
+
+
+def training_log(checkpoint: str) -> list[dict[str, Any]]:
+    """Rows of the metrics.jsonl of the run that a checkpoint belongs to, if any."""
+    folder = pathlib.Path(checkpoint).absolute()
+    for workdir in (folder, *folder.parents[:2]):
+        if (workdir / writer.FILE).is_file():
+            return writer.read(workdir)
+    return []
+
+
+def write_tables(
+    out: pathlib.Path,
+    evaluated: protocol.Evaluation,
+    about: About,
+    extras: Extras = NOTHING_MORE,
+) -> None:
+    """evaluation.json, and every table as Markdown, CSV and JSON below tables/."""
+    document = {**document_of(about), **evaluated.to_json()}
+    if extras.times is not None:
+        document["inference_time"] = extras.times.to_json()
+    if extras.comparison is not None:
+        document["comparison"] = extras.comparison.to_json()
+    files.write_json(out / "evaluation.json", document)
+    for section, found in all_tables(evaluated, about, extras).items():
+        for table in found:
+            name = _file_name(table.title)
+            stem = out / "tables" / (f"models-{name}" if section == "models" else name)
+            files.write_text(stem.with_suffix(".md"), tables.to_markdown(table))
+            files.write_text(stem.with_suffix(".csv"), tables.to_csv(table))
+            files.write_json(stem.with_suffix(".json"), tables.to_json(table))
+
+
+def document_of(about: About) -> dict[str, Any]:
+    """What was tested and how, for JSON."""
+    return {
+        "checkpoint": about.checkpoint,
+        "dataset": about.dataset,
+        "test_config": config.to_dict(about.test),
+    }
+
+
+def _file_name(title: str) -> str:
+    """``Ambiguous subset: 12 frames`` to ``ambiguous-subset``."""
+    words = re.split(r"[:(]", title)[0].lower()
+    return re.sub(r"[^a-z0-9]+", "-", words).strip("-")
+
+
+def _save(out: pathlib.Path, drawn: Sequence[Drawn]) -> None:
+    from jaxflow.reporting.figures import style
+
+    for one in tqdm.tqdm(drawn, desc="pictures", unit="figure", smoothing=0):
+        style.save(one.figure, out / "figures" / one.name)

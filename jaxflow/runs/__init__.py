@@ -1,0 +1,1 @@
+"""What every long job needs: whole files, one owner, signals, logs, checkpoints."""
