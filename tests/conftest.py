@@ -44,7 +44,7 @@ def reference():
 def data_dir(tmp_path_factory):
     """Folder of the small data set that training tests share; they only read it."""
     from jaxflow import data
-    from tests.training_helpers import DATASET
+    from tests.helpers.training import DATASET
 
     folder = tmp_path_factory.mktemp("data")
     data.load_records(DATASET, "train", folder)

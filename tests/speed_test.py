@@ -19,7 +19,7 @@ from jaxflow.maths import arctangent, tiling
 from jaxflow.runs import compilation_cache, profiling
 from jaxflow.training import parallel, state, step
 from jaxflow.types import Batch
-from tests.training_helpers import TINY, command, random_data
+from tests.helpers.training import TINY, command, random_data
 
 KEY = jax.random.key(5)
 M = 5
@@ -287,7 +287,7 @@ PROGRAM = """
 import sys, jax, jax.monitoring
 from jaxflow import compilation_cache, commands
 from jaxflow.training import parallel, state
-from tests.training_helpers import TINY, random_data
+from tests.helpers.training import TINY, random_data
 import jax.numpy as jnp
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event))

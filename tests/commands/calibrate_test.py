@@ -1,0 +1,143 @@
+"""From held-out subjects to a calibrated checkpoint, and what its file refuses."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+import jaxflow
+from jaxflow import data, flow
+from jaxflow.config import DataConfig
+from jaxflow.evaluation import calibrating
+from jaxflow.evaluation.calibrating import CalibrationConfig
+from jaxflow.flow import calibration_file, checkpoint
+from jaxflow.flow.checkpoint import CheckpointError, DamagedError
+from jaxflow.training import frames, loop
+from tests.helpers.training import DATASET, TINY, command, run_config
+
+
+@pytest.fixture(scope="module")
+def subjects(data_dir):
+    return np.unique(data.load_records(DATASET, "train", data_dir).subject)
+
+
+@pytest.fixture(scope="module")
+def trained(data_dir, subjects, tmp_path_factory):
+    """A run that left the last subject out."""
+    workdir = tmp_path_factory.mktemp("run")
+    held = dataclasses.replace(TINY, iterations=2, hold_out=str(subjects[-1]))
+    loop.train_and_evaluate(run_config(data_dir, held), workdir)
+    return workdir
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy to write to."""
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def calibrated(run, data_dir, said=None, **settings):
+    """The fit of few frames; ``said`` gets the warnings."""
+    source = DataConfig(dataset=DATASET, data_dir=str(data_dir))
+    settings = CalibrationConfig(**{"frames": 12, "num_hypotheses": 8, **settings})
+    warn = pytest.fail if said is None else said.append
+    return calibrating.calibrate(str(run), source, settings, warn)
+
+
+def test_held_out_subjects_are_not_trained_on(data_dir, subjects):
+    names = f"{subjects[0]}, {subjects[1]}"
+    config = run_config(data_dir, dataclasses.replace(TINY, hold_out=names))
+    config = dataclasses.replace(
+        config, loop=dataclasses.replace(config.loop, validate_every=5)
+    )
+    train, validation = frames.load(config)
+    assert set(train.subject) == set(subjects[2:])
+    assert set(validation.subject) == set(subjects[:2])
+    for names, message in (
+        ("S99", f"expected subjects of .*{subjects[0]}.*; got S99"),
+        (",".join(subjects), "leaves no frame to train"),
+    ):
+        wrong = dataclasses.replace(config.train, hold_out=names)
+        with pytest.raises(ValueError, match=message):
+            frames.load(dataclasses.replace(config, train=wrong))
+
+
+def test_what_was_found_is_stored(run, data_dir, subjects):
+    found = calibrated(run, data_dir)
+    stored = calibration_file.load(run)
+    folder = checkpoint.find(run)
+    assert stored == json.loads((folder / "calibration.json").read_text())
+    assert stored["subjects"] == [str(subjects[-1])] and stored["frames"] == 12
+    assert 0.5 <= stored["temperature"] <= 3
+    error = stored["calibration_error"]
+    assert error["after"] <= error["before"]
+    assert calibration_file.resolve(run, "fitted") == found.temperature
+    assert jaxflow.load_temperature(run) == stored["temperature"]
+    assert found.picture == folder / "calibration.png"
+    assert found.picture.stat().st_size > 10_000
+    for words in ("<- fitted", "calibration error", "--temperature=fitted"):
+        assert words in found.describe()
+
+
+def test_the_command(tmp_path, data_dir):
+    """On a run that held nothing out it says what to do."""
+    checkpoint.save_params(tmp_path, flow.init(jax.random.key(0), TINY.flow), TINY)
+    process = command(
+        f"--checkpoint={tmp_path}", f"--data_dir={data_dir}", f"--dataset={DATASET}",
+        module="jaxflow.calibrate",
+    )  # fmt: skip
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert "jaxflow.calibrate: error: this checkpoint's run held no subject" in output
+    assert "--hold_out=SUBJECT" in output
+
+
+def test_a_calibrated_run_goes_on(run, data_dir, subjects):
+    """Its longer self is another model, which has no temperature yet."""
+    calibration_file.save(run, {"temperature": 1.5})
+    longer = dataclasses.replace(TINY, iterations=3, hold_out=str(subjects[-1]))
+    assert loop.train_and_evaluate(run_config(data_dir, longer), run).step == 3
+    assert calibration_file.load(run) is None
+    assert calibration_file.load(run / "checkpoints" / "2")["temperature"] == 1.5
+
+
+def test_other_subjects_need_saying(run, data_dir, subjects):
+    said = []
+    calibrated(run, data_dir, said, subjects=str(subjects[0]))
+    assert f"not told to hold out {subjects[0]}" in said[0]
+    with pytest.raises(ValueError, match="frames must be at least 1, not 0"):
+        calibrated(run, data_dir, frames=0)
+
+
+def test_a_temperature_is_a_number_or_fitted(run):
+    assert calibration_file.resolve(run, "0") == 0
+    assert calibration_file.resolve(run, 1.25) == 1.25
+    for wrong in ("warm", "-1", "nan", "inf"):
+        with pytest.raises(ValueError, match=f"number of at least 0, .*{wrong}"):
+            calibration_file.resolve(run, wrong)
+    with pytest.raises(ValueError, match="has no fitted temperature; run python -m"):
+        calibration_file.resolve(run, "fitted")
+    with pytest.raises(CheckpointError, match="does not exist"):
+        calibration_file.resolve(run / "nowhere", "fitted")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "{}", '{"temperature": "warm"}', '{"temperature": -1}', "[1]"]
+)
+def test_a_damaged_file_is_refused(run, text):
+    path = calibration_file.save(run, {"temperature": 1.5})
+    path.write_text(text)
+    with pytest.raises(DamagedError, match=r"calibration\.json is damaged"):
+        calibration_file.load(run)
+
+
+def test_a_file_of_other_parameters_is_refused(run, data_dir, subjects):
+    path = calibration_file.save(run, {"temperature": 1.5})
+    longer = dataclasses.replace(TINY, iterations=3, hold_out=str(subjects[-1]))
+    loop.train_and_evaluate(run_config(data_dir, longer), run)
+    shutil.copy(path, checkpoint.find(run))
+    with pytest.raises(DamagedError, match="belongs to other parameters"):
+        calibration_file.load(run)

@@ -1,0 +1,68 @@
+"""The compare command, in processes of its own: what it prints, writes and refuses."""
+
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from jaxflow import config, flow
+from jaxflow.flow import checkpoint
+from tests.helpers.training import REPOSITORY
+
+SMALL = config.FlowConfig(hidden=8, blocks=2)
+# The command on frames of numbers, since a data set would have to be built.
+PROGRAM = (
+    "import sys\n"
+    "from jaxflow import commands, compare, data\n"
+    "from tests.helpers.evaluation import records\n"
+    "data.load_records = lambda *given: records()\n"
+    "commands.run(compare.main)"
+)
+
+
+def run(*flags):
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, *flags], cwd=REPOSITORY, text=True,
+        capture_output=True, timeout=300, check=False,
+        env={**os.environ, "XLA_FLAGS": ""},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("model")
+    params = flow.init(jax.random.key(0), SMALL)
+    checkpoint.save_params(place, params, config.TrainConfig(flow=SMALL))
+    return place
+
+
+def test_it_prints_and_writes(folder, tmp_path):
+    out = tmp_path / "out"
+    done = run(
+        f"--checkpoints=full={folder},{folder}", f"--checkpoints=mine={folder}",
+        "--stride=4", "--num_hypotheses=5", "--batch_size=8", f"--out={out}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for part in ("Models compared: 10 test frames", "Ambiguous subset: 5", "171.0"):
+        assert part in done.stdout
+    assert f"written: {out / 'comparison.md'}" in done.stdout
+    document = json.loads((out / "comparison.json").read_text())
+    assert [one["name"] for one in document["models"]] == ["full", "mine"]
+    assert document["models"][0]["test"]["P1 best"]["standard_deviation"] == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--checkpoints=full=nowhere"], "nowhere does not exist"),
+        (["--checkpoints=nowhere"], "expected NAME=DIR[,DIR...]"),
+    ],
+)
+def test_mistakes_are_one_line(flags, message):
+    done = run(*flags)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "error" in line]
+    assert message in line and "Traceback" not in done.stderr

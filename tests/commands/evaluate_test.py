@@ -1,0 +1,168 @@
+"""The evaluate command: what it prints, what it writes, how it refuses."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from jaxflow import commands, config, data, evaluate, flow
+from jaxflow.evaluation import protocol
+from jaxflow.flow import calibration_file, checkpoint
+from tests.helpers.evaluation import TEST, records
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMALL = config.FlowConfig(hidden=8, blocks=2)
+
+
+@pytest.fixture(scope="session")
+def small_checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    params = flow.init(jax.random.key(0), SMALL)
+    checkpoint.save_params(folder, params, config.TrainConfig(flow=SMALL))
+    return folder
+
+
+@pytest.fixture
+def fake_data(monkeypatch):
+    """Splits without a data set on disk."""
+
+    def load(dataset, split, data_dir=None, manual_dir=None):
+        return records(seed=len(split))
+
+    monkeypatch.setattr(data, "load_records", load)
+    monkeypatch.setattr(data, "splits", lambda *_: ("train", "test"))
+
+
+def test_the_protocol_counts_strided_and_ambiguous_frames(small_checkpoint, fake_data):
+    loaded = protocol.load(str(small_checkpoint), config.DataConfig(), TEST)
+    found = protocol.evaluate(loaded, TEST)
+    per_action = {name: one.frames for name, one in found.test.per_action.items()}
+    assert per_action == {"Eating": 5, "Walking": 5}
+    assert found.ambiguous.pooled.frames == len(range(0, 40, 9))
+    assert found.mean_pose_mpjpe > 0
+    text = found.describe()
+    for word in ("Average of actions", "10 frames, 5 hypotheses", "Ambiguous", "RKnee"):
+        assert word in text
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert document["ambiguous"]["frames"] == 5
+    again = protocol.evaluate(loaded, TEST)
+    assert again.to_json() == found.to_json()
+
+
+def test_what_is_not_asked_for_is_left_out(small_checkpoint, fake_data):
+    import dataclasses
+
+    test = dataclasses.replace(TEST, ambiguous=False, mean_pose=False)
+    loaded = protocol.load(str(small_checkpoint), config.DataConfig(), test)
+    found = protocol.evaluate(loaded, test)
+    assert loaded.train is None
+    assert found.ambiguous is None and found.mean_pose_mpjpe is None
+    assert found.to_json()["ambiguous"] is None
+
+
+def test_the_fitted_temperature_is_taken(small_checkpoint, fake_data, tmp_path):
+    import dataclasses
+    import shutil
+
+    folder = shutil.copytree(small_checkpoint, tmp_path / "copy")
+    found = {}
+    calibration_file.save(folder, {"temperature": 2.5})
+    for wanted in ("1", "2.5", "fitted"):
+        test = dataclasses.replace(TEST, temperature=wanted, reductions=True)
+        loaded = protocol.load(str(folder), config.DataConfig(), test)
+        found[wanted] = protocol.evaluate(loaded, test)
+        assert f"temperature {loaded.temperature:g}." in found[wanted].describe()
+    assert protocol.resolved(loaded, test).temperature == "2.5"
+    assert found["fitted"].to_json() == found["2.5"].to_json()
+    assert found["fitted"].to_json()["temperature"] == 2.5
+    wider = (
+        found["fitted"].test.pooled.spread.sum() / found["1"].test.pooled.spread.sum()
+    )
+    assert 1.5 < wider < 4
+    with pytest.raises(ValueError, match="has no fitted temperature; run python -m"):
+        protocol.load(str(small_checkpoint), config.DataConfig(), test)
+
+
+def run_main(monkeypatch, *arguments):
+    """The command within this process: its flags parsed anew, its status."""
+    from absl import flags
+
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["evaluate", *arguments])
+    try:
+        return evaluate.main(["evaluate"])
+    finally:
+        flags.FLAGS.unparse_flags()
+        for name in ("out", "stride", "num_hypotheses", "batch_size", "checkpoint"):
+            flags.FLAGS[name].unparse()
+        flags.FLAGS.mark_as_parsed()
+
+
+def test_the_command_prints_and_writes(
+    small_checkpoint, fake_data, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "new" / "result.json"
+    run_main(
+        monkeypatch, f"--checkpoint={small_checkpoint}", f"--out={out}", "--stride=4",
+        "--num_hypotheses=5", "--batch_size=8",
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "Average of actions" in printed and str(out) in printed
+    document = json.loads(out.read_text())
+    assert document["dataset"] == "synthetic_lift"
+    assert document["test_config"]["stride"] == 4
+    assert document["test"]["frames"] == 10
+    assert [path.name for path in out.parent.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"stride": -1}, "stride must be at least 0"),
+        ({"target": "image"}, "universal, camera, not 'image'"),
+        ({"num_hypotheses": 1}, "num_hypotheses must be at least 2"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+    ],
+)
+def test_senseless_settings_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        protocol.TestConfig(**values)
+
+
+def test_a_missing_checkpoint_is_one_line_and_status_one(tmp_path):
+    """A real process: no traceback, whatever the machine's data folder holds."""
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxflow.evaluate", f"--checkpoint={tmp_path / 'none'}"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "error" in line]
+    assert str(tmp_path / "none") in line and "does not exist" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_another_models_checkpoint_is_refused(small_checkpoint, tmp_path):
+    """Parameters of one architecture under another's configuration."""
+    import shutil
+
+    folder = tmp_path / "mixed"
+    shutil.copytree(small_checkpoint, folder)
+    other = tmp_path / "other"
+    wide = config.FlowConfig(hidden=16, blocks=2)
+    params = flow.init(jax.random.key(0), wide)
+    checkpoint.save_params(other, params, config.TrainConfig(flow=wide))
+    inner = next((folder / "checkpoints").iterdir())
+    shutil.rmtree(inner / "params")
+    shutil.copytree(
+        next((other / "checkpoints").iterdir()) / "params", inner / "params"
+    )
+    with pytest.raises(ValueError, match="not this model"):
+        protocol.load(str(folder), config.DataConfig(), TEST)
+
+
+def test_expected_errors_are_those_of_the_commands():
+    for kind in (ValueError, FloatingPointError, FileNotFoundError, ImportError):
+        assert issubclass(kind, commands.EXPECTED)

@@ -1,0 +1,239 @@
+"""The train command as a user runs it: real processes, really killed."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxflow import data
+from jaxflow.flow import checkpoint
+from jaxflow.runs import writer
+from tests.helpers.training import DATASET, REPOSITORY, command
+
+ITERATIONS = 60
+
+
+@pytest.fixture(scope="module")
+def common(tmp_path_factory):
+    """Flags of a small run, and a compilation cache that its processes share."""
+    folder = tmp_path_factory.mktemp("train")
+    data.load_records(DATASET, "train", folder / "data")
+    flags = (
+        f"--dataset={DATASET}",
+        f"--data_dir={folder / 'data'}",
+        "--batch_size=8",
+        "--hypotheses=6",
+        "--blocks=2",
+        "--hidden=16",
+        f"--iterations={ITERATIONS}",
+        "--log_every=5",
+        "--checkpoint_every=4",
+        "--validate_every=0",
+    )
+    cache = {
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return flags, cache
+
+
+def start(common, workdir, *more):
+    flags, cache = common
+    return command(*flags, f"--workdir={workdir}", *more, **cache)
+
+
+def newest(workdir):
+    """Step of the newest complete checkpoint, -1 if there is none yet."""
+    try:
+        return int(checkpoint.find(workdir).name)
+    except checkpoint.CheckpointError:
+        return -1
+
+
+def wait_for_step(process, workdir, step):
+    deadline = time.monotonic() + 300
+    while newest(workdir) < step:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(common, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("whole")
+    process = start(common, workdir)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    return workdir, output
+
+
+def test_it_says_what_it_did(uninterrupted):
+    workdir, output = uninterrupted
+    assert f"trained {ITERATIONS} iterations" in output
+    assert "python -m jaxflow.evaluate --checkpoint=" in output
+    assert "poses/s" in output and "l2d" in output
+    assert newest(workdir) == ITERATIONS
+
+
+def test_killed_anywhere_it_ends_with_the_same_bits(common, uninterrupted, tmp_path):
+    """SIGKILL soon after a checkpoint, SIGTERM later, then to the end."""
+    process = start(common, tmp_path)
+    wait_for_step(process, tmp_path, 8)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert 8 <= newest(tmp_path) < ITERATIONS
+
+    process = start(common, tmp_path)
+    wait_for_step(process, tmp_path, newest(tmp_path) + 4)
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    if f"trained {ITERATIONS}" not in output:
+        assert "resuming from step" in output and "the same command goes on" in output
+
+    process = start(common, tmp_path)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    ours, theirs = (
+        jax.tree.leaves(checkpoint.load_params(folder))
+        for folder in (tmp_path, uninterrupted[0])
+    )
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    lines = [
+        json.loads(line)
+        for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+    ]
+    steps = [line["step"] for line in lines]
+    assert steps == sorted(set(steps)) and steps[-1] == ITERATIONS
+
+
+def test_flags_txt_repeats_the_run(uninterrupted):
+    workdir, _ = uninterrupted
+    flags = (workdir / "flags.txt").read_text().split()
+    assert f"--dataset={DATASET}" in flags and "--hidden=16" in flags
+    # A finished run, started again from its own flagfile, has nothing left to do.
+    process = command(f"--flagfile={workdir / 'flags.txt'}", f"--workdir={workdir}")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert newest(workdir) == ITERATIONS
+
+
+@pytest.mark.parametrize(
+    "flags, status, expected",
+    [
+        (["--workdir=w", "--no_such_flag=1"], 1, "Unknown command line flag"),
+        ([], 1, "--workdir"),
+        (["--workdir=w", "--batch_size=0"], 1, "batch_size must be at least 1, not 0"),
+        (["--workdir=w", "word"], 1, "expected flags only, got 'word'"),
+        (
+            ["--workdir=w", "--dataset=h37m"],
+            1,
+            "got 'h37m'",
+        ),
+        (
+            ["--workdir=w", "--dataset=human36m_lift", "--data_dir=d"],
+            1,
+            "needs raw files",
+        ),
+        (["--workdir=w", "--flagfile=missing.flags"], 1, "missing.flags"),
+        (
+            ["--workdir=w", "--ablation=k10", "--best_k=5"],
+            1,
+            "--ablation=k10 means best_k = 10, but --best_k=5 was given",
+        ),
+    ],
+)
+def test_mistakes_are_one_clear_line(flags, status, expected, tmp_path):
+    process = command(*flags, cwd=tmp_path, JAX_PLATFORMS="cpu")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == status, output
+    assert expected in output
+    assert "Traceback" not in output
+
+
+def understood(*given):
+    """What flags.txt would have of these flags, and what was printed before it.
+
+    In a process of its own, since only one command's flags can be in one.
+    """
+    program = (
+        "import sys\n"
+        "from absl import flags\n"
+        "from jaxflow import commands, train\n"
+        "flags.FLAGS(sys.argv)\n"
+        "train.take_presets()\n"
+        "train.config_from_flags()\n"
+        "print('---')\n"
+        "print(commands.as_flagfile(train._flag_names()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--workdir=w", *given], cwd=REPOSITORY,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said, _, written = done.stdout.partition("---")
+    return said, written.split()
+
+
+def test_an_ablation_sets_its_flags():
+    """flags.txt says what was run, however it was asked for."""
+    said, written = understood("--ablation=no_condition")
+    assert not said
+    assert "--nouse_condition" in written and "--gen_weight=1.0" in written
+    assert not [flag for flag in written if "ablation" in flag]
+
+
+def test_a_recipe_gives_way_to_flags_and_says_so():
+    """And without L_MB its k asks for no hypotheses."""
+    said, written = understood("--recipe=sharp", "--det_weight=2", "--hypotheses=4")
+    assert said == "recipe sharp, but with --det_weight=2.0\n"
+    for flag in ("--energy_weight=16.0", "--best_of_m_weight=0.0", "--det_weight=2.0"):
+        assert flag in written
+    assert not [flag for flag in written if "recipe" in flag]
+
+
+def test_recipe_and_ablation_go_together_and_a_trace_is_of_one_call():
+    """The precision belongs to a run and is repeated; to trace it is asked anew."""
+    _, written = understood(
+        "--recipe=sharp", "--ablation=no_gen", "--precision=high", "--profile=traces",
+        "--compilation_cache=off",
+    )  # fmt: skip
+    assert "--energy_weight=16.0" in written and "--gen_weight=0.0" in written
+    assert "--precision=high" in written and "--compilation_cache=off" in written
+    assert not [flag for flag in written if "profile" in flag]
+
+
+def test_help_teaches():
+    process = command("--help")
+    output, _ = process.communicate(timeout=120)
+    for part in ("--flagfile", "best_k", "released code", "[losses]", "default: '64'"):
+        assert part in output
+    unwrapped = " ".join(output.split())
+    for part in ("no critic is trained", "none are drawn", "no_condition:"):
+        assert part in unwrapped
+
+
+@pytest.mark.slow
+def test_the_paper_s_sizes_need_less_than_a_gibibyte(tmp_path):
+    """With the first compilation, which needs the most."""
+    dataset = "synthetic_lift/seed0-train800-test40"
+    data.load_records(dataset, "train", tmp_path / "data")
+    process = command(
+        f"--dataset={dataset}",
+        f"--data_dir={tmp_path / 'data'}",
+        f"--workdir={tmp_path / 'run'}",
+        "--iterations=3",
+        "--validate_every=0",
+        "--compilation_cache=off",
+    )
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    (line,) = (line for line in writer.read(tmp_path / "run") if line["step"] == 3)
+    assert 300 < line["host_peak_mib"] < 1024

@@ -1,0 +1,198 @@
+"""Comparisons: figures equal evaluate's, seeds' mean and spread, what they say."""
+
+import dataclasses
+import json
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from jaxflow import config, data, flow
+from jaxflow.evaluation import comparison, protocol
+from jaxflow.evaluation.comparison import Comparison, Entry, Member
+from jaxflow.flow import checkpoint
+from jaxflow.reporting import seed_statistics as statistics
+from jaxflow.reporting import tables
+from jaxflow.training import presets
+from tests.helpers.evaluation import TEST, records
+
+SMALL = config.FlowConfig(hidden=8, blocks=2)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Three checkpoints of one architecture."""
+    found = []
+    for seed in range(3):
+        folder = tmp_path_factory.mktemp(f"seed{seed}")
+        params = flow.init(jax.random.key(seed), SMALL)
+        checkpoint.save_params(folder, params, config.TrainConfig(flow=SMALL))
+        found.append(str(folder))
+    return found
+
+
+@pytest.fixture(scope="module")
+def compared(folders):
+    """The full model with two seeds, and another with one."""
+    entries = Entry("full", tuple(folders[:2])), Entry("other", (folders[2],))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load_records", lambda *arguments: records())
+        return comparison.compare(entries, config.DataConfig(), TEST)
+
+
+def test_figures_are_those_of_evaluate(folders, compared, monkeypatch):
+    monkeypatch.setattr(data, "load_records", lambda *arguments: records())
+    loaded = protocol.load(folders[1], config.DataConfig(), TEST)
+    alone = protocol.evaluate(loaded, TEST)
+    member = compared.members[0]
+    assert member.test[1].to_json() == alone.test.to_json()
+    assert member.ambiguous[1].to_json() == alone.ambiguous.to_json()
+
+
+def test_seeds_have_a_mean_and_a_spread(compared):
+    """Against NumPy on the evaluations' own JSON; one seed has no spread."""
+    document = json.loads(json.dumps(compared.to_json(), allow_nan=False))
+    full, other = document["models"]
+    best = [
+        one["average_over_actions"]["mpjpe_mm"]["best"]
+        for one in full["evaluations"]["ambiguous"]
+    ]
+    got = full["ambiguous"]["MPJPE"]
+    assert got["seeds"] == best
+    assert got["mean"] == pytest.approx(np.mean(best))
+    wanted = abs(best[0] - best[1]) / np.sqrt(2)
+    assert got["standard_deviation"] == pytest.approx(wanted)
+    assert other["ambiguous"]["MPJPE"]["standard_deviation"] is None
+    test, ablations = compared.tables()
+    cell = ablations.rows[0][ablations.columns.index("MPJPE")]
+    assert cell == f"{np.mean(best):.1f} ± {wanted:.1f}"
+    assert "±" not in "".join(test.rows[1])
+    assert [row[:2] for row in test.rows] == [("full", "2"), ("other", "1")]
+    assert "standard deviation over seeds" in test.note
+
+
+def test_every_row_is_as_long_as_its_header(compared):
+    for table in compared.tables():
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_the_paper_s_row_stands_beside_ours(compared):
+    ablations = compared.tables()[1]
+    assert ablations.columns[-4:] == (
+        "paper MPJPE", "paper PA-MPJPE", "paper PCK", "paper CPS",
+    )  # fmt: skip
+    assert ablations.rows[0][-4:] == ("71.0", "54.2", "93.4", "171.0")
+    assert ablations.rows[1][-4:] == ("–",) * 4
+    assert "Table 4" in ablations.note and "± the standard" in ablations.note
+    renamed = Comparison(compared.members[1:])
+    assert "paper" not in str(renamed.tables()[1])
+
+
+def test_every_ablation_has_the_paper_s_row():
+    assert set(comparison._PAPER) == set(presets.ABLATIONS)
+
+
+def test_the_best_model_is_marked(compared):
+    """Less error, more PCK and CPS."""
+    for table in compared.tables():
+        marked = tables.best_cells(table)
+        values = [float(row[2].split(" ")[0]) for row in table.rows]
+        assert {row for row, column in marked if column == 2} == {np.argmin(values)}
+        signs = {
+            name: table.better[table.columns.index(name)] for name in ("CPS", "ECE")
+        }
+        assert signs == {"CPS": 1, "ECE": -1}
+        assert not {column for _, column in marked} & {0, 1}
+
+
+def test_without_ambiguous_frames_it_says_so(compared):
+    members = tuple(one._replace(ambiguous=()) for one in compared.members)
+    found = Comparison(members)
+    assert len(found.tables()) == 1
+    assert "no ambiguous frame" in found.describe()
+    assert found.to_json()["models"][0]["ambiguous"] == {}
+    assert "no ambiguous frame" not in compared.describe()
+
+
+def made_up(name, result, scale, shift):
+    """A model with other errors and another calibration."""
+    totals = {
+        action: dataclasses.replace(
+            one, mpjpe=scale * one.mpjpe, hits=one.hits + shift * one.frames
+        )
+        for action, one in result.totals.items()
+    }
+    changed = dataclasses.replace(result, totals=totals)
+    return Member(Entry(name, ("x",)), (changed,), ())
+
+
+def test_a_sharper_model_that_is_worse_calibrated_is_named(compared):
+    result = compared.members[0].test[0]
+    base = made_up("base", result, 1.0, 0.0)
+    ece = statistics.ECE.value(base.test[0])
+    models = [made_up("sharp", result, 0.5, shift) for shift in (1.0, -1.0)]
+    sharp = max(models, key=lambda one: statistics.ECE.value(one.test[0]))
+    assert statistics.ECE.value(sharp.test[0]) > ece + 0.01
+    for order in ((base, sharp), (sharp, base)):
+        (line,) = Comparison(order).trade_offs()
+        best = statistics.BEST.value(base.test[0])
+        said = f"sharp has a better best of 5 than base ({best:.1f} mm, {ece:.3f}) but"
+        assert line.startswith(said + " is worse calibrated")
+        assert line in Comparison(order).describe()
+    # Better in both is no trade-off, nor is the same.
+    assert Comparison((base, made_up("best", result, 0.5, 0.0))).trade_offs() == []
+    assert Comparison((base, base)).trade_offs() == []
+
+
+def test_files_say_what_the_tables_say(compared, tmp_path):
+    names = [path.name for path in comparison.write(compared, tmp_path / "new")]
+    assert names == [
+        "comparison.md", "comparison.json", "models.csv", "models.json",
+        "ablations.csv", "ablations.json",
+    ]  # fmt: skip
+    assert sorted(names) == sorted(one.name for one in (tmp_path / "new").iterdir())
+    text = (tmp_path / "new" / "comparison.md").read_text()
+    for table in compared.tables():
+        assert tables.to_markdown(table) in text
+    assert json.loads((tmp_path / "new" / "comparison.json").read_text())["models"]
+
+
+@pytest.mark.parametrize("text", ["", "full", "full=", "=runs/a", "full=,"])
+def test_malformed_entries_are_quoted(text):
+    with pytest.raises(ValueError, match=re.escape(f"got {text!r}")):
+        comparison.parse(text)
+
+
+def test_temperatures_are_told(compared):
+    assert compared.notes() == []
+    first, second = compared.members
+    warm = compared._replace(
+        members=(first._replace(temperatures=(1.35, 1.37)), second)
+    )
+    assert warm.notes() == ["full is drawn at temperature 1.35, 1.37."]
+    assert "temperature 1.35, 1.37." in warm.describe()
+    assert warm.to_json()["models"][0]["temperatures"] == [1.35, 1.37]
+
+
+def test_entries():
+    assert comparison.parse("a=x,y=1") == Entry("a", ("x", "y=1"))
+    assert comparison.parse("a=x,y@1.3") == Entry("a", ("x", "y"), "1.3")
+    assert comparison.parse("a=x@y@fitted") == Entry("a", ("x@y",), "fitted")
+    assert comparison.parse("a=x@") == Entry("a", ("x",))
+    with pytest.raises(ValueError, match="number of at least 0, or 'fitted'; got 'y'"):
+        comparison.parse("a=x@y")
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([], "at least one model"),
+        ([Entry("a", ("x",)), Entry("a", ("y",))], "a is named more than once"),
+        ([Entry("a", ())], "a has no checkpoint"),
+        ([Entry("a", ("nowhere",))], "nowhere does not exist"),
+    ],
+)
+def test_bad_entries_are_refused_before_anything_is_tested(entries, message):
+    with pytest.raises(ValueError, match=message):
+        comparison.compare(entries, config.DataConfig(), TEST)

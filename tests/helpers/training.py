@@ -1,0 +1,63 @@
+"""A run so small that it compiles and trains in seconds."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+from jaxflow.config import DataConfig, FlowConfig, LoopConfig, RunConfig, TrainConfig
+from jaxflow.types import Batch
+
+DATASET = "synthetic_lift/seed0-train300-test40"
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+
+TINY = TrainConfig(
+    batch_size=8,
+    hypotheses=6,
+    iterations=12,
+    flow=FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6),
+)
+
+
+def run_config(data_dir, train=TINY, **loop) -> RunConfig:
+    """A whole run on one device with frequent checkpoints."""
+    options = {
+        "log_every": 3,
+        "checkpoint_every": 4,
+        "validate_every": 0,
+        "devices": 1,
+    }
+    return RunConfig(
+        train=train,
+        data=DataConfig(dataset=DATASET, data_dir=str(data_dir)),
+        loop=LoopConfig(**(options | loop)),
+    )
+
+
+def random_data(frames: int, seed: int = 0) -> Batch:
+    """Numbers of the right shapes, of about the right size."""
+    rng = np.random.default_rng(seed)
+    return Batch(
+        *(
+            rng.normal(0, scale, (frames, size)).astype(np.float32)
+            for size, scale in ((48, 0.3), (32, 1.0), (78, 0.3))
+        )
+    )
+
+
+def command(
+    *flags: str, module: str = "jaxflow.train", cwd: object = None, **variables: str
+):
+    """Starts a command of the package as its own process, output to a pipe."""
+    environment = {**os.environ, "XLA_FLAGS": "", **variables}
+    environment["PYTHONPATH"] = str(REPOSITORY)
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *flags],
+        env=environment,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

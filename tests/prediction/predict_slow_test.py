@@ -1,0 +1,89 @@
+"""What takes minutes: commands that are killed within a video, JSON of 200 MB."""
+
+import itertools
+import json
+import signal
+import time
+
+import jax
+import pytest
+
+pytest.importorskip("PIL", reason="pictures need the extra 'detector'")
+
+import jaxflow
+from jaxflow.detector.network import checkpoint, hrnet
+from jaxflow.prediction import unfinished
+from tests.helpers import predict as predict_helpers
+from tests.helpers.predict import contents, peak_of, run, write_long_json
+from tests.helpers.training import command
+
+
+@pytest.fixture(scope="module")
+def lifter():
+    return predict_helpers.quick_lifter()
+
+
+@pytest.mark.slow
+def test_killed_commands_end_with_the_same_bytes(lifter, tmp_path):
+    """SIGKILL again and again within one video, HRNet as the detector."""
+    variables = hrnet.init(jax.random.key(0), predict_helpers.NETWORK)
+    final = variables["params"]["final"]
+    variables["params"]["final"] = jax.tree.map(lambda leaf: 200 * leaf, final)
+    checkpoint.save(tmp_path / "detector", variables, predict_helpers.NETWORK)
+    jaxflow.save_params(
+        tmp_path / "flow", lifter.params,
+        jaxflow.TrainConfig(flow=predict_helpers.QUICK_FLOW),
+    )  # fmt: skip
+    points = predict_helpers.people("test", 40).pose2d
+    frames = [predict_helpers.draw(one) for one in points]
+    predict_helpers.write_clip(tmp_path / "clip.avi", frames * 40)
+
+    def start(out):
+        return command(
+            str(tmp_path / "clip.avi"), f"--checkpoint={tmp_path / 'flow'}",
+            f"--detector={tmp_path / 'detector'}", f"--out={tmp_path / out}",
+            "--num_hypotheses=20", module="jaxflow.predict",
+        )  # fmt: skip
+
+    text, _ = start("whole").communicate(timeout=900)
+    state = tmp_path / "out" / "clip" / unfinished.FOLDER / unfinished.STATE
+
+    def place():
+        return json.loads(state.read_text())["state"]["place"] if state.exists() else 0
+
+    places = [0]
+    for _ in range(3):
+        process = start("out")
+        while process.poll() is None:
+            time.sleep(0.2)
+            now = (
+                json.loads(state.read_text())["state"]["place"] if state.exists() else 0
+            )
+            if now > places[-1]:
+                process.send_signal(signal.SIGKILL)
+                places.append(now)
+                break
+        process.wait()
+    text, _ = start("out").communicate(timeout=900)
+    assert len(places) == 4 and "1 begun before" in text, text
+    assert contents(tmp_path / "out" / "clip") == contents(tmp_path / "whole" / "clip")
+
+
+@pytest.mark.slow
+def test_json_of_200_megabytes(lifter, tmp_path):
+    """Takes no more memory than one of 20: people and outlines come and go."""
+    joints = predict_helpers.people("test", 1).pose2d[0]
+    write_long_json(tmp_path / "long.json", joints, 200)
+    assert (tmp_path / "long.json").stat().st_size > 190e6
+    zeros = json.dumps({"image_id": 1, "keypoints": [0] * 51})
+    with open(tmp_path / "zeros.json", "w") as file:
+        file.write("[" + zeros)
+        count = int(200e6 / (len(zeros) + 2))
+        file.writelines(itertools.repeat(", " + zeros, count))
+        file.write("]")
+    run([tmp_path / "long.json"], lifter, tmp_path / "compiled")
+    paths = [tmp_path / "long.json", tmp_path / "zeros.json"]
+    (outcome, _), megabytes = peak_of(lambda: run(paths, lifter, tmp_path / "out"))
+    print("peak MB", megabytes)
+    assert outcome.people == 20 and megabytes < 350
+    assert f"and {count + 1 - 1000} more" in outcome.problems[-1]

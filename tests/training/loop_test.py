@@ -1,0 +1,238 @@
+"""Training runs: logs, resuming, stopping, and everything that can go wrong."""
+
+import dataclasses
+import json
+import re
+import resource
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxflow import data
+from jaxflow.config import OptimizerConfig
+from jaxflow.flow import checkpoint
+from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.runs import writer
+from jaxflow.training import frames, loop, parallel
+from jaxflow.training.loop import NonFiniteError, train_and_evaluate
+from tests.helpers.training import DATASET, TINY, run_config
+
+
+def guarded(make_run=parallel.make_run):
+    """`make_run` whose function may be given nothing that still has to be sent."""
+
+    def make(*arguments):
+        run = make_run(*arguments)
+
+        def call(*inputs):
+            with jax.transfer_guard("disallow"):
+                return run(*inputs)
+
+        return call
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data_dir, tmp_path_factory):
+    """The workdir of a run of 12 iterations."""
+    workdir = tmp_path_factory.mktemp("run")
+    options = {"validate_every": 6, "validation_frames": 8, "validation_hypotheses": 4}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "make_run", guarded())
+        outcome = train_and_evaluate(run_config(data_dir, **options), workdir)
+    assert (outcome.step, outcome.total, outcome.stopped_by) == (12, 12, None)
+    return workdir
+
+
+def parameters(workdir):
+    return jax.tree.leaves(checkpoint.load_params(workdir))
+
+
+def assert_same_parameters(ours, theirs):
+    for a, b in zip(parameters(ours), parameters(theirs), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_a_run_leaves_checkpoints_and_logs(uninterrupted):
+    steps = sorted(int(p.name) for p in (uninterrupted / "checkpoints").iterdir())
+    assert steps == [4, 8, 12]
+    lines = writer.read(uninterrupted)
+    train = [line for line in lines if line["kind"] == "train"]
+    assert [line["step"] for line in train] == [3, 6, 9, 12]
+    for line in train:
+        assert {"l2d", "mmd", "det", "gen", "best_of_m", "heatmap", "critic"} < {*line}
+    validation = [line for line in lines if line["kind"] == "validation"]
+    assert [line["step"] for line in validation] == [6, 12]
+    assert 0 < validation[0]["mpjpe_best"] < validation[0]["mpjpe_worst"]
+    assert list((uninterrupted / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_a_finished_run_is_left_alone(uninterrupted, data_dir):
+    before = (uninterrupted / "metrics.jsonl").read_bytes()
+    outcome = train_and_evaluate(run_config(data_dir), uninterrupted)
+    assert outcome.step == 12
+    assert (uninterrupted / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_resumed_run_ends_with_the_same_bits(uninterrupted, data_dir, tmp_path):
+    """Stopped at 5, between a log line and a checkpoint, then made longer."""
+    short = dataclasses.replace(TINY, iterations=5)
+    train_and_evaluate(run_config(data_dir, short), tmp_path)
+    train_and_evaluate(run_config(data_dir), tmp_path)
+    assert_same_parameters(tmp_path, uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_other_devices(uninterrupted, data_dir, tmp_path):
+    """Eight devices, then two, then four: the trajectory of one."""
+    for iterations, devices in ((4, 8), (8, 2), (12, 4)):
+        part = dataclasses.replace(TINY, iterations=iterations)
+        outcome = train_and_evaluate(
+            run_config(data_dir, part, devices=devices), tmp_path
+        )
+        assert outcome.step == iterations
+    for a, b in zip(parameters(tmp_path), parameters(uninterrupted), strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-5, atol=1e-5)
+    # On to one: the logs say that it was one run.
+    longer = dataclasses.replace(TINY, iterations=13)
+    assert train_and_evaluate(run_config(data_dir, longer), tmp_path).step == 13
+    steps = [line["step"] for line in writer.read(tmp_path)]
+    assert steps == [3, 4, 6, 8, 9, 12, 13]
+
+
+def test_the_log_has_the_memory(uninterrupted):
+    assert all(
+        line["host_peak_mib"] > 50
+        for line in writer.read(uninterrupted)
+        if line["kind"] == "train"
+    )
+
+
+def test_a_signal_stops_and_saves(uninterrupted, data_dir, tmp_path, monkeypatch):
+    """The signal comes while iteration 7 to 9 is in flight."""
+    fetch = loop._Window.add
+
+    sent = []
+
+    def then_signal(window, count, history):
+        fetch(window, count, history)
+        if window._step >= 6 and not sent:
+            sent.append(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Window, "add", then_signal)
+        outcome = train_and_evaluate(run_config(data_dir), tmp_path)
+    assert outcome.stopped_by == signal.SIGTERM
+    assert 6 <= outcome.step < 12
+    assert signal.getsignal(signal.SIGTERM) == handler
+    assert checkpoint.find(tmp_path).name == str(outcome.step)
+    train_and_evaluate(run_config(data_dir), tmp_path)
+    assert_same_parameters(tmp_path, uninterrupted)
+
+
+def test_other_data_is_refused(uninterrupted, data_dir):
+    config = run_config(data_dir)
+    other = dataclasses.replace(config.data, dataset=DATASET.replace("seed0", "seed1"))
+    with pytest.raises(CheckpointError, match="crc32"):
+        train_and_evaluate(dataclasses.replace(config, data=other), uninterrupted)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(
+    uninterrupted, data_dir, tmp_path, monkeypatch
+):
+    """One pose of absurd size, first drawn in iteration 5, after a checkpoint at 4."""
+    records = data.load_records(DATASET, "train", data_dir)
+    row = _row_first_used_in(len(records), 4)
+    poses = records.pose3d.copy()
+    poses[row] *= np.float32(1e30)
+    broken = type(records)(**(vars(records) | {"pose3d": poses}))
+    monkeypatch.setattr(frames, "load", lambda config: (broken, None))
+    with pytest.raises(NonFiniteError) as stopped:
+        train_and_evaluate(run_config(data_dir), tmp_path)
+    message = str(stopped.value)
+    assert "loss" in message and "critic" in message and "of iteration 5" in message
+    assert "the checkpoint of step 4 is kept" in message
+    assert checkpoint.find(tmp_path).name == "4"
+    for leaf in parameters(tmp_path):
+        assert np.isfinite(np.asarray(leaf)).all()
+
+
+def test_parameters_that_are_not_finite_are_not_saved(data_dir, tmp_path):
+    """The update breaks them while the iteration's own losses are still fine."""
+    absurd = dataclasses.replace(
+        TINY, iterations=1, optimizer=OptimizerConfig(learning_rate=float("inf"))
+    )
+    with pytest.raises(NonFiniteError, match="parameters are not finite .* 1; .*no ch"):
+        train_and_evaluate(run_config(data_dir, absurd), tmp_path)
+    with pytest.raises(CheckpointError, match="no complete checkpoint"):
+        checkpoint.load_params(tmp_path)
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(
+    uninterrupted, data_dir, tmp_path, monkeypatch
+):
+    short = dataclasses.replace(TINY, iterations=4)
+    train_and_evaluate(run_config(data_dir, short), tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(CheckpointError, match="could not be written.*step 4"):
+            train_and_evaluate(run_config(data_dir), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    train_and_evaluate(run_config(data_dir), tmp_path)
+    assert_same_parameters(tmp_path, uninterrupted)
+
+
+def test_logs_of_lost_steps_are_dropped(uninterrupted, data_dir, tmp_path):
+    """A kill loses steps past the checkpoint; their lines must not stand twice."""
+    short = dataclasses.replace(TINY, iterations=4)
+    train_and_evaluate(run_config(data_dir, short), tmp_path)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"kind": "train", "step": 6, "l2d": 1.0}) + "\n")
+        file.write('{"kind": "train", "st')
+    train_and_evaluate(run_config(data_dir), tmp_path)
+    steps = [line["step"] for line in writer.read(tmp_path)]
+    assert steps == [3, 4, 6, 9, 12]
+    assert writer.read(tmp_path)[2]["l2d"] != 1.0
+
+
+def test_more_devices_than_there_are(data_dir, tmp_path):
+    with pytest.raises(ValueError, match="devices = 99, but this machine has 8"):
+        train_and_evaluate(run_config(data_dir, devices=99), tmp_path)
+
+
+def test_damaged_logs_are_named(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\nnonsense\n{"step": 2}\n')
+    with pytest.raises(ValueError, match=re.escape("metrics.jsonl line 2 is damaged")):
+        writer.read(tmp_path)
+
+
+def test_epochs_give_the_number_of_iterations():
+    config = dataclasses.replace(TINY, iterations=0, epochs=155)
+    assert loop.total_iterations(config, 300) == 155 * (300 // 88)
+    assert loop.total_iterations(dataclasses.replace(config, iterations=9), 300) == 9
+
+
+def _row_first_used_in(frames, iteration):
+    """A row whose 3D pose iteration ``iteration`` (from 0) is the first to use."""
+    per_epoch = parallel.iterations_per_epoch(frames, TINY)
+    orders = np.asarray(parallel._orders(jnp.int32(0), frames, TINY))
+    seen: set[int] = set()
+    for number in range(iteration + 1):
+        epoch, within = divmod(number, per_epoch)
+        start = within * TINY.frames_per_iteration
+        rows = orders[epoch][start : start + TINY.frames_per_iteration]
+        # Of the fakes' batches only the 2D poses are used; and only the critic, not
+        # the flow's batch, surely breaks on an absurd pose.
+        used = rows.reshape(TINY.batches_per_iteration, -1)[::2]
+        new = sorted({*used[:-1].ravel().tolist()} - seen)
+        seen.update(used.ravel().tolist())
+    assert new, "every row was used before"
+    return new[0]
