@@ -70,10 +70,7 @@ def training(precision: str, sizes: Sizes, sheet: devices.Sheet | None) -> list[
     run = train_step.Run(config)
     times = [seconds / count for seconds in timed(run, sizes.calls)]
     drawn = 3 * config.batch_size * config.hypotheses
-    work = (
-        common.iteration_flops(config),
-        common.sampling_bytes(config.flow, drawn),
-    )
+    work = (common.iteration_flops(config), common.sampling_bytes(config.flow, drawn))
     name = f"training, {config.batch_size} x {config.hypotheses}"
 
     def rate(took: float) -> str:

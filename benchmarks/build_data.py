@@ -76,9 +76,13 @@ def write_tree(folder: pathlib.Path, count: int, with_fits: bool) -> None:
 def write_cdf(path: pathlib.Path, pose: np.ndarray) -> None:
     """A file of 3D poses, (1, F, 96)."""
     specification = {
-        "Variable": "Pose", "Data_Type": FLOAT, "Num_Elements": 1, "Rec_Vary": True,
-        "Dim_Sizes": list(pose.shape[1:]), "Var_Type": "zVariable",
-    }  # fmt: skip
+        "Variable": "Pose",
+        "Data_Type": FLOAT,
+        "Num_Elements": 1,
+        "Rec_Vary": True,
+        "Dim_Sizes": list(pose.shape[1:]),
+        "Var_Type": "zVariable",
+    }
     file = cdflib.cdfwrite.CDF(path, cdf_spec={"Compressed": 6}, delete=True)
     file.write_var(specification, var_data=pose)
     file.close()
@@ -106,10 +110,19 @@ def build(form: str, folder: pathlib.Path) -> None:
     """Builds the set in a process of its own and reports."""
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "data_builders.build", "human36m_lift", "--nocard",
-         f"--manual_dir={folder}", f"--data_dir={folder / 'sets'}"],
-        stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "data_builders.build",
+            "human36m_lift",
+            "--nocard",
+            f"--manual_dir={folder}",
+            f"--data_dir={folder / 'sets'}",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     seconds = time.monotonic() - started
     rate = re.search(r"([\d,]+) frames/s", done.stdout)
     # The largest child so far: forms run by themselves give their own figure.

@@ -25,9 +25,16 @@ _SHORT = 0.05  # what takes less is called for this long in a turn, and again co
 _WARM, _BURST = 0.1, 0.3
 _LONG = 3.0  # what takes longer needs no call that does not count
 CRITIC_PRODUCTS = (
-    (48, 100), (100, 100), (100, 100), (100, 100), (256, 1000), (1000, 1000),
-    (1000, 1000), (1100, 100), (100, 1),
-)  # fmt: skip
+    (48, 100),
+    (100, 100),
+    (100, 100),
+    (100, 100),
+    (256, 1000),
+    (1000, 1000),
+    (1000, 1000),
+    (1100, 100),
+    (100, 1),
+)
 
 
 class Speed(NamedTuple):

@@ -115,8 +115,11 @@ def over_devices() -> str:
     script = pathlib.Path(__file__).with_name("scaling.py")
     done = subprocess.run(
         [sys.executable, str(script), "--hypotheses=25"],
-        check=True, capture_output=True, text=True, cwd=script.parents[1],
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=script.parents[1],
+    )
     return done.stdout.split("\n\n")[0].strip()
 
 
@@ -124,8 +127,13 @@ def streamed(params: Params, count: int = STREAMED, each: int = EACH) -> str:
     """Many poses, a block at a time."""
     inputs = common.made_up(count)
     draw = sampling.sample_blocks
-    for _ in draw(params, inputs.pose2d[:256], inputs.cond[:256], jax.random.key(0),
-                  num_hypotheses=each):  # fmt: skip
+    for _ in draw(
+        params,
+        inputs.pose2d[:256],
+        inputs.cond[:256],
+        jax.random.key(0),
+        num_hypotheses=each,
+    ):
         pass
     before, began, poses = common.peak_mib(), time.perf_counter(), 0
     for _, block in draw(

@@ -68,13 +68,24 @@ def whole(params: Params, poses: int, repeats: int, peer: bool) -> str:
     flops = common.sampling_flops(FlowConfig(), poses, HYPOTHESES)
     floor = flops / common.speed(5).flops
     rows = [
-        [name, f"{took:.2f}", f"{took / medians['sampling']:.2f}",
-         f"{took / floor:.2f}", f"{poses / took:.0f}",
-         f"{took / medians['evaluation']:.1f}"]
+        [
+            name,
+            f"{took:.2f}",
+            f"{took / medians['sampling']:.2f}",
+            f"{took / floor:.2f}",
+            f"{poses / took:.0f}",
+            f"{took / medians['evaluation']:.1f}",
+        ]
         for name, took in medians.items()
-    ]  # fmt: skip
-    columns = [f"{poses} poses x {HYPOTHESES}", "s", "to sampling", "to its floor",
-               "poses/s", "to ours"]  # fmt: skip
+    ]
+    columns = [
+        f"{poses} poses x {HYPOTHESES}",
+        "s",
+        "to sampling",
+        "to its floor",
+        "poses/s",
+        "to ours",
+    ]
     return common.markdown(columns, rows)
 
 
@@ -164,8 +175,13 @@ def precisions(options: argparse.Namespace) -> str:
         errors, aligned = found["mpjpe_mm"], found["pa_mpjpe_mm"]
         figures = (errors["best"], errors["z0"], aligned["best"])
         rows.append([name, *(f"{one:.2f}" for one in figures), f"{seconds:.1f}"])
-    columns = [f"{len(records)} frames", "MPJPE best of 200", "MPJPE z0",
-               "PA-MPJPE best", "s"]  # fmt: skip
+    columns = [
+        f"{len(records)} frames",
+        "MPJPE best of 200",
+        "MPJPE z0",
+        "PA-MPJPE best",
+        "s",
+    ]
     return common.markdown(columns, rows)
 
 

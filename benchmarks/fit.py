@@ -162,8 +162,14 @@ def table(rows: Sequence[tuple[str, list[float]]], count: int, least: Floor) -> 
                 f"{took / least.seconds():.1f}" if ours else "",
             ]
         )
-    columns = [f"{count} maps", "us a fit, median (min)", "fits/s", "times SciPy",
-               "floor us", "ratio"]  # fmt: skip
+    columns = [
+        f"{count} maps",
+        "us a fit, median (min)",
+        "fits/s",
+        "times SciPy",
+        "floor us",
+        "ratio",
+    ]
     return common.markdown(columns, lines)
 
 

@@ -41,20 +41,34 @@ class Run:
     def __init__(self, workdir: pathlib.Path, data_dir: pathlib.Path, iterations: int):
         self.workdir = workdir
         self._command = [
-            sys.executable, "-m", "jaxflow.train", f"--workdir={workdir}",
-            f"--dataset={DATASET}", f"--data_dir={data_dir}", "--batch_size=8",
-            "--hypotheses=6", "--blocks=2", "--hidden=16", "--validate_every=0",
-            f"--iterations={iterations}", f"--checkpoint_every={EVERY}",
-            "--log_every=10", "--devices=1",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "jaxflow.train",
+            f"--workdir={workdir}",
+            f"--dataset={DATASET}",
+            f"--data_dir={data_dir}",
+            "--batch_size=8",
+            "--hypotheses=6",
+            "--blocks=2",
+            "--hidden=16",
+            "--validate_every=0",
+            f"--iterations={iterations}",
+            f"--checkpoint_every={EVERY}",
+            "--log_every=10",
+            "--devices=1",
+        ]
 
     def start(self) -> subprocess.Popen[str]:
         """The process, its words in a pipe."""
         environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
         return subprocess.Popen(
-            self._command, cwd=REPOSITORY, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, env=environment,
-        )  # fmt: skip
+            self._command,
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        )
 
     def finish(self) -> None:
         """Runs to the end.

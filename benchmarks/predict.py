@@ -41,10 +41,13 @@ def random_maps(rng: np.random.Generator) -> np.ndarray:
     """(8, 16, 64, 64) bumps of sigma about 2 px on a little noise."""
     shape = BATCH, len(MPII_JOINTS)
     fits = GaussianFit(
-        rng.uniform(0.6, 1, shape), rng.uniform(8, 56, (*shape, 2)),
-        rng.uniform(1.7, 3, (*shape, 2)), rng.uniform(0, 3, shape), np.zeros(shape),
+        rng.uniform(0.6, 1, shape),
+        rng.uniform(8, 56, (*shape, 2)),
+        rng.uniform(1.7, 3, (*shape, 2)),
+        rng.uniform(0, 3, shape),
+        np.zeros(shape),
         np.ones(shape, bool),
-    )  # fmt: skip
+    )
     maps = np.asarray(heatmaps.render(jax.tree.map(np.float32, fits)))
     return maps + rng.normal(0, 0.01, maps.shape).astype(np.float32)
 

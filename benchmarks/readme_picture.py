@@ -43,16 +43,24 @@ def main() -> None:
 
     def draw(count: int, temperature: float) -> np.ndarray:
         poses3d = sampling.sample(
-            params, batch.pose2d, batch.cond, jax.random.key(0), num_hypotheses=count,
-            temperature=temperature, clamp=clamp,
-        )  # fmt: skip
+            params,
+            batch.pose2d,
+            batch.cond,
+            jax.random.key(0),
+            num_hypotheses=count,
+            temperature=temperature,
+            clamp=clamp,
+        )
         return np.asarray(poses3d)[0]
 
     example = poses.PoseExample(
-        title="", pose2d=frame.pose2d[0], fit=frame.gaussfit[0],
-        hypotheses=draw(HYPOTHESES, 1.0), mode=draw(1, 0.0)[0],
+        title="",
+        pose2d=frame.pose2d[0],
+        fit=frame.gaussfit[0],
+        hypotheses=draw(HYPOTHESES, 1.0),
+        mode=draw(1, 0.0)[0],
         target=measuring.targets_of(frame)[0],
-    )  # fmt: skip
+    )
     latents = np.asarray(jax.random.normal(jax.random.key(0), (HYPOTHESES, 2)))
     out = pathlib.Path(rest[1] if len(rest) > 1 else "docs/idea")
     print(data.describe(records, row), *style.save(idea.idea(example, latents), out))

@@ -22,8 +22,12 @@ HEIGHT = 1245  # px down to the end of the interactive part
 def page(report: pathlib.Path, out: pathlib.Path) -> None:
     """The top of the page, in the light scheme."""
     browser = next(path for path in map(shutil.which, BROWSERS) if path)
-    clip = {"x": MARGIN, "y": 0, "width": WINDOW["width"] - 2 * MARGIN,
-            "height": HEIGHT}  # fmt: skip
+    clip = {
+        "x": MARGIN,
+        "y": 0,
+        "width": WINDOW["width"] - 2 * MARGIN,
+        "height": HEIGHT,
+    }
     with sync_api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(
             executable_path=browser, args=["--no-sandbox"]

@@ -73,15 +73,21 @@ def difference(params: Params) -> float:
     with torch.no_grad():
         expected = torch_peer.Flow(params).hypotheses(
             torch.from_numpy(np.swapaxes(z, 0, 1).copy()),
-            torch.from_numpy(inputs.pose2d), torch.from_numpy(inputs.cond),
-        )  # fmt: skip
+            torch.from_numpy(inputs.pose2d),
+            torch.from_numpy(inputs.cond),
+        )
     return float(np.abs(np.swapaxes(found, 0, 1) - expected.numpy()).max())
 
 
 def table(params: Params, sizes: str, peer: bool, repeats: int) -> str:
     """One row a size."""
-    columns = ["poses x hypotheses", "ms, median (min)", "floor ms", "ratio",
-               "hypotheses/s"]  # fmt: skip
+    columns = [
+        "poses x hypotheses",
+        "ms, median (min)",
+        "floor ms",
+        "ratio",
+        "hypotheses/s",
+    ]
     rows = []
     for size in sizes.split(","):
         poses, hypotheses = map(int, size.split("x"))

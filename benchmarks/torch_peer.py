@@ -57,10 +57,11 @@ class Flow(nn.Module):
                 output = net["output"]
                 nets.append(
                     nn.Sequential(
-                        _linear(first, net["condition"]["bias"][block]), nn.ReLU(),
+                        _linear(first, net["condition"]["bias"][block]),
+                        nn.ReLU(),
                         _linear(output["kernel"][block], output["bias"][block]),
                     )
-                )  # fmt: skip
+                )
         perms = flow.permutations(count, 48)
         self.perms = [torch.from_numpy(perm).long() for perm in perms]
         self.undo = [torch.argsort(perm) for perm in self.perms]

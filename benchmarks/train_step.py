@@ -165,8 +165,13 @@ def recipes(names: Sequence[str], config: TrainConfig, repeats: int) -> str:
                 f"{min(seconds[name]) / min(seconds[names[0]]):.3f}",
             ]
         )
-    columns = [f"recipe, L = {config.hypotheses}", "s an iteration, median (min)",
-               f"of {names[0]}, median", "middle half", "of minima"]  # fmt: skip
+    columns = [
+        f"recipe, L = {config.hypotheses}",
+        "s an iteration, median (min)",
+        f"of {names[0]}, median",
+        "middle half",
+        "of minima",
+    ]
     return common.markdown(columns, rows)
 
 
@@ -187,8 +192,15 @@ def main() -> None:
         config = dataclasses.replace(base, hypotheses=options.hypotheses[-1])
         print(recipes(options.recipes.split(","), config, 4 * options.repeats))
         return
-    columns = ["L", "s an iteration, median (min)", "floor s", "ratio", "first call s",
-               "program MiB", "page faults"]  # fmt: skip
+    columns = [
+        "L",
+        "s an iteration, median (min)",
+        "floor s",
+        "ratio",
+        "first call s",
+        "program MiB",
+        "page faults",
+    ]
     columns += ["PyTorch s", "times as fast"] if options.peer else []
     rows, differences = [], []
     for hypotheses in options.hypotheses:
@@ -199,8 +211,10 @@ def main() -> None:
         rows.append(row(config, peer, options.repeats))
     print(common.markdown(columns, rows))
     if differences:
-        print(f"\nThe losses differ by {max(differences):.1e} at most, relatively. The "
-              "released code itself, on two cores, L = 200: 2.2 to 2.6 s.")  # fmt: skip
+        print(
+            f"\nThe losses differ by {max(differences):.1e} at most, relatively. The "
+            "released code itself, on two cores, L = 200: 2.2 to 2.6 s."
+        )
     print(
         f"\nat most {common.peak_mib():.0f} MiB, PyTorch and compiling included; see "
         "`python -m benchmarks.memory`"

@@ -21,9 +21,18 @@ from data_builders.files import DataFileError
 
 _PLAIN_DTYPE = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|[SU]\d{1,4})")
 _DAMAGE = (
-    EOFError, pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError,
-    AttributeError, OverflowError, MemoryError, RecursionError, AssertionError,
-)  # fmt: skip
+    EOFError,
+    pickle.UnpicklingError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    AssertionError,
+)
 
 
 def load(path: str | pathlib.Path) -> Any:

@@ -215,9 +215,7 @@ def _target_covariance(cond: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array
     return per_joint[:, 3], per_joint[:, 4], per_joint[:, 5]
 
 
-def _image_covariance(
-    hypotheses: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _image_covariance(hypotheses: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Unbiased var x, cov xy, var y of the joints that answer the 13: (M, 48) -> (13,).
 
     Positions are relative to each hypothesis's own midpoint of the hips.

@@ -252,9 +252,21 @@ def test_joint_numbers_are_the_skeleton_s(module):
             assert not joints or counts, f"line {node.lineno}: {ast.unparse(node)}"
 
 
-LATE = ("orbax", "tensorflow_datasets", "distrax", "tensorboard", "matplotlib", "torch",
-        "tensorflow", "PIL", "onnxruntime", "jaxflow.train", "jaxflow.evaluate",
-        "jaxflow.commands", "data_builders")  # fmt: skip
+LATE = (
+    "orbax",
+    "tensorflow_datasets",
+    "distrax",
+    "tensorboard",
+    "matplotlib",
+    "torch",
+    "tensorflow",
+    "PIL",
+    "onnxruntime",
+    "jaxflow.train",
+    "jaxflow.evaluate",
+    "jaxflow.commands",
+    "data_builders",
+)
 
 
 def test_importing_jaxflow_loads_nothing_heavy():
@@ -265,9 +277,13 @@ def test_importing_jaxflow_loads_nothing_heavy():
         "print(json.dumps([sorted(loaded), sorted(sys.modules)]))"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True,
-        timeout=120, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     for loaded in json.loads(result.stdout):
         assert not set(LATE) & set(loaded)
 
@@ -281,9 +297,12 @@ def test_importing_jaxflow_defines_no_flags():
         "    sys.exit(f'{ours}' if ours else 0)"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True,
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
         timeout=120,
-    )  # fmt: skip
+    )
     assert result.returncode == 0, result.stderr
 
 

@@ -58,7 +58,7 @@ def test_configurations_are_static_arguments():
         (lambda: LoopConfig(log_every=0), "log_every must be at least 1"),
         (lambda: LoopConfig(devices=-1), "devices must be 0 or more"),
     ],
-)  # fmt: skip
+)
 def test_values_without_a_meaning_are_named(make, named):
     with pytest.raises(ValueError, match=named):
         make()
@@ -96,8 +96,9 @@ def test_differences_name_leaves():
     theirs = config.to_dict(TrainConfig(seed=3, flow=FlowConfig(hidden=1024)))
     assert config.differences(ours, ours) == []
     assert config.differences(ours, theirs) == [
-        "hidden: 1028 here, 1024 there", "seed: 0 here, 3 there",
-    ]  # fmt: skip
+        "hidden: 1028 here, 1024 there",
+        "seed: 0 here, 3 there",
+    ]
 
 
 def test_every_option_has_its_help():

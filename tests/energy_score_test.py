@@ -62,8 +62,9 @@ def test_where_the_person_stands_is_no_matter(pairwise):
     moved = HYPOTHESES + offset.astype(np.float32)
     np.testing.assert_allclose(
         score(moved, POSE3D, pairwise=pairwise)[0],
-        score(HYPOTHESES, POSE3D, pairwise=pairwise)[0], rtol=1e-3,
-    )  # fmt: skip
+        score(HYPOTHESES, POSE3D, pairwise=pairwise)[0],
+        rtol=1e-3,
+    )
 
 
 @BOTH
@@ -138,10 +139,12 @@ def test_a_batch_is_the_mean_of_its_poses():
     ("call", "message"),
     [
         (lambda: losses.energy_score(HYPOTHESES[:1], POSE3D), "at least 2 hypotheses"),
-        (lambda: losses.energy_score(HYPOTHESES, POSE3D[:3]),
-         r"pose3d \(B, 48\); got \(12, 6, 48\) and \(3, 48\)"),
+        (
+            lambda: losses.energy_score(HYPOTHESES, POSE3D[:3]),
+            r"pose3d \(B, 48\); got \(12, 6, 48\) and \(3, 48\)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()

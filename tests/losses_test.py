@@ -158,16 +158,24 @@ def test_losses_of_a_batch_are_means_of_its_poses():
     [
         (lambda: losses.best_of_m(HYPOTHESES, POSE3D, 0), "1 to M = 12, not 0"),
         (lambda: losses.best_of_m(HYPOTHESES, POSE3D, 13), "M = 12, not 13"),
-        (lambda: losses.best_of_m(HYPOTHESES, POSE3D[:3]),
-         r"pose3d \(B, 48\); got \(12, 6, 48\) and \(3, 48\)"),
-        (lambda: losses.best_of_m(HYPOTHESES[0], POSE3D),
-         r"hypotheses of shape \(\.\.\., any, any, 48\); got \(6, 48\)"),
-        (lambda: losses.heatmap_covariance(HYPOTHESES, COND[:, :65]),
-         r"cond of shape \(\.\.\., any, 78\)"),
-        (lambda: losses.heatmap_covariance(HYPOTHESES.swapaxes(0, 1), COND),
-         r"cond \(B, 78\); got \(6, 12, 48\) and \(6, 78\)"),
+        (
+            lambda: losses.best_of_m(HYPOTHESES, POSE3D[:3]),
+            r"pose3d \(B, 48\); got \(12, 6, 48\) and \(3, 48\)",
+        ),
+        (
+            lambda: losses.best_of_m(HYPOTHESES[0], POSE3D),
+            r"hypotheses of shape \(\.\.\., any, any, 48\); got \(6, 48\)",
+        ),
+        (
+            lambda: losses.heatmap_covariance(HYPOTHESES, COND[:, :65]),
+            r"cond of shape \(\.\.\., any, 78\)",
+        ),
+        (
+            lambda: losses.heatmap_covariance(HYPOTHESES.swapaxes(0, 1), COND),
+            r"cond \(B, 78\); got \(6, 12, 48\) and \(6, 78\)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()

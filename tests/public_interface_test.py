@@ -18,10 +18,21 @@ SIGNATURES = {
     "condition": {"fits": EMPTY},
     "normalize_pose2d": {"pixels": EMPTY},
     "normalize_pose3d": {"pose": EMPTY},
-    "sample": {"params": EMPTY, "pose2d": EMPTY, "cond": EMPTY, "key": EMPTY,
-               "num_hypotheses": 200, "temperature": 1.0},
-    "log_prob": {"params": EMPTY, "pose3d": EMPTY, "pose2d": EMPTY, "cond": EMPTY,
-                 "observation_scale": EMPTY},
+    "sample": {
+        "params": EMPTY,
+        "pose2d": EMPTY,
+        "cond": EMPTY,
+        "key": EMPTY,
+        "num_hypotheses": 200,
+        "temperature": 1.0,
+    },
+    "log_prob": {
+        "params": EMPTY,
+        "pose3d": EMPTY,
+        "pose2d": EMPTY,
+        "cond": EMPTY,
+        "observation_scale": EMPTY,
+    },
     "posterior": {"params": EMPTY, "pose2d": EMPTY, "cond": EMPTY},
     "init": {"key": EMPTY, "config": jaxflow.FlowConfig()},
     "load_params": {"directory": EMPTY},
@@ -37,14 +48,26 @@ SIGNATURES = {
     "losses.mmd": {"x": EMPTY, "y": EMPTY, "unbiased": False},
     "losses.heatmap_covariance": {"hypotheses": EMPTY, "cond": EMPTY},
     "losses.best_of_m": {"hypotheses": EMPTY, "pose3d": EMPTY, "k": 5},
-    "losses.gradient_penalty": {"critic_params": EMPTY, "real": EMPTY, "fake": EMPTY,
-                                "mix": EMPTY},
-    "metrics.mpjpe": {}, "metrics.pa_mpjpe": {}, "metrics.pck": {},
-    "metrics.cps_curve": {}, "metrics.cps": {}, "metrics.calibration": {},
+    "losses.gradient_penalty": {
+        "critic_params": EMPTY,
+        "real": EMPTY,
+        "fake": EMPTY,
+        "mix": EMPTY,
+    },
+    "metrics.mpjpe": {},
+    "metrics.pa_mpjpe": {},
+    "metrics.pck": {},
+    "metrics.cps_curve": {},
+    "metrics.cps": {},
+    "metrics.calibration": {},
     "training.step.draw_noise": {"key": EMPTY, "config": EMPTY},
-    "training.step.iteration": {"state": EMPTY, "batches": EMPTY, "noise": EMPTY,
-                                "config": EMPTY},
-}  # fmt: skip
+    "training.step.iteration": {
+        "state": EMPTY,
+        "batches": EMPTY,
+        "noise": EMPTY,
+        "config": EMPTY,
+    },
+}
 KEYWORD_ONLY = {
     "sample": {"num_hypotheses", "temperature"},
     "log_prob": {"observation_scale"},
@@ -89,11 +112,20 @@ def test_docstrings_and_types(path):
 
 def test_fields_of_the_records():
     assert jaxflow.GaussianFit._fields == (
-        "amplitude", "mean", "sigma", "theta", "rmse", "converged"
-    )  # fmt: skip
+        "amplitude",
+        "mean",
+        "sigma",
+        "theta",
+        "rmse",
+        "converged",
+    )
     assert jaxflow.training.step.Noise._fields == (
-        "critic_z", "mix", "mmd_z", "generator_z", "hypothesis_z"
-    )  # fmt: skip
+        "critic_z",
+        "mix",
+        "mmd_z",
+        "generator_z",
+        "hypothesis_z",
+    )
     assert jaxflow.Batch._fields == ("pose3d", "pose2d", "cond")
 
 

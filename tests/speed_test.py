@@ -140,9 +140,21 @@ def test_training_compiles_once_and_moves_nothing():
 
 @pytest.mark.parametrize(
     ("batch", "size"),
-    [(1, 1), (2, 2), (3, 3), (4, 4), (5, 6), (7, 8), (9, 12), (13, 16), (17, 24),
-     (25, 32), (4096, 4096), (4097, 6144)],
-)  # fmt: skip
+    [
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (4, 4),
+        (5, 6),
+        (7, 8),
+        (9, 12),
+        (13, 16),
+        (17, 24),
+        (25, 32),
+        (4096, 4096),
+        (4097, 6144),
+    ],
+)
 def test_buckets(batch, size):
     assert tiling.bucket(batch) == size
     assert batch <= size < 1.5 * batch + 1
@@ -225,9 +237,14 @@ def test_evaluation_compiles_nothing_new_for_more_frames(params):
     def evaluate(count):
         part = jax.tree.map(lambda leaf: leaf[:count], DATA)
         return measuring.evaluate(
-            params, part, targets[:count], actions[:count], KEY,
-            num_hypotheses=M, batch_size=4,
-        )  # fmt: skip
+            params,
+            part,
+            targets[:count],
+            actions[:count],
+            KEY,
+            num_hypotheses=M,
+            batch_size=4,
+        )
 
     evaluate(5)
     with compilations() as found:
@@ -307,9 +324,11 @@ def start_up(tmp_path):
     """(folder, hits, misses, a loss) of a process that trains two iterations."""
     (tmp_path / "start.py").write_text(PROGRAM)
     started = command(
-        str(tmp_path / "cache"), module="start", cwd=tmp_path,
+        str(tmp_path / "cache"),
+        module="start",
+        cwd=tmp_path,
         JAX_ENABLE_COMPILATION_CACHE="true",
-    )  # fmt: skip
+    )
     output, _ = started.communicate(timeout=300)
     assert started.returncode == 0, output
     # Warnings of broken entries may come behind it.

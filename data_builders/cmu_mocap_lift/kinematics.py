@@ -22,15 +22,23 @@ from jaxflow.skeleton import H36M_JOINTS
 # hips, the wrist between the ends of forearm and wrist bone, the nose in the neck.
 JOINT_BONES: dict[str, tuple[str, ...]] = {
     "Hip": ("lhipjoint", "rhipjoint"),
-    "RHip": ("rhipjoint",), "RKnee": ("rfemur",), "RFoot": ("rtibia",),
-    "LHip": ("lhipjoint",), "LKnee": ("lfemur",), "LFoot": ("ltibia",),
-    "Spine": ("lowerback",), "Thorax": ("thorax",),
-    "Nose": ("lowerneck", "upperneck"), "Head": ("head",),
-    "LShoulder": ("lclavicle",), "LElbow": ("lhumerus",),
+    "RHip": ("rhipjoint",),
+    "RKnee": ("rfemur",),
+    "RFoot": ("rtibia",),
+    "LHip": ("lhipjoint",),
+    "LKnee": ("lfemur",),
+    "LFoot": ("ltibia",),
+    "Spine": ("lowerback",),
+    "Thorax": ("thorax",),
+    "Nose": ("lowerneck", "upperneck"),
+    "Head": ("head",),
+    "LShoulder": ("lclavicle",),
+    "LElbow": ("lhumerus",),
     "LWrist": ("lradius", "lwrist"),
-    "RShoulder": ("rclavicle",), "RElbow": ("rhumerus",),
+    "RShoulder": ("rclavicle",),
+    "RElbow": ("rhumerus",),
     "RWrist": ("rradius", "rwrist"),
-}  # fmt: skip
+}
 
 
 def rotation(degrees: np.ndarray, order: str = "XYZ") -> np.ndarray:

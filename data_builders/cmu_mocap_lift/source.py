@@ -24,9 +24,7 @@ _ARCHIVES = "*allasfamc*.zip"
 _NAME = re.compile(r"(?:.*/)?(\d{1,4})/\1(?:_(\d{1,4}))?\.(asf|amc)", re.IGNORECASE)
 
 _LIMIT = 128 << 20  # bytes; the longest takes have about 30 million
-_DAMAGE = (
-    OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+_DAMAGE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class Take(NamedTuple):

@@ -20,10 +20,22 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "test": ("S9", "S11"),
 }
 ACTIONS: tuple[str, ...] = (
-    "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing",
-    "Purchases", "Sitting", "SittingDown", "Smoking", "Waiting", "WalkDog",
-    "WalkTogether", "Walking",
-)  # fmt: skip
+    "Directions",
+    "Discussion",
+    "Eating",
+    "Greeting",
+    "Phoning",
+    "Photo",
+    "Posing",
+    "Purchases",
+    "Sitting",
+    "SittingDown",
+    "Smoking",
+    "Waiting",
+    "WalkDog",
+    "WalkTogether",
+    "Walking",
+)
 SUBACTIONS: tuple[str, ...] = ("0", "1")
 CAMERAS: tuple[str, ...] = ("54138969", "55011271", "58860488", "60457274")
 # Every 4th video frame is kept: pictures 4, 8, 12, ..., counted from 1.

@@ -78,9 +78,10 @@ class Builder(LiftBuilder):
         for sequence in read:
             self.note(sequence.describe())
         self.note(
-            f"2D joints: {parse.DETECTIONS}" if detected
+            f"2D joints: {parse.DETECTIONS}"
+            if detected
             else "2D joints: annot2, in a crop 1.25 times as wide as they are"
-        )  # fmt: skip
+        )
         parts = [sequence.records for sequence in read]
         return {"test": features.examples(parts, "test", sum(map(len, parts)))}
 

@@ -71,9 +71,17 @@ def read_npz(path: pathlib.Path, shapes: Shapes) -> dict[str, np.ndarray]:
     except DataFileError:
         raise
     except (
-        OSError, EOFError, ValueError, TypeError, KeyError, AttributeError,
-        MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        MemoryError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise DataFileError(
             f"{path} cannot be read as NPZ, it may be truncated: {error}"
         ) from error

@@ -13,9 +13,7 @@ import numpy as np
 CROP_SIZE = 256.0  # pixels, the detector's input
 HEATMAP_SCALE = 4.0  # crop pixels in a heatmap pixel
 
-CAMERA_NAMES: tuple[str, ...] = (
-    "front-left", "front-right", "rear-left", "rear-right",
-)  # fmt: skip
+CAMERA_NAMES: tuple[str, ...] = ("front-left", "front-right", "rear-left", "rear-right")
 _BEARINGS = (135.0, 45.0, 225.0, 315.0)  # degrees from the studio's x axis
 
 # Human3.6M-like: 1000-px pictures, about 46 degrees wide, head height, 4 m studio.

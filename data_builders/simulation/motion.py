@@ -21,9 +21,16 @@ _STAND_RADIUS = 900.0  # mm, how far from the centre people stand
 
 # How far above the floor a joint's centre lies when its body part touches it, mm.
 _FLESH = {
-    "Hip": 110.0, "LHip": 110.0, "RHip": 110.0, "LKnee": 60.0, "RKnee": 60.0,
-    "LFoot": 80.0, "RFoot": 80.0, "LWrist": 40.0, "RWrist": 40.0,
-}  # fmt: skip
+    "Hip": 110.0,
+    "LHip": 110.0,
+    "RHip": 110.0,
+    "LKnee": 60.0,
+    "RKnee": 60.0,
+    "LFoot": 80.0,
+    "RFoot": 80.0,
+    "LWrist": 40.0,
+    "RWrist": 40.0,
+}
 
 
 def record(

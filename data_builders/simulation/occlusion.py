@@ -12,9 +12,17 @@ from jaxflow.skeleton import H36M_BONES, H36M_JOINTS
 
 # Radius of the flesh round each bone in mm, named by the bone's far end.
 _RADII: dict[str, float] = {
-    "Hip": 100.0, "Knee": 75.0, "Foot": 50.0, "Spine": 120.0, "Thorax": 125.0,
-    "Nose": 60.0, "Head": 95.0, "Shoulder": 80.0, "Elbow": 45.0, "Wrist": 38.0,
-}  # fmt: skip
+    "Hip": 100.0,
+    "Knee": 75.0,
+    "Foot": 50.0,
+    "Spine": 120.0,
+    "Thorax": 125.0,
+    "Nose": 60.0,
+    "Head": 95.0,
+    "Shoulder": 80.0,
+    "Elbow": 45.0,
+    "Wrist": 38.0,
+}
 
 _CHUNK = 2048  # frames at a time, to stay in cache
 

@@ -53,9 +53,7 @@ def _split_number(split: str) -> int:
 def _views(split: str, frames: int, seed: int) -> Iterator[View]:
     """All recordings of a split in order, together ``frames`` long."""
     subjects = SUBJECTS[split]
-    shape = (
-        len(subjects), len(FAMILIES), len(SUBACTIONS), len(cameras.CAMERA_NAMES),
-    )  # fmt: skip
+    shape = (len(subjects), len(FAMILIES), len(SUBACTIONS), len(cameras.CAMERA_NAMES))
     edges = np.linspace(0, frames, int(np.prod(shape)) + 1).astype(int)
     lengths = np.diff(edges).reshape(shape)  # evenly spread also when frames are few
     for person, subject in enumerate(subjects):

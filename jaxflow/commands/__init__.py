@@ -18,15 +18,18 @@ _DEBUG = flags.DEFINE_bool(
 )
 
 _CACHE = flags.DEFINE_string(
-    "compilation_cache", "",
+    "compilation_cache",
+    "",
     "Folder for compiled programs, which a later start need not compile again; off for "
     "none. Default: jaxflow in the user's cache folder.",
-)  # fmt: skip
+)
 _PRECISION = flags.DEFINE_enum(
-    "precision", "highest", ["default", "high", "highest"],
+    "precision",
+    "highest",
+    ["default", "high", "highest"],
     "Of the networks' float32 products on an accelerator: exact, with about 16 "
     "significant bits, or whatever it does fastest. A CPU's are always exact.",
-)  # fmt: skip
+)
 
 # Mistakes of the user or the machine. Others are ours, and show their traceback.
 EXPECTED = (ValueError, TypeError, OSError, FloatingPointError, ImportError)

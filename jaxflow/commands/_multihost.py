@@ -10,9 +10,10 @@ _MULTIHOST = flags.DEFINE_bool(
     "multihost", False, "Work together with other processes; never guessed."
 )
 _COORDINATOR = flags.DEFINE_string(
-    "coordinator_address", None,
+    "coordinator_address",
+    None,
     "HOST:PORT of process 0, with --multihost; Cloud TPU, Slurm and Open MPI tell it.",
-)  # fmt: skip
+)
 _PROCESSES = flags.DEFINE_integer(
     "num_processes", None, "How many processes, with --multihost; as above."
 )
@@ -20,10 +21,11 @@ _PROCESS = flags.DEFINE_integer(
     "process_id", None, "Which of them this is, from 0, with --multihost; as above."
 )
 _TIMEOUT = flags.DEFINE_integer(
-    "heartbeat_timeout", multihost.TIMEOUT,
+    "heartbeat_timeout",
+    multihost.TIMEOUT,
     "Seconds without a sign of life after which a process counts as lost and the "
     "others end, with --multihost.",
-)  # fmt: skip
+)
 
 
 def join_others() -> None:

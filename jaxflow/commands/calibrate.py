@@ -20,9 +20,11 @@ from jaxflow import commands, config
 from jaxflow.evaluation import calibrating
 
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "Folder of a checkpoint, or the workdir of a run: its latest.",
+    "checkpoint",
+    None,
+    "Folder of a checkpoint, or the workdir of a run: its latest.",
     required=True,
-)  # fmt: skip
+)
 
 commands.define_flags(config.DataConfig(), "data")
 commands.define_flags(calibrating.CalibrationConfig(), "calibration")

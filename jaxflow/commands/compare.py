@@ -21,10 +21,12 @@ from jaxflow.evaluation import comparison, protocol
 from jaxflow.reporting import tables
 
 _CHECKPOINTS = flags.DEFINE_multi_string(
-    "checkpoints", None, "NAME=DIR[,DIR...][@TEMPERATURE]: a model's name, its seeds' "
+    "checkpoints",
+    None,
+    "NAME=DIR[,DIR...][@TEMPERATURE]: a model's name, its seeds' "
     "checkpoints or workdirs, and a temperature of its own. Once for each model.",
     required=True,
-)  # fmt: skip
+)
 _OUT = flags.DEFINE_string("out", None, "Folder to write to; none if not given.")
 
 # A comparison is of models alone.

@@ -22,13 +22,17 @@ from jaxflow.reporting import tables
 from jaxflow.runs import files, profiling
 
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "Folder of a checkpoint, or the workdir of a run: its latest.",
+    "checkpoint",
+    None,
+    "Folder of a checkpoint, or the workdir of a run: its latest.",
     required=True,
-)  # fmt: skip
+)
 _PROFILE = flags.DEFINE_string(
-    "profile", "", "Folder for a trace of the evaluation, which TensorBoard and "
+    "profile",
+    "",
+    "Folder for a trace of the evaluation, which TensorBoard and "
     "ui.perfetto.dev open; none if not given.",
-)  # fmt: skip
+)
 _OUT = flags.DEFINE_string("out", None, "JSON file to write; none if not given.")
 
 commands.define_flags(config.DataConfig(), "data")

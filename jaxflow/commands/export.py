@@ -24,9 +24,11 @@ from jaxflow.flow import checkpoint, exported, onnx_graph
 from jaxflow.runs import files
 
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "Folder of a flow's checkpoint, or a run's workdir: its "
-    "latest.", required=True,
-)  # fmt: skip
+    "checkpoint",
+    None,
+    "Folder of a flow's checkpoint, or a run's workdir: its latest.",
+    required=True,
+)
 _OUT = flags.DEFINE_string("out", None, "The file to write.", required=True)
 _FORMAT = flags.DEFINE_enum(
     "format", None, exported.FORMATS, "What to write.", required=True

@@ -32,37 +32,39 @@ from jaxflow.detector.readers.boxes import read_boxes
 from jaxflow.detector.readers.pictures import MEGAPIXELS
 from jaxflow.detector.readers.records import Skipped
 from jaxflow.metrics import selection
-from jaxflow.prediction import (
-    inputs as prediction_inputs,
-)
-from jaxflow.prediction import (
-    run as prediction_run,
-)
-from jaxflow.prediction import (
-    stream,
-)
+from jaxflow.prediction import inputs as prediction_inputs
+from jaxflow.prediction import run as prediction_run
+from jaxflow.prediction import stream
 from jaxflow.prediction.inputs import Reading, Source
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.run import Outcome, Output
 from jaxflow.prediction.stream import Clock
 
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "Folder of a flow's checkpoint, or a run's workdir: its "
-    "latest.", required=True,
-)  # fmt: skip
+    "checkpoint",
+    None,
+    "Folder of a flow's checkpoint, or a run's workdir: its latest.",
+    required=True,
+)
 _OUT = flags.DEFINE_string("out", None, "Folder to write to.", required=True)
 _DETECTOR = flags.DEFINE_string(
-    "detector", None, "For pictures and videos: folder of an HRNet checkpoint, or an "
+    "detector",
+    None,
+    "For pictures and videos: folder of an HRNet checkpoint, or an "
     ".onnx file with heatmaps.",
-)  # fmt: skip
+)
 _BOXES = flags.DEFINE_string(
-    "boxes", None, "File of people's boxes in the pictures and videos (JSON or "
+    "boxes",
+    None,
+    "File of people's boxes in the pictures and videos (JSON or "
     "CSV); default one person fills each picture.",
-)  # fmt: skip
+)
 _SKELETON = flags.DEFINE_string(
-    "skeleton", None, "Joints of keypoint files: mpii_16, coco_17, body_25, halpe_26, "
+    "skeleton",
+    None,
+    "Joints of keypoint files: mpii_16, coco_17, body_25, halpe_26, "
     "or h36m_17; default by their number.",
-)  # fmt: skip
+)
 _KEY = flags.DEFINE_string(
     "key", None, "Name of the array of heatmaps inside an .npz or HDF5 file."
 )
@@ -70,9 +72,11 @@ _HYPOTHESES = flags.DEFINE_integer(
     "num_hypotheses", 200, "Hypotheses a person.", lower_bound=1
 )
 _TEMPERATURE = flags.DEFINE_string(
-    "temperature", "1", "Scale of the latents: a number, or fitted for the one that "
+    "temperature",
+    "1",
+    "Scale of the latents: a number, or fitted for the one that "
     "jaxflow.calibrate has stored in the checkpoint.",
-)  # fmt: skip
+)
 _RULE = flags.DEFINE_enum(
     "rule", "z0", selection.RULES, "How the one pose a person is made."
 )
@@ -86,9 +90,11 @@ _FLIP_TEST = flags.DEFINE_bool(
     "flip_test", True, "Show the detector mirror images as well; takes twice as long."
 )
 _MEGAPIXELS = flags.DEFINE_float(
-    "megapixels", MEGAPIXELS, "Larger pictures are refused, or reduced where the "
-    "format allows it.", lower_bound=0.01,
-)  # fmt: skip
+    "megapixels",
+    MEGAPIXELS,
+    "Larger pictures are refused, or reduced where the format allows it.",
+    lower_bound=0.01,
+)
 _OVERLAYS = flags.DEFINE_integer(
     "overlays", 24, "Frames of each input that are drawn, spread evenly.", lower_bound=0
 )
@@ -111,14 +117,22 @@ def main(argv: Sequence[str]) -> int:
     found = prediction_inputs.find(argv[1:])
     stream.check_detector(found, _DETECTOR.value)
     reading = Reading(
-        every=_EVERY.value, megapixels=_MEGAPIXELS.value, skeleton=_SKELETON.value,
-        boxes=read_boxes(_BOXES.value) if _BOXES.value else None, key=_KEY.value,
-    )  # fmt: skip
+        every=_EVERY.value,
+        megapixels=_MEGAPIXELS.value,
+        skeleton=_SKELETON.value,
+        boxes=read_boxes(_BOXES.value) if _BOXES.value else None,
+        key=_KEY.value,
+    )
     lifter = Lifter.load(
-        _CHECKPOINT.value, _DETECTOR.value, flip_test=_FLIP_TEST.value,
-        num_hypotheses=_HYPOTHESES.value, temperature=_TEMPERATURE.value,
-        rule=_RULE.value, seed=_SEED.value, sizes=stream.SIZES,
-    )  # fmt: skip
+        _CHECKPOINT.value,
+        _DETECTOR.value,
+        flip_test=_FLIP_TEST.value,
+        num_hypotheses=_HYPOTHESES.value,
+        temperature=_TEMPERATURE.value,
+        rule=_RULE.value,
+        seed=_SEED.value,
+        sizes=stream.SIZES,
+    )
     output = Output(pathlib.Path(_OUT.value), _OVERLAYS.value, _JSON_HYPOTHESES.value)
     about = prediction_run.about_run(
         lifter, reading, output, _CHECKPOINT.value, _DETECTOR.value, _BOXES.value

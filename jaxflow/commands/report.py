@@ -32,33 +32,41 @@ from jaxflow.reporting import report
 from jaxflow.reporting.contents import About, Extras, console
 
 _CHECKPOINT = flags.DEFINE_list(
-    "checkpoint", None,
+    "checkpoint",
+    None,
     "Folder of a checkpoint, or the workdir of a run: its latest. Several, divided by "
     "commas, are seeds of one model.",
     required=True,
-)  # fmt: skip
+)
 _OUT = flags.DEFINE_string("out", None, "Folder to write to.", required=True)
 _NAME = flags.DEFINE_string(
-    "name", "this model", "What to call the model beside others; as an ablation of the "
+    "name",
+    "this model",
+    "What to call the model beside others; as an ablation of the "
     "paper (full, no_condition, ...) it gets the paper's row.",
-)  # fmt: skip
+)
 _COMPARE = flags.DEFINE_multi_string(
-    "compare", [], "NAME=DIR[,DIR...][@TEMPERATURE]: another model, its seeds, and a "
+    "compare",
+    [],
+    "NAME=DIR[,DIR...][@TEMPERATURE]: another model, its seeds, and a "
     "temperature of its own. May be repeated.",
-)  # fmt: skip
+)
 _SETTINGS = flags.DEFINE_string(
-    "settings_dataset", None,
+    "settings_dataset",
+    None,
     "A data set with settings (mpi_inf_3dhp_lift) to test on, too: paper Table 3.",
-)  # fmt: skip
+)
 _SETTINGS_MANUAL = flags.DEFINE_string(
     "settings_manual_dir", None, "Folder of that set's raw files, to build it."
 )
 _TIMING = flags.DEFINE_enum(
-    "timing", "kept", kept_times.CHOICES,
+    "timing",
+    "kept",
+    kept_times.CHOICES,
     "Inference times: kept measures them if that has not been done for this checkpoint "
     "and device, and keeps them in the run's folder; new measures them again; off "
     "leaves them out.",
-)  # fmt: skip
+)
 
 _TEST = protocol.TestConfig(reductions=True)
 commands.define_flags(config.DataConfig(), "data")

@@ -33,16 +33,19 @@ from jaxflow.prediction import set_files, sets
 from jaxflow.runs import multihost
 
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "Folder of a checkpoint, or the workdir of a run: its latest.",
+    "checkpoint",
+    None,
+    "Folder of a checkpoint, or the workdir of a run: its latest.",
     required=True,
-)  # fmt: skip
+)
 _OUT = flags.DEFINE_string("out", None, "Folder to write to.", required=True)
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 64,
+    "batch_size",
+    64,
     "Frames on a device at a time, made up to what it computes at once; decides speed "
     "and memory, not results.",
     lower_bound=1,
-)  # fmt: skip
+)
 _DEVICES = flags.DEFINE_integer(
     "devices", 0, "Devices to use in each process; 0: all of them.", lower_bound=0
 )
@@ -92,14 +95,23 @@ def _sample(
     each = settings.num_hypotheses
     began = time.monotonic()
     with tqdm(
-        total=frames * each, unit=" hypotheses", unit_scale=True, desc="sampling",
-        disable=not multihost.is_first(), dynamic_ncols=True,
+        total=frames * each,
+        unit=" hypotheses",
+        unit_scale=True,
+        desc="sampling",
+        disable=not multihost.is_first(),
+        dynamic_ncols=True,
         mininterval=0.5 if sys.stderr.isatty() else 10,
-    ) as bar:  # fmt: skip
+    ) as bar:
         sets.sample_shards(
-            source, settings, shards, missing, devices=devices,
-            batch_size=_BATCH_SIZE.value, progress=lambda n: bar.update(n * each),
-        )  # fmt: skip
+            source,
+            settings,
+            shards,
+            missing,
+            devices=devices,
+            batch_size=_BATCH_SIZE.value,
+            progress=lambda n: bar.update(n * each),
+        )
     seconds = time.monotonic() - began
     if missing:
         print(

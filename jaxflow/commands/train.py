@@ -40,14 +40,18 @@ _WORKDIR = flags.DEFINE_string(
 )
 
 _RECIPE = flags.DEFINE_enum(
-    "recipe", "paper", list(presets.RECIPES),
+    "recipe",
+    "paper",
+    list(presets.RECIPES),
     f"Weights and learning rate as a group. {presets.describe(presets.RECIPES)}.",
-)  # fmt: skip
+)
 _ABLATION = flags.DEFINE_enum(
-    "ablation", "full", list(presets.ABLATIONS),
+    "ablation",
+    "full",
+    list(presets.ABLATIONS),
     f"What to take from the model (paper section 4.6). "
     f"{presets.describe(presets.ABLATIONS)}.",
-)  # fmt: skip
+)
 
 _DEFAULT = RunConfig()
 # These two describe the poses themselves; no data set here has others.

@@ -42,9 +42,11 @@ _OUT = flags.DEFINE_string(
 )
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "", "Detector to start from.")
 _SKELETON = flags.DEFINE_enum(
-    "skeleton", "auto", ["auto", *SKELETONS],
+    "skeleton",
+    "auto",
+    ["auto", *SKELETONS],
     "Whose joints the annotations have; auto: by their names, else by their number.",
-)  # fmt: skip
+)
 
 _FIXED = ("joints",)  # what a flow is conditioned on
 commands.define_flags(LearningConfig(), "training")
@@ -68,8 +70,10 @@ def main(argv: Sequence[str]) -> int:
     )
     outcome = loop.train(labels, network, config, out, initial=initial, pace=pace)
     if outcome.stopped_by is not None:
-        print(f"stopped at step {outcome.step} of {config.steps} and saved; "
-              "the same command goes on")  # fmt: skip
+        print(
+            f"stopped at step {outcome.step} of {config.steps} and saved; "
+            "the same command goes on"
+        )
         return 130 if outcome.stopped_by == signal.SIGINT else 0
     print(
         f"trained {outcome.step} steps ({outcome.seconds:.0f} s in this call); the "

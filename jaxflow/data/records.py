@@ -19,11 +19,7 @@ from data_builders import files, registry
 from data_builders.features import TEXT_FIELDS
 from jaxflow import gaussians
 from jaxflow.gaussians.condition import condition
-from jaxflow.maths.geometry import (
-    normalize_pose2d,
-    normalize_pose3d,
-    relative_to_hip,
-)
+from jaxflow.maths.geometry import normalize_pose2d, normalize_pose3d, relative_to_hip
 from jaxflow.types import Batch, PoseRecords
 
 _READ_CHUNK = 4096  # examples decoded at a time

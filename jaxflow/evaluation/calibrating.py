@@ -149,10 +149,14 @@ def _fit(
         total=2 * len(records), desc="calibrating", unit="pose", smoothing=0
     ) as bar:
         return temperature.fit(
-            params, data.to_batch(records), measuring.targets_of(records),
-            jax.random.key(settings.seed), num_hypotheses=settings.num_hypotheses,
-            clamp=flow.clamp, progress=bar.update,
-        )  # fmt: skip
+            params,
+            data.to_batch(records),
+            measuring.targets_of(records),
+            jax.random.key(settings.seed),
+            num_hypotheses=settings.num_hypotheses,
+            clamp=flow.clamp,
+            progress=bar.update,
+        )
 
 
 def document(

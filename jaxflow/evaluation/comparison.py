@@ -22,12 +22,7 @@ from jaxflow.evaluation import protocol
 from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.metrics.sums import EvaluationResult
 from jaxflow.reporting import published, seed_statistics, tables
-from jaxflow.reporting.seed_statistics import (
-    ABLATION_COLUMNS,
-    BEST,
-    ECE,
-    TEST_COLUMNS,
-)
+from jaxflow.reporting.seed_statistics import ABLATION_COLUMNS, BEST, ECE, TEST_COLUMNS
 from jaxflow.reporting.tables import Table
 from jaxflow.runs import files
 

@@ -64,9 +64,13 @@ def evaluate_records(
 ) -> EvaluationResult:
     """``evaluate`` on frames as they come from a data set; options as there."""
     return evaluate(
-        params, data.to_batch(records), targets_of(records), records.action, key,
+        params,
+        data.to_batch(records),
+        targets_of(records),
+        records.action,
+        key,
         **options,
-    )  # fmt: skip
+    )
 
 
 def targets_of(records: PoseRecords) -> np.ndarray:
@@ -120,10 +124,18 @@ def evaluate(
     measures = (errors_of,) if measure is None else (errors_of, measure)
     totals: dict[str, Totals] = {}
     for rows, (errors, *further) in stream(
-        params, batch, targets, key, measures, num_hypotheses=num_hypotheses,
-        batch_size=batch_size, temperature=temperature, clamp=clamp, sampler=sampler,
+        params,
+        batch,
+        targets,
+        key,
+        measures,
+        num_hypotheses=num_hypotheses,
+        batch_size=batch_size,
+        temperature=temperature,
+        clamp=clamp,
+        sampler=sampler,
         log_density=log_density,
-    ):  # fmt: skip
+    ):
         for action in np.unique(actions[rows]):
             chosen = actions[rows] == action
             part = Totals.of(jax.tree.map(lambda leaf, c=chosen: leaf[c], errors))
@@ -175,9 +187,13 @@ def stream(
         own = keys.per_example(key, jnp.asarray(examples))
         inputs = params, pose2d[examples], cond[examples], own
         drawn = _draw(
-            *inputs, targets[examples], scale, num_hypotheses=num_hypotheses,
-            clamp=clamp, sampler=sampler,
-        )  # fmt: skip
+            *inputs,
+            targets[examples],
+            scale,
+            num_hypotheses=num_hypotheses,
+            clamp=clamp,
+            sampler=sampler,
+        )
         if log_density:
             density = _log_density(
                 *inputs, scale, num_hypotheses=num_hypotheses, clamp=clamp
@@ -224,9 +240,14 @@ def _log_density(
 ) -> jax.Array:
     """Of the hypotheses that ``_draw`` draws with the same keys."""
     return sampling.sample_with_log_density(
-        params, pose2d, cond, own, num_hypotheses=num_hypotheses,
-        temperature=temperature, clamp=clamp,
-    ).log_density  # fmt: skip
+        params,
+        pose2d,
+        cond,
+        own,
+        num_hypotheses=num_hypotheses,
+        temperature=temperature,
+        clamp=clamp,
+    ).log_density
 
 
 @functools.partial(jax.jit, static_argnames="measure")

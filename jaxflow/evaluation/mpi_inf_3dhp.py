@@ -74,20 +74,30 @@ def evaluate_settings(
         total=len(counted), desc="settings", unit="pose", smoothing=0
     ) as bar:
         for rows, (errors,) in measuring.stream(
-            params, data.to_batch(counted), targets, key, (measure,),
-            num_hypotheses=num_hypotheses, batch_size=batch_size,
-            temperature=temperature, clamp=flow_config.clamp, sampler=sampler,
-        ):  # fmt: skip
+            params,
+            data.to_batch(counted),
+            targets,
+            key,
+            (measure,),
+            num_hypotheses=num_hypotheses,
+            batch_size=batch_size,
+            temperature=temperature,
+            clamp=flow_config.clamp,
+            sampler=sampler,
+        ):
             for name in dict.fromkeys(map(str, settings[rows])):
                 chosen = settings[rows] == name
                 part = SettingTotals.of(SettingErrors(*(e[chosen] for e in errors)))
                 totals[name] = totals[name] + part if name in totals else part
             bar.update(rows.stop - rows.start)
     return SettingsResult(
-        num_hypotheses, target, len(records) - len(counted), totals,
+        num_hypotheses,
+        target,
+        len(records) - len(counted),
+        totals,
         # No heatmap is a Gaussian without any error; the annotated joints' are.
         annotated_2d=bool(np.all(counted.gaussfit[..., -1] == 0)),
-    )  # fmt: skip
+    )
 
 
 def valid_frames(records: PoseRecords) -> PoseRecords:

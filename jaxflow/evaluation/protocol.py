@@ -18,12 +18,7 @@ import tqdm
 from jaxflow import data, flow, metrics
 from jaxflow.config import DataConfig, FlowConfig, option
 from jaxflow.evaluation import measuring, mpi_inf_3dhp
-from jaxflow.evaluation.reductions import (
-    Reduced,
-    ReductionResult,
-    Reductions,
-    Sums,
-)
+from jaxflow.evaluation.reductions import Reduced, ReductionResult, Reductions, Sums
 from jaxflow.evaluation.setting_figures import LEGEND as SETTINGS_LEGEND
 from jaxflow.evaluation.setting_figures import TARGETS, SettingsResult
 from jaxflow.flow import calibration_file, checkpoint
@@ -174,8 +169,12 @@ class TestConfig:
 
     def __post_init__(self) -> None:
         """Refuses counts that test nothing."""
-        for name, least in (("stride", 0), ("num_hypotheses", 2), ("seed", 0),
-                            ("batch_size", 1)):  # fmt: skip
+        for name, least in (
+            ("stride", 0),
+            ("num_hypotheses", 2),
+            ("seed", 0),
+            ("batch_size", 1),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(
                     f"{name} must be at least {least}, not {getattr(self, name)}"
@@ -233,9 +232,7 @@ def load(checkpoint_dir: str, source: DataConfig, test: TestConfig) -> Loaded:
 def resolved(loaded: Loaded, test: TestConfig) -> TestConfig:
     """The test with this data set's stride and this checkpoint's temperature."""
     return dataclasses.replace(
-        test,
-        stride=test.stride or loaded.stride,
-        temperature=f"{loaded.temperature:g}",
+        test, stride=test.stride or loaded.stride, temperature=f"{loaded.temperature:g}"
     )
 
 
@@ -278,9 +275,15 @@ def evaluate(loaded: Loaded, test: TestConfig) -> Evaluation:
         untrained = run(fresh, chosen, key_of(test), test, "untrained")
     settings = settings_of(loaded, test)
     return Evaluation(
-        result, ambiguous, baseline, untrained, settings, reduced, tested,
+        result,
+        ambiguous,
+        baseline,
+        untrained,
+        settings,
+        reduced,
+        tested,
         loaded.temperature,
-    )  # fmt: skip
+    )
 
 
 def _test(
@@ -299,9 +302,15 @@ def _test(
             sums.watch(rows, errors, reduced)
 
     result = run(
-        loaded, chosen, key, test, "test", watch=watch, log_density=test.reductions,
+        loaded,
+        chosen,
+        key,
+        test,
+        "test",
+        watch=watch,
+        log_density=test.reductions,
         measure=reductions if test.reductions else None,
-    )  # fmt: skip
+    )
     reduced = sums.result(reductions) if test.reductions else None
     return result, reduced, Frames(chosen, best, spread)
 
@@ -311,11 +320,15 @@ def settings_of(loaded: Loaded, test: TestConfig) -> SettingsResult | None:
     if "setting" not in loaded.records.extra:
         return None
     return mpi_inf_3dhp.evaluate_settings(
-        loaded.params, loaded.flow, loaded.records,
+        loaded.params,
+        loaded.flow,
+        loaded.records,
         jax.random.fold_in(jax.random.key(test.seed), 4),
-        num_hypotheses=test.num_hypotheses, batch_size=test.batch_size,
-        temperature=loaded.temperature, target=test.target,
-    )  # fmt: skip
+        num_hypotheses=test.num_hypotheses,
+        batch_size=test.batch_size,
+        temperature=loaded.temperature,
+        target=test.target,
+    )
 
 
 def run(
@@ -329,7 +342,13 @@ def run(
     """One evaluation behind a progress bar called ``name``."""
     with tqdm.tqdm(total=len(records), desc=name, unit="pose", smoothing=0) as bar:
         return measuring.evaluate_records(
-            loaded.params, records, key, num_hypotheses=test.num_hypotheses,
-            batch_size=test.batch_size, temperature=loaded.temperature,
-            clamp=loaded.flow.clamp, progress=bar.update, **options,
-        )  # fmt: skip
+            loaded.params,
+            records,
+            key,
+            num_hypotheses=test.num_hypotheses,
+            batch_size=test.batch_size,
+            temperature=loaded.temperature,
+            clamp=loaded.flow.clamp,
+            progress=bar.update,
+            **options,
+        )

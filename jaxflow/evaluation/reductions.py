@@ -191,17 +191,22 @@ class ReductionResult(NamedTuple):
         everyone = tuple(range(len(single)))
         return [
             Table(
-                "Fewer hypotheses: the best of them", ("Kept", *_COLUMNS), tuple(few),
+                "Fewer hypotheses: the best of them",
+                ("Kept", *_COLUMNS),
+                tuple(few),
                 note="mm, averaged over actions. The best of a few drawn is the mean "
                 "over all subsets of that size; K-means clusters all that were drawn.",
             ),
             Table(
-                "One pose out of many", ("Rule", *_COLUMNS), tuple(single),
-                better=_BETTER, comparable=(everyone,),
+                "One pose out of many",
+                ("Rule", *_COLUMNS),
+                tuple(single),
+                better=_BETTER,
+                comparable=(everyone,),
                 note="mm, averaged over actions: the error of the one pose that a rule "
                 "gives, without knowing the truth.",
             ),
-        ]  # fmt: skip
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """By name: ``drawn`` and ``centres`` by their number, ``poses`` by the rule."""

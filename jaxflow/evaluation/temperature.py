@@ -83,9 +83,16 @@ def fit(
       As `curve`.
     """
     of = functools.partial(
-        curve, params, batch, targets, key, num_hypotheses=num_hypotheses,
-        batch_size=batch_size, clamp=clamp, progress=progress,
-    )  # fmt: skip
+        curve,
+        params,
+        batch,
+        targets,
+        key,
+        num_hypotheses=num_hypotheses,
+        batch_size=batch_size,
+        clamp=clamp,
+        progress=progress,
+    )
     count = round((HIGHEST - LOWEST) / _COARSE) + 1
     coarse = of(np.linspace(LOWEST, HIGHEST, count))
     middle = coarse.temperatures[coarse.fitted]
@@ -141,10 +148,17 @@ def curve(
         rows = np.arange(start, start + batch_size)
         examples = np.minimum(rows, count - 1)
         found = _sums(
-            params, pose2d[examples], cond[examples], targets[examples],
-            jnp.asarray(examples), jnp.asarray(rows < count), key, wanted,
-            num_hypotheses=num_hypotheses, clamp=clamp,
-        )  # fmt: skip
+            params,
+            pose2d[examples],
+            cond[examples],
+            targets[examples],
+            jnp.asarray(examples),
+            jnp.asarray(rows < count),
+            key,
+            wanted,
+            num_hypotheses=num_hypotheses,
+            clamp=clamp,
+        )
         part = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), found)
         total = part if total is None else jax.tree.map(np.add, total, part)
         progress(int(np.sum(rows < count)))
@@ -176,9 +190,14 @@ def _sums(
 
     def at(temperature: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         poses = sampling.sample(
-            params, pose2d, cond, own, num_hypotheses=num_hypotheses,
-            temperature=temperature, clamp=clamp,
-        )  # fmt: skip
+            params,
+            pose2d,
+            cond,
+            own,
+            num_hypotheses=num_hypotheses,
+            temperature=temperature,
+            clamp=clamp,
+        )
         poses = geometry.relative_to_hip(poses)
         hits = coverage.calibration_hits(poses, target)
         errors = metrics.mpjpe(poses, target)

@@ -167,8 +167,14 @@ def example_inputs(b: int, m: int, seed: int = 0) -> SamplerInputs:
     sigma = rng.uniform(0.1, 12, (b, 16, 2)) * rng.choice([-1, 1], (b, 16, 2))
     sigma[:, ::2] = rng.uniform(1.5, 2.5, sigma[:, ::2].shape)
     theta = rng.uniform(-4, 4, (b, 16))
-    columns = [amplitude, *np.moveaxis(means, -1, 0), sigma[..., 0], theta,
-               sigma[..., 1], np.zeros((b, 16))]  # fmt: skip
+    columns = [
+        amplitude,
+        *np.moveaxis(means, -1, 0),
+        sigma[..., 0],
+        theta,
+        sigma[..., 1],
+        np.zeros((b, 16)),
+    ]
     fits, pose2d = np.stack(columns, -1), 4 * means + 100
     z = rng.normal(size=(b, m, 16))
     return SamplerInputs(*(one.astype(np.float32) for one in (fits, pose2d, z)))

@@ -204,8 +204,9 @@ def _undo_affine(
     hidden = graph.node("Add", graph.dense(features, net["features"]), share)
     output = graph.dense(graph.node("Relu", hidden), net["output"])
     half = net["output"]["bias"].shape[-1] // 2
-    angle = graph.node("Atan", graph.node("Div", graph.last(output, 0, half),
-                                          float(clamp.alpha)))  # fmt: skip
+    angle = graph.node(
+        "Atan", graph.node("Div", graph.last(output, 0, half), float(clamp.alpha))
+    )
     minus_s = graph.node("Mul", angle, -float(clamp.alpha * clamp.factor))
     shifted = graph.node("Sub", v, graph.last(output, half, 2 * half))
     return graph.node("Mul", shifted, graph.node("Exp", minus_s))

@@ -187,9 +187,14 @@ def sample_blocks(
         examples = np.minimum(np.arange(start, start + block), len(pose2d) - 1)
         own = key[examples] if key.shape else _keys(key, examples)
         poses = sample(
-            params, pose2d[examples], cond[examples], own, clamp=clamp,
-            num_hypotheses=num_hypotheses, temperature=temperature,
-        )  # fmt: skip
+            params,
+            pose2d[examples],
+            cond[examples],
+            own,
+            clamp=clamp,
+            num_hypotheses=num_hypotheses,
+            temperature=temperature,
+        )
         if waiting is not None:
             yield _fetched(*waiting)
         waiting = rows, poses

@@ -51,8 +51,9 @@ def condition(fits: GaussianFit | jax.typing.ArrayLike) -> jax.Array:
     fits = checks.floating("fits", fits, (16, 7))
     amplitude = jnp.clip(fits[..., 0], 0.0, MAX_AMPLITUDE)
     means = to_joints(normalize_pose2d(jnp.clip(fits[..., 1:3], 0.0, MAP_EDGE)), axes=2)
-    c00, c01, c11 = _covariance(_scaled_sigma(fits[..., 3]), fits[..., 4],
-                                _scaled_sigma(fits[..., 5]))  # fmt: skip
+    c00, c01, c11 = _covariance(
+        _scaled_sigma(fits[..., 3]), fits[..., 4], _scaled_sigma(fits[..., 5])
+    )
     features = jnp.stack(
         [amplitude, means[..., 0], means[..., 1], c00, c01, c11], axis=-1
     )
@@ -78,8 +79,4 @@ def _covariance(
     theta = jnp.mod(theta, jnp.pi)
     cos, sin = jnp.cos(theta), jnp.sin(theta)
     vx, vy = sx**2, sy**2
-    return (
-        cos**2 * vx + sin**2 * vy,
-        cos * sin * (vx - vy),
-        sin**2 * vx + cos**2 * vy,
-    )
+    return (cos**2 * vx + sin**2 * vy, cos * sin * (vx - vy), sin**2 * vx + cos**2 * vy)

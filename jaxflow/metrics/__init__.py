@@ -4,11 +4,7 @@ Figures of a frame on the device (`errors`, `coverage`, `selection`), sums of th
 the host (`sums`). In: metres, hips at the origin; out: millimetres or shares.
 """
 
-from jaxflow.metrics.coverage import (
-    CALIBRATION_LEVELS,
-    calibration,
-    calibration_hits,
-)
+from jaxflow.metrics.coverage import CALIBRATION_LEVELS, calibration, calibration_hits
 from jaxflow.metrics.errors import (
     CPS_THRESHOLDS,
     ERROR_NAMES,

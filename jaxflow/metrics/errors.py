@@ -21,17 +21,19 @@ import numpy as np
 
 from jaxflow.maths import checks, procrustes
 from jaxflow.metrics import sample_size
-from jaxflow.metrics.coverage import (
-    calibration,
-    calibration_hits,
-    check_hypotheses,
-)
+from jaxflow.metrics.coverage import calibration, calibration_hits, check_hypotheses
 from jaxflow.skeleton import CPS_JOINTS, PCK_JOINTS
 
 __all__ = [
-    "calibration", "cps", "cps_curve", "mpjpe", "of_example", "pa_mpjpe", "pck",
+    "calibration",
+    "cps",
+    "cps_curve",
+    "mpjpe",
+    "of_example",
+    "pa_mpjpe",
+    "pck",
     "spread",
-]  # fmt: skip
+]
 
 _MM = 1000.0
 PCK_THRESHOLD = 150.0  # mm

@@ -72,9 +72,14 @@ class Lifted(NamedTuple):
 
 
 _STORED = {
-    "hypotheses": "metres", "chosen": "metres", "mode": "metres", "spread": "metres",
-    "log_density": "nats", "pose2d": "image px", "fit": "heatmap px of the crop",
-}  # fmt: skip
+    "hypotheses": "metres",
+    "chosen": "metres",
+    "mode": "metres",
+    "spread": "metres",
+    "log_density": "nats",
+    "pose2d": "image px",
+    "fit": "heatmap px of the crop",
+}
 
 
 class Artist(NamedTuple):

@@ -137,8 +137,12 @@ def _expand(path: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
     suffix = path.suffix.lower()
     if suffix == ".npz":
         return [(path, HEATMAPS if _has_maps(path) else KEYPOINTS)]
-    kinds = {PICTURE: pictures.SUFFIXES, VIDEO: videos.SUFFIXES,
-             HEATMAPS: array_files.SUFFIXES, KEYPOINTS: people.SUFFIXES}  # fmt: skip
+    kinds = {
+        PICTURE: pictures.SUFFIXES,
+        VIDEO: videos.SUFFIXES,
+        HEATMAPS: array_files.SUFFIXES,
+        KEYPOINTS: people.SUFFIXES,
+    }
     for kind, suffixes in kinds.items():
         if suffix in suffixes:
             return [(path, kind)]
@@ -300,10 +304,16 @@ def _seen(source: Source, person: Person) -> Seen:
     left, top, width, height = np.asarray(person.box, np.float64)
     square = Crop(np.array([left + width / 2, top + height / 2]), max(width, height))
     return Seen(
-        source.path.name if own else person.source, person.frame, person.person_id,
-        square, _beside(source.path, person.source), None, person.fit,
-        person.pose2d_pixels, person.note,
-    )  # fmt: skip
+        source.path.name if own else person.source,
+        person.frame,
+        person.person_id,
+        square,
+        _beside(source.path, person.source),
+        None,
+        person.fit,
+        person.pose2d_pixels,
+        person.note,
+    )
 
 
 def _beside(file: pathlib.Path, name: str) -> pathlib.Path | None:

@@ -221,11 +221,7 @@ class Lifter:
         return self.lift_crops(maps, squares, positions=positions)
 
     def lift_crops(
-        self,
-        maps: np.ndarray,
-        squares: Crop,
-        *,
-        positions: npt.ArrayLike | None = None,
+        self, maps: np.ndarray, squares: Crop, *, positions: npt.ArrayLike | None = None
     ) -> Prediction:
         """`lift_heatmaps` of the crops (N,) of pictures; ``pose2d`` in image px."""
         from jaxflow.detector.crops import crop
@@ -277,9 +273,11 @@ class Lifter:
         observed, cond, frame_keys = lifting.prepare(fits, pose2d, numbers, self.seed)
         inputs, clamp = (self.params, observed, cond, frame_keys), self.clamp
         drawn = sampling.sample_with_log_density(
-            *inputs, num_hypotheses=self.num_hypotheses,
-            temperature=self.temperature, clamp=clamp,
-        )  # fmt: skip
+            *inputs,
+            num_hypotheses=self.num_hypotheses,
+            temperature=self.temperature,
+            clamp=clamp,
+        )
         mode = sampling.sample(*inputs, num_hypotheses=1, temperature=0, clamp=clamp)
         chosen, spread = lifting.summarize(
             self.rule, drawn.poses, mode[:, 0], drawn.log_density, frame_keys
@@ -291,6 +289,12 @@ class Lifter:
         poses = np.zeros((0, 17, 3), np.float32)
         drawn = np.zeros((0, self.num_hypotheses, 17, 3), np.float32)
         return Prediction(
-            drawn, poses, poses, poses, drawn[:, :, 0, 0], poses[:, :16, :2],
-            np.zeros((0, 16, 7), np.float32), self.rule,
-        )  # fmt: skip
+            drawn,
+            poses,
+            poses,
+            poses,
+            drawn[:, :, 0, 0],
+            poses[:, :16, :2],
+            np.zeros((0, 16, 7), np.float32),
+            self.rule,
+        )

@@ -64,11 +64,14 @@ def write(
         "From pictures to 3D",
         f"{len(poses)} of {people} people, {run.get('num_hypotheses', 0)} hypotheses "
         f"each; single poses by the rule {run.get('rule', '')}",
-        [page.Tile(f"{len(done)}", "", "inputs"), page.Tile(f"{people}", "", "people"),
-         page.Tile(f"{len(lines)}", "", "problems")],
+        [
+            page.Tile(f"{len(done)}", "", "inputs"),
+            page.Tile(f"{people}", "", "people"),
+            page.Tile(f"{len(lines)}", "", "problems"),
+        ],
         sections,
         f"jaxflow {__version__}; metres, hip at the origin, camera frame",
-    )  # fmt: skip
+    )
     return files.write_text(out / PAGE, text)
 
 
@@ -111,10 +114,8 @@ def _chosen(done: Sequence[Done]) -> list[tuple[pathlib.Path, int]]:
         default=1,
     )
     picked = [
-        (folder, row)
-        for folder, rows in queues[::step]
-        for row in _even(rows, share)
-    ]  # fmt: skip
+        (folder, row) for folder, rows in queues[::step] for row in _even(rows, share)
+    ]
     return _even(picked, SHOWN)
 
 

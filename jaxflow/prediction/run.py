@@ -23,18 +23,9 @@ import numpy as np
 
 from jaxflow._version import __version__
 from jaxflow.detector.readers.records import Skipped
-from jaxflow.prediction import (
-    files,
-    inputs,
-    pictures,
-    unfinished,
-)
-from jaxflow.prediction import (
-    page as prediction_page,
-)
-from jaxflow.prediction import (
-    stream as predicting,
-)
+from jaxflow.prediction import files, inputs, pictures, unfinished
+from jaxflow.prediction import page as prediction_page
+from jaxflow.prediction import stream as predicting
 from jaxflow.prediction.files import Lifted, Writer
 from jaxflow.prediction.inputs import Mark, Reading, Source
 from jaxflow.prediction.lifter import Lifter
@@ -275,10 +266,14 @@ class _AtWork:
         artist = files.Artist(pictures.frame, pictures.crop_of)
         begun = plan.begun.get(source.name)
         self._writer = Writer(
-            output.folder / source.name, plan.notes[source.name], artist,
-            overlays=output.overlays, crops=prediction_page.SHOWN,
-            json_hypotheses=output.json_hypotheses, begun=begun,
-        )  # fmt: skip
+            output.folder / source.name,
+            plan.notes[source.name],
+            artist,
+            overlays=output.overlays,
+            crops=prediction_page.SHOWN,
+            json_hypotheses=output.json_hypotheses,
+            begun=begun,
+        )
         self._source, self._folder = source, output.folder / source.name
         self._frames = begun.state["frames"] if begun else 0
         self._last: Any = None

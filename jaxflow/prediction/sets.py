@@ -71,8 +71,12 @@ class SampleConfig:
 
     def __post_init__(self) -> None:
         """Refuses what samples nothing."""
-        for name, least in (("stride", 0), ("num_hypotheses", 1), ("seed", 0),
-                            ("shard_size", 1)):  # fmt: skip
+        for name, least in (
+            ("stride", 0),
+            ("num_hypotheses", 1),
+            ("seed", 0),
+            ("shard_size", 1),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(
                     f"{name} must be at least {least}, not {getattr(self, name)}"
@@ -229,9 +233,12 @@ def _batches(
     inputs = data.to_batch(source.records)
     pose2d, cond = np.asarray(inputs.pose2d), np.asarray(inputs.cond)
     draw = _drawer(
-        devices, config.num_hypotheses, source.flow.clamp, config.dtype,
+        devices,
+        config.num_hypotheses,
+        source.flow.clamp,
+        config.dtype,
         config.log_density,
-    )  # fmt: skip
+    )
     key = protocol.key_of(TestConfig(seed=config.seed))
     shared = parallel.replicate(
         (source.params, key, np.float32(source.temperature)), devices
@@ -266,9 +273,12 @@ def _drawer(
 ) -> Callable[[Any, Any], Callable[[], Columns]]:
     """`_draw` over the devices, compiled once."""
     draw = functools.partial(
-        _draw, num_hypotheses=num_hypotheses, clamp=clamp, dtype=dtype,
+        _draw,
+        num_hypotheses=num_hypotheses,
+        clamp=clamp,
+        dtype=dtype,
         log_density=log_density,
-    )  # fmt: skip
+    )
     return parallel.make_map(draw, devices)
 
 
@@ -286,16 +296,18 @@ def _draw(
     pose2d, cond, examples = rows
     draw = functools.partial(
         sampling.sample_with_log_density if log_density else sampling.sample,
-        params, pose2d, cond, keys.per_example(key, examples),
-        num_hypotheses=num_hypotheses, temperature=temperature, clamp=clamp,
-    )  # fmt: skip
+        params,
+        pose2d,
+        cond,
+        keys.per_example(key, examples),
+        num_hypotheses=num_hypotheses,
+        temperature=temperature,
+        clamp=clamp,
+    )
     drawn: Any = draw()
     if not log_density:
         return {"hypotheses": drawn.astype(dtype)}
-    return {
-        "hypotheses": drawn.poses.astype(dtype),
-        "log_density": drawn.log_density,
-    }
+    return {"hypotheses": drawn.poses.astype(dtype), "log_density": drawn.log_density}
 
 
 def _check_finite(drawn: Columns, records: PoseRecords, rows: np.ndarray) -> None:

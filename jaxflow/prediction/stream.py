@@ -121,10 +121,7 @@ def _begins_anew(last: Source, now: Source) -> bool:
 
 
 def _read_all(
-    sources: Sequence[Source],
-    reading: Reading,
-    clock: Clock,
-    starts: Mapping[str, int],
+    sources: Sequence[Source], reading: Reading, clock: Clock, starts: Mapping[str, int]
 ) -> Iterator[_Entry]:
     for source in sources:
         failed = None
@@ -146,9 +143,11 @@ def _read_all(
 def _enough(waiting: Sequence[_Entry]) -> bool:
     """Whether a batch is full."""
     people = _people(waiting)
-    pixels = {id(picture): picture.pixels.nbytes
-              for picture in (one.seen.picture for one in people)
-              if isinstance(picture, Picture)}  # fmt: skip
+    pixels = {
+        id(picture): picture.pixels.nbytes
+        for picture in (one.seen.picture for one in people)
+        if isinstance(picture, Picture)
+    }
     return (
         isinstance(waiting[-1].event, Mark)
         or len(waiting) >= _MOST_WAITING
@@ -244,10 +243,16 @@ def _lift(entries: Sequence[_Entry], lifter: Lifter) -> None:
     )
     for i, entry in enumerate(entries):
         entry.event = Lifted(
-            entry.seen, found.hypotheses[i], found.chosen[i], found.mode[i],
-            found.spread[i], found.log_density[i], found.pose2d[i], found.fits[i],
+            entry.seen,
+            found.hypotheses[i],
+            found.chosen[i],
+            found.mode[i],
+            found.spread[i],
+            found.log_density[i],
+            found.pose2d[i],
+            found.fits[i],
             entry.crop,
-        )  # fmt: skip
+        )
 
 
 def position(one: Seen) -> int:
@@ -322,8 +327,11 @@ def check_detector(sources: Sequence[Any], detector: Any) -> None:
     Raises:
       ValueError: says what to give.
     """
-    needing = [one for one in sources if isinstance(one, Source)
-               and one.kind in prediction_inputs.NEED_DETECTOR]  # fmt: skip
+    needing = [
+        one
+        for one in sources
+        if isinstance(one, Source) and one.kind in prediction_inputs.NEED_DETECTOR
+    ]
     if detector is None and needing:
         raise ValueError(
             f"{needing[0].path}: a {needing[0].kind} needs a 2D detector: give "

@@ -74,9 +74,8 @@ def per_action(
     figures = [*(test.per_action[name] for name in actions), test.average]
     ours = [
         (name, *(f"{getattr(one, figure)[place]:.1f}" for one in figures))
-        for name, place in (("This model, z = 0 (M = 1)", _Z0),
-                            (_many(test), _BEST))
-    ]  # fmt: skip
+        for name, place in (("This model, z = 0 (M = 1)", _Z0), (_many(test), _BEST))
+    ]
     return _joined(paper, [*actions, AVERAGE], ours, same)
 
 
@@ -126,9 +125,10 @@ def _settings(found: SettingsResult) -> list[Table]:
     """Table 3, the best method of each setting marked."""
     by_setting, beside = found.tables()
     methods = tuple(
-        number for number, row in enumerate(beside.rows)
+        number
+        for number, row in enumerate(beside.rows)
         if not row[0].startswith("Frames")
-    )  # fmt: skip
+    )
     better = (0, *(1 for _ in beside.columns[1:]))
     return [by_setting, beside._replace(better=better, comparable=(methods,))]
 
@@ -175,7 +175,8 @@ def _joined(
     if paper is published.CALIBRATION:
         source = f"Published, on Human3.6M: {paper.place}."
     return Table(
-        title=f"{paper.place}: {paper.title}" if paper.place.startswith("Table")
+        title=f"{paper.place}: {paper.title}"
+        if paper.place.startswith("Table")
         else paper.title,
         columns=("Method", *columns),
         rows=(*theirs, *ours),
@@ -183,7 +184,7 @@ def _joined(
         better=(0, *marks),
         comparable=groups,
         note=" ".join(filter(None, [note, source, *_remarks(paper)])),
-    )  # fmt: skip
+    )
 
 
 def _remarks(paper: Published) -> Iterable[str]:

@@ -50,40 +50,53 @@ class Chosen(NamedTuple):
     def take(self, rows: slice) -> Chosen:
         """Some of them."""
         return Chosen(
-            self.titles[rows], self.details[rows], self.records.take(rows),
+            self.titles[rows],
+            self.details[rows],
+            self.records.take(rows),
             *(array[rows] for array in self[3:]),
-        )  # fmt: skip
+        )
 
     def examples(self) -> list[PoseExample]:
         """For a figure."""
         return [
             PoseExample(
-                title=title, pose2d=self.records.pose2d[i],
-                fit=self.records.gaussfit[i], hypotheses=self.hypotheses[i],
-                mode=self.modes[i], target=self.targets[i],
+                title=title,
+                pose2d=self.records.pose2d[i],
+                fit=self.records.gaussfit[i],
+                hypotheses=self.hypotheses[i],
+                mode=self.modes[i],
+                target=self.targets[i],
             )
             for i, title in enumerate(self.titles)
-        ]  # fmt: skip
+        ]
 
     def viewer_poses(self) -> list[viewer.ViewerPose]:
         """For the page's interactive part."""
         return [
             viewer.ViewerPose(
-                title=title, detail=self.details[i], pose2d=self.records.pose2d[i],
+                title=title,
+                detail=self.details[i],
+                pose2d=self.records.pose2d[i],
                 fit=self.records.gaussfit[i],
-                hypotheses=self.hypotheses[i][:_MOST_SHOWN], mode=self.modes[i],
-                target=self.targets[i], log_density=self.log_density[i][:_MOST_SHOWN],
+                hypotheses=self.hypotheses[i][:_MOST_SHOWN],
+                mode=self.modes[i],
+                target=self.targets[i],
+                log_density=self.log_density[i][:_MOST_SHOWN],
             )
             for i, title in enumerate(self.titles)
-        ]  # fmt: skip
+        ]
 
 
 def by_sureness(records: PoseRecords) -> dict[str, int]:
     """Rows by why: a sure, a typical, an unsure, the least sure detection."""
     order = np.argsort(_widest(records), kind="stable")
     last = len(order) - 1
-    places = {"Sure": 0, "Typical": last // 2, "Unsure": round(0.96 * last),
-              "Least sure": last}  # fmt: skip
+    places = {
+        "Sure": 0,
+        "Typical": last // 2,
+        "Unsure": round(0.96 * last),
+        "Least sure": last,
+    }
     return {title: int(order[place]) for title, place in places.items()}
 
 
@@ -95,10 +108,14 @@ def hardest(frames: Frames, count: int = HARDEST) -> dict[str, int]:
     worst = np.argsort(-frames.best, kind="stable")[:count]
     wide = np.argsort(-frames.spread, kind="stable")
     ambiguous = [row for row in wide if row not in worst][:count]
-    found = {f"Worst {i}: {frames.best[row]:.0f} mm": int(row)
-             for i, row in enumerate(worst, 1)}  # fmt: skip
-    found |= {f"Most ambiguous {i}: {frames.spread[row]:.0f} mm": int(row)
-              for i, row in enumerate(ambiguous, 1)}  # fmt: skip
+    found = {
+        f"Worst {i}: {frames.best[row]:.0f} mm": int(row)
+        for i, row in enumerate(worst, 1)
+    }
+    found |= {
+        f"Most ambiguous {i}: {frames.spread[row]:.0f} mm": int(row)
+        for i, row in enumerate(ambiguous, 1)
+    }
     return found
 
 
@@ -120,9 +137,12 @@ def for_viewer(frames: Frames, limit: int = SHOWN) -> dict[str, int]:
                 taken[row] = f"{action}: {kind}"
     order = {kind: i for i, kind in enumerate(kinds)}
     place = sorted(
-        taken, key=lambda row: (taken[row].rpartition(": ")[0],
-                                order[taken[row].rpartition(": ")[2]])
-    )  # fmt: skip
+        taken,
+        key=lambda row: (
+            taken[row].rpartition(": ")[0],
+            order[taken[row].rpartition(": ")[2]],
+        ),
+    )
     return {taken[row]: row for row in place}
 
 
@@ -164,24 +184,35 @@ def draw(
     batch = data.to_batch(records)
     own = keys.per_example(protocol.key_of(test), jnp.asarray(places))
     sampled = sampling.sample_with_log_density(
-        loaded.params, batch.pose2d, batch.cond, own,
-        num_hypotheses=test.num_hypotheses, temperature=loaded.temperature,
+        loaded.params,
+        batch.pose2d,
+        batch.cond,
+        own,
+        num_hypotheses=test.num_hypotheses,
+        temperature=loaded.temperature,
         clamp=loaded.flow.clamp,
-    )  # fmt: skip
+    )
     modes = sampling.sample(
-        loaded.params, batch.pose2d, batch.cond, own, num_hypotheses=1,
-        temperature=0.0, clamp=loaded.flow.clamp,
-    )  # fmt: skip
+        loaded.params,
+        batch.pose2d,
+        batch.cond,
+        own,
+        num_hypotheses=1,
+        temperature=0.0,
+        clamp=loaded.flow.clamp,
+    )
     to_hip = geometry.relative_to_hip
     hypotheses, targets = to_hip(sampled.poses), measuring.targets_of(records)
     best = np.asarray(metrics.mpjpe(hypotheses, targets)).min(axis=1)
     return Chosen(
         titles=[title for title, _ in rows],
         details=_details(records, best, frames.spread[places]),
-        records=records, hypotheses=np.asarray(hypotheses),
+        records=records,
+        hypotheses=np.asarray(hypotheses),
         log_density=np.asarray(sampled.log_density),
-        modes=np.asarray(to_hip(modes))[:, 0], targets=targets,
-    )  # fmt: skip
+        modes=np.asarray(to_hip(modes))[:, 0],
+        targets=targets,
+    )
 
 
 def _details(

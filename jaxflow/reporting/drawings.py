@@ -84,9 +84,7 @@ def series(evaluated: protocol.Evaluation) -> dict[str, Figures]:
 
 
 def noise_baseline(
-    loaded: protocol.Loaded,
-    test: protocol.TestConfig,
-    evaluated: protocol.Evaluation,
+    loaded: protocol.Loaded, test: protocol.TestConfig, evaluated: protocol.Evaluation
 ) -> EvaluationResult:
     """The z = 0 pose with detector noise, on the frames of figure 5.
 
@@ -115,19 +113,31 @@ def plots(
         drawn["z = 0 with detector noise"] = baseline.pooled
     count = evaluated.test.num_hypotheses
     return [
-        Drawn("calibration", curves.calibration(named),
-              "How often the truth lies within a quantile of the hypotheses; on the "
-              "dashed line the hypotheses are as sure as they are right."),
-        Drawn("samples", curves.samples(drawn, count),
-              "The error of the best of m hypotheses. The baseline draws from the "
-              "fitted Gaussians round the z = 0 pose, and saturates."),
-        Drawn("cps", curves.cps(named),
-              "Frames with a hypothesis all of whose joints lie within the threshold "
-              "after Procrustes alignment."),
-        Drawn("spread", curves.spread(evaluated.test.pooled),
-              "How far the hypotheses scatter, per joint and axis: most along the "
-              "depth, and most at feet, wrists and head."),
-    ]  # fmt: skip
+        Drawn(
+            "calibration",
+            curves.calibration(named),
+            "How often the truth lies within a quantile of the hypotheses; on the "
+            "dashed line the hypotheses are as sure as they are right.",
+        ),
+        Drawn(
+            "samples",
+            curves.samples(drawn, count),
+            "The error of the best of m hypotheses. The baseline draws from the "
+            "fitted Gaussians round the z = 0 pose, and saturates.",
+        ),
+        Drawn(
+            "cps",
+            curves.cps(named),
+            "Frames with a hypothesis all of whose joints lie within the threshold "
+            "after Procrustes alignment.",
+        ),
+        Drawn(
+            "spread",
+            curves.spread(evaluated.test.pooled),
+            "How far the hypotheses scatter, per joint and axis: most along the "
+            "depth, and most at feet, wrists and head.",
+        ),
+    ]
 
 
 def sigma(records: PoseRecords) -> Drawn | None:
@@ -148,11 +158,12 @@ def sigma(records: PoseRecords) -> Drawn | None:
     assert total is not None
     found = sigma_error.summarize(total)
     return Drawn(
-        "sigma", sigma_figure.sigma(found),
+        "sigma",
+        sigma_figure.sigma(found),
         "The wider a fitted Gaussian, the larger the detector's error: each of the "
         f"{found.total} joints of this split, whose true 2D places are known; the "
         "darker a cell, the more of them (logarithmic).",
-    )  # fmt: skip
+    )
 
 
 def models(results: Mapping[str, Sequence[EvaluationResult]]) -> list[Drawn]:
@@ -161,12 +172,18 @@ def models(results: Mapping[str, Sequence[EvaluationResult]]) -> list[Drawn]:
     first, *_ = results.values()
     count = first[0].num_hypotheses
     return [
-        Drawn("models-calibration", curves.calibration(named),
-              "Calibration of every model: below the dashed line it is over-confident, "
-              "however good its best hypothesis."),
-        Drawn("models-samples", curves.samples(named, count),
-              "The best of m hypotheses of every model, on all test frames."),
-    ]  # fmt: skip
+        Drawn(
+            "models-calibration",
+            curves.calibration(named),
+            "Calibration of every model: below the dashed line it is over-confident, "
+            "however good its best hypothesis.",
+        ),
+        Drawn(
+            "models-samples",
+            curves.samples(named, count),
+            "The best of m hypotheses of every model, on all test frames.",
+        ),
+    ]
 
 
 def _mean(seeds: Sequence[EvaluationResult]) -> Figures:
@@ -186,6 +203,7 @@ def training(rows: Sequence[Mapping[str, Any]]) -> Drawn | None:
     if not names:
         return None
     return Drawn(
-        "training", curves.training(rows, list(names)),
+        "training",
+        curves.training(rows, list(names)),
         "Loss terms per iteration and the validation's figures.",
-    )  # fmt: skip
+    )

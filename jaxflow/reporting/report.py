@@ -105,7 +105,9 @@ def draw(
         sigma = step(drawings.sigma, protocol.counted(loaded.records))
         log = training_log(about.checkpoint)
         return Content(
-            evaluated=evaluated, about=about, extras=extras,
+            evaluated=evaluated,
+            about=about,
+            extras=extras,
             viewer_poses=chosen.take(slice(second, None)).viewer_poses(),
             frames=[
                 step(drawings.hypotheses, chosen.take(slice(0, first))),
@@ -117,7 +119,7 @@ def draw(
             ],
             models=step(drawings.models, models) if models else [],
             training=step(drawings.training, log),
-        )  # fmt: skip
+        )
 
 
 def training_log(checkpoint: str) -> list[dict[str, Any]]:

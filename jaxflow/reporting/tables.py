@@ -147,7 +147,7 @@ def to_console(table: Table, bold: bool = False) -> str:
         shown = (
             _bold(cell) if (number, column) in marked else cell
             for column, cell in enumerate(padded)
-        )  # fmt: skip
+        )
         lines.append("  ".join(shown).rstrip())
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     lines.insert(len(header), rule)

@@ -82,6 +82,7 @@ def _start(folder: str | pathlib.Path) -> None:
     options = jax.profiler.ProfileOptions()
     options.python_tracer_level = 0  # Python's calls would bury the device's work
     jax.profiler.start_trace(
-        str(pathlib.Path(folder).absolute()), create_perfetto_trace=True,
+        str(pathlib.Path(folder).absolute()),
+        create_perfetto_trace=True,
         profiler_options=options,
-    )  # fmt: skip
+    )

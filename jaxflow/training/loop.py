@@ -25,14 +25,7 @@ from jaxflow import data
 from jaxflow.config import RunConfig, TrainConfig
 from jaxflow.runs import files, interrupts, lock, multihost, profiling, writer
 from jaxflow.runs.progress import Progress, terms_text
-from jaxflow.training import (
-    dispatch,
-    frames,
-    health,
-    parallel,
-    state,
-    validation,
-)
+from jaxflow.training import dispatch, frames, health, parallel, state, validation
 from jaxflow.training.checkpointer import Checkpointer
 from jaxflow.training.state import TrainState
 from jaxflow.training.step import Losses

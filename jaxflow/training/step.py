@@ -302,9 +302,13 @@ def _hypothesis_terms(
     """One tile's share of the terms: latents (b, L, 16), b of batch_size poses."""
     weights = config.loss
     hypotheses = drawing.hypotheses(
-        params, latents, batch.pose2d, batch.cond, config.flow.clamp,
+        params,
+        latents,
+        batch.pose2d,
+        batch.cond,
+        config.flow.clamp,
         net=coupling.recomputing_net,
-    )  # fmt: skip
+    )
     best = jax.vmap(losses.pose_best_of_m, in_axes=(0, 0, None))(
         hypotheses, batch.pose3d, min(weights.best_k, latents.shape[1])
     )

@@ -20,18 +20,24 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 def build(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "data_builders.build", *map(str, arguments)],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=300,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
         env=os.environ | {"MPLBACKEND": "Agg"},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sets")
     arguments = (
-        "synthetic_lift", "--train_frames=200", "--test_frames=100", "--seed=2",
+        "synthetic_lift",
+        "--train_frames=200",
+        "--test_frames=100",
+        "--seed=2",
         f"--data_dir={folder}",
-    )  # fmt: skip
+    )
     return folder, arguments, build(*arguments)
 
 
@@ -97,10 +103,13 @@ def records(frames, subjects, actions):
     return PoseRecords(
         pose3d=np.random.default_rng(0).normal(size=(frames, 17, 3)).astype("f4"),
         pose2d=np.random.default_rng(1).normal(size=(frames, 16, 2)).astype("f4"),
-        gaussfit=fits, subject=repeated(subjects), action=repeated(actions),
-        subaction=repeated(["0"]), camera=repeated(["a"]),
+        gaussfit=fits,
+        subject=repeated(subjects),
+        action=repeated(actions),
+        subaction=repeated(["0"]),
+        camera=repeated(["a"]),
         frame=np.arange(frames, dtype=np.int32),
-    )  # fmt: skip
+    )
 
 
 def test_inventory_counts():

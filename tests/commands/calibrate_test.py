@@ -86,9 +86,11 @@ def test_the_command(tmp_path, data_dir):
     """On a run that held nothing out it says what to do."""
     checkpoint.save_params(tmp_path, flow.init(jax.random.key(0), TINY.flow), TINY)
     process = command(
-        f"--checkpoint={tmp_path}", f"--data_dir={data_dir}", f"--dataset={DATASET}",
+        f"--checkpoint={tmp_path}",
+        f"--data_dir={data_dir}",
+        f"--dataset={DATASET}",
         module="jaxflow.calibrate",
-    )  # fmt: skip
+    )
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 1
     assert "jaxflow.calibrate: error: this checkpoint's run held no subject" in output

@@ -25,10 +25,14 @@ PROGRAM = (
 
 def run(*flags):
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM, *flags], cwd=REPOSITORY, text=True,
-        capture_output=True, timeout=300, check=False,
+        [sys.executable, "-c", PROGRAM, *flags],
+        cwd=REPOSITORY,
+        text=True,
+        capture_output=True,
+        timeout=300,
+        check=False,
         env={**os.environ, "XLA_FLAGS": ""},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +46,13 @@ def folder(tmp_path_factory):
 def test_it_prints_and_writes(folder, tmp_path):
     out = tmp_path / "out"
     done = run(
-        f"--checkpoints=full={folder},{folder}", f"--checkpoints=mine={folder}",
-        "--stride=4", "--num_hypotheses=5", "--batch_size=8", f"--out={out}",
-    )  # fmt: skip
+        f"--checkpoints=full={folder},{folder}",
+        f"--checkpoints=mine={folder}",
+        "--stride=4",
+        "--num_hypotheses=5",
+        "--batch_size=8",
+        f"--out={out}",
+    )
     assert done.returncode == 0, done.stderr
     for part in ("Models compared: 10 test frames", "Ambiguous subset: 5", "171.0"):
         assert part in done.stdout

@@ -106,9 +106,13 @@ def test_the_command_prints_and_writes(
 ):
     out = tmp_path / "new" / "result.json"
     run_main(
-        monkeypatch, f"--checkpoint={small_checkpoint}", f"--out={out}", "--stride=4",
-        "--num_hypotheses=5", "--batch_size=8",
-    )  # fmt: skip
+        monkeypatch,
+        f"--checkpoint={small_checkpoint}",
+        f"--out={out}",
+        "--stride=4",
+        "--num_hypotheses=5",
+        "--batch_size=8",
+    )
     printed = capsys.readouterr().out
     assert "Average of actions" in printed and str(out) in printed
     document = json.loads(out.read_text())
@@ -136,8 +140,11 @@ def test_a_missing_checkpoint_is_one_line_and_status_one(tmp_path):
     """A real process: no traceback, whatever the machine's data folder holds."""
     done = subprocess.run(
         [sys.executable, "-m", "jaxflow.evaluate", f"--checkpoint={tmp_path / 'none'}"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if "error" in line]
     assert str(tmp_path / "none") in line and "does not exist" in line

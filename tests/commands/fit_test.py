@@ -49,9 +49,12 @@ def answer(maps):
 def start(cache, *flags):
     return subprocess.Popen(
         [sys.executable, "-m", "jaxflow.fit", *flags],
-        cwd=REPOSITORY, env=os.environ | cache, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        env=os.environ | cache,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def run(cache, *flags):
@@ -84,8 +87,10 @@ class TestCommand:
         with np.load(out) as file:
             assert file["fits"].shape == (100, 50, 7)
             assert file["rmse"][0, 0] == 77
-            rest = {name: file[name].reshape(5000, *file[name].shape[2:])[1:]
-                    for name in GaussianFit._fields}  # fmt: skip
+            rest = {
+                name: file[name].reshape(5000, *file[name].shape[2:])[1:]
+                for name in GaussianFit._fields
+            }
         for name in GaussianFit._fields:
             expected = np.asarray(getattr(answer, name))[1:]
             np.testing.assert_array_equal(rest[name], expected, err_msg=name)
@@ -96,9 +101,12 @@ class TestCommand:
         np.savez(tmp_path / "maps.npz", heatmaps=np.round(few * 255).astype(np.uint8))
         np.save(tmp_path / "starts.npy", np.full((5, 2), 40.0))
         code, text, error = run(
-            cache, f"--heatmaps={tmp_path}/maps.npz", f"--out={tmp_path}/fits.npz",
-            f"--starts={tmp_path}/starts.npy", f"--figure={tmp_path}/sheet.png",
-        )  # fmt: skip
+            cache,
+            f"--heatmaps={tmp_path}/maps.npz",
+            f"--out={tmp_path}/fits.npz",
+            f"--starts={tmp_path}/starts.npy",
+            f"--figure={tmp_path}/sheet.png",
+        )
         assert code == 0, error
         assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
         expected = fit_gaussians(

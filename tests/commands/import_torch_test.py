@@ -170,8 +170,11 @@ def test_a_missing_file_is_one_line(tmp_path):
         f"--checkpoint={tmp_path / 'no.pt'}", f"--out={tmp_path / 'out'}"
     )
     assert status == 1 and not printed
-    assert errors.strip().splitlines()[-1].endswith("no.pt: expected a PyTorch file; "
-                                                    "there is none")  # fmt: skip
+    assert (
+        errors.strip()
+        .splitlines()[-1]
+        .endswith("no.pt: expected a PyTorch file; there is none")
+    )
     assert "Traceback" not in errors
 
 

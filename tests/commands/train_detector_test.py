@@ -8,16 +8,9 @@ import numpy as np
 import pytest
 
 from jaxflow.detector.crops import warp
-from jaxflow.detector.learning import (
-    examples,
-    labels,
-)
-from jaxflow.detector.learning import (
-    loop as training,
-)
-from jaxflow.detector.learning import (
-    step as learning,
-)
+from jaxflow.detector.learning import examples, labels
+from jaxflow.detector.learning import loop as training
+from jaxflow.detector.learning import step as learning
 from jaxflow.detector.learning.examples import Change
 from jaxflow.detector.learning.step import LearningConfig
 from jaxflow.detector.network import checkpoint, decode, hrnet

@@ -132,11 +132,7 @@ def test_flags_txt_repeats_the_run(uninterrupted):
         ([], 1, "--workdir"),
         (["--workdir=w", "--batch_size=0"], 1, "batch_size must be at least 1, not 0"),
         (["--workdir=w", "word"], 1, "expected flags only, got 'word'"),
-        (
-            ["--workdir=w", "--dataset=h37m"],
-            1,
-            "got 'h37m'",
-        ),
+        (["--workdir=w", "--dataset=h37m"], 1, "got 'h37m'"),
         (
             ["--workdir=w", "--dataset=human36m_lift", "--data_dir=d"],
             1,
@@ -174,9 +170,13 @@ def understood(*given):
         "print(commands.as_flagfile(train._flag_names()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, "--workdir=w", *given], cwd=REPOSITORY,
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", program, "--workdir=w", *given],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     said, _, written = done.stdout.partition("---")
     return said, written.split()
@@ -202,9 +202,12 @@ def test_a_recipe_gives_way_to_flags_and_says_so():
 def test_recipe_and_ablation_go_together_and_a_trace_is_of_one_call():
     """The precision belongs to a run and is repeated; to trace it is asked anew."""
     _, written = understood(
-        "--recipe=sharp", "--ablation=no_gen", "--precision=high", "--profile=traces",
+        "--recipe=sharp",
+        "--ablation=no_gen",
+        "--precision=high",
+        "--profile=traces",
         "--compilation_cache=off",
-    )  # fmt: skip
+    )
     assert "--energy_weight=16.0" in written and "--gen_weight=0.0" in written
     assert "--precision=high" in written and "--compilation_cache=off" in written
     assert not [flag for flag in written if "profile" in flag]

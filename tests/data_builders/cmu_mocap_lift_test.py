@@ -49,8 +49,13 @@ def test_splits_are_by_subject(built):
     assert set(splits["train"].subject) == {"01", "31"}
     assert set(splits["test"].subject) == {"08"}
     assert [n for n in range(1, 50) if generation.split_of(f"{n:02d}") == "test"] == [
-        8, 16, 24, 32, 40, 48,
-    ]  # fmt: skip
+        8,
+        16,
+        24,
+        32,
+        40,
+        48,
+    ]
 
 
 def test_every_tenth_frame_once_and_in_order(built):
@@ -58,9 +63,14 @@ def test_every_tenth_frame_once_and_in_order(built):
     for records in splits.values():
         assert set(records.frame % 10) == {1}
         keys = list(
-            zip(records.subject, records.subaction, records.camera, records.frame,
-                strict=True)
-        )  # fmt: skip
+            zip(
+                records.subject,
+                records.subaction,
+                records.camera,
+                records.frame,
+                strict=True,
+            )
+        )
         order = {name: n for n, name in enumerate(cameras.CAMERA_NAMES)}
         ranks = [(int(s), int(t), order[c], f) for s, t, c, f in keys]
         assert ranks == sorted(ranks)

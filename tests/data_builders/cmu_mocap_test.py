@@ -66,9 +66,7 @@ def test_all_angles_zero_is_the_skeleton_at_rest():
 
 
 numbers = st.lists(
-    st.floats(-180, 180, allow_subnormal=False),
-    min_size=cmu.WIDTH,
-    max_size=cmu.WIDTH,
+    st.floats(-180, 180, allow_subnormal=False), min_size=cmu.WIDTH, max_size=cmu.WIDTH
 )
 
 
@@ -130,19 +128,22 @@ ASF_DAMAGE = {
     "unknown dof": (lambda t: t.replace("dof ry rz", "dof ry l", 1), "not l; got"),
     "dof twice": (lambda t: t.replace("dof ry rz", "dof ry ry", 1), "each angle once"),
     "no direction": (
-        lambda t: re.sub(r"direction .*\n", "\n", t, count=1), "no direction of lhip"
+        lambda t: re.sub(r"direction .*\n", "\n", t, count=1),
+        "no direction of lhip",
     ),
     "word for a number": (
-        lambda t: t.replace("length 7.6", "length long", 1), "01.asf:.*1 numbers"
+        lambda t: t.replace("length 7.6", "length long", 1),
+        "01.asf:.*1 numbers",
     ),
     "NaN": (lambda t: t.replace("length 7.6", "length nan", 1), "finite"),
     "order of rotation": (lambda t: t.replace("ZYX", "ZYY"), "order of rotation"),
     "root order": (lambda t: t.replace("TX TY TZ", "TX TY TY"), "in any order"),
     "bone without a parent": (
-        lambda t: t.replace("    lradius lwrist\n", ""), "no parent of lwrist"
+        lambda t: t.replace("    lradius lwrist\n", ""),
+        "no parent of lwrist",
     ),
     "circle": (lambda t: t.replace("ltibia lfoot", "ltibia lfemur"), "lfemur twice"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("damage", ASF_DAMAGE)
@@ -172,13 +173,16 @@ AMC_DAMAGE = {
     "header alone": (lambda text: "\n".join(text.splitlines()[:3]), "no AMC motion"),
     "radians": (lambda text: text.replace(":DEGREES", ":RADIANS"), "x.amc:3"),
     "truncated in a line": (
-        lambda text: text[:-60].rsplit(" ", 1)[0], "x.amc.*(truncated|values)"
+        lambda text: text[:-60].rsplit(" ", 1)[0],
+        "x.amc.*(truncated|values)",
     ),
     "truncated after a line": (
-        lambda text: "\n".join(text.splitlines()[:-3]), "truncated: it ends in frame 12"
+        lambda text: "\n".join(text.splitlines()[:-3]),
+        "truncated: it ends in frame 12",
     ),
     "truncated in the first frame": (
-        lambda text: "\n".join(text.splitlines()[:9]), "x.amc:4: this frame lacks lower"
+        lambda text: "\n".join(text.splitlines()[:9]),
+        "x.amc:4: this frame lacks lower",
     ),
     "value missing": (
         with_line(THIRD + 1, lambda line: line.rsplit(" ", 1)[0]),
@@ -189,22 +193,25 @@ AMC_DAMAGE = {
         f"x.amc:{THIRD + 2}: expected rwrist with 1 values",
     ),
     "word for a number": (
-        with_line(THIRD + 3, lambda line: "rradius one"), f":{THIRD + 3}:.*no number"
+        with_line(THIRD + 3, lambda line: "rradius one"),
+        f":{THIRD + 3}:.*no number",
     ),
     "NaN": (with_line(THIRD + 3, lambda line: "rradius nan"), f":{THIRD + 3}: rradius"),
     "infinite": (with_line(THIRD + 2, lambda line: "rwrist 1e999"), "rwrist is not"),
     "missing bone": (with_line(THIRD + 2, lambda line: None), f"x.amc:{THIRD + 2}"),
     "missing bone at first": (with_line(HEADER + 4, lambda line: None), "lacks rrad"),
     "unknown bone": (
-        with_line(HEADER + 3, lambda line: "tail 1.0"), "x.amc:6.*got 'tail'"
+        with_line(HEADER + 3, lambda line: "tail 1.0"),
+        "x.amc:6.*got 'tail'",
     ),
     "bone that cannot turn": (
-        with_line(HEADER + 3, lambda line: "lhipjoint 1.0"), "x.amc:6.*'lhipjoint'"
+        with_line(HEADER + 3, lambda line: "lhipjoint 1.0"),
+        "x.amc:6.*'lhipjoint'",
     ),
     "bone twice": (with_line(HEADER + 4, lambda line: "rwrist 1.0"), "rwrist twice"),
     "frame number": (with_line(THIRD, lambda line: "two"), f":{THIRD}: expected"),
     "binary": (lambda text: text[:300] + "\0\ufffd" * 40, "x.amc"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("damage", AMC_DAMAGE)

@@ -154,10 +154,14 @@ def test_huge_counts_are_refused_at_once(tmp_path):
     variable = number(path, at + 20)
     index = number(path, variable + 28)
     places = {
-        "r-variables": at + 44, "dimensions of r": at + 56, "z-variables": at + 60,
-        "elements": variable + 64, "dimensions": variable + 340,
-        "index entries": index + 20, "used entries": index + 24,
-    }  # fmt: skip
+        "r-variables": at + 44,
+        "dimensions of r": at + 56,
+        "z-variables": at + 60,
+        "elements": variable + 64,
+        "dimensions": variable + 340,
+        "index entries": index + 20,
+        "used entries": index + 24,
+    }
     for name, place in places.items():
         path.write_bytes(content)
         with pytest.raises(cdf_header.RefusedError, match="plausible|ends"):

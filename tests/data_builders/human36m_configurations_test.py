@@ -94,9 +94,17 @@ def test_absent_subjects(manual, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["large", "default", "train-S1", "train-_test-S9", "train-S1_test-S9_every6",
-     "every64_ambiguous", "train-S1_test-../S9", ""],
-)  # fmt: skip
+    [
+        "large",
+        "default",
+        "train-S1",
+        "train-_test-S9",
+        "train-S1_test-S9_every6",
+        "every64_ambiguous",
+        "train-S1_test-../S9",
+        "",
+    ],
+)
 def test_unknown_names(name):
     with pytest.raises(ValueError, match="every64 .*ambiguous .*train-S1-S5_test-S9"):
         Human36mConfig.from_name(name)
@@ -121,17 +129,22 @@ def test_the_same_subject_in_both_pickles(manual, tmp_path):
 def command(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "data_builders.build", *map(str, arguments)],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=300,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
         env=os.environ | {"MPLBACKEND": "Agg"},
-    )  # fmt: skip
+    )
 
 
 def test_build_command_on_files_as_downloaded(tmp_path):
     folder = shared_path("data/raw_tree/human36m")
     done = command(
-        "human36m_lift/ambiguous", f"--manual_dir={folder}", f"--data_dir={tmp_path}",
+        "human36m_lift/ambiguous",
+        f"--manual_dir={folder}",
+        f"--data_dir={tmp_path}",
         "--nocard",
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert "599 recordings of trainset_h36m_without_3d.pickle" in done.stdout
     assert "test: left out, without frames: S11/Directions/0/54138969" in done.stdout
@@ -142,6 +155,7 @@ def test_build_command_on_files_as_downloaded(tmp_path):
 
 
 def test_check_command(manual, tmp_path):
-    done = command("human36m_lift", f"--manual_dir={manual}", "--check",
-                   f"--data_dir={tmp_path}")  # fmt: skip
+    done = command(
+        "human36m_lift", f"--manual_dir={manual}", "--check", f"--data_dir={tmp_path}"
+    )
     assert done.returncode == 0 and "all 2 raw files" in done.stdout

@@ -58,9 +58,15 @@ def test_names_that_cannot_be_told_apart(tmp_path, numbers, message):
 
 def test_files_by_uneven_names(tmp_path):
     folder = touch(
-        tmp_path / "S7" / "D3_Positions_mono", "TakingPhoto", "TakingPhoto 2",
-        "WalkingDog 2", "WalkingDog 3", "_ALL", "_ALL 1", "Walking_ALL",
-    )  # fmt: skip
+        tmp_path / "S7" / "D3_Positions_mono",
+        "TakingPhoto",
+        "TakingPhoto 2",
+        "WalkingDog 2",
+        "WalkingDog 3",
+        "_ALL",
+        "_ALL 1",
+        "Walking_ALL",
+    )
     (folder / "._TakingPhoto.54138969.cdf").touch()
     (folder / "WalkingDog 2 (1).54138969.cdf").touch()
     wanted = [
@@ -79,8 +85,14 @@ def test_files_by_uneven_names(tmp_path):
 
 
 def test_every_missing_file_is_listed_at_once(tmp_path):
-    folder = touch(tmp_path / "S5" / PLACE, "Posing", "Posing 2", "Eating", "Sitting 1",
-                   "Sitting 2")  # fmt: skip
+    folder = touch(
+        tmp_path / "S5" / PLACE,
+        "Posing",
+        "Posing 2",
+        "Eating",
+        "Sitting 1",
+        "Sitting 2",
+    )
     (folder / "Posing 2.60457274.cdf").unlink()
     (folder / "Sitting 2.54138969.cdf").unlink()
     wanted = [

@@ -101,8 +101,9 @@ def test_annotated_joints_as_a_perfect_detector(built):
     np.testing.assert_allclose(scale[:, 0], scale[:, 1], rtol=1e-4)  # no distortion
     np.testing.assert_allclose(
         records.pose2d - records.pose2d[:, :1],
-        scale[:, None] * (joints - joints[:, :1]), atol=1e-2,
-    )  # fmt: skip
+        scale[:, None] * (joints - joints[:, :1]),
+        atol=1e-2,
+    )
     np.testing.assert_allclose(4 * records.gaussfit[..., 1:3], records.pose2d)
     certain = np.broadcast_to([1, 2, 0, 2, 0], (*records.pose2d.shape[:2], 5))
     np.testing.assert_array_equal(records.gaussfit[..., [0, 3, 4, 5, 6]], certain)
@@ -162,39 +163,69 @@ def detection(name, change):
 @pytest.mark.parametrize(
     "damage, detected, message",
     [
-        (annotation("annot3", np.nan, (2, 0, 5, 1)), True,
-         r"annot_data\.mat: annot3 is not finite in 1 of 2 valid frames, .* frame 3"),
-        (annotation("univ_annot3", 1e300, (0, 0, 5, 1)), True,
-         "univ_annot3 is not finite.*frame 1"),
-        (annotation("annot2", np.inf, (0, 0, 0, 0)), False,
-         "annot2 is not finite in 1.*frame 1"),
+        (
+            annotation("annot3", np.nan, (2, 0, 5, 1)),
+            True,
+            r"annot_data\.mat: annot3 is not finite in 1 of 2 valid frames, .* frame 3",
+        ),
+        (
+            annotation("univ_annot3", 1e300, (0, 0, 5, 1)),
+            True,
+            "univ_annot3 is not finite.*frame 1",
+        ),
+        (
+            annotation("annot2", np.inf, (0, 0, 0, 0)),
+            False,
+            "annot2 is not finite in 1.*frame 1",
+        ),
         (annotation("annot2", 7.0, (0,)), False, "2D joints coincide .*frame 1"),
-        (annotation("annot3", np.ones((3, 1, 16, 3))), True,
-         r"annot3 of shape \(frames, 1, 17, 3\); got \(3, 1, 16, 3\)"),
-        (annotation("annot3", np.ones((4, 1, 17, 3))), True,
-         "numbers of frames differ: .*'annot3': 4"),
+        (
+            annotation("annot3", np.ones((3, 1, 16, 3))),
+            True,
+            r"annot3 of shape \(frames, 1, 17, 3\); got \(3, 1, 16, 3\)",
+        ),
+        (
+            annotation("annot3", np.ones((4, 1, 17, 3))),
+            True,
+            "numbers of frames differ: .*'annot3': 4",
+        ),
         (annotation("annot3", np.ones((0, 1, 17, 3))), True, "got .0, 1, 17, 3"),
         (annotation("annot3", 5.0), True, r"got \(\)"),
         (annotation("annot3", np.full((3, 1, 17, 3), b"x")), True, "to be numbers"),
-        (annotation("valid_frame", 2.0, (1, 0)), True,
-         "valid_frame to be 0 or 1; got 2.0 in frame 2"),
+        (
+            annotation("valid_frame", 2.0, (1, 0)),
+            True,
+            "valid_frame to be 0 or 1; got 2.0 in frame 2",
+        ),
         (annotation("valid_frame", np.nan, (0, 0)), True, "0 or 1; got nan in frame 1"),
         (annotation("valid_frame", np.zeros((3, 1))), True, "no frame as valid"),
         (annotation("activity_annotation", np.full((3, 1), b"x")), True, "be numbers"),
-        (lambda a, _: a.pop("univ_annot3"), True,
-         "has no univ_annot3; it has .*annot2"),
-        (detection("pose2d", lambda a: a[:, :15]), True,
-         r"detections\.npz: expected pose2d of shape \(frames, 16, 2\); got \(3, 15"),
+        (
+            lambda a, _: a.pop("univ_annot3"),
+            True,
+            "has no univ_annot3; it has .*annot2",
+        ),
+        (
+            detection("pose2d", lambda a: a[:, :15]),
+            True,
+            r"detections\.npz: expected pose2d of shape \(frames, 16, 2\); got \(3, 15",
+        ),
         (detection("gaussfit", lambda a: a[:2]), True, "numbers of frames differ"),
-        (detection("gaussfit", lambda a: a * np.nan), True,
-         "gaussfit is not finite in 2 of 2 valid"),
+        (
+            detection("gaussfit", lambda a: a * np.nan),
+            True,
+            "gaussfit is not finite in 2 of 2 valid",
+        ),
         (detection("pose2d", lambda a: 0 * a), True, "2D joints coincide in 2 valid"),
         (detection("pose2d", lambda a: a.astype(str)), True, "pose2d to be numbers"),
-        (lambda _, d: d.update({k: v[:2] for k, v in d.items()}), True,
-         r"expected 3 frames, as in .*TS2/annot_data\.mat; got 2"),
+        (
+            lambda _, d: d.update({k: v[:2] for k, v in d.items()}),
+            True,
+            r"expected 3 frames, as in .*TS2/annot_data\.mat; got 2",
+        ),
         (lambda _, d: d.pop("pose2d"), True, "has no pose2d; it has gaussfit"),
     ],
-)  # fmt: skip
+)
 def test_damage_is_named_with_its_file(tmp_path, damage, detected, message):
     content = made.content()
     damage(*content["TS2"])
@@ -251,8 +282,10 @@ def test_links_to_other_files_are_not_followed(tmp_path):
         layout[:] = h5py.VirtualSource(str(secret), "a", (3, 2))
         file.create_virtual_dataset("virtual", layout)
     for name, message in (
-        ("link", "is a link"), ("group", "is a group"), ("virtual", "in other files"),
-    ):  # fmt: skip
+        ("link", "is a link"),
+        ("group", "is a group"),
+        ("virtual", "in other files"),
+    ):
         with pytest.raises(DataFileError, match=f"{name} .*{message}|{message}"):
             raw.read_mat(path, {name: (2,)})
 
@@ -281,9 +314,13 @@ def test_a_bad_file_leaves_nothing_half_built(tmp_path):
     content["TS6"][0]["annot3"][0] = np.nan
     folder = made.write(tmp_path / "raw", content)
     command = [
-        sys.executable, "-m", "data_builders.build", NAME, f"--manual_dir={folder}",
+        sys.executable,
+        "-m",
+        "data_builders.build",
+        NAME,
+        f"--manual_dir={folder}",
         f"--data_dir={tmp_path / 'sets'}",
-    ]  # fmt: skip
+    ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]

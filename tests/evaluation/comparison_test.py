@@ -80,8 +80,11 @@ def test_every_row_is_as_long_as_its_header(compared):
 def test_the_paper_s_row_stands_beside_ours(compared):
     ablations = compared.tables()[1]
     assert ablations.columns[-4:] == (
-        "paper MPJPE", "paper PA-MPJPE", "paper PCK", "paper CPS",
-    )  # fmt: skip
+        "paper MPJPE",
+        "paper PA-MPJPE",
+        "paper PCK",
+        "paper CPS",
+    )
     assert ablations.rows[0][-4:] == ("71.0", "54.2", "93.4", "171.0")
     assert ablations.rows[1][-4:] == ("–",) * 4
     assert "Table 4" in ablations.note and "± the standard" in ablations.note
@@ -148,9 +151,13 @@ def test_a_sharper_model_that_is_worse_calibrated_is_named(compared):
 def test_files_say_what_the_tables_say(compared, tmp_path):
     names = [path.name for path in comparison.write(compared, tmp_path / "new")]
     assert names == [
-        "comparison.md", "comparison.json", "models.csv", "models.json",
-        "ablations.csv", "ablations.json",
-    ]  # fmt: skip
+        "comparison.md",
+        "comparison.json",
+        "models.csv",
+        "models.json",
+        "ablations.csv",
+        "ablations.json",
+    ]
     assert sorted(names) == sorted(one.name for one in (tmp_path / "new").iterdir())
     text = (tmp_path / "new" / "comparison.md").read_text()
     for table in compared.tables():

@@ -62,9 +62,12 @@ def test_the_image_can_be_fitted():
 def test_table_puts_the_paper_beside_ours():
     table = TIMES.table()
     assert table.columns == (
-        "Method", "Fit of 16 heatmaps", "1 hypothesis", "200 hypotheses",
+        "Method",
+        "Fit of 16 heatmaps",
+        "1 hypothesis",
+        "200 hypotheses",
         "1000 hypotheses",
-    )  # fmt: skip
+    )
     ours, paper = table.rows
     assert ours == ("jaxflow, Some Chip", "1.2", "0.46", "2.0", "20.0")
     assert paper[1:] == ("70.0", "4.6", "–", "5.1")

@@ -48,9 +48,14 @@ def run(case, key=1, rows=slice(None), sampler=fake_sampler, **options):
     part = Batch(*(array[rows] for array in batch))
     options = {"num_hypotheses": HYPOTHESES, "batch_size": 4, **options}
     return measuring.evaluate(
-        params, part, targets[rows], ACTIONS[rows], jax.random.key(key),
-        sampler=sampler, **options,
-    )  # fmt: skip
+        params,
+        part,
+        targets[rows],
+        ACTIONS[rows],
+        jax.random.key(key),
+        sampler=sampler,
+        **options,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +87,10 @@ def test_everything_at_once_equals_the_slow_reference(case, result):
             )
     assert result.pooled.frames == FRAMES
     assert {name: one.frames for name, one in result.per_action.items()} == {
-        "Eating": 4, "Sitting": 3, "Walking": 4,
-    }  # fmt: skip
+        "Eating": 4,
+        "Sitting": 3,
+        "Walking": 4,
+    }
 
 
 def test_order_of_the_five_errors(result):
@@ -170,9 +177,14 @@ def test_log_densities_are_those_of_the_flow_s_hypotheses(case):
     params = flow.init(jax.random.key(0), config.FlowConfig(hidden=8, blocks=2))
     options = {"num_hypotheses": HYPOTHESES, "batch_size": 4}
     chunks = measuring.stream(
-        params, batch, targets, jax.random.key(1), (densities,), log_density=True,
+        params,
+        batch,
+        targets,
+        jax.random.key(1),
+        (densities,),
+        log_density=True,
         **options,
-    )  # fmt: skip
+    )
     got = np.concatenate([found for _, (found,) in chunks])
     own = jax.random.key(1)
     want = sampling.sample_with_log_density(
@@ -227,9 +239,13 @@ def test_a_real_flow_goes_through(case):
     params = flow.init(jax.random.key(0), config.FlowConfig(hidden=8, blocks=2))
     got = run((params, batch, targets), sampler=sampling.sample)
     z0 = sampling.sample(
-        params, batch.pose2d, batch.cond, jax.random.key(5), num_hypotheses=1,
+        params,
+        batch.pose2d,
+        batch.cond,
+        jax.random.key(5),
+        num_hypotheses=1,
         temperature=0.0,
-    )  # fmt: skip
+    )
     want = oracle.distances(np.asarray(z0)[0, 0], targets[0]).mean()
     part = run((params, batch, targets), rows=slice(0, 1), sampler=sampling.sample)
     np.testing.assert_allclose(part.pooled.mpjpe[0], want, rtol=1e-4)
@@ -242,10 +258,13 @@ def records(poses, actions):
     return PoseRecords(
         pose3d=np.asarray(poses, np.float32),
         pose2d=np.zeros((count, 16, 2), np.float32),
-        gaussfit=np.zeros((count, 16, 7), np.float32), subject=text,
-        action=np.asarray(actions), subaction=text, camera=text,
+        gaussfit=np.zeros((count, 16, 7), np.float32),
+        subject=text,
+        action=np.asarray(actions),
+        subaction=text,
+        camera=text,
         frame=np.arange(count, dtype=np.int32),
-    )  # fmt: skip
+    )
 
 
 def test_mean_pose_error_is_the_distance_to_the_mean():

@@ -55,9 +55,14 @@ def poses_of(drawn):
 def drawn_by(params, records, key):
     """Hypotheses and z = 0 poses of some frames."""
     parts = measuring.stream(
-        params, data.to_batch(records), measuring.targets_of(records), key,
-        (poses_of,), num_hypotheses=HYPOTHESES, batch_size=5,
-    )  # fmt: skip
+        params,
+        data.to_batch(records),
+        measuring.targets_of(records),
+        key,
+        (poses_of,),
+        num_hypotheses=HYPOTHESES,
+        batch_size=5,
+    )
     found = [arrays for _, (arrays,) in parts]
     return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))
 
@@ -168,9 +173,12 @@ def measured(offsets):
     poses = np.zeros((len(offsets), 17, 3), np.float32)
     poses[..., 0] = np.asarray(offsets) / 1000
     drawn = measuring.Drawn(
-        jnp.asarray(poses[None, 1:]), jnp.asarray(poses[None, 0]),
-        jnp.asarray(target[None]), jax.random.key(0)[None], None,
-    )  # fmt: skip
+        jnp.asarray(poses[None, 1:]),
+        jnp.asarray(poses[None, 0]),
+        jnp.asarray(target[None]),
+        jax.random.key(0)[None],
+        None,
+    )
     return jax.tree.map(
         lambda leaf: np.asarray(leaf)[0], settings_protocol.measure(drawn)
     )
@@ -178,9 +186,15 @@ def measured(offsets):
 
 def test_thresholds_are_strict():
     for millimetres, near, thresholds in (
-        (0.0, 14, 30), (150.0, 0, 0), (149.99, 14, 1), (150.01, 0, 0), (5.0, 14, 29),
-        (4.99, 14, 30), (75.0, 14, 15), (1000.0, 0, 0),
-    ):  # fmt: skip
+        (0.0, 14, 30),
+        (150.0, 0, 0),
+        (149.99, 14, 1),
+        (150.01, 0, 0),
+        (5.0, 14, 29),
+        (4.99, 14, 30),
+        (75.0, 14, 15),
+        (1000.0, 0, 0),
+    ):
         found = measured(np.full((3, 17), millimetres))
         assert list(found.near) == [near, near], millimetres
         assert list(found.near_any) == [14 * thresholds] * 2, millimetres
@@ -229,8 +243,11 @@ def test_tables_stand_beside_the_paper_s(result):
         "target univ_annot3"
     )
     assert [row[:2] for row in by_setting.rows] == [
-        ("Studio GS", "8"), ("Studio no GS", "3"), ("Outdoor", "6"), ("All", "17"),
-    ]  # fmt: skip
+        ("Studio GS", "8"),
+        ("Studio no GS", "3"),
+        ("Outdoor", "6"),
+        ("All", "17"),
+    ]
     assert beside.columns == ("Method", "Studio GS", "Studio no GS", "Outdoor", "All")
     rows = {row[0]: row[1:] for row in beside.rows}
     assert rows["Wehrbein et al., ICCV 2021"] == ("86.6", "82.8", "82.5", "84.3")

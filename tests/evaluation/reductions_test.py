@@ -21,10 +21,12 @@ def drawn():
     poses = rng.normal(size=(FRAMES, HYPOTHESES + 2, 17, 3)).astype(np.float32) * 0.2
     poses -= poses[:, :, :1]
     return measuring.Drawn(
-        hypotheses=poses[:, 2:], mode=poses[:, 0], target=poses[:, 1],
+        hypotheses=poses[:, 2:],
+        mode=poses[:, 0],
+        target=poses[:, 1],
         keys=jax.random.split(jax.random.key(1), FRAMES),
         log_density=rng.normal(size=(FRAMES, HYPOTHESES)).astype(np.float32),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -68,15 +70,20 @@ def test_single_poses_and_centres_have_their_errors(drawn, measured):
     for column, rule in enumerate(asked.rules):
         pose = np.asarray(
             selection.select(
-                rule, drawn.hypotheses, mode=drawn.mode, key=own,
+                rule,
+                drawn.hypotheses,
+                mode=drawn.mode,
+                key=own,
                 log_density=drawn.log_density,
             )
-        )  # fmt: skip
+        )
         for frame in range(2):
             np.testing.assert_allclose(
-                found.poses[frame, column], errors(pose[frame], drawn.target[frame]),
-                rtol=1e-4, err_msg=rule,
-            )  # fmt: skip
+                found.poses[frame, column],
+                errors(pose[frame], drawn.target[frame]),
+                rtol=1e-4,
+                err_msg=rule,
+            )
     centres = np.asarray(kmeans.kmeans(drawn.hypotheses, 5, own).centres)
     want = np.min([errors(one, drawn.target[0]) for one in centres[0]], axis=0)
     np.testing.assert_allclose(found.centres[0, 0], want, rtol=1e-4)

@@ -35,17 +35,21 @@ def truths():
 
 def curve(truths, temperatures, **options):
     return temperature.curve(
-        PARAMS, BATCH, truths, jax.random.key(1), temperatures,
-        num_hypotheses=M, **{"batch_size": 64, **options},
-    )  # fmt: skip
+        PARAMS,
+        BATCH,
+        truths,
+        jax.random.key(1),
+        temperatures,
+        num_hypotheses=M,
+        **{"batch_size": 64, **options},
+    )
 
 
 def test_the_true_temperature_is_found(truths):
     done = []
     found = temperature.fit(
-        PARAMS, BATCH, truths, jax.random.key(1), num_hypotheses=M,
-        progress=done.append,
-    )  # fmt: skip
+        PARAMS, BATCH, truths, jax.random.key(1), num_hypotheses=M, progress=done.append
+    )
     assert abs(found.temperatures[found.fitted] - TRUE) < 0.15
     assert found.ece[found.fitted] < 0.03 < 0.08 < found.ece[found.at(1.0)]
     assert sum(done) == 2 * len(truths)

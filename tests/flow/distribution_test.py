@@ -18,8 +18,14 @@ from tests.golden import make, store
 ARRAYS = store.load("flow")
 SCALE = 0.3
 log_prob = jax.jit(jaxflow.log_prob, static_argnames="clamp")
-SMALL = {"joints": 2, "condition": 5, "hidden": 12, "encoder_hidden": 6, "encoded": 4,
-         "blocks": 4}  # fmt: skip
+SMALL = {
+    "joints": 2,
+    "condition": 5,
+    "hidden": 12,
+    "encoder_hidden": 6,
+    "encoded": 4,
+    "blocks": 4,
+}
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +126,9 @@ def student_t(key, mean, root, freedom, count):
 
 def test_mass_is_one_by_importance_sampling():
     """A six-dimensional posterior under a broad Student t, which is no part of it."""
-    state = make.flow_state(8, joints=2, condition=5, blocks=4, hidden=12,
-                            encoder_hidden=6, encoded=4)  # fmt: skip
+    state = make.flow_state(
+        8, joints=2, condition=5, blocks=4, hidden=12, encoder_hidden=6, encoded=4
+    )
     params = torch_weights.params_from_state(state, FlowConfig(**SMALL))
     rng = np.random.RandomState(5)
     pose2d, cond = rng.randn(4).astype(np.float32), rng.randn(5).astype(np.float32)

@@ -116,9 +116,13 @@ def test_the_command_and_its_program_without_the_package(folder, kind):
     blocked = "import sys; sys.modules['jaxflow'] = None\n" + program
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     result = subprocess.run(
-        [sys.executable, "-c", blocked], cwd=folder, env=environment,
-        capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+        [sys.executable, "-c", blocked],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
     assert result.returncode == 0, result.stderr
     assert "(3, 200, 17, 3)" in result.stdout
 
@@ -130,9 +134,12 @@ def test_the_command_checks_and_refuses(folder, params):
     )
     out.write_bytes(content)
     process = command(
-        f"--checkpoint={folder / 'run'}", f"--out={out}", "--format=onnx", "--check",
+        f"--checkpoint={folder / 'run'}",
+        f"--out={out}",
+        "--format=onnx",
+        "--check",
         module="jaxflow.export",
-    )  # fmt: skip
+    )
     text, _ = process.communicate(timeout=240)
     assert process.returncode == 1 and "another checkpoint" in text
     assert out.read_bytes() == content

@@ -173,10 +173,12 @@ def test_leading_axes_are_free(params):
 
 @pytest.mark.parametrize("joints", [2, 6])
 def test_other_skeletons_and_depths(joints):
-    config = FlowConfig(blocks=3, hidden=7, encoder_hidden=5, encoded=4, joints=joints,
-                        condition=9)  # fmt: skip
-    state = make.flow_state(1, blocks=3, joints=joints, condition=9, hidden=7,
-                            encoder_hidden=5, encoded=4)  # fmt: skip
+    config = FlowConfig(
+        blocks=3, hidden=7, encoder_hidden=5, encoded=4, joints=joints, condition=9
+    )
+    state = make.flow_state(
+        1, blocks=3, joints=joints, condition=9, hidden=7, encoder_hidden=5, encoded=4
+    )
     params = torch_weights.params_from_state(state, config)
     rng = np.random.RandomState(0)
     pose, cond = rng.randn(3, 3 * joints), rng.randn(3, 9)
@@ -244,7 +246,7 @@ def test_init_depends_on_the_key_alone():
         ({"pose3d": int}, TypeError, "pose3d to be floating point; got int"),
         ({"cond": int}, TypeError, "cond to be floating point; got int"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_to_forward(params, change, error, message):
     shapes = {"pose3d": (2, 48), "cond": (2, 78)}
     inputs = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}

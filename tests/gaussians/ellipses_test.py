@@ -79,8 +79,9 @@ class TestCovarianceConventions:
         np.testing.assert_allclose(
             gaussians.covariance_pose_frame(*back),
             gaussians.covariance_pose_frame(sigma, theta),
-            rtol=1e-3, atol=1e-3,
-        )  # fmt: skip
+            rtol=1e-3,
+            atol=1e-3,
+        )
 
     def test_derivatives_of_a_circle_are_finite(self):
         circle = 4 * jnp.eye(2)

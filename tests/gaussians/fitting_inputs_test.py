@@ -138,15 +138,27 @@ class TestInputs:
             (np.zeros((2, 64, 64), bool), None, TypeError, "uint8"),
             (np.zeros(64, np.float32), None, ValueError, r"\(\.\.\., rows, columns\)"),
             (np.zeros((2, 2, 64), np.float32), None, ValueError, "at least 3 x 3"),
-            (np.zeros((2, 9, 9), np.float32), np.zeros((2, 3), np.float32), ValueError,
-             r"\(\.\.\., 2\)"),
-            (np.zeros((2, 9, 9), np.float32), np.zeros((3, 2), np.float32), ValueError,
-             "batch"),
-            (np.zeros((2, 9, 9), np.float32), np.zeros((2, 2), np.int32), TypeError,
-             "init"),
+            (
+                np.zeros((2, 9, 9), np.float32),
+                np.zeros((2, 3), np.float32),
+                ValueError,
+                r"\(\.\.\., 2\)",
+            ),
+            (
+                np.zeros((2, 9, 9), np.float32),
+                np.zeros((3, 2), np.float32),
+                ValueError,
+                "batch",
+            ),
+            (
+                np.zeros((2, 9, 9), np.float32),
+                np.zeros((2, 2), np.int32),
+                TypeError,
+                "init",
+            ),
             (np.zeros((9000, 9, 9), np.int8), None, TypeError, "uint8"),
         ],
-    )  # fmt: skip
+    )
     def test_refused(self, heatmaps_, init, error, message):
         with pytest.raises(error, match=message):
             fit_gaussians(heatmaps_, init)

@@ -86,10 +86,19 @@ class TestOtherSkeletons:
     def standing(skeleton):
         """A person standing upright, arms down, 1 unit tall, y down: each joint."""
         height = {
-            "Nose": 0.93, "Eye": 0.93, "Ear": 0.93, "Head": 1.0, "Shoulder": 0.82,
-            "Neck": 0.82, "Elbow": 0.63, "Wrist": 0.48, "Hip": 0.53, "MidHip": 0.53,
-            "Knee": 0.28, "Ankle": 0.04,
-        }  # fmt: skip
+            "Nose": 0.93,
+            "Eye": 0.93,
+            "Ear": 0.93,
+            "Head": 1.0,
+            "Shoulder": 0.82,
+            "Neck": 0.82,
+            "Elbow": 0.63,
+            "Wrist": 0.48,
+            "Hip": 0.53,
+            "MidHip": 0.53,
+            "Knee": 0.28,
+            "Ankle": 0.04,
+        }
         points = []
         for joint in SKELETONS[skeleton].joints:
             side = -0.1 if "Right" in joint else 0.1 if "Left" in joint else 0.0
@@ -104,10 +113,15 @@ class TestOtherSkeletons:
         mpii = detections.to_mpii(keypoints, skeleton)
         at = dict(zip(MPII_JOINTS, np.asarray(mpii.mean), strict=True))
         expected = {
-            "Head": (0, -1.0), "Thorax": (0, -0.82), "Hip": (0, -0.53),
-            "Spine": (0, -0.675), "RFoot": (-0.1, -0.04), "LWrist": (0.1, -0.48),
-            "RShoulder": (-0.1, -0.82), "LKnee": (0.1, -0.28),
-        }  # fmt: skip
+            "Head": (0, -1.0),
+            "Thorax": (0, -0.82),
+            "Hip": (0, -0.53),
+            "Spine": (0, -0.675),
+            "RFoot": (-0.1, -0.04),
+            "LWrist": (0.1, -0.48),
+            "RShoulder": (-0.1, -0.82),
+            "LKnee": (0.1, -0.28),
+        }
         for joint, place in expected.items():
             np.testing.assert_allclose(at[joint], place, atol=5e-3, err_msg=joint)
         assert mpii.found.all()
@@ -145,8 +159,10 @@ class TestOtherSkeletons:
         )
         found = dict(zip(MPII_JOINTS, np.asarray(mpii.found), strict=True))
         assert [name for name, there in found.items() if not there] == [
-            "LHip", "LKnee", "RShoulder",
-        ]  # fmt: skip
+            "LHip",
+            "LKnee",
+            "RShoulder",
+        ]
         assert np.isfinite(mpii.mean).all() and np.isfinite(mpii.covariance).all()
 
     def test_unknown_skeletons_and_counts_are_named(self):

@@ -21,11 +21,26 @@ from tests.oracles import critic, flow, losses, preprocessing  # noqa: E402
 SIZES = {"hidden": 16, "encoder_hidden": 12, "encoded": 8}
 # Roughly a standing person, H36M-17 order, metres, camera frame.
 STANDING = np.array(
-    [(0, 0, 4), (-.13, 0, 4), (-.13, .45, 4), (-.13, .9, 4), (.13, 0, 4),
-     (.13, .45, 4), (.13, .9, 4), (0, -.24, 4), (0, -.5, 4), (0, -.6, 3.9),
-     (0, -.7, 4), (.15, -.45, 4), (.2, -.2, 4), (.2, .05, 4), (-.15, -.45, 4),
-     (-.2, -.2, 4), (-.2, .05, 4)]
-)  # fmt: skip
+    [
+        (0, 0, 4),
+        (-0.13, 0, 4),
+        (-0.13, 0.45, 4),
+        (-0.13, 0.9, 4),
+        (0.13, 0, 4),
+        (0.13, 0.45, 4),
+        (0.13, 0.9, 4),
+        (0, -0.24, 4),
+        (0, -0.5, 4),
+        (0, -0.6, 3.9),
+        (0, -0.7, 4),
+        (0.15, -0.45, 4),
+        (0.2, -0.2, 4),
+        (0.2, 0.05, 4),
+        (-0.15, -0.45, 4),
+        (-0.2, -0.2, 4),
+        (-0.2, 0.05, 4),
+    ]
+)
 MPII_TO_H36M = [3, 2, 1, 4, 5, 6, 0, 7, 8, 10, 16, 15, 14, 11, 12, 13]
 
 
@@ -54,8 +69,17 @@ def flow_state(seed, blocks=8, joints=16, condition=78, scale=0.15, **sizes):
 def critic_state(seed):
     """Weights of a critic by the released code's names, float32."""
     rng = np.random.RandomState(seed)
-    sizes = [(100, 48), (100, 100), (100, 100), (100, 100), (1000, 256), (1000, 1000),
-             (1000, 1000), (100, 1100), (1, 100)]  # fmt: skip
+    sizes = [
+        (100, 48),
+        (100, 100),
+        (100, 100),
+        (100, 100),
+        (1000, 256),
+        (1000, 1000),
+        (1000, 1000),
+        (100, 1100),
+        (1, 100),
+    ]
     state = {}
     for layer, (out, fan_in) in enumerate(sizes, start=1):
         bound = 1 / np.sqrt(fan_in)

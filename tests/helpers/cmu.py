@@ -40,17 +40,31 @@ def _numbers(values):
 def asf_text(bones=BONES, root_order="TX TY TZ RX RY RZ"):
     """The person's skeleton."""
     lines = [
-        "# made for a test", ":version 1.10", ":name VICON", ":units", "  mass 1.0",
-        "  length 0.45", "  angle deg", ":documentation", "   nothing to say", ":root",
-        f"   order {root_order}", "   axis XYZ", "   position 0 0 0",
-        "   orientation 0 0 0", ":bonedata",
-    ]  # fmt: skip
+        "# made for a test",
+        ":version 1.10",
+        ":name VICON",
+        ":units",
+        "  mass 1.0",
+        "  length 0.45",
+        "  angle deg",
+        ":documentation",
+        "   nothing to say",
+        ":root",
+        f"   order {root_order}",
+        "   axis XYZ",
+        "   position 0 0 0",
+        "   orientation 0 0 0",
+        ":bonedata",
+    ]
     for number, (name, _, direction, length, axis, order, dof) in enumerate(bones, 1):
         lines += [
-            "  begin", f"    id {number}", f"    name {name}",
-            f"    direction {_numbers(direction)}", f"    length {length}",
+            "  begin",
+            f"    id {number}",
+            f"    name {name}",
+            f"    direction {_numbers(direction)}",
+            f"    length {length}",
             f"    axis {_numbers(axis)}  {order}",
-        ]  # fmt: skip
+        ]
         if dof:
             lines += [f"    dof {dof}", "    limits (-160.0 20.0)"]
             lines += ["           (-70.0 70.0)"] * (len(dof.split()) - 1)

@@ -47,10 +47,14 @@ def save(path, content):
 def write_cdf(path, pose, kind=21, name="Pose", compressed=6):
     """A file of 3D poses as cdflib writes it; pose (records, frames, 96)."""
     specification = {
-        "Variable": name, "Data_Type": kind, "Num_Elements": 1, "Rec_Vary": True,
-        "Dim_Sizes": list(pose.shape[1:]), "Var_Type": "zVariable",
+        "Variable": name,
+        "Data_Type": kind,
+        "Num_Elements": 1,
+        "Rec_Vary": True,
+        "Dim_Sizes": list(pose.shape[1:]),
+        "Var_Type": "zVariable",
         "Compress": compressed,
-    }  # fmt: skip
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     file = cdflib.cdfwrite.CDF(path, cdf_spec={"Compressed": compressed}, delete=True)
     file.write_var(specification, var_data=pose)

@@ -17,15 +17,9 @@ from jaxflow.detector.learning import step as learning
 from jaxflow.detector.learning.examples import Example
 from jaxflow.detector.network import checkpoint, hrnet
 from jaxflow.detector.network.loading import Detector
-from jaxflow.prediction import (
-    inputs as prediction_inputs,
-)
-from jaxflow.prediction import (
-    run as prediction_run,
-)
-from jaxflow.prediction import (
-    stream,
-)
+from jaxflow.prediction import inputs as prediction_inputs
+from jaxflow.prediction import run as prediction_run
+from jaxflow.prediction import stream
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.skeleton import MPII_BONES
 
@@ -35,10 +29,23 @@ QUICK_FLOW = jaxflow.FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6
 _GROUND, _LIMB = (110, 110, 110), (80, 80, 80)
 # Of the joints, as far apart as sixteen can be: a small network tells them in seconds.
 _COLOURS = (
-    (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255),
-    (255, 255, 255), (0, 0, 0), (255, 128, 0), (128, 0, 255), (0, 128, 255),
-    (128, 255, 0), (255, 0, 128), (0, 255, 128), (128, 0, 0), (0, 0, 128),
-)  # fmt: skip
+    (255, 0, 0),
+    (0, 255, 0),
+    (0, 0, 255),
+    (255, 255, 0),
+    (255, 0, 255),
+    (0, 255, 255),
+    (255, 255, 255),
+    (0, 0, 0),
+    (255, 128, 0),
+    (128, 0, 255),
+    (0, 128, 255),
+    (128, 255, 0),
+    (255, 0, 128),
+    (0, 255, 128),
+    (128, 0, 0),
+    (0, 0, 128),
+)
 
 
 def draw(points, size=256, ground=_GROUND):
@@ -68,9 +75,12 @@ def quick_lifter(**options):
     """The colour detector and a fresh flow of the smallest size."""
     params = jaxflow.init(jax.random.key(0), QUICK_FLOW)
     return Lifter(
-        params, detector=colour_detector(), num_hypotheses=8, sizes=stream.SIZES,
+        params,
+        detector=colour_detector(),
+        num_hypotheses=8,
+        sizes=stream.SIZES,
         **options,
-    )  # fmt: skip
+    )
 
 
 def write_clip(path, frames):
@@ -94,9 +104,13 @@ def run(inputs, lifter, out, reading=None, about=None, **options):
     output = prediction_run.Output(out, **options)
     plan = prediction_run.plan(found, output, about or {"rule": "z0"})
     outcome = prediction_run.run(
-        plan, lifter, reading or prediction_inputs.Reading(), output,
-        stream.Clock(), steps.append,
-    )  # fmt: skip
+        plan,
+        lifter,
+        reading or prediction_inputs.Reading(),
+        output,
+        stream.Clock(),
+        steps.append,
+    )
     return outcome, plan.frames() + sum(steps)
 
 

@@ -23,12 +23,7 @@ TINY = TrainConfig(
 
 def run_config(data_dir, train=TINY, **loop) -> RunConfig:
     """A whole run on one device with frequent checkpoints."""
-    options = {
-        "log_every": 3,
-        "checkpoint_every": 4,
-        "validate_every": 0,
-        "devices": 1,
-    }
+    options = {"log_every": 3, "checkpoint_every": 4, "validate_every": 0, "devices": 1}
     return RunConfig(
         train=train,
         data=DataConfig(dataset=DATASET, data_dir=str(data_dir)),

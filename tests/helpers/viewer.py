@@ -6,14 +6,20 @@ from jaxflow import skeleton
 from jaxflow.reporting.viewer import viewer
 
 _RIGHT_SIDE = {
-    "Hip": (0.13, 0.0, 0.0), "Knee": (0.13, 0.45, 0.0), "Foot": (0.13, 0.9, 0.0),
-    "Shoulder": (0.15, -0.5, 0.0), "Elbow": (0.4, -0.5, 0.2),
+    "Hip": (0.13, 0.0, 0.0),
+    "Knee": (0.13, 0.45, 0.0),
+    "Foot": (0.13, 0.9, 0.0),
+    "Shoulder": (0.15, -0.5, 0.0),
+    "Elbow": (0.4, -0.5, 0.2),
     "Wrist": (0.6, -0.5, 0.5),
-}  # fmt: skip
+}
 _MIDDLE = {
-    "Hip": (0.0, 0.0, 0.0), "Spine": (0.0, -0.25, 0.0), "Thorax": (0.0, -0.5, 0.0),
-    "Nose": (0.0, -0.6, 0.0), "Head": (0.0, -0.7, 0.0),
-}  # fmt: skip
+    "Hip": (0.0, 0.0, 0.0),
+    "Spine": (0.0, -0.25, 0.0),
+    "Thorax": (0.0, -0.5, 0.0),
+    "Nose": (0.0, -0.6, 0.0),
+    "Head": (0.0, -0.7, 0.0),
+}
 
 
 def standing():
@@ -37,8 +43,12 @@ def viewer_pose(title="A pose", count=12, seed=0, **fields):
     fit = np.ones((16, 7), np.float32)
     fit[:, 1:3], fit[:, [3, 5]], fit[:, 4] = flat / 4, (3.0, 2.0), 0.5
     given = {
-        "detail": "a line about it", "pose2d": flat, "fit": fit,
-        "hypotheses": (pose + noise).astype(np.float32), "mode": pose * 0.95,
-        "target": pose, "log_density": -20 - 4 * rng.random(count),
-    }  # fmt: skip
+        "detail": "a line about it",
+        "pose2d": flat,
+        "fit": fit,
+        "hypotheses": (pose + noise).astype(np.float32),
+        "mode": pose * 0.95,
+        "target": pose,
+        "log_density": -20 - 4 * rng.random(count),
+    }
     return viewer.ViewerPose(title, **{**given, **fields})

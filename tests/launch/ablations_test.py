@@ -38,10 +38,15 @@ def launch(tmp_path):
 
     def run(*arguments, **variables):
         done = subprocess.run(
-            [ROOT / "launch" / "ablations", *arguments], cwd=tmp_path, check=False,
-            env={**os.environ, "VENV": str(venv), **variables}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
-        )  # fmt: skip
+            [ROOT / "launch" / "ablations", *arguments],
+            cwd=tmp_path,
+            check=False,
+            env={**os.environ, "VENV": str(venv), **variables},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+        )
         assert done.returncode == 0, done.stdout
         return log.read_text().splitlines(), done.stdout
 

@@ -34,9 +34,14 @@ def run(script, *arguments, cwd=REPOSITORY, **variables):
         if not name.startswith(("SLURM", "ACCELERATOR", "JAXFLOW"))
     }
     done = subprocess.run(
-        [LAUNCH / script, *arguments], cwd=cwd, env=clean | variables, text=True,
-        capture_output=True, timeout=300, check=False,
-    )  # fmt: skip
+        [LAUNCH / script, *arguments],
+        cwd=cwd,
+        env=clean | variables,
+        text=True,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -76,11 +81,14 @@ def test_slurm_starts_one_process_a_task(tmp_path):
     copy.write_bytes((LAUNCH / "slurm.sbatch").read_bytes())
     copy.chmod(0o755)
     words = planned(copy, "runs/x", "--seed=1", SLURM_SUBMIT_DIR=os.fspath(REPOSITORY))
-    assert words[:5] == ["srun", "--kill-on-bad-exit=1", "python", "-m",
-                         "jaxflow.train"]  # fmt: skip
-    assert words[5:] == [
-        "--seed=1", "--multihost", f"--workdir={REPOSITORY}/runs/x"
-    ]  # fmt: skip
+    assert words[:5] == [
+        "srun",
+        "--kill-on-bad-exit=1",
+        "python",
+        "-m",
+        "jaxflow.train",
+    ]
+    assert words[5:] == ["--seed=1", "--multihost", f"--workdir={REPOSITORY}/runs/x"]
     lines = (LAUNCH / "slurm.sbatch").read_text().splitlines()
     options = [line.split()[1] for line in lines if line.startswith("#SBATCH")]
     assert "--signal=TERM@60" in options and "--open-mode=append" in options
@@ -121,9 +129,13 @@ def test_flagfiles_are_those_of_the_readme():
     )
     done = subprocess.run(
         [sys.executable, "-c", program, f"--flagfile={flagfile}", "--workdir=x"],
-        cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": os.fspath(REPOSITORY)},
-        text=True, capture_output=True, timeout=120, check=True,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": os.fspath(REPOSITORY)},
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
     assert done.stdout.split() == ["155", "True", "64"]
 
 
@@ -136,12 +148,23 @@ def test_local_really_trains(tmp_path):
     python.write_text(PYTHON.format(root=REPOSITORY, python=sys.executable))
     python.chmod(0o755)
     status, output, complaint = run(
-        "local.sh", "run", f"--dataset={DATASET}", f"--data_dir={tmp_path / 'data'}",
-        "--batch_size=8", "--hypotheses=6", "--blocks=2", "--hidden=16",
-        "--iterations=2", "--validate_every=0", "--gen_weight=0",
-        cwd=tmp_path, VENV=os.fspath(venv), ACCELERATOR="cpu", JAX_PLATFORMS="cpu",
+        "local.sh",
+        "run",
+        f"--dataset={DATASET}",
+        f"--data_dir={tmp_path / 'data'}",
+        "--batch_size=8",
+        "--hypotheses=6",
+        "--blocks=2",
+        "--hidden=16",
+        "--iterations=2",
+        "--validate_every=0",
+        "--gen_weight=0",
+        cwd=tmp_path,
+        VENV=os.fspath(venv),
+        ACCELERATOR="cpu",
+        JAX_PLATFORMS="cpu",
         XLA_FLAGS="--xla_force_host_platform_device_count=2",
-    )  # fmt: skip
+    )
     assert status == 0, complaint
     assert "trained 2 iterations" in output
     assert checkpoint.find(tmp_path / "run").name == "2"

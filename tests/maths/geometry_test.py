@@ -108,9 +108,13 @@ def test_leading_axes_are_free():
 
 @pytest.mark.parametrize(
     ("function", "shape"),
-    [(geometry.normalize_pose3d, (16, 3)), (geometry.normalize_pose3d, (51,)),
-     (geometry.normalize_pose2d, (17, 2)), (geometry.normalize_pose2d, (32,))],
-)  # fmt: skip
+    [
+        (geometry.normalize_pose3d, (16, 3)),
+        (geometry.normalize_pose3d, (51,)),
+        (geometry.normalize_pose2d, (17, 2)),
+        (geometry.normalize_pose2d, (32,)),
+    ],
+)
 def test_other_shapes_are_refused(function, shape):
     with pytest.raises(
         ValueError, match=r"expected \w+ of shape \(\.\.\., 1[67], [23]\)"

@@ -26,9 +26,7 @@ INPUTS = {"mode": MODE, "log_density": LOG_DENSITY, "key": KEY}
 
 
 def test_the_rules_by_name():
-    assert selection.RULES == (
-        "z0", "mean", "medoid", "largest_cluster", "most_likely",
-    )  # fmt: skip
+    assert selection.RULES == ("z0", "mean", "medoid", "largest_cluster", "most_likely")
 
 
 @pytest.mark.parametrize("rule", selection.RULES)
@@ -36,9 +34,12 @@ def test_every_rule_gives_one_pose_a_frame(rule):
     got = selection.select(rule, HYPOTHESES, **INPUTS)
     assert got.shape == (N, 17, 3) and got.dtype == jnp.float32
     row = selection.select(
-        rule, HYPOTHESES[0], mode=MODE[0], log_density=LOG_DENSITY[0],
+        rule,
+        HYPOTHESES[0],
+        mode=MODE[0],
+        log_density=LOG_DENSITY[0],
         key=jax.random.fold_in(KEY, 0),
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(got[0], row, atol=1e-6)
 
 

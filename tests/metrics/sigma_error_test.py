@@ -31,8 +31,9 @@ def observations(fits, pose2d, truth):
     found = []
     for frame in range(len(fits)):
         for joint in range(16):
-            widths = [min(max(abs(float(fits[frame, joint, i])), 0.2), 10)
-                      for i in (3, 5)]  # fmt: skip
+            widths = [
+                min(max(abs(float(fits[frame, joint, i])), 0.2), 10) for i in (3, 5)
+            ]
             x, y = pose2d[frame, joint].astype(float) - truth[frame, joint]
             found.append((sum(widths) / 2, (x**2 + y**2) ** 0.5 / 4))
     return np.array(found)
@@ -104,10 +105,13 @@ def test_no_correlation_where_nothing_varies():
     [
         (0, lambda a: a[..., :6], r"gaussfit of shape \(4, 16, 7\); got \(4, 16, 6\)"),
         (2, lambda a: a[:3], r"pose2d_true of shape \(4, 16, 2\); got \(3, 16, 2\)"),
-        (1, lambda a: np.where(np.arange(4)[:, None, None] == 2, np.nan, a),
-         "pose2d of frame 2 is not finite"),
+        (
+            1,
+            lambda a: np.where(np.arange(4)[:, None, None] == 2, np.nan, a),
+            "pose2d of frame 2 is not finite",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_input(which, change, message):
     inputs = list(frames(4, count=4))
     inputs[which] = change(inputs[which])

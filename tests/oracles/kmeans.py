@@ -23,8 +23,9 @@ def lloyd(points, centres, iterations=1000):
         new = centres.copy()
         outcasts = sorted(range(len(points)), key=lambda i: -distances[i])
         for cluster in range(len(centres)):
-            members = [p for p, label in zip(points, labels, strict=True)
-                       if label == cluster]  # fmt: skip
+            members = [
+                p for p, label in zip(points, labels, strict=True) if label == cluster
+            ]
             new[cluster] = (
                 np.mean(members, axis=0) if members else points[outcasts.pop(0)]
             )

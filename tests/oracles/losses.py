@@ -124,5 +124,10 @@ def flow_terms(state, critic_state, batch, noise, frozen=None, factor=flow.FACTO
 
 
 WEIGHTS = {
-    "l2d": 1.0, "mmd": 10.0, "det": 4.0, "gen": 1.0, "best_of_m": 4.0, "heatmap": 750.0
-}  # fmt: skip
+    "l2d": 1.0,
+    "mmd": 10.0,
+    "det": 4.0,
+    "gen": 1.0,
+    "best_of_m": 4.0,
+    "heatmap": 750.0,
+}

@@ -40,24 +40,36 @@ def dark(heatmap, width=11, sigma=2.0, farthest=1.5):
     rows, columns = heatmap.shape
     row, column = divmod(int(heatmap.argmax()), columns)
     reach = width // 2
-    kernel = np.array([
-        [math.exp(-(i * i + j * j) / (2 * sigma**2)) for j in range(-reach, reach + 1)]
-        for i in range(-reach, reach + 1)
-    ])  # fmt: skip
+    kernel = np.array(
+        [
+            [
+                math.exp(-(i * i + j * j) / (2 * sigma**2))
+                for j in range(-reach, reach + 1)
+            ]
+            for i in range(-reach, reach + 1)
+        ]
+    )
     padded = np.pad(heatmap.astype(float), reach)
-    smooth = np.array([
-        [(kernel * padded[i : i + width, j : j + width]).sum() for j in range(columns)]
-        for i in range(rows)
-    ])  # fmt: skip
+    smooth = np.array(
+        [
+            [
+                (kernel * padded[i : i + width, j : j + width]).sum()
+                for j in range(columns)
+            ]
+            for i in range(rows)
+        ]
+    )
     smooth *= heatmap.max() / smooth.max()
     logs = np.log(np.maximum(smooth, 1e-10))
     place = np.array([column, row], float)
     if not (1 < column < columns - 2 and 1 < row < rows - 2):
         return place
-    gradient = np.array([
-        (logs[row, column + 1] - logs[row, column - 1]) / 2,
-        (logs[row + 1, column] - logs[row - 1, column]) / 2,
-    ])  # fmt: skip
+    gradient = np.array(
+        [
+            (logs[row, column + 1] - logs[row, column - 1]) / 2,
+            (logs[row + 1, column] - logs[row - 1, column]) / 2,
+        ]
+    )
     twice = 2 * logs[row, column]
     xx = (logs[row, column + 2] - twice + logs[row, column - 2]) / 4
     yy = (logs[row + 2, column] - twice + logs[row - 2, column]) / 4

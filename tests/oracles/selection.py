@@ -11,8 +11,10 @@ def medoid_index(hypotheses):
     """The hypothesis with the least summed mean joint distance to all others."""
     poses = [np.asarray(pose, float) for pose in hypotheses]
     sums = [
-        sum(np.mean([np.linalg.norm(a - b) for a, b in zip(one, other, strict=True)])
-            for other in poses)
+        sum(
+            np.mean([np.linalg.norm(a - b) for a, b in zip(one, other, strict=True)])
+            for other in poses
+        )
         for one in poses
-    ]  # fmt: skip
+    ]
     return int(np.argmin(sums))

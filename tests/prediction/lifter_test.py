@@ -52,9 +52,12 @@ def close(one, other, names=("hypotheses", "chosen", "mode", "spread", "log_dens
 
 def test_poses_are_those_of_sample(params, fits, found):
     want = jaxflow.sample(
-        params, jaxflow.normalize_pose2d(fits[..., 1:3]), jaxflow.condition(fits),
-        jax.random.key(0), num_hypotheses=M,
-    )  # fmt: skip
+        params,
+        jaxflow.normalize_pose2d(fits[..., 1:3]),
+        jaxflow.condition(fits),
+        jax.random.key(0),
+        num_hypotheses=M,
+    )
     assert found.hypotheses.shape == (5, M, 17, 3)
     np.testing.assert_allclose(found.hypotheses, want, atol=1e-4 * np.abs(want).max())
     np.testing.assert_allclose(

@@ -16,19 +16,10 @@ from PIL import Image
 
 from jaxflow.detector.readers.boxes import BoxTable
 from jaxflow.detector.readers.records import Box
-from jaxflow.prediction import (
-    files,
-    unfinished,
-)
-from jaxflow.prediction import (
-    inputs as prediction_inputs,
-)
-from jaxflow.prediction import (
-    page as prediction_page,
-)
-from jaxflow.prediction import (
-    run as prediction_run,
-)
+from jaxflow.prediction import files, unfinished
+from jaxflow.prediction import inputs as prediction_inputs
+from jaxflow.prediction import page as prediction_page
+from jaxflow.prediction import run as prediction_run
 from jaxflow.prediction.inputs import Reading
 from jaxflow.runs.lock import LockedError
 from tests.detector.readers.pictures_test import png_header
@@ -68,8 +59,11 @@ def inputs(points, tmp_path_factory):
 
 def two_a_frame():
     """Boxes of two people who are both in the whole frame."""
-    boxes = [Box("clip.avi", i, name, np.array([0.0, 0, 256, 256]))
-             for i in range(COUNT) for name in ("anna", 7)]  # fmt: skip
+    boxes = [
+        Box("clip.avi", i, name, np.array([0.0, 0, 256, 256]))
+        for i in range(COUNT)
+        for name in ("anna", 7)
+    ]
     return Reading(boxes=BoxTable(boxes))
 
 
@@ -141,9 +135,10 @@ def test_only_what_is_new_is_read_again(inputs, lifter, often, tmp_path, monkeyp
     seen = []
     detect = lifter.detector.network
     monkeypatch.setitem(
-        lifter.detector.__dict__, "network",
+        lifter.detector.__dict__,
+        "network",
         lambda crops: seen.append(len(np.unique(crops, axis=0))) or detect(crops),
-    )  # fmt: skip
+    )
     outcome, _ = run([inputs / "clip.avi"], lifter, tmp_path)
     assert outcome.people == COUNT and sum(seen) == COUNT - STOP
 

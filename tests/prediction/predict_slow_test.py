@@ -31,19 +31,23 @@ def test_killed_commands_end_with_the_same_bytes(lifter, tmp_path):
     variables["params"]["final"] = jax.tree.map(lambda leaf: 200 * leaf, final)
     checkpoint.save(tmp_path / "detector", variables, predict_helpers.NETWORK)
     jaxflow.save_params(
-        tmp_path / "flow", lifter.params,
+        tmp_path / "flow",
+        lifter.params,
         jaxflow.TrainConfig(flow=predict_helpers.QUICK_FLOW),
-    )  # fmt: skip
+    )
     points = predict_helpers.people("test", 40).pose2d
     frames = [predict_helpers.draw(one) for one in points]
     predict_helpers.write_clip(tmp_path / "clip.avi", frames * 40)
 
     def start(out):
         return command(
-            str(tmp_path / "clip.avi"), f"--checkpoint={tmp_path / 'flow'}",
-            f"--detector={tmp_path / 'detector'}", f"--out={tmp_path / out}",
-            "--num_hypotheses=20", module="jaxflow.predict",
-        )  # fmt: skip
+            str(tmp_path / "clip.avi"),
+            f"--checkpoint={tmp_path / 'flow'}",
+            f"--detector={tmp_path / 'detector'}",
+            f"--out={tmp_path / out}",
+            "--num_hypotheses=20",
+            module="jaxflow.predict",
+        )
 
     text, _ = start("whole").communicate(timeout=900)
     state = tmp_path / "out" / "clip" / unfinished.FOLDER / unfinished.STATE

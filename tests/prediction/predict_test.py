@@ -11,20 +11,10 @@ pytest.importorskip("PIL", reason="pictures need the extra 'detector'")
 from PIL import Image
 
 import jaxflow
-from jaxflow.prediction import (
-    files as prediction_files,
-)
-from jaxflow.prediction import (
-    inputs as prediction_inputs,
-)
-from jaxflow.prediction import (
-    page as prediction_page,
-)
-from jaxflow.prediction import (
-    pictures,
-    stream,
-    unfinished,
-)
+from jaxflow.prediction import files as prediction_files
+from jaxflow.prediction import inputs as prediction_inputs
+from jaxflow.prediction import page as prediction_page
+from jaxflow.prediction import pictures, stream, unfinished
 from jaxflow.prediction.inputs import Reading
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.skeleton import H36M_JOINTS
@@ -235,10 +225,14 @@ def test_bad_inputs_leave_the_others_unharmed(drawn, models, tmp_path):
     np.savez(tmp_path / "two.npz", keypoints=people)
     inputs = folder, *(tmp_path / name for name in ("zeros.json", "two.npz", "no.jpg"))
     process = command(
-        *map(str, inputs), f"--checkpoint={models / 'flow'}",
-        f"--out={tmp_path / 'out'}", f"--detector={models / 'detector'}",
-        "--num_hypotheses=20", "--timing", module="jaxflow.predict",
-    )  # fmt: skip
+        *map(str, inputs),
+        f"--checkpoint={models / 'flow'}",
+        f"--out={tmp_path / 'out'}",
+        f"--detector={models / 'detector'}",
+        "--num_hypotheses=20",
+        "--timing",
+        module="jaxflow.predict",
+    )
     text, _ = process.communicate(timeout=300)
     assert process.returncode == 2, text
     for name in ("cut.jpg", "drawing.jpg", "zeros.json", "no.jpg"):
@@ -257,9 +251,11 @@ def test_pictures_without_a_detector(drawn, models, tmp_path):
     with pytest.raises(ValueError, match=r"README.md says where weights are published"):
         jaxflow.predict(drawn[0], models / "flow")
     process = command(
-        str(drawn[0] / "1.png"), f"--checkpoint={models / 'flow'}",
-        f"--out={tmp_path / 'out'}", module="jaxflow.predict",
-    )  # fmt: skip
+        str(drawn[0] / "1.png"),
+        f"--checkpoint={models / 'flow'}",
+        f"--out={tmp_path / 'out'}",
+        module="jaxflow.predict",
+    )
     text, _ = process.communicate(timeout=240)
     assert process.returncode == 1 and "needs a 2D detector: give --detector" in text
 

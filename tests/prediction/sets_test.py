@@ -43,9 +43,13 @@ def make(source, folder, settings=SMALL, devices=1, batch_size=64, numbers=None)
     shards = set_files.claim(folder, manifest)
     missing = shards.missing(numbers or range(shards.count))
     sets.sample_shards(
-        source, settings, shards, missing, devices=tuple(jax.devices()[:devices]),
+        source,
+        settings,
+        shards,
+        missing,
+        devices=tuple(jax.devices()[:devices]),
         batch_size=batch_size,
-    )  # fmt: skip
+    )
     return missing
 
 
@@ -225,9 +229,13 @@ def command_flags(model, tmp_path_factory):
     where = tmp_path_factory.mktemp("data")
     data.load_records(DATASET, "test", where)
     return (
-        f"--checkpoint={model}", f"--dataset={DATASET}", f"--data_dir={where}",
-        "--num_hypotheses=200", "--shard_size=1", "--split=train",
-    )  # fmt: skip
+        f"--checkpoint={model}",
+        f"--dataset={DATASET}",
+        f"--data_dir={where}",
+        "--num_hypotheses=200",
+        "--shard_size=1",
+        "--split=train",
+    )
 
 
 def run(*flags, **variables):
@@ -239,9 +247,11 @@ def run(*flags, **variables):
 def test_killed_in_the_middle_it_goes_on(command_flags, model, tmp_path):
     """Killed on one device; ended on eight; the same as in one go here."""
     process = command(
-        *command_flags, f"--out={tmp_path}", "--batch_size=1",
+        *command_flags,
+        f"--out={tmp_path}",
+        "--batch_size=1",
         module="jaxflow.sample_set",
-    )  # fmt: skip
+    )
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob("shard-*"))) < 3:
         assert process.poll() is None, process.stdout.read()

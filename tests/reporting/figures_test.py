@@ -35,9 +35,13 @@ def test_the_picture_of_the_idea_is_drawn(tmp_path):
     rng = np.random.default_rng(0)
     hypotheses = rng.normal(size=(40, 17, 3)) * 0.3
     example = poses.PoseExample(
-        "", frames.pose2d[0], frames.gaussfit[0], hypotheses, hypotheses[0],
+        "",
+        frames.pose2d[0],
+        frames.gaussfit[0],
+        hypotheses,
+        hypotheses[0],
         hypotheses[1],
-    )  # fmt: skip
+    )
     figure = idea.idea(example, rng.normal(size=(40, 2)))
     png, svg = style.save(figure, tmp_path / "idea")
     assert "3D hypotheses  (40 drawn)" in open(svg).read()

@@ -6,8 +6,9 @@ from jaxflow.reporting import published
 from jaxflow.reporting.published import Published
 from jaxflow.training import presets
 
-TABLES = {name: one for name, one in vars(published).items()
-          if isinstance(one, Published)}  # fmt: skip
+TABLES = {
+    name: one for name, one in vars(published).items() if isinstance(one, Published)
+}
 PER_ACTION = [published.PROTOCOL_1, published.PROTOCOL_2]
 
 

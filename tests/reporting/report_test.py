@@ -97,11 +97,30 @@ def written(loaded, evaluated, about, extras, tmp_path_factory):
     return out
 
 
-FIGURES = {"hypotheses", "hardest", "calibration", "samples", "cps", "spread", "sigma",
-           "models-calibration", "models-samples", "training"}  # fmt: skip
-TABLES = {"test", "ambiguous-subset", "table-1-protocol-1", "table-1-protocol-2",
-          "table-2", "table-5", "one-pose-out-of-many", "spread-of-the-hypotheses",
-          "models-models-compared", "models-ambiguous-subset"}  # fmt: skip
+FIGURES = {
+    "hypotheses",
+    "hardest",
+    "calibration",
+    "samples",
+    "cps",
+    "spread",
+    "sigma",
+    "models-calibration",
+    "models-samples",
+    "training",
+}
+TABLES = {
+    "test",
+    "ambiguous-subset",
+    "table-1-protocol-1",
+    "table-1-protocol-2",
+    "table-2",
+    "table-5",
+    "one-pose-out-of-many",
+    "spread-of-the-hypotheses",
+    "models-models-compared",
+    "models-ambiguous-subset",
+}
 
 
 def test_everything_is_there(written, evaluated):
@@ -130,8 +149,15 @@ def test_the_report_says_what_evaluate_says(loaded, evaluated):
 
 def test_what_is_printed(evaluated, about, extras):
     text = contents.console(evaluated, about, extras, io.StringIO())
-    for words in ("Table 2:", "Table 5:", "One pose out of many", "Models compared",
-                  "worse calibrated", "a CPU", "mean pose gives"):  # fmt: skip
+    for words in (
+        "Table 2:",
+        "Table 5:",
+        "One pose out of many",
+        "Models compared",
+        "worse calibrated",
+        "a CPU",
+        "mean pose gives",
+    ):
         assert words in text
     assert "\x1b" not in text and "<script>" in text
 
@@ -244,8 +270,9 @@ def test_published_rows_compete_only_on_their_own_actions(evaluated):
         assert len(table.comparable) == groups
         assert "Wehrbein et al., ICCV 2021, Table 1" in table.note
     assert [row[0] for row in table.rows[-2:]] == [
-        "This model, z = 0 (M = 1)", "This model (M = 5)",
-    ]  # fmt: skip
+        "This model, z = 0 (M = 1)",
+        "This model (M = 5)",
+    ]
     row = table.rows[-1]
     np.testing.assert_allclose(
         float(row[-1]), evaluated.test.average.mpjpe[1], atol=0.06
@@ -289,9 +316,13 @@ def test_baseline_noise_has_the_fitted_covariance(loaded):
     frame = rng.normal(size=(1, 32)).astype(np.float32)
     keys = jax.random.split(jax.random.key(0), 1)
     drawn = baselines.ModeWithNoise(depth=0.05)(
-        loaded.params, frame, cond.reshape(1, 78), keys, num_hypotheses=4000,
+        loaded.params,
+        frame,
+        cond.reshape(1, 78),
+        keys,
+        num_hypotheses=4000,
         clamp=config.RELEASED_CLAMP,
-    )  # fmt: skip
+    )
     wrist = np.asarray(drawn)[0, :, 16]
     want = 0.01 * np.array([[0.09, -0.03], [-0.03, 0.04]])  # y down
     np.testing.assert_allclose(np.cov(wrist[:, :2].T), want, atol=4e-5)
@@ -303,10 +334,18 @@ def test_baseline_noise_has_the_fitted_covariance(loaded):
 
 def test_a_wrong_comparison_is_one_line_and_status_one(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "jaxflow.report", "--checkpoint=none", "--compare=x",
-         f"--out={tmp_path}"],
-        cwd=pathlib.Path(__file__).parents[2], capture_output=True, text=True,
+        [
+            sys.executable,
+            "-m",
+            "jaxflow.report",
+            "--checkpoint=none",
+            "--compare=x",
+            f"--out={tmp_path}",
+        ],
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "expected NAME=DIR" in done.stderr and "got 'x'" in done.stderr

@@ -28,10 +28,19 @@ def test_tables_as_text():
 
 
 def test_the_best_of_comparable_rows_is_bold():
-    rows = (("a", "5.0 ± 0.2", "90.0"), ("b", "4.0", "80.0"), ("c", "–", "90.0"),
-            ("d", "1.0", "1.0"))  # fmt: skip
-    table = tables.Table("T", ("Name", "P1 best", "PCK"), rows, better=(0, -1, 1),
-                         comparable=((0, 1, 2),))  # fmt: skip
+    rows = (
+        ("a", "5.0 ± 0.2", "90.0"),
+        ("b", "4.0", "80.0"),
+        ("c", "–", "90.0"),
+        ("d", "1.0", "1.0"),
+    )
+    table = tables.Table(
+        "T",
+        ("Name", "P1 best", "PCK"),
+        rows,
+        better=(0, -1, 1),
+        comparable=((0, 1, 2),),
+    )
     assert tables.best_cells(table) == {(1, 1), (0, 2), (2, 2)}
     assert "| b | **4.0** | 80.0 |" in tables.to_markdown(table)
     plain, bold = tables.to_console(table), tables.to_console(table, bold=True)

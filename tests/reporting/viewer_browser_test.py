@@ -294,9 +294,12 @@ def test_dark_and_light_follow_the_system_at_once(opened):
 @pytest.mark.parametrize("width", [360, 390, 1280])
 def test_nothing_is_wider_than_the_window(browser, path, width):
     opened = Opened(
-        browser, path, viewport={"width": width, "height": 844}, has_touch=width < 500,
+        browser,
+        path,
+        viewport={"width": width, "height": 844},
+        has_touch=width < 500,
         device_scale_factor=2,
-    )  # fmt: skip
+    )
     assert opened.overflow() <= 0
     box = opened.page.locator(SPACE).bounding_box()
     assert box["width"] > 0.5 * min(width, 1088)

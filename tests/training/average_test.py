@@ -47,8 +47,9 @@ def test_checkpoints_hold_the_average_for_sampling(trained):
         decay = min(DECAY, number / (9 + number))
         expected = jax.tree.map(
             lambda old, new, d=decay: d * np.asarray(old) + (1 - d) * np.asarray(new),
-            expected, flow,
-        )  # fmt: skip
+            expected,
+            flow,
+        )
         for one, other in zip(
             jax.tree.leaves(shown), jax.tree.leaves(expected), strict=True
         ):
@@ -76,8 +77,9 @@ def test_warm_up_grows_linearly_and_then_stays():
     assert float(step.rate_scale(plain, np.int32(0), np.int32(0))) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"average_decay": 1.0}, {"average_decay": -0.1},
-                                   {"warmup": -1}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong", [{"average_decay": 1.0}, {"average_decay": -0.1}, {"warmup": -1}]
+)
 def test_settings_without_a_meaning_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         OptimizerConfig(**wrong)

@@ -53,9 +53,16 @@ def test_memory_is_that_of_the_process():
 
 @pytest.mark.parametrize(
     "seconds, text",
-    [(0.4, "0 s"), (12, "12 s"), (245, "4 min 5 s"), (12000, "3 h 20 min"),
-     (2 * 86400 + 3 * 3600 + 5, "2 d 3 h"), (float("inf"), "11574 d 1 h"), (-1, "0 s")],
-)  # fmt: skip
+    [
+        (0.4, "0 s"),
+        (12, "12 s"),
+        (245, "4 min 5 s"),
+        (12000, "3 h 20 min"),
+        (2 * 86400 + 3 * 3600 + 5, "2 d 3 h"),
+        (float("inf"), "11574 d 1 h"),
+        (-1, "0 s"),
+    ],
+)
 def test_durations_are_readable(seconds, text):
     assert progress.duration(seconds) == text
 

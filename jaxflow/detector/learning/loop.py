@@ -30,11 +30,7 @@ from jaxflow.detector.learning import examples
 from jaxflow.detector.learning import step as learning
 from jaxflow.detector.learning.examples import Example
 from jaxflow.detector.learning.labels import Labels
-from jaxflow.detector.learning.step import (
-    LearningConfig,
-    LearningState,
-    Measures,
-)
+from jaxflow.detector.learning.step import LearningConfig, LearningState, Measures
 from jaxflow.detector.network import checkpoint, hrnet
 from jaxflow.detector.network.hrnet import HRNetConfig
 from jaxflow.flow import checkpoint as store

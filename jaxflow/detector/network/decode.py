@@ -108,9 +108,7 @@ def _to_peak(logs: jax.Array) -> jax.Array:
     dy = (logs[..., 3, 2] - logs[..., 1, 2]) / 2
     dxx = (logs[..., 2, 4] - 2 * logs[..., 2, 2] + logs[..., 2, 0]) / 4
     dyy = (logs[..., 4, 2] - 2 * logs[..., 2, 2] + logs[..., 0, 2]) / 4
-    dxy = (
-        logs[..., 3, 3] - logs[..., 1, 3] - logs[..., 3, 1] + logs[..., 1, 1]
-    ) / 4  # fmt: skip
+    dxy = (logs[..., 3, 3] - logs[..., 1, 3] - logs[..., 3, 1] + logs[..., 1, 1]) / 4
     determinant = dxx * dyy - dxy * dxy
     down = (determinant > 0) & (dxx < 0)
     determinant = jnp.where(down, determinant, jnp.nan)

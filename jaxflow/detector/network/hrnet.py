@@ -228,9 +228,7 @@ class HRNet(nn.Module):
             name = "transition2_0"
             branches = [ConvNorm(width, name=name)(coarsest, train)]
         added = ConvNorm(
-            width * 2 ** (stage - 1),
-            stride=2,
-            name=f"transition{stage}_{stage - 1}",
+            width * 2 ** (stage - 1), stride=2, name=f"transition{stage}_{stage - 1}"
         )
         return [*branches, added(coarsest, train)]
 

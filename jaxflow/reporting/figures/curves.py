@@ -46,9 +46,14 @@ def calibration(series: Mapping[str, Figures]) -> Figure:
         calibration_axes(axes)
         for (name, one), look in zip(series.items(), looks(len(series)), strict=True):
             axes.plot(
-                CALIBRATION_LEVELS, one.calibration, marker="o", markersize=2.5,
-                linewidth=1.6, label=f"{name}: ECE {one.ece:.3f}", **look,
-            )  # fmt: skip
+                CALIBRATION_LEVELS,
+                one.calibration,
+                marker="o",
+                markersize=2.5,
+                linewidth=1.6,
+                label=f"{name}: ECE {one.ece:.3f}",
+                **look,
+            )
         note: Any = {
             "color": style.MUTED,
             "fontsize": 8,
@@ -65,9 +70,12 @@ def calibration_axes(axes: Axes) -> None:
     """What every calibration plot stands on: the ideal, both axes in percent."""
     axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
     axes.set(
-        xlim=(0, 1), ylim=(0, 1), xlabel="quantile of the hypotheses",
-        ylabel="truth lies within it", title="Calibration",
-    )  # fmt: skip
+        xlim=(0, 1),
+        ylim=(0, 1),
+        xlabel="quantile of the hypotheses",
+        ylabel="truth lies within it",
+        title="Calibration",
+    )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
 
@@ -89,26 +97,39 @@ def samples(series: Mapping[str, Figures], num_hypotheses: int) -> Figure:
             colour = look["color"]
             counts = sample_size.counts(num_hypotheses)
             axes.plot(
-                counts, one.best_of, label=name, marker="o", markersize=3,
-                linewidth=1.6, **look,
-            )  # fmt: skip
+                counts,
+                one.best_of,
+                label=name,
+                marker="o",
+                markersize=3,
+                linewidth=1.6,
+                **look,
+            )
             axes.axhline(
                 one.mpjpe[0], color=colour, linewidth=0.9, linestyle=(0, (1, 2))
             )
             axes.annotate(
-                f"{one.best_of[-1]:.1f}", (counts[-1], one.best_of[-1]), color=colour,
-                textcoords="offset points", ha="center", fontsize=8,
+                f"{one.best_of[-1]:.1f}",
+                (counts[-1], one.best_of[-1]),
+                color=colour,
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
                 xytext=(0, 5 if high else -12),
-            )  # fmt: skip
+            )
         axes.set_xscale("log")
-        shown = [count for count in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-                 if count <= counts[-1]]  # fmt: skip
+        shown = [
+            count
+            for count in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+            if count <= counts[-1]
+        ]
         axes.set_xticks(shown, [str(count) for count in shown])
         axes.minorticks_off()
         axes.set(
             xlabel="hypotheses drawn (dotted: the z = 0 pose)",
-            ylabel="best MPJPE, mm", title="Error against the number of hypotheses",
-        )  # fmt: skip
+            ylabel="best MPJPE, mm",
+            title="Error against the number of hypotheses",
+        )
         axes.legend(loc="upper right", fontsize=8)
     return figure
 
@@ -126,13 +147,19 @@ def cps(series: Mapping[str, Figures]) -> Figure:
         axes = figure.subplots()
         for (name, one), look in zip(series.items(), looks(len(series)), strict=True):
             axes.plot(
-                metrics.CPS_THRESHOLDS, one.cps_curve, linewidth=1.6,
-                label=f"{name}: area {one.cps:.1f}", **look,
-            )  # fmt: skip
+                metrics.CPS_THRESHOLDS,
+                one.cps_curve,
+                linewidth=1.6,
+                label=f"{name}: area {one.cps:.1f}",
+                **look,
+            )
         axes.set(
-            xlim=(0, 300), ylim=(0, 1.02), xlabel="threshold for every joint, mm",
-            ylabel="frames with a correct hypothesis", title="Correct poses score",
-        )  # fmt: skip
+            xlim=(0, 300),
+            ylim=(0, 1.02),
+            xlabel="threshold for every joint, mm",
+            ylabel="frames with a correct hypothesis",
+            title="Correct poses score",
+        )
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.legend(loc="lower right", fontsize=8)
     return figure
@@ -144,24 +171,34 @@ def spread(figures: Figures) -> Figure:
         figure = Figure(figsize=(4.4, 5.6), layout="constrained")
         axes = figure.subplots()
         rows = np.arange(len(H36M_JOINTS) - 1)[::-1]  # the hip never moves
-        look = (("x, across", style.LEFT), ("y, down", style.GOOD),
-                ("z, depth", style.RIGHT))  # fmt: skip
+        look = (
+            ("x, across", style.LEFT),
+            ("y, down", style.GOOD),
+            ("z, depth", style.RIGHT),
+        )
         for axis, (label, colour) in enumerate(look):
             mean = figures.spread_per_axis[axis]
             axes.barh(
-                rows + 0.27 * (1 - axis), figures.spread[1:, axis], height=0.25,
-                color=colour, label=f"{label}: mean {mean:.1f}",
-            )  # fmt: skip
+                rows + 0.27 * (1 - axis),
+                figures.spread[1:, axis],
+                height=0.25,
+                color=colour,
+                label=f"{label}: mean {mean:.1f}",
+            )
         axes.set_yticks(rows, H36M_JOINTS[1:], color=style.INK)
         axes.grid(visible=False, axis="y")
         axes.set(
-            ylim=(-0.6, len(rows) - 0.4), xlabel="standard deviation, mm",
+            ylim=(-0.6, len(rows) - 0.4),
+            xlabel="standard deviation, mm",
             title="Spread of the hypotheses",
-        )  # fmt: skip
+        )
         figure.legend(
-            loc="outside lower center", ncols=3, fontsize=8, handlelength=1,
+            loc="outside lower center",
+            ncols=3,
+            fontsize=8,
+            handlelength=1,
             columnspacing=1,
-        )  # fmt: skip
+        )
     return figure
 
 

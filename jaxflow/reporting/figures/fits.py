@@ -66,8 +66,10 @@ def sheet(
             right.set_title(title, fontweight="normal", fontsize=8)
         figure.suptitle(
             "Heatmaps, fitted Gaussians at 1 and 2 sigma, and what the fit leaves",
-            x=0.01, ha="left", fontsize=11,
-        )  # fmt: skip
+            x=0.01,
+            ha="left",
+            fontsize=11,
+        )
     return figure
 
 

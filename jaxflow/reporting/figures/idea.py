@@ -206,9 +206,15 @@ def _text(canvas: Axes, x: float, y: float, words: str, **look: Any) -> None:
 
 
 def _box(
-    canvas: Axes, x: float, y: float, width: float, height: float, colour: str,
-    opacity: float = 0.12, rounding: float = 0.12,
-) -> None:  # fmt: skip
+    canvas: Axes,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    colour: str,
+    opacity: float = 0.12,
+    rounding: float = 0.12,
+) -> None:
     shape = f"round,pad=0,rounding_size={rounding}"
     inside: Any = {"fc": colour, "ec": "none", "alpha": opacity}
     canvas.add_patch(FancyBboxPatch((x, y), width, height, shape, **inside))
@@ -217,9 +223,13 @@ def _box(
 
 
 def _arrow(
-    canvas: Axes, start: tuple[float, float], end: tuple[float, float], colour: str,
-    width: float, head: float = 16,
-) -> None:  # fmt: skip
+    canvas: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    colour: str,
+    width: float,
+    head: float = 16,
+) -> None:
     look: Any = {"color": colour, "lw": width, "shrinkA": 0, "shrinkB": 0}
     canvas.add_patch(
         FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=head, **look)

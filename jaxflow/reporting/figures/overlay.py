@@ -90,10 +90,13 @@ def _person(layer: Image.Image, person: Figure, scale: float) -> None:
     if person.label:
         top = points[points[:, 1].argmin()] + (2 * line, -8 * line)
         pen.text(
-            tuple(np.maximum(top, 0)), person.label, fill=(255, 255, 255, 255),
-            font_size=max(12.0 * _SMOOTH, 6 * line), stroke_width=round(line / 2),
+            tuple(np.maximum(top, 0)),
+            person.label,
+            fill=(255, 255, 255, 255),
+            font_size=max(12.0 * _SMOOTH, 6 * line),
+            stroke_width=round(line / 2),
             stroke_fill=(*_CASING, 255),
-        )  # fmt: skip
+        )
 
 
 def _ellipse(

@@ -114,9 +114,16 @@ def ellipse(
             axes.add_patch(patch)
             continue
         patch = Ellipse(
-            tuple(mean), width, height, angle=angle, facecolor=style.GOOD,
-            edgecolor=style.GOOD, alpha=opacity, linewidth=0.8, zorder=1,
-        )  # fmt: skip
+            tuple(mean),
+            width,
+            height,
+            angle=angle,
+            facecolor=style.GOOD,
+            edgecolor=style.GOOD,
+            alpha=opacity,
+            linewidth=0.8,
+            zorder=1,
+        )
         axes.add_patch(patch)
 
 
@@ -126,9 +133,14 @@ def spread_of_hypotheses(axes: Axes, example: PoseExample, angle: float) -> None
     joint = most_uncertain_joint(example.fit)
     flat = project(example.hypotheses, angle)
     axes.scatter(
-        flat[:, joint, 0], flat[:, joint, 1], s=5, color=style.GOOD, alpha=0.4,
-        zorder=2, linewidths=0,
-    )  # fmt: skip
+        flat[:, joint, 0],
+        flat[:, joint, 1],
+        s=5,
+        color=style.GOOD,
+        alpha=0.4,
+        zorder=2,
+        linewidths=0,
+    )
     skeletons = project(drawn, angle)
     bones(axes, skeletons, H36M_BONES, H36M_JOINTS, linewidth=0.9, alpha=0.28)
     one: Any = {"linewidth": 1.8, "colour": style.MODE, "zorder": 5}
@@ -191,9 +203,12 @@ def bones(
         ends = [Path.MOVETO, Path.LINETO] * len(chosen)
         paths = [Path(pose.reshape(-1, 2), ends) for pose in segments]
         lines = PathCollection(
-            paths, facecolors="none", edgecolors=one, capstyle="round",
+            paths,
+            facecolors="none",
+            edgecolors=one,
+            capstyle="round",
             **({"zorder": 3} | look),
-        )  # fmt: skip
+        )
         axes.add_collection(lines)
 
 
@@ -214,8 +229,13 @@ def _legend(figure: Figure) -> None:
         Line2D([], [], color=style.MODE, label="z = 0 pose"),
         Line2D([], [], color=style.INK, linestyle=(0, (3, 1.4)), label="truth"),
         Line2D(
-            [], [], color=style.GOOD, marker="o", linestyle="", markersize=4,
+            [],
+            [],
+            color=style.GOOD,
+            marker="o",
+            linestyle="",
+            markersize=4,
             label="most uncertain joint, all hypotheses; Gaussians of the detector",
         ),
-    ]  # fmt: skip
+    ]
     figure.legend(handles=entries, loc="outside lower center", ncols=5, fontsize=8)

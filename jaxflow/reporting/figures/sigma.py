@@ -25,16 +25,22 @@ def sigma(found: SigmaError) -> Figure:
         _cells(axes, found)
         drawn = found.observations >= _FEWEST
         axes.plot(
-            found.sigma[drawn], found.error[drawn], color=style.RIGHT, marker="o",
-            markersize=3, linewidth=1.6, label="mean error of joints with this sigma",
-        )  # fmt: skip
+            found.sigma[drawn],
+            found.error[drawn],
+            color=style.RIGHT,
+            marker="o",
+            markersize=3,
+            linewidth=1.6,
+            label="mean error of joints with this sigma",
+        )
         highest = np.flatnonzero(found.table.any(axis=0)).max() + 1
         axes.set(
-            xlim=(0, found.edges[-1]), ylim=(0, 1.15 * ERROR_EDGES[highest]),
+            xlim=(0, found.edges[-1]),
+            ylim=(0, 1.15 * ERROR_EDGES[highest]),
             xlabel="mean of the two fitted sigmas, heatmap px",
             ylabel="2D error, heatmap px",
             title=f"The detector's doubt and its error (r = {found.correlation:.2f})",
-        )  # fmt: skip
+        )
         axes.legend(loc="upper left", fontsize=8)
     return figure
 
@@ -46,10 +52,12 @@ def _cells(axes: Axes, found: SigmaError) -> None:
     errors = np.asarray(ERROR_EDGES)
     low, high = errors[rows], errors[rows + 1]
     corners = np.stack(
-        [np.stack(pair, axis=-1)
-         for pair in ((left, low), (right, low), (right, high), (left, high))],
+        [
+            np.stack(pair, axis=-1)
+            for pair in ((left, low), (right, low), (right, high), (left, high))
+        ],
         axis=1,
-    )  # fmt: skip
+    )
     counts = np.log1p(found.table[columns, rows])
     shade = 0.06 + 0.7 * counts / counts.max()
     colours = np.column_stack([np.tile(to_rgb(style.LEFT), (len(shade), 1)), shade])

@@ -31,9 +31,16 @@ GOOD = "#2a9d6f"
 
 # What a page calls these colours; see ``for_page``.
 CSS_NAMES = {
-    INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper", LEFT: "--left",
-    RIGHT: "--right", MIDDLE: "--middle", MODE: "--mode", GOOD: "--good",
-}  # fmt: skip
+    INK: "--ink",
+    MUTED: "--muted",
+    RULE: "--rule",
+    PAPER: "--paper",
+    LEFT: "--left",
+    RIGHT: "--right",
+    MIDDLE: "--middle",
+    MODE: "--mode",
+    GOOD: "--good",
+}
 
 _SETTINGS: Any = {
     "font.size": 9,

@@ -36,13 +36,18 @@ def _against_temperature(axes: Axes, curve: Curve) -> None:
     axes.plot(curve.temperatures, curve.ece, color=style.LEFT, linewidth=1.6)
     axes.axvline(fitted, color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
-        f"{fitted:.2f}", (fitted, curve.ece[curve.fitted]), xytext=(5, 6),
-        textcoords="offset points", color=style.LEFT, fontsize=8,
-    )  # fmt: skip
+        f"{fitted:.2f}",
+        (fitted, curve.ece[curve.fitted]),
+        xytext=(5, 6),
+        textcoords="offset points",
+        color=style.LEFT,
+        fontsize=8,
+    )
     axes.set(
-        xlabel="temperature of the latents", ylim=(0, None),
+        xlabel="temperature of the latents",
+        ylim=(0, None),
         title="Calibration error and MPJPE",
-    )  # fmt: skip
+    )
     axes.set_ylabel("calibration error", color=style.LEFT)
     errors = axes.twinx()
     errors.grid(visible=False)
@@ -64,8 +69,12 @@ def _quantiles(axes: Axes, curve: Curve) -> None:
     )
     for i, name, colour in shown:
         axes.plot(
-            CALIBRATION_LEVELS, curve.frequency[i], color=colour, linewidth=1.6,
-            marker="o", markersize=2.5,
+            CALIBRATION_LEVELS,
+            curve.frequency[i],
+            color=colour,
+            linewidth=1.6,
+            marker="o",
+            markersize=2.5,
             label=f"{name}, T = {curve.temperatures[i]:.2f}: ECE {curve.ece[i]:.3f}",
-        )  # fmt: skip
+        )
     axes.legend(loc="upper left", fontsize=8)

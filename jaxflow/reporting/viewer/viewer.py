@@ -162,9 +162,13 @@ def _document(pose: ViewerPose) -> dict[str, Any]:
 def _check(pose: ViewerPose) -> None:
     count = np.shape(pose.hypotheses)[:1]
     wanted = {
-        "pose2d": (16, 2), "fit": (16, 7), "hypotheses": (*(count or ("M",)), 17, 3),
-        "mode": (17, 3), "target": (17, 3), "log_density": count,
-    }  # fmt: skip
+        "pose2d": (16, 2),
+        "fit": (16, 7),
+        "hypotheses": (*(count or ("M",)), 17, 3),
+        "mode": (17, 3),
+        "target": (17, 3),
+        "log_density": count,
+    }
     for field, shape in wanted.items():
         value = getattr(pose, field)
         if value is None and field in ("target", "log_density"):

@@ -23,8 +23,9 @@ class TestSquares:
             points.astype("f4"), np.ones((5, 16), np.float32)
         )
         corner, pixel = detections.crop_of(keypoints._replace(found=found))
-        np.testing.assert_allclose(crop.heatmap_to_image(
-            np.zeros((5, 1, 2)), square)[:, 0], corner, atol=1e-3)  # fmt: skip
+        np.testing.assert_allclose(
+            crop.heatmap_to_image(np.zeros((5, 1, 2)), square)[:, 0], corner, atol=1e-3
+        )
         np.testing.assert_allclose(square.side / 64, pixel, rtol=1e-5)
 
     def test_a_whole_picture_of_the_crop_s_size_is_its_own_crop(self):

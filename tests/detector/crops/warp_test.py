@@ -71,8 +71,11 @@ def test_a_reduced_picture_gives_the_same_crop():
     whole = pictures.from_array(picture)
     half = pictures.Picture(
         picture.reshape(600, 2, 800, 2, 3).mean((1, 3)).round().astype(np.uint8),
-        1600, 1200, 2, (0.5, 0.5),
-    )  # fmt: skip
+        1600,
+        1200,
+        2,
+        (0.5, 0.5),
+    )
     squares = Crop(
         np.array([[700.0, 600.0], [300.0, 900.0]]), np.array([1000.0, 300.0])
     )

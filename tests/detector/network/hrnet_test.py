@@ -109,9 +109,7 @@ def test_a_start_is_the_key_s_and_of_the_network_s_scale():
 
 
 @pytest.mark.parametrize(
-    "size",
-    [(64, 96), pytest.param((256, 256), marks=pytest.mark.slow)],
-    ids=str,
+    "size", [(64, 96), pytest.param((256, 256), marks=pytest.mark.slow)], ids=str
 )
 def test_the_whole_network_equals_pytorch_s(peer, size):
     """Random weights and random statistics, at full width, within 1e-4 of the peak."""

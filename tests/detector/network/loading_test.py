@@ -56,8 +56,9 @@ class TestFlipTest:
         back = loading.mirror_back(averages(warp.flip(crops)))[0, 6]
         columns = (back.sum(0) * np.arange(64)).sum() / back.sum()
         assert abs(4 * columns - 90) < 1.1
-        np.testing.assert_allclose(back[40, 5:60], averages(crops)[0, 6, 40, 5:60],
-                                   atol=0.08)  # fmt: skip
+        np.testing.assert_allclose(
+            back[40, 5:60], averages(crops)[0, 6, 40, 5:60], atol=0.08
+        )
 
 
 class TestBatches:
@@ -96,8 +97,9 @@ class TestBatches:
 
 class TestLoad:
     def test_hrnet_from_its_checkpoint(self, tmp_path):
-        config = hrnet.HRNetConfig(width=4, stem=4, bottlenecks=1, blocks=1,
-                                   stage3_modules=0, stage4_modules=0)  # fmt: skip
+        config = hrnet.HRNetConfig(
+            width=4, stem=4, bottlenecks=1, blocks=1, stage3_modules=0, stage4_modules=0
+        )
         variables = hrnet.init(jax.random.key(0), config)
         # Fresh heatmaps are all but zero; these are not.
         variables["params"]["final"] = jax.tree.map(
@@ -114,8 +116,15 @@ class TestLoad:
         assert found.batch == 2 and "HRNet" in found.name
 
     def test_another_number_of_joints(self, tmp_path):
-        config = hrnet.HRNetConfig(width=4, stem=4, bottlenecks=1, blocks=1, joints=17,
-                                   stage3_modules=0, stage4_modules=0)  # fmt: skip
+        config = hrnet.HRNetConfig(
+            width=4,
+            stem=4,
+            bottlenecks=1,
+            blocks=1,
+            joints=17,
+            stage3_modules=0,
+            stage4_modules=0,
+        )
         checkpoint.save(tmp_path, hrnet.init(jax.random.key(0), config), config)
         with pytest.raises(ValueError, match="a detector of 16 joints; it has 17"):
             detector.load(tmp_path)

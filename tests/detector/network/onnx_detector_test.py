@@ -41,11 +41,12 @@ def write_model(
         step("ReduceSum", "axis", keepdims=0)
     nodes[-1].output[0] = "maps"
     weights = [
-        helper.make_tensor("kernel", kinds.FLOAT, [joints, 3, 4, 4],
-                           np.full(joints * 48, 1 / 48)),
+        helper.make_tensor(
+            "kernel", kinds.FLOAT, [joints, 3, 4, 4], np.full(joints * 48, 1 / 48)
+        ),
         helper.make_tensor("bias", kinds.FLOAT, [joints], np.arange(joints) / 100),
         helper.make_tensor("axis", kinds.INT64, [1], [3]),
-    ]  # fmt: skip
+    ]
     graph = helper.make_graph(
         nodes,
         "tiny",

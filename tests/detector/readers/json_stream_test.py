@@ -38,8 +38,7 @@ def test_every_split_gives_the_same(tmp_path, data, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "3", "[1, 2", "[1 2]", '{"a" 1}', "{3: 4}", "[1] 2", "[nul]", "[" * 9],
+    "text", ["", "3", "[1, 2", "[1 2]", '{"a" 1}', "{3: 4}", "[1] 2", "[nul]", "[" * 9]
 )
 def test_what_is_no_json(tmp_path, text):
     path = tmp_path / "a.json"

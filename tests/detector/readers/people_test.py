@@ -229,8 +229,12 @@ class TestJson:
 
     def test_alphapose(self, tmp_path):
         (numbers,) = figures(1, 26)
-        entry = {"image_id": "12.jpg", "keypoints": numbers.ravel().tolist(),
-                 "score": 2.9, "idx": [3.0]}  # fmt: skip
+        entry = {
+            "image_id": "12.jpg",
+            "keypoints": numbers.ravel().tolist(),
+            "score": 2.9,
+            "idx": [3.0],
+        }
         (person,) = read(write(tmp_path / "a.json", [entry]))
         assert (person.source, person.person_id) == ("12.jpg", 3)
         head = numbers[HALPE_26.joints.index("Head"), :2]
@@ -239,9 +243,14 @@ class TestJson:
     def test_mmpose_s_three_layouts(self, tmp_path):
         numbers = figures(2)
         instances = [
-            {"keypoints": one[:, :2].tolist(), "keypoint_scores": one[:, 2].tolist(),
-             "bbox": [[0, 0, 9, 9]], "bbox_score": 0.9} for one in numbers
-        ]  # fmt: skip
+            {
+                "keypoints": one[:, :2].tolist(),
+                "keypoint_scores": one[:, 2].tolist(),
+                "bbox": [[0, 0, 9, 9]],
+                "bbox_score": 0.9,
+            }
+            for one in numbers
+        ]
         frames = [{"frame_id": 5 + i, "instances": [instances[i]]} for i in range(2)]
         meta = {"dataset_name": "coco", "keypoint_id2name": {"0": "nose"}}
         one = read(write(tmp_path / "a.json", instances))

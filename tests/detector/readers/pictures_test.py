@@ -106,14 +106,21 @@ class TestTurned:
     @pytest.mark.parametrize("step", [2, 4, 8])
     def test_reduced_pixels_know_their_places(self, tmp_path, number, step):
         """Sizes that no step divides: 61 = 7 x 8 + 5."""
-        path = save(tmp_path / "a.jpg", slopes(), quality=100, subsampling=0,
-                    exif=turned(number))  # fmt: skip
+        path = save(
+            tmp_path / "a.jpg",
+            slopes(),
+            quality=100,
+            subsampling=0,
+            exif=turned(number),
+        )
         whole = pictures.read(path)
         most = -(-61 // step) * -(-45 // step) / 1e6
         found = pictures.read(path, megapixels=most)
         assert found.step == step and found[1:3] == whole[1:3]
-        assert found.pixels.shape[:2] == (-(-whole.height // step),
-                                          -(-whole.width // step))  # fmt: skip
+        assert found.pixels.shape[:2] == (
+            -(-whole.height // step),
+            -(-whole.width // step),
+        )
         rows, columns = (np.arange(n) for n in found.pixels.shape[:2])
         x = np.rint(found.offset[0] + step * columns).astype(int)
         y = np.rint(found.offset[1] + step * rows).astype(int)

@@ -26,11 +26,28 @@ def write_video(path, *options, count=COUNT):
     pixels[:] = 20 * np.arange(count)[:, None, None, None]
     pixels[:, :8, :8] = 255
     subprocess.run(
-        [PROGRAM, "-nostdin", "-loglevel", "error", "-y", "-f", "rawvideo",
-         "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", "10", "-i", "/dev/stdin",
-         *options, str(path)],
-        input=pixels.tobytes(), check=True,
-    )  # fmt: skip
+        [
+            PROGRAM,
+            "-nostdin",
+            "-loglevel",
+            "error",
+            "-y",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-s",
+            f"{WIDTH}x{HEIGHT}",
+            "-r",
+            "10",
+            "-i",
+            "/dev/stdin",
+            *options,
+            str(path),
+        ],
+        input=pixels.tobytes(),
+        check=True,
+    )
     return path
 
 
@@ -65,9 +82,22 @@ def test_turned_as_the_metadata_say(tmp_path):
     path = write_video(tmp_path / "a.mp4", "-vcodec", "libx264", "-crf", "0")
     turned = tmp_path / "turned.mp4"
     subprocess.run(
-        [PROGRAM, "-nostdin", "-loglevel", "error", "-y", "-display_rotation", "90",
-         "-i", str(path), "-c", "copy", str(turned)], check=True,
-    )  # fmt: skip
+        [
+            PROGRAM,
+            "-nostdin",
+            "-loglevel",
+            "error",
+            "-y",
+            "-display_rotation",
+            "90",
+            "-i",
+            str(path),
+            "-c",
+            "copy",
+            str(turned),
+        ],
+        check=True,
+    )
     first = next(videos.frames(turned)).picture.pixels
     assert first.shape == (WIDTH, HEIGHT, 3)
     assert first[-4, 4].min() > 200  # turned against the clock, the corner is below
@@ -97,8 +127,9 @@ def test_a_reader_that_stops_early_leaves_no_ffmpeg(tmp_path):
 def _children():
     own = subprocess.run(
         ["ps", "-o", "pid=,comm=", "--ppid", str(os.getpid())],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     if own.returncode not in (0, 1):
         pytest.skip("ps cannot list processes here")
     return [line.split()[0] for line in own.stdout.splitlines() if "ffmpeg" in line]
