@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -132,3 +132,64 @@ class GaussianFit(NamedTuple):
             rmse=rmse,
             converged=jnp.ones(amplitude.shape, bool),
         )
+
+
+class Sampled(NamedTuple):
+    """Hypotheses and how likely the model takes each to be.
+
+    Attributes:
+      poses: (..., M, 17, 3) metres, hip at the origin, camera frame.
+      log_density: (..., M) nats, up to a constant of each 2D pose.
+    """
+
+    poses: jax.Array
+    log_density: jax.Array
+
+
+class Model(Protocol):
+    """A trained method, as a checkpoint holds it: what draws hypotheses.
+
+    A pytree, so that it passes through jit: its arrays are traced, all else is static.
+    Everything above the methods themselves knows a method by this alone.
+    """
+
+    @property
+    def method(self) -> str:
+        """Its name, as in ``jaxflow.methods.METHODS``."""
+
+    def sample(
+        self,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
+        key: jax.Array,
+        *,
+        num_hypotheses: int = 200,
+        temperature: float | jax.Array = 1.0,
+    ) -> jax.Array:
+        """Hypotheses (..., M, 17, 3), as `jaxflow.sample` returns them."""
+
+
+@runtime_checkable
+class DensityModel(Model, Protocol):
+    """A model that knows the density of what it draws."""
+
+    def sample_with_log_density(
+        self,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
+        key: jax.Array,
+        *,
+        num_hypotheses: int = 200,
+        temperature: float | jax.Array = 1.0,
+    ) -> Sampled:
+        """The poses of ``sample`` and the log-density of each."""
+
+    def log_prob(
+        self,
+        pose3d: jax.typing.ArrayLike,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
+        *,
+        observation_scale: float | jax.Array,
+    ) -> jax.Array:
+        """The posterior's log-density (...) of poses, as `jaxflow.log_prob` has it."""

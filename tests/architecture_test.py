@@ -22,6 +22,7 @@ FLOORS = [
     "data torch_weights",
     "evaluation",
     "training reporting",
+    "methods",
     "prediction",
     "commands __init__",
 ]

@@ -28,7 +28,7 @@ from jaxflow.flow import drawing, kept_blocks
 from jaxflow.flow.drawing import hypotheses as hypotheses
 from jaxflow.maths import checks, keys
 from jaxflow.maths.tiling import bucket
-from jaxflow.types import Params
+from jaxflow.types import Params, Sampled
 
 
 def sample(
@@ -92,18 +92,6 @@ def sample_bfloat16(
         jax.tree.map(rough, params), rough(pose2d), rough(cond), key, **options
     )
     return poses.astype(jnp.float32)
-
-
-class Sampled(NamedTuple):
-    """Hypotheses and how likely the flow takes each to be.
-
-    Attributes:
-      poses: (..., M, 17, 3) metres, as `sample` returns them.
-      log_density: (..., M) nats; see `sample_with_log_density`.
-    """
-
-    poses: jax.Array
-    log_density: jax.Array
 
 
 def sample_with_log_density(

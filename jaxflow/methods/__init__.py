@@ -1,0 +1,32 @@
+"""The methods that lift 2D to 3D, each behind one protocol (`jaxflow.types.Model`).
+
+    directory of a checkpoint -> Model
+
+A checkpoint says which method it is of. What evaluates, reports, predicts or exports
+asks a model for hypotheses and never for its parameters.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from jaxflow.methods import flow
+from jaxflow.types import Model
+
+__all__ = ["METHODS", "load"]
+
+# Name, as checkpoints and --method have it -> module.
+METHODS = {"flow": flow}
+
+
+def load(directory: str | pathlib.Path) -> Model:
+    """The model that a checkpoint holds.
+
+    Args:
+      directory: a run's workdir, its ``checkpoints`` folder (either gives the newest
+        checkpoint), or one checkpoint's folder.
+
+    Raises:
+      CheckpointError: there is no complete checkpoint, or it is of no method.
+    """
+    return flow.load(directory)
