@@ -39,10 +39,17 @@ def option(default: Any, text: str, **added: Any) -> Any:
     return dataclasses.field(default=default, metadata={"help": text, **added})
 
 
-def _at_least_one(config: Any, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")
+def at_least(owner: Any, /, **least: int) -> None:
+    """Refuses an owner one of whose attributes, by name, lies below its least value.
+
+    Raises:
+      ValueError: names the first that does, and says what was expected and what came.
+    """
+    for name, value in least.items():
+        if getattr(owner, name) < value:
+            raise ValueError(
+                f"{name} must be at least {value}, not {getattr(owner, name)}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +74,7 @@ class FlowConfig:
 
     def __post_init__(self) -> None:
         """Refuses sizes that make no flow."""
-        _at_least_one(
-            self, "blocks", "hidden", "encoder_hidden", "encoded", "condition"
-        )
+        at_least(self, blocks=1, hidden=1, encoder_hidden=1, encoded=1, condition=1)
         if self.joints < 2 or self.joints % 2:
             raise ValueError(
                 "joints must be even, so that a pose splits into two halves, not "
@@ -119,7 +124,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         """Refuses weights and counts without a meaning."""
-        _at_least_one(self, "best_k")
+        at_least(self, best_k=1)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name.endswith("_weight") and not (0 <= value < math.inf):
@@ -189,7 +194,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuses counts that make no iteration."""
-        _at_least_one(self, "batch_size", "critic_updates", "epochs")
+        at_least(self, batch_size=1, critic_updates=1, epochs=1)
         if self.iterations < 0:
             raise ValueError(f"iterations must be 0 or more, not {self.iterations}")
         best_k = self.loss.best_k if self.loss.best_of_m_weight else 0
@@ -258,8 +263,8 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         """Refuses intervals that never come."""
-        _at_least_one(self, "log_every", "checkpoint_every", "keep", "heartbeat")
-        _at_least_one(self, "validation_frames", "validation_hypotheses")
+        at_least(self, log_every=1, checkpoint_every=1, keep=1, heartbeat=1)
+        at_least(self, validation_frames=1, validation_hypotheses=1)
         if self.validate_every < 0 or self.devices < 0:
             raise ValueError("validate_every and devices must be 0 or more")
         if self.keep_best and not self.validate_every:

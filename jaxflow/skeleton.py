@@ -9,6 +9,9 @@ Three orders occur (paper section 4.2; the detector is trained on MPII):
 
 from collections.abc import Sequence
 
+# A pixel of the 64-px heatmap in pixels of the 256-px crop; no offset between them.
+CROP_PER_HEATMAP = 4.0
+
 H36M_JOINTS: tuple[str, ...] = (
     "Hip", "RHip", "RKnee", "RFoot", "LHip", "LKnee", "LFoot", "Spine", "Thorax",
     "Nose", "Head", "LShoulder", "LElbow", "LWrist", "RShoulder", "RElbow", "RWrist",

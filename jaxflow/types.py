@@ -146,6 +146,32 @@ class Sampled(NamedTuple):
     log_density: jax.Array
 
 
+class Hypotheses(NamedTuple):
+    """What a model says of some frames, and what it was asked with.
+
+    Leading axes are shared. Arrays of the device or of the host. ``None`` stands for what is not known.
+
+    Attributes:
+      poses: (..., M, 17, 3) metres, hip at 0, camera frame.
+      log_density: (..., M) nats, of a model that knows it.
+      mode: (..., 17, 3) metres, hip at 0: the model's answer without noise.
+      pose2d: (..., 16, 2) px of the 256-px crop, MPII-16, y down.
+      fit: (..., 16, 7) heatmap px, MPII-16: A, x0, y0, sx, theta, sy, rmse.
+      target: (..., 17, 3) metres, hip at 0: the truth.
+    """
+
+    poses: Any
+    log_density: Any
+    mode: Any
+    pose2d: Any
+    fit: Any
+    target: Any = None
+
+    def take(self, rows: Any) -> Hypotheses:
+        """The frames of some rows along the first axis."""
+        return Hypotheses(*(None if array is None else array[rows] for array in self))
+
+
 class Model(Protocol):
     """A trained method, as a checkpoint holds it: what draws hypotheses.
 

@@ -20,7 +20,7 @@ from data_builders.files import DataFileError
 from data_builders.mpi_inf_3dhp_lift import raw
 from jaxflow.gaussians.heatmaps import START_SIGMA
 from jaxflow.gaussians.keypoints import CROP_MARGIN, HEATMAP_SIZE
-from jaxflow.skeleton import MPII_TO_H36M
+from jaxflow.skeleton import CROP_PER_HEATMAP, MPII_TO_H36M
 from jaxflow.types import PoseRecords
 
 ANNOTATIONS, DETECTIONS = "annot_data.mat", "detections.npz"
@@ -61,7 +61,6 @@ _ANNOTATED: dict[str, tuple[int, ...]] = {
     "activity_annotation": (1,),
 }
 _DETECTED: dict[str, tuple[int, ...]] = {"pose2d": (16, 2), "gaussfit": (16, 7)}
-_CROP_PER_HEATMAP = 4  # a 256-px crop, a 64-px heatmap
 
 
 class Sequence(NamedTuple):
@@ -185,7 +184,7 @@ def _certain(points: np.ndarray) -> dict[str, np.ndarray]:
     one, zero = np.ones_like(mean[..., :1]), np.zeros_like(mean[..., :1])
     sigma = START_SIGMA * one
     gaussfit = np.concatenate([one, mean, sigma, zero, sigma, zero], axis=-1)
-    return {"pose2d": _CROP_PER_HEATMAP * mean, "gaussfit": gaussfit}
+    return {"pose2d": CROP_PER_HEATMAP * mean, "gaussfit": gaussfit}
 
 
 def _check(

@@ -32,7 +32,7 @@ _OUT = flags.DEFINE_string("out", None, "Folder to write to; none if not given."
 # A comparison is of models alone.
 _LEFT_OUT = ("ambiguous", "mean_pose", "untrained", "reductions")
 commands.define_flags(config.DataConfig(), "data")
-commands.define_flags(protocol.TestConfig(), "test", skip=_LEFT_OUT)
+commands.define_flags(protocol.EvaluationConfig(), "test", skip=_LEFT_OUT)
 flags.adopt_module_key_flags(commands)
 
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     found = comparison.compare(
         entries,
         commands.from_flags(config.DataConfig()),
-        commands.from_flags(protocol.TestConfig(), skip=_LEFT_OUT),
+        commands.from_flags(protocol.EvaluationConfig(), skip=_LEFT_OUT),
     )
     print(f"\n{found.describe(bold=tables.wants_bold(sys.stdout))}")
     if _OUT.value:

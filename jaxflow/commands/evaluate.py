@@ -36,7 +36,7 @@ _PROFILE = flags.DEFINE_string(
 _OUT = flags.DEFINE_string("out", None, "JSON file to write; none if not given.")
 
 commands.define_flags(config.DataConfig(), "data")
-commands.define_flags(protocol.TestConfig(), "test")
+commands.define_flags(protocol.EvaluationConfig(), "test")
 flags.adopt_module_key_flags(commands)
 
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> None:
     """Loads, evaluates, prints, writes."""
     commands.no_arguments(argv)
     source = commands.from_flags(config.DataConfig())
-    test = commands.from_flags(protocol.TestConfig())
+    test = commands.from_flags(protocol.EvaluationConfig())
     loaded = protocol.load(_CHECKPOINT.value, source, test)
     test = protocol.resolved(loaded, test)
     with profiling.traced(_PROFILE.value):

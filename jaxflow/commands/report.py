@@ -68,7 +68,7 @@ _TIMING = flags.DEFINE_enum(
     "leaves them out.",
 )
 
-_TEST = protocol.TestConfig(reductions=True)
+_TEST = protocol.EvaluationConfig(reductions=True)
 commands.define_flags(config.DataConfig(), "data")
 commands.define_flags(_TEST, "test")
 flags.adopt_module_key_flags(commands)
@@ -119,7 +119,7 @@ def _seeds() -> list[str]:
 
 
 def _settings(
-    checkpoint: str, source: config.DataConfig, test: protocol.TestConfig
+    checkpoint: str, source: config.DataConfig, test: protocol.EvaluationConfig
 ) -> protocol.SettingsResult:
     """Table 3 from a data set of its own.
 

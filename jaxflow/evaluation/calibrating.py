@@ -15,7 +15,7 @@ import jax
 import tqdm
 
 from jaxflow import data
-from jaxflow.config import DataConfig, FlowConfig, TrainConfig, option
+from jaxflow.config import DataConfig, FlowConfig, TrainConfig, at_least, option
 from jaxflow.evaluation import measuring, protocol, temperature
 from jaxflow.evaluation.temperature import Curve
 from jaxflow.flow import calibration_file, checkpoint
@@ -41,11 +41,7 @@ class CalibrationConfig:
 
     def __post_init__(self) -> None:
         """Refuses counts that fit nothing."""
-        for name, least in (("frames", 1), ("num_hypotheses", 2), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"{name} must be at least {least}, not {getattr(self, name)}"
-                )
+        at_least(self, frames=1, num_hypotheses=2, seed=0)
 
 
 class Calibrated(NamedTuple):

@@ -39,8 +39,8 @@ class Entry(NamedTuple):
     Attributes:
       name: of the model; one of `presets.ABLATIONS` gets the paper's row beside it.
       checkpoints: folders of the same model trained with different seeds.
-      temperature: to draw its hypotheses at, as `TestConfig.temperature`; default: the
-        test's.
+      temperature: to draw its hypotheses at, as `EvaluationConfig.temperature`;
+        default: the test's.
     """
 
     name: str
@@ -151,7 +151,7 @@ def parse(text: str) -> Entry:
 
 
 def compare(
-    entries: Sequence[Entry], source: DataConfig, test: protocol.TestConfig
+    entries: Sequence[Entry], source: DataConfig, test: protocol.EvaluationConfig
 ) -> Comparison:
     """Evaluates every checkpoint on the same frames with the same noise.
 
@@ -184,7 +184,7 @@ def compare(
     return Comparison(tuple(members))
 
 
-def _check(entries: Sequence[Entry], test: protocol.TestConfig) -> None:
+def _check(entries: Sequence[Entry], test: protocol.EvaluationConfig) -> None:
     if not entries:
         raise ValueError("expected at least one model to compare")
     names = [entry.name for entry in entries]
@@ -202,7 +202,7 @@ def _check(entries: Sequence[Entry], test: protocol.TestConfig) -> None:
 
 
 def _evaluate(
-    shared: protocol.Loaded, folder: str, test: protocol.TestConfig
+    shared: protocol.Loaded, folder: str, test: protocol.EvaluationConfig
 ) -> protocol.Evaluation:
     """One checkpoint on frames that are already loaded."""
     temperature = calibration_file.resolve(folder, test.temperature)

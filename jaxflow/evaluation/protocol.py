@@ -16,7 +16,7 @@ import numpy as np
 import tqdm
 
 from jaxflow import data, flow, metrics
-from jaxflow.config import DataConfig, FlowConfig, option
+from jaxflow.config import DataConfig, FlowConfig, at_least, option
 from jaxflow.evaluation import measuring, mpi_inf_3dhp
 from jaxflow.evaluation.reductions import Reduced, ReductionResult, Reductions, Sums
 from jaxflow.evaluation.setting_figures import LEGEND as SETTINGS_LEGEND
@@ -131,10 +131,8 @@ class Evaluation(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class TestConfig:
+class EvaluationConfig:
     """How to test; the defaults are the paper's (section 4.3)."""
-
-    __test__ = False  # no test class, whatever its name says
 
     split: str = option("test", "part of the data set to test on")
     stride: int = option(
@@ -169,16 +167,7 @@ class TestConfig:
 
     def __post_init__(self) -> None:
         """Refuses counts that test nothing."""
-        for name, least in (
-            ("stride", 0),
-            ("num_hypotheses", 2),
-            ("seed", 0),
-            ("batch_size", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"{name} must be at least {least}, not {getattr(self, name)}"
-                )
+        at_least(self, stride=0, num_hypotheses=2, seed=0, batch_size=1)
         calibration_file.check(self.temperature)
         if self.target not in TARGETS:
             raise ValueError(
@@ -207,7 +196,7 @@ class Loaded(NamedTuple):
     temperature: float = 1.0
 
 
-def load(checkpoint_dir: str, source: DataConfig, test: TestConfig) -> Loaded:
+def load(checkpoint_dir: str, source: DataConfig, test: EvaluationConfig) -> Loaded:
     """Reads the checkpoint and the data, building the set first if need be.
 
     Raises:
@@ -229,7 +218,7 @@ def load(checkpoint_dir: str, source: DataConfig, test: TestConfig) -> Loaded:
     return Loaded(params, architecture, records, train, stride, temperature)
 
 
-def resolved(loaded: Loaded, test: TestConfig) -> TestConfig:
+def resolved(loaded: Loaded, test: EvaluationConfig) -> EvaluationConfig:
     """The test with this data set's stride and this checkpoint's temperature."""
     return dataclasses.replace(
         test, stride=test.stride or loaded.stride, temperature=f"{loaded.temperature:g}"
@@ -243,12 +232,12 @@ def counted(records: PoseRecords) -> PoseRecords:
     return records
 
 
-def key_of(test: TestConfig) -> jax.Array:
+def key_of(test: EvaluationConfig) -> jax.Array:
     """Of the strided test set's hypotheses; frame i of it folds in its number i."""
     return jax.random.fold_in(jax.random.key(test.seed), 0)
 
 
-def evaluate(loaded: Loaded, test: TestConfig) -> Evaluation:
+def evaluate(loaded: Loaded, test: EvaluationConfig) -> Evaluation:
     """All that was asked for, with a progress bar of poses per second and time left.
 
     Raises:
@@ -287,7 +276,7 @@ def evaluate(loaded: Loaded, test: TestConfig) -> Evaluation:
 
 
 def _test(
-    loaded: Loaded, chosen: PoseRecords, key: jax.Array, test: TestConfig
+    loaded: Loaded, chosen: PoseRecords, key: jax.Array, test: EvaluationConfig
 ) -> tuple[EvaluationResult, ReductionResult | None, Frames]:
     """The test itself; what each frame was like is kept in two numbers."""
     best = np.zeros(len(chosen), np.float32)
@@ -315,7 +304,7 @@ def _test(
     return result, reduced, Frames(chosen, best, spread)
 
 
-def settings_of(loaded: Loaded, test: TestConfig) -> SettingsResult | None:
+def settings_of(loaded: Loaded, test: EvaluationConfig) -> SettingsResult | None:
     """The protocol of a data set with settings; None for another."""
     if "setting" not in loaded.records.extra:
         return None
@@ -335,7 +324,7 @@ def run(
     loaded: Loaded,
     records: PoseRecords,
     key: jax.Array,
-    test: TestConfig,
+    test: EvaluationConfig,
     name: str,
     **options: Any,
 ) -> EvaluationResult:

@@ -18,9 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxflow.gaussians.condition import SIGMA_RANGE
+from jaxflow.skeleton import CROP_PER_HEATMAP
 
-# A pixel of the 64 x 64 heatmap in pixels of the 256-px crop.
-CROP_PIXELS = 4.0
 # Heatmap px. Wider fits count as 10, as in the condition; larger errors fall into the
 # last bin.
 SIGMA_EDGES = tuple(i / 2 for i in range(21))
@@ -94,7 +93,7 @@ def sums_of(
     sigmas = np.abs(np.asarray(gaussfit, np.float64)[..., [3, 5]])
     sigma = np.mean(np.clip(sigmas, *SIGMA_RANGE), axis=-1)
     offset = np.asarray(pose2d, np.float64) - np.asarray(pose2d_true, np.float64)
-    error = np.linalg.norm(offset, axis=-1) / CROP_PIXELS
+    error = np.linalg.norm(offset, axis=-1) / CROP_PER_HEATMAP
 
     bins = _bin(sigma, SIGMA_EDGES)
     table = np.zeros((_BINS, len(ERROR_EDGES) - 1))

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from jaxflow.config import RELEASED_CLAMP, SoftClamp
+from jaxflow.config import RELEASED_CLAMP, SoftClamp, at_least
 from jaxflow.flow import sampling
 from jaxflow.gaussians import keypoints
 from jaxflow.maths import buckets
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from jaxflow.detector.crops.crop import Crop
 
 SIZES = (1, 8, 64)  # frames that go through the flow together
-_CROP_PER_HEATMAP = 4.0  # crop px a heatmap px
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,10 +68,7 @@ class Lifter:
             raise ValueError(
                 f"expected a rule of {', '.join(selection.RULES)}; got {self.rule!r}"
             )
-        if self.num_hypotheses < 1:
-            raise ValueError(
-                f"num_hypotheses must be at least 1, not {self.num_hypotheses}"
-            )
+        at_least(self, num_hypotheses=1)
         if not 0 <= self.temperature < np.inf:
             raise ValueError(
                 f"expected a temperature of at least 0; got {self.temperature}"
@@ -139,7 +135,7 @@ class Lifter:
             fits = np.asarray(fits.as_array())
         fits = lifting.frames("fits", fits, (16, 7))
         if pose2d is None:
-            pose2d = _CROP_PER_HEATMAP * fits[..., 1:3]
+            pose2d = CROP_PER_HEATMAP * fits[..., 1:3]
         pose2d = lifting.frames("pose2d", pose2d, (16, 2))
         numbers = lifting.numbers_of(positions, len(fits))
         if len(pose2d) != len(fits):
@@ -166,7 +162,7 @@ class Lifter:
           ValueError: another shape, or sixteen joints at one place.
         """
         fits, peaks = self.fit(np.asarray(maps))
-        return self.lift_fits(fits, _CROP_PER_HEATMAP * peaks, positions=positions)
+        return self.lift_fits(fits, CROP_PER_HEATMAP * peaks, positions=positions)
 
     def fit(self, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gaussians and peaks of heatmaps (N, 16, 64, 64).

@@ -26,9 +26,9 @@ import numpy as np
 
 from jaxflow import config as config_lib
 from jaxflow import data, skeleton
-from jaxflow.config import DataConfig, FlowConfig, SoftClamp, option
+from jaxflow.config import DataConfig, FlowConfig, SoftClamp, at_least, option
 from jaxflow.evaluation import protocol
-from jaxflow.evaluation.protocol import TestConfig
+from jaxflow.evaluation.protocol import EvaluationConfig
 from jaxflow.flow import calibration_file, checkpoint, sampling
 from jaxflow.maths import keys, tiling
 from jaxflow.prediction import set_files
@@ -71,16 +71,7 @@ class SampleConfig:
 
     def __post_init__(self) -> None:
         """Refuses what samples nothing."""
-        for name, least in (
-            ("stride", 0),
-            ("num_hypotheses", 1),
-            ("seed", 0),
-            ("shard_size", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"{name} must be at least {least}, not {getattr(self, name)}"
-                )
+        at_least(self, stride=0, num_hypotheses=1, seed=0, shard_size=1)
         calibration_file.check(self.temperature)
         for name, known in (("dtype", _DTYPES), ("format", set_files.FORMATS)):
             if getattr(self, name) not in known:
@@ -113,7 +104,7 @@ def load(checkpoint_dir: str, where: DataConfig, config: SampleConfig) -> Source
     Raises:
       ValueError: either is missing, damaged or of another kind; says which and where.
     """
-    test = TestConfig(
+    test = EvaluationConfig(
         split=config.split, mean_pose=False, temperature=config.temperature
     )
     found = protocol.load(checkpoint_dir, where, test)
@@ -239,7 +230,7 @@ def _batches(
         config.dtype,
         config.log_density,
     )
-    key = protocol.key_of(TestConfig(seed=config.seed))
+    key = protocol.key_of(EvaluationConfig(seed=config.seed))
     shared = parallel.replicate(
         (source.params, key, np.float32(source.temperature)), devices
     )

@@ -167,7 +167,7 @@ def _widest(records: PoseRecords) -> np.ndarray:
 
 def draw(
     loaded: protocol.Loaded,
-    test: protocol.TestConfig,
+    test: protocol.EvaluationConfig,
     frames: Frames,
     rows: Sequence[tuple[str, int]],
 ) -> Chosen:

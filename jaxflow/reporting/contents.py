@@ -32,7 +32,7 @@ class About(NamedTuple):
 
     checkpoint: str
     dataset: str
-    test: protocol.TestConfig
+    test: protocol.EvaluationConfig
 
 
 class Extras(NamedTuple):

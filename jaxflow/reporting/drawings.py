@@ -84,7 +84,9 @@ def series(evaluated: protocol.Evaluation) -> dict[str, Figures]:
 
 
 def noise_baseline(
-    loaded: protocol.Loaded, test: protocol.TestConfig, evaluated: protocol.Evaluation
+    loaded: protocol.Loaded,
+    test: protocol.EvaluationConfig,
+    evaluated: protocol.Evaluation,
 ) -> EvaluationResult:
     """The z = 0 pose with detector noise, on the frames of figure 5.
 

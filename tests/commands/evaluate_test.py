@@ -133,7 +133,7 @@ def test_the_command_prints_and_writes(
 )
 def test_senseless_settings_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
-        protocol.TestConfig(**values)
+        protocol.EvaluationConfig(**values)
 
 
 def test_a_missing_checkpoint_is_one_line_and_status_one(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 from jaxflow.evaluation import protocol
 from jaxflow.types import PoseRecords
 
-TEST = protocol.TestConfig(stride=4, num_hypotheses=5, batch_size=8)
+TEST = protocol.EvaluationConfig(stride=4, num_hypotheses=5, batch_size=8)
 
 
 def records(seed=0, count=40):

@@ -128,4 +128,4 @@ def test_units_are_heatmap_pixels():
     """A heatmap pixel is four of the crop, as the simulated detector has it."""
     from data_builders.simulation import cameras
 
-    assert sigma_error.CROP_PIXELS == cameras.HEATMAP_SCALE
+    assert sigma_error.CROP_PER_HEATMAP == cameras.HEATMAP_SCALE

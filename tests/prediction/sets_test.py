@@ -130,7 +130,7 @@ def test_they_are_what_evaluate_measures(model, source, monkeypatch):
     settings = dataclasses.replace(SMALL, stride=0)
     where = config.DataConfig()
     found = sets.load(str(model), where, settings).records
-    test = protocol.TestConfig(mean_pose=False)
+    test = protocol.EvaluationConfig(mean_pose=False)
     loaded = protocol.load(str(model), where, test)
     test = protocol.resolved(loaded, test)
     chosen = data.every_nth_per_action(protocol.counted(loaded.records), test.stride)

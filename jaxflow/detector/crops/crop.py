@@ -26,10 +26,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jaxflow.gaussians.keypoints import CROP_MARGIN, HEATMAP_SIZE
+from jaxflow.gaussians.keypoints import CROP_MARGIN
+from jaxflow.skeleton import CROP_PER_HEATMAP
 
 CROP_SIZE = 256
-CROP_PER_HEATMAP = CROP_SIZE / HEATMAP_SIZE  # 4 crop px a heatmap px, no offset
 
 
 class Crop(NamedTuple):

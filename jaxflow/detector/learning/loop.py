@@ -68,9 +68,7 @@ class Pace:
 
     def __post_init__(self) -> None:
         """Refuses intervals that never come."""
-        for name, value in dataclasses.asdict(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        config_lib.at_least(self, log_every=1, save_every=1, keep=1)
 
 
 def train(

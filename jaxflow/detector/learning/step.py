@@ -21,7 +21,7 @@ import jax.typing
 import numpy as np
 import optax
 
-from jaxflow.config import option
+from jaxflow.config import at_least, option
 from jaxflow.detector.crops import warp
 from jaxflow.detector.crops.crop import CROP_SIZE
 from jaxflow.detector.learning.examples import Example
@@ -53,11 +53,7 @@ class LearningConfig:
 
     def __post_init__(self) -> None:
         """Refuses what cannot be trained with."""
-        for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 1, not {getattr(self, name)}"
-                )
+        at_least(self, steps=1, batch_size=1)
         if self.warmup < 0:
             raise ValueError(f"warmup must be 0 or more, not {self.warmup}")
         if not self.learning_rate > 0:

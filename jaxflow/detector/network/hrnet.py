@@ -35,7 +35,7 @@ import jax.numpy as jnp
 import jax.typing
 import numpy as np
 
-from jaxflow.config import option
+from jaxflow.config import at_least, option
 from jaxflow.detector.network.blocks import (
     BasicBlock,
     Bottleneck,
@@ -67,11 +67,7 @@ class HRNetConfig:
 
     def __post_init__(self) -> None:
         """Refuses sizes that make no network."""
-        for name in ("width", "joints", "stem", "bottlenecks", "blocks"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 1, not {getattr(self, name)}"
-                )
+        at_least(self, width=1, joints=1, stem=1, bottlenecks=1, blocks=1)
         counts = self.stage2_modules, self.stage3_modules, self.stage4_modules
         if min(counts) < 0 or not counts[0] or (counts[2] and not counts[1]):
             raise ValueError(

@@ -21,6 +21,7 @@ from matplotlib.path import Path
 from jaxflow import gaussians
 from jaxflow.reporting.figures import style
 from jaxflow.skeleton import (
+    CROP_PER_HEATMAP,
     H36M_BONES,
     H36M_JOINTS,
     MPII_BONES,
@@ -28,7 +29,6 @@ from jaxflow.skeleton import (
     MPII_TO_H36M,
 )
 
-_CROP_PER_HEATMAP = 4.0  # 256-px crop, 64-px heatmap
 _DRAWN = 24  # skeletons; more would be a smear
 _TURN = np.deg2rad(90.0)  # of the side view
 
@@ -95,8 +95,8 @@ def gaussians_in_crop(fit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     sigma, theta = jnp.abs(jnp.asarray(fit[:, [3, 5]])), jnp.asarray(fit[:, 4])
     covariance = gaussians.covariance_image_frame(sigma, theta)
     return (
-        fit[:, 1:3] * _CROP_PER_HEATMAP,
-        np.asarray(covariance) * _CROP_PER_HEATMAP**2,
+        fit[:, 1:3] * CROP_PER_HEATMAP,
+        np.asarray(covariance) * CROP_PER_HEATMAP**2,
     )
 
 

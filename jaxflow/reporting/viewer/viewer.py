@@ -27,6 +27,7 @@ import numpy as np
 from jaxflow import gaussians, metrics
 from jaxflow.reporting import page
 from jaxflow.skeleton import (
+    CROP_PER_HEATMAP,
     H36M_BONES,
     H36M_JOINTS,
     MPII_BONES,
@@ -36,7 +37,6 @@ from jaxflow.skeleton import (
 
 _FOLDER = pathlib.Path(__file__).parent
 _SCRIPTS = ("viewer_data", "viewer_colour", "viewer_scene", "viewer_plane", "viewer")
-_CROP_PER_HEATMAP = 4.0  # 256-px crop, 64-px heatmap
 _PICTURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _TEXT = (
     "One hypothesis is drawn boldly among all that were drawn for the frame; the "
@@ -223,9 +223,9 @@ def ellipses(fit: np.ndarray) -> np.ndarray:
         np.float64,
     )
     values, vectors = np.linalg.eigh(covariance)
-    shorter, longer = _CROP_PER_HEATMAP * np.sqrt(np.maximum(values, 0)).T
+    shorter, longer = CROP_PER_HEATMAP * np.sqrt(np.maximum(values, 0)).T
     angle = np.arctan2(vectors[:, 1, 1], vectors[:, 0, 1])
-    centre = _CROP_PER_HEATMAP * fit[:, 1:3]
+    centre = CROP_PER_HEATMAP * fit[:, 1:3]
     return np.column_stack([centre, longer, shorter, angle])
 
 
