@@ -12,6 +12,7 @@ import jax
 from absl import app, flags, logging
 
 from jaxflow.runs import compilation_cache
+from jaxflow.runs.errors import UserError
 
 _DEBUG = flags.DEFINE_bool(
     "debug", False, "Show where in the code an error arose, not only what it is."
@@ -32,7 +33,8 @@ _PRECISION = flags.DEFINE_enum(
 )
 
 # Mistakes of the user or the machine. Others are ours, and show their traceback.
-EXPECTED = (ValueError, TypeError, OSError, FloatingPointError, ImportError)
+# ValueError and TypeError are here until every edge raises UserError.
+EXPECTED = (UserError, OSError, ImportError, FloatingPointError, ValueError, TypeError)
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:

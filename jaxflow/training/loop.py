@@ -24,16 +24,13 @@ import numpy as np
 from jaxflow import data
 from jaxflow.config import RunConfig, TrainConfig
 from jaxflow.runs import files, interrupts, lock, multihost, profiling, writer
+from jaxflow.runs.errors import NonFiniteError
 from jaxflow.runs.progress import Progress, terms_text
 from jaxflow.training import dispatch, frames, health, parallel, state, validation
 from jaxflow.training.checkpointer import Checkpointer
 from jaxflow.training.state import TrainState
 from jaxflow.training.step import Losses
 from jaxflow.types import Batch, PoseRecords
-
-
-class NonFiniteError(FloatingPointError):
-    """A loss term or a parameter is no longer a number; training cannot go on."""
 
 
 class Outcome(NamedTuple):

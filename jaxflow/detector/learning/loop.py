@@ -36,7 +36,7 @@ from jaxflow.detector.network.hrnet import HRNetConfig
 from jaxflow.flow import checkpoint as store
 from jaxflow.flow.checkpoint import CheckpointError
 from jaxflow.runs import interrupts, writer
-from jaxflow.training.loop import NonFiniteError
+from jaxflow.runs.errors import NonFiniteError
 from jaxflow.types import Params
 
 _SETTLING = 8  # batches
