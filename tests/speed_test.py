@@ -15,7 +15,7 @@ import jaxflow
 from jaxflow.config import RELEASED_CLAMP, FlowConfig, TrainConfig
 from jaxflow.evaluation import measuring
 from jaxflow.flow import coupling, drawing, sampling
-from jaxflow.maths import arctangent, tiling
+from jaxflow.maths import arctangent
 from jaxflow.runs import compilation_cache, profiling
 from jaxflow.training import parallel, state, step
 from jaxflow.types import Batch
@@ -136,35 +136,6 @@ def test_training_compiles_once_and_moves_nothing():
         jax.block_until_ready(now)
     assert not found
     assert int(now.step) == 2 + 6
-
-
-@pytest.mark.parametrize(
-    ("batch", "size"),
-    [
-        (1, 1),
-        (2, 2),
-        (3, 3),
-        (4, 4),
-        (5, 6),
-        (7, 8),
-        (9, 12),
-        (13, 16),
-        (17, 24),
-        (25, 32),
-        (4096, 4096),
-        (4097, 6144),
-    ],
-)
-def test_buckets(batch, size):
-    assert tiling.bucket(batch) == size
-    assert batch <= size < 1.5 * batch + 1
-    assert tiling.bucket(size) == size
-
-
-@pytest.mark.parametrize(("count", "most"), [(1, 8), (8, 8), (9, 8), (64, 8), (65, 8)])
-def test_even_parts(count, most):
-    parts, size = tiling.even_parts(count, most)
-    assert size <= most and (parts - 1) * size < count <= parts * size
 
 
 def test_sampling_compiles_once_a_bucket_and_agrees_bit_for_bit(params):

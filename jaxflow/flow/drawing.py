@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxflow.config import SoftClamp
 from jaxflow.flow import model, stack
 from jaxflow.maths import geometry, keys
-from jaxflow.maths.tiling import even_parts, poses_per_tile, rows_per_tile
+from jaxflow.maths.batching import even_parts, poses_per_tile, rows_per_tile
 from jaxflow.types import Params
 
 # z (b, m, 16), pose2d (b, 32), cond (b, 78) -> (b, m, ...)

@@ -4,10 +4,11 @@
 
 Paper section 3: repeatedly drawing z ~ N(0, I) and inverting approximates the posterior
 over 3D poses. The condition's share of every net is computed once per pose; poses go
-through the flow in tiles that fit the cache (`tiling`).
+through the flow in tiles that fit the cache (`batching`).
 
-A program is compiled for a few numbers of poses (`tiling.bucket`) and others are filled
-up to one of them; `sample_blocks` draws for any number of poses in bounded memory.
+A program is compiled for a few numbers of poses (`batching.bucket`) and others are
+filled up to one of them; `sample_blocks` draws for any number of poses in bounded
+memory.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from jaxflow.config import RELEASED_CLAMP, SoftClamp
 from jaxflow.flow import drawing, kept_blocks
 from jaxflow.flow.drawing import hypotheses as hypotheses
 from jaxflow.maths import checks, keys
-from jaxflow.maths.tiling import bucket
+from jaxflow.maths.batching import bucket
 from jaxflow.types import Params, Sampled
 
 

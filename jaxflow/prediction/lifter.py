@@ -25,7 +25,7 @@ import numpy.typing as npt
 from jaxflow.config import RELEASED_CLAMP, SoftClamp, at_least
 from jaxflow.flow import sampling
 from jaxflow.gaussians import keypoints
-from jaxflow.maths import buckets
+from jaxflow.maths import batching
 from jaxflow.metrics import selection
 from jaxflow.prediction import lifting
 from jaxflow.prediction.lifting import Prediction
@@ -143,7 +143,7 @@ class Lifter:
         lifting.check_extent(pose2d)
         if not len(fits):
             return self._nothing()
-        parts = buckets.apply(self._lift, (fits, pose2d, numbers), self.sizes)
+        parts = batching.apply(self._lift, (fits, pose2d, numbers), self.sizes)
         hypotheses, chosen, mode, spread, log_density = parts
         return Prediction(
             hypotheses, chosen, mode, spread, log_density, pose2d, fits, self.rule
@@ -179,7 +179,7 @@ class Lifter:
             )
         if not len(maps):
             return np.zeros((0, 16, 7), np.float32), np.zeros((0, 16, 2), np.float32)
-        fits, peaks = buckets.apply(lifting.fit, (maps,), self.sizes)
+        fits, peaks = batching.apply(lifting.fit, (maps,), self.sizes)
         return fits, peaks
 
     def lift_pictures(

@@ -6,7 +6,7 @@ The hypotheses are those of `jaxflow.sample` of all chosen frames with the key
 `protocol.key_of` gives, which `evaluate` with the same seed and stride measures: frame
 i of them uses ``fold_in(key, i)``, wherever and with whichever others it is sampled. On
 a CPU they are the same bits for any number of devices, shards and batches, since a
-device always works on whole tiles (`tiling`); on accelerators, within rounding.
+device always works on whole tiles (`batching`); on accelerators, within rounding.
 
 Memory holds the network's inputs (0.6 kB a frame), two batches and two shards.
 """
@@ -30,7 +30,7 @@ from jaxflow.config import DataConfig, FlowConfig, SoftClamp, at_least, option
 from jaxflow.evaluation import protocol
 from jaxflow.evaluation.protocol import EvaluationConfig
 from jaxflow.flow import calibration_file, checkpoint, sampling
-from jaxflow.maths import keys, tiling
+from jaxflow.maths import batching, keys
 from jaxflow.prediction import set_files
 from jaxflow.prediction.set_files import Columns
 from jaxflow.runs import trees
@@ -219,7 +219,7 @@ def _batches(
     """Hypotheses of the rows, in order, fetched while the next ones are computed."""
     if not len(rows):
         return
-    tile = tiling.poses_per_tile(config.num_hypotheses)
+    tile = batching.poses_per_tile(config.num_hypotheses)
     size = len(devices) * -(-batch_size // tile) * tile
     inputs = data.to_batch(source.records)
     pose2d, cond = np.asarray(inputs.pose2d), np.asarray(inputs.cond)

@@ -26,7 +26,7 @@ from jaxflow.detector.crops.warp import Patch
 from jaxflow.detector.readers.boxes import BoxTable, read_boxes
 from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Skipped
-from jaxflow.maths import buckets
+from jaxflow.maths import batching
 from jaxflow.prediction import inputs as prediction_inputs
 from jaxflow.prediction.files import Lifted
 from jaxflow.prediction.inputs import Mark, Reading, Seen, Source
@@ -212,7 +212,7 @@ def _detect(
 
     stacked = [np.stack(field) for field in zip(*patches, strict=True)]
     for entry, crop, maps in zip(
-        _people(entries), *buckets.apply(look, stacked, sizes), strict=True
+        _people(entries), *batching.apply(look, stacked, sizes), strict=True
     ):
         entry.crop, entry.event = crop, entry.seen._replace(maps=maps)
 

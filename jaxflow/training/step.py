@@ -28,7 +28,7 @@ from jaxflow import critic, flow, losses
 from jaxflow.config import OptimizerConfig, TrainConfig
 from jaxflow.flow import coupling, drawing
 from jaxflow.maths import checks
-from jaxflow.maths.tiling import dividing_tile
+from jaxflow.maths.batching import dividing_tile
 from jaxflow.training.noise import Noise
 from jaxflow.training.noise import draw_noise as draw_noise
 from jaxflow.training.state import TrainState, critic_optimizer, flow_optimizer

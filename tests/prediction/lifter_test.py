@@ -10,7 +10,6 @@ from jaxflow import flow
 from jaxflow.detector.network.loading import Detector
 from jaxflow.flow.exported import example_inputs
 from jaxflow.gaussians import heatmaps, keypoints
-from jaxflow.maths import buckets
 from jaxflow.metrics import selection
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.types import GaussianFit
@@ -193,18 +192,3 @@ def test_what_cannot_be_lifted_is_refused(lifter, params, fits):
     for wrong in ({"rule": "best"}, {"num_hypotheses": 0}, {"temperature": -1}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))}"):
             Lifter(params, **wrong)
-
-
-def test_buckets_keep_order_and_waste_little():
-    seen = []
-
-    def double(x):
-        seen.append(len(x))
-        return (2 * x, x)
-
-    for count in range(1, 30):
-        seen.clear()
-        twice, same = buckets.apply(double, (np.arange(count),), (1, 4, 16))
-        np.testing.assert_array_equal(twice, 2 * np.arange(count))
-        np.testing.assert_array_equal(same, np.arange(count))
-        assert set(seen) <= {1, 4, 16} and sum(seen) < 2 * count

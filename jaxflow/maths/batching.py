@@ -1,0 +1,133 @@
+"""Any number of rows through programs that are compiled for a few numbers of them.
+
+    arrays (N, ...) -> blocks, buckets or tiles of one size, filled up -> (N, ...)
+
+A *block* is a stretch of rows on the host; the last one is filled up with its last row,
+so that one program serves all. A *bucket* is a number of rows that a program is
+compiled for. A *tile* is what goes through the flow together: on a CPU the hidden
+layers of M hypotheses stay in cache only for some 1,600 rows; writing 12,800 x 1,028
+numbers out and back costs more than computing them. Accelerators want rows in bulk, and
+a bound on memory all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+_ROWS = {"cpu": 1600}
+_ACCELERATOR_ROWS = 1 << 17
+
+Tree = TypeVar("Tree")
+Item = TypeVar("Item")
+
+
+def filled(arrays: Tree, size: int) -> Tree:
+    """NumPy arrays (n, ...) with their last row repeated up to ``size`` rows.
+
+    Args:
+      arrays: one, or a tree of them, of 1 to ``size`` rows.
+      size: how many rows there shall be.
+    """
+
+    def fill(array: np.ndarray) -> np.ndarray:
+        if len(array) == size:
+            return array
+        return array[np.minimum(np.arange(size), len(array) - 1)]
+
+    return jax.tree.map(fill, arrays)
+
+
+def blocks(count: int, size: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Consecutive rows, ``size`` at a time.
+
+    Yields:
+      The rows that a block holds, and the ``size`` row numbers (size,) to compute: the
+      last block repeats the last row.
+    """
+    for start in range(0, count, size):
+        rows = slice(start, min(start + size, count))
+        yield rows, np.minimum(np.arange(start, start + size), count - 1)
+
+
+def one_late(started: Iterable[Item]) -> Iterator[Item]:
+    """The items, each one once the next has been made.
+
+    Where making an item starts work on the device and the caller waits for it, the next
+    is computed meanwhile; two are in memory at a time.
+    """
+    waiting: list[Item] = []
+    for item in started:
+        yield from waiting
+        waiting = [item]
+    yield from waiting
+
+
+def apply(
+    function: Callable[..., tuple[Any, ...]],
+    arrays: Sequence[np.ndarray],
+    sizes: Sequence[int],
+) -> list[np.ndarray]:
+    """Applies a function of fixed batch sizes to any number of rows.
+
+    Args:
+      function: takes arrays of one of the sizes and gives several of the same size.
+      arrays: N rows each, at least one.
+      sizes: numbers of rows, in increasing order. A batch that is too small is filled
+        up with the last row.
+
+    Returns:
+      What the function gives, N rows each, on the host.
+    """
+    count, start = len(arrays[0]), 0
+    parts: list[list[np.ndarray]] = []
+    while start < count:
+        size = _size(count - start, sizes)
+        batch = filled([array[start : start + size] for array in arrays], size)
+        parts.append([np.asarray(a)[: count - start] for a in function(*batch)])
+        start += size
+    return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+
+
+def _size(rest: int, sizes: Sequence[int]) -> int:
+    """The largest size that the rest fills at least by half."""
+    return max((size for size in sizes if size <= 2 * rest - 1), default=sizes[0])
+
+
+def bucket(batch: int) -> int:
+    """The number of poses that a program is compiled for, to serve this many.
+
+    Powers of two and the numbers half-way between: 1, 2, 3, 4, 6, 8, 12, 16, ...; at
+    most half as many again are computed in vain, a sixth on average.
+    """
+    power = 1 << max(0, batch - 1).bit_length()
+    between = power // 4 * 3
+    return between if batch <= between else power
+
+
+def rows_per_tile() -> int:
+    """Hypotheses that go through the flow together on the default backend."""
+    return _ROWS.get(jax.default_backend(), _ACCELERATOR_ROWS)
+
+
+def poses_per_tile(hypotheses: int) -> int:
+    """Poses whose hypotheses together fill one tile on the default backend."""
+    return max(1, rows_per_tile() // hypotheses)
+
+
+def dividing_tile(batch: int, hypotheses: int) -> int:
+    """The largest number of poses, at most a tile's, that divides the batch."""
+    most = min(batch, poses_per_tile(hypotheses))
+    return next(size for size in range(most, 0, -1) if batch % size == 0)
+
+
+def even_parts(count: int, most: int) -> tuple[int, int]:
+    """How many parts of at most ``most`` things hold ``count``, and their size.
+
+    Parts of one size may hold a few more things than there are: fewer than parts.
+    """
+    parts = max(1, -(-count // most))
+    return parts, -(-count // parts)
