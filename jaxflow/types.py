@@ -149,7 +149,8 @@ class Sampled(NamedTuple):
 class Hypotheses(NamedTuple):
     """What a model says of some frames, and what it was asked with.
 
-    Leading axes are shared. Arrays of the device or of the host. ``None`` stands for what is not known.
+    Leading axes are shared. Arrays of the device or of the host; ``None`` stands for
+    what is not known.
 
     Attributes:
       poses: (..., M, 17, 3) metres, hip at 0, camera frame.

@@ -29,6 +29,7 @@ from jaxflow.maths import batching
 from jaxflow.metrics import selection
 from jaxflow.prediction import lifting
 from jaxflow.prediction.lifting import Prediction
+from jaxflow.skeleton import CROP_PER_HEATMAP
 from jaxflow.types import GaussianFit, Params
 
 if TYPE_CHECKING:
