@@ -12,6 +12,8 @@ from jaxflow.evaluation import measuring
 from jaxflow.flow import sampling
 from jaxflow.metrics.sums import Figures, Totals
 from jaxflow.types import Batch, PoseRecords
+from tests.helpers.compiled import compilations
+from tests.helpers.training import TINY, random_data
 from tests.oracles import metrics as oracle
 
 FRAMES, HYPOTHESES = 11, 6
@@ -285,3 +287,26 @@ def test_no_frames_have_no_mean():
     empty = Totals(0, *(np.zeros(1) for _ in range(7)))
     with pytest.raises(ValueError, match="at least one frame"):
         Figures.of(empty)
+
+
+def test_more_frames_compile_nothing_new():
+    params, data = flow.init(jax.random.key(0), TINY.flow), random_data(9, seed=3)
+    targets = np.zeros((9, 17, 3), np.float32)
+    actions = np.full(9, "Walking")
+
+    def evaluate(count):
+        part = jax.tree.map(lambda leaf: leaf[:count], data)
+        return measuring.evaluate(
+            params,
+            part,
+            targets[:count],
+            actions[:count],
+            jax.random.key(5),
+            num_hypotheses=5,
+            batch_size=4,
+        )
+
+    evaluate(5)
+    with compilations() as compiled:
+        assert evaluate(9).pooled.frames == 9
+    assert not compiled

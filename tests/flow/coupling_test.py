@@ -1,5 +1,7 @@
 """One coupling block: its inverse, its log-determinant, the bound on its log-scales."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,3 +104,26 @@ def test_weights_and_biases_start_as_a_twentieth_of_a_normal():
     assert not np.array_equal(
         params["net1"]["output"]["kernel"], params["net2"]["output"]["kernel"]
     )
+
+
+def test_the_recomputing_net_has_the_plain_one_s_gradient():
+    weights = coupling.init(jax.random.key(1), 6, 4, 9)["net1"]
+    rng = np.random.default_rng(2)
+    with jax.enable_x64(True):
+        weights = jax.tree.map(lambda a: 10 * jnp.asarray(a, jnp.float64), weights)
+        features, share = rng.normal(size=(6, 3, 5)), rng.normal(size=(9, 3, 1))
+
+        def total(net, *inputs):
+            return jnp.sum(jnp.sin(net(*inputs)))
+
+        def differentiated(net):
+            whole = functools.partial(total, net)
+            return jax.value_and_grad(whole, argnums=(0, 1, 2))(*inputs)
+
+        nets = coupling.plain_net, coupling.recomputing_net
+        inputs = weights, jnp.asarray(features), jnp.asarray(share)
+        value, gradients = zip(*map(differentiated, nets), strict=True)
+    assert value[0] == value[1]
+    for plain, ours in zip(*map(jax.tree.leaves, gradients), strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=1e-12, atol=1e-12)
+    assert np.abs(gradients[0][2]).max() > 0.01

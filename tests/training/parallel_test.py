@@ -9,6 +9,7 @@ import pytest
 
 from jaxflow.config import OptimizerConfig
 from jaxflow.training import parallel, state, step
+from tests.helpers.compiled import compilations
 from tests.helpers.training import TINY, random_data
 
 # With an epsilon far above any gradient, Adam's step is the gradient itself (scaled):
@@ -150,3 +151,20 @@ def test_a_compiler_without_the_option_does_without():
 
 def _pairs(ours, theirs):
     return zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)
+
+
+def test_training_compiles_once_and_moves_nothing():
+    """Neither to the devices, nor from them, nor between them."""
+    devices = tuple(jax.devices()[:2])
+    advance = parallel.make_run(TINY, devices, 4)
+    data = parallel.replicate(random_data(400), devices)
+    now = parallel.replicate(state.init(jax.random.key(5), TINY), devices)
+    counts = [parallel.replicate(np.int32(n), devices) for n in (1, 3, 2)]
+    now, losses = jax.block_until_ready(advance(now, data, counts[0]))
+    now, losses = jax.block_until_ready(advance(now, data, counts[0]))
+    with compilations() as compiled, jax.transfer_guard("disallow"):
+        for count in counts:
+            now, losses = advance(now, data, count)
+        jax.block_until_ready(now)
+    assert not compiled
+    assert int(now.step) == 2 + 6

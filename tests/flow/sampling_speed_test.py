@@ -1,0 +1,115 @@
+"""What keeps sampling fast: one program a bucket, nothing fetched, tiles that agree."""
+
+import contextlib
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxflow
+from jaxflow.config import RELEASED_CLAMP
+from jaxflow.flow import drawing, sampling
+from tests.helpers.compiled import compilations
+from tests.helpers.training import TINY, random_data
+
+KEY = jax.random.key(5)
+M = 5
+DATA = random_data(9, seed=3)
+
+
+@pytest.fixture(scope="module")
+def params():
+    return jaxflow.init(jax.random.key(0), TINY.flow)
+
+
+def test_sampling_compiles_once_a_bucket_and_agrees_bit_for_bit(params):
+    whole = jaxflow.sample(params, DATA.pose2d, DATA.cond, KEY, num_hypotheses=M)
+    with compilations() as compiled:
+        for count in range(9, 13):  # all in the bucket of 12
+            rows = np.arange(count) % 9
+            poses = jaxflow.sample(
+                params, DATA.pose2d[rows], DATA.cond[rows], KEY, num_hypotheses=M
+            )
+            assert poses.shape == (count, M, 17, 3)
+            np.testing.assert_array_equal(poses[:9], whole)
+    assert "jit(poses)" not in compiled
+
+
+def test_a_warm_call_compiles_nothing_and_fetches_nothing(params):
+    pose2d, cond = jnp.asarray(DATA.pose2d[:8]), jnp.asarray(DATA.cond[:8])
+    draw = functools.partial(jaxflow.sample, params, num_hypotheses=M)
+    draw(pose2d, cond, KEY)
+    with compilations() as compiled, jax.transfer_guard_device_to_host("disallow"):
+        jax.block_until_ready(draw(pose2d, cond, jax.random.key(9)))
+    assert not compiled
+
+
+def test_one_key_an_example_in_a_bucket(params):
+    keys = jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(9))
+    draw = functools.partial(jaxflow.sample, params, DATA.pose2d, DATA.cond)
+    np.testing.assert_array_equal(
+        draw(keys, num_hypotheses=M), draw(KEY, num_hypotheses=M)
+    )
+
+
+@pytest.mark.parametrize("block", [1, 4, 9, 20])
+def test_blocks_are_the_rows_of_one_call(params, block):
+    whole = jaxflow.sample(params, DATA.pose2d, DATA.cond, KEY, num_hypotheses=M)
+    blocks = np.full(whole.shape, np.nan, np.float32)
+    for rows, poses in sampling.sample_blocks(
+        params, DATA.pose2d, DATA.cond, KEY, num_hypotheses=M, block=block
+    ):
+        assert isinstance(poses, np.ndarray)
+        assert np.isnan(blocks[rows]).all()
+        blocks[rows] = poses
+    np.testing.assert_allclose(blocks, whole, atol=1e-5)
+
+
+def test_a_block_of_none_is_refused(params):
+    with pytest.raises(ValueError, match="block = 0"):
+        next(sampling.sample_blocks(params, DATA.pose2d, DATA.cond, KEY, block=0))
+
+
+def test_hypotheses_of_one_pose_are_tiled(params, monkeypatch):
+    """Thirteen in parts of at most five are the same thirteen."""
+
+    def draw():
+        untraced = functools.partial(drawing.poses.__wrapped__, num_hypotheses=13)
+        return jax.jit(untraced, static_argnames="clamp")(
+            params, DATA.pose2d, DATA.cond, KEY, np.float32(1), clamp=RELEASED_CLAMP
+        )
+
+    whole = draw()
+    monkeypatch.setattr(drawing, "rows_per_tile", lambda: 5)
+    monkeypatch.setattr(drawing, "poses_per_tile", lambda hypotheses: 1)
+    np.testing.assert_allclose(draw(), whole, atol=1e-5)
+
+
+def test_lower_precision_is_jax_s_own_setting(params):
+    """By default the products are pinned; asked otherwise they are what was asked."""
+
+    def asked(where):
+        with where:
+            text = jax.jit(
+                lambda u: jaxflow.flow.forward(params, u, DATA.cond[0])
+            ).lower(DATA.pose3d[0])
+        return text.as_text()
+
+    assert "HIGHEST" in asked(contextlib.nullcontext())
+    rough = asked(jax.default_matmul_precision("high"))
+    assert "HIGHEST" not in rough and "HIGH" in rough
+
+
+def test_bfloat16_is_near(params):
+    draw = functools.partial(
+        jaxflow.sample, params, DATA.pose2d, DATA.cond, KEY, num_hypotheses=M
+    )
+    exact = draw(temperature=0.0)
+    rough = sampling.sample_bfloat16(
+        params, DATA.pose2d, DATA.cond, KEY, num_hypotheses=M, temperature=0.0
+    )
+    assert rough.dtype == jnp.float32
+    error = np.abs(np.asarray(rough - exact))
+    assert 0 < error.mean() < 0.05 * np.abs(np.asarray(exact)).mean()

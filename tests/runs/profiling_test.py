@@ -1,0 +1,30 @@
+"""Traces are written where asked for, and nowhere else."""
+
+import gzip
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow.runs import profiling
+
+
+def test_a_trace_opens(tmp_path):
+    double = jax.jit(lambda x: x @ x)
+    x = jnp.ones((50, 50))
+    traced = profiling.steady(double, tmp_path)
+    for _ in range(6):
+        np.testing.assert_array_equal(traced(x), double(x))
+    (perfetto,) = tmp_path.rglob("perfetto_trace.json.gz")
+    events = json.loads(gzip.open(perfetto).read())["traceEvents"]
+    assert len(events) > 10
+    (plane,) = tmp_path.rglob("*.xplane.pb")
+    assert plane.stat().st_size > 0
+
+
+def test_no_trace_unless_asked(tmp_path):
+    assert profiling.steady(max, "") is max
+    with profiling.traced(""):
+        pass
+    assert not list(tmp_path.iterdir())
