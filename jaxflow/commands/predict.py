@@ -39,6 +39,7 @@ from jaxflow.prediction.inputs import Reading, Source
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.run import Outcome, Output
 from jaxflow.prediction.stream import Clock
+from jaxflow.runs.run import Run
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -158,7 +159,7 @@ def _run(
 ) -> tuple[Outcome, Clock]:
     """Predicts with a bar, alone in the folder."""
     clock = Clock()
-    with prediction_run.alone(output):
+    with Run(output.folder, flag="--out"):
         plan = prediction_run.plan(found, output, about)
         total = sum(prediction_inputs.count(one, reading) for one in plan.sources)
         with tqdm(total=total, initial=plan.frames(), unit="frame") as bar:

@@ -9,7 +9,6 @@ dealt with this very file is not done again; one that was under way goes on with
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import pathlib
@@ -32,7 +31,6 @@ from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.page import Done, problem
 from jaxflow.prediction.stream import Clock, Ended
 from jaxflow.prediction.unfinished import Begun
-from jaxflow.runs import lock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,23 +95,6 @@ class Outcome(NamedTuple):
     continued: int
     problems: list[str]
     page: pathlib.Path | None
-
-
-@contextlib.contextmanager
-def alone(output: Output) -> Iterator[None]:
-    """While open, no other process writes to the folder.
-
-    Raises:
-      LockedError: another one does; says which.
-      OSError: the folder cannot be made or written to.
-    """
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(lock.held(output.folder))
-        except OSError as error:
-            message = str(error).replace("--workdir", "--out")
-            raise type(error)(message) from error
-        yield
 
 
 def plan(

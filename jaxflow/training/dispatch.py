@@ -19,7 +19,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxflow.runs import interrupts, multihost
+from jaxflow.runs import multihost
+from jaxflow.runs.run import Stop
 from jaxflow.training import parallel
 
 # Iterations are dispatched so many at a time that a call takes about this long: short
@@ -38,9 +39,7 @@ class Plan:
         goes on in a thread that cannot be stopped.
     """
 
-    def __init__(
-        self, most: int, devices: tuple[jax.Device, ...], stop: interrupts.Stop
-    ):
+    def __init__(self, most: int, devices: tuple[jax.Device, ...], stop: Stop):
         """Begins with single iterations.
 
         Args:
@@ -145,7 +144,7 @@ class Pace:
 
 
 def _interruptible(
-    run: Callable[..., Any], arguments: tuple[Any, ...], stop: interrupts.Stop
+    run: Callable[..., Any], arguments: tuple[Any, ...], stop: Stop
 ) -> Any:
     """``run(*arguments)`` in a thread, so that signals are heard; None once one came.
 

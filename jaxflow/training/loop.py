@@ -23,9 +23,10 @@ import numpy as np
 
 from jaxflow import data
 from jaxflow.config import RunConfig, TrainConfig
-from jaxflow.runs import files, interrupts, lock, multihost, profiling, writer
+from jaxflow.runs import multihost, profiling, writer
 from jaxflow.runs.errors import NonFiniteError
 from jaxflow.runs.progress import Progress, terms_text
+from jaxflow.runs.run import Run, Stop
 from jaxflow.training import dispatch, frames, health, parallel, state, validation
 from jaxflow.training.checkpointer import Checkpointer
 from jaxflow.training.state import TrainState
@@ -78,9 +79,11 @@ def train_and_evaluate(
     began = time.monotonic()
     workdir = pathlib.Path(workdir).absolute()
     with contextlib.ExitStack() as stack:
-        multihost.first_does(lambda: _claim(workdir, notes or {}, stack))
+        job = stack.enter_context(Run(workdir))
+        for name, text in (notes or {}).items():
+            job.note(name, text)
         records, held_out = frames.load(config)
-        stop = stack.enter_context(interrupts.caught())
+        stop = job.listen()
         run = stack.enter_context(contextlib.closing(_Run(workdir, config, records)))
         with multihost.failures_named():
             poses = parallel.replicate(data.to_batch(records), run.devices)
@@ -92,14 +95,6 @@ def train_and_evaluate(
         stopped_by = signal.SIGTERM
     seconds = time.monotonic() - began
     return Outcome(run.step, run.total, stopped_by, seconds, plan.abandoned)
-
-
-def _claim(
-    workdir: pathlib.Path, notes: Mapping[str, str], stack: contextlib.ExitStack
-) -> None:
-    stack.enter_context(lock.held(workdir))
-    for name, text in notes.items():
-        files.write_text(workdir / name, text)
 
 
 def total_iterations(config: TrainConfig, frames: int) -> int:
@@ -196,7 +191,7 @@ class _Run:
 
 
 def _iterate(
-    run: _Run, poses: Batch, held_out: PoseRecords | None, stop: interrupts.Stop
+    run: _Run, poses: Batch, held_out: PoseRecords | None, stop: Stop
 ) -> dispatch.Plan:
     """Dispatches until done or stopped, at most one dispatch ahead of the losses."""
     config = run.config

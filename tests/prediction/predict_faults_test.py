@@ -21,7 +21,7 @@ from jaxflow.prediction import inputs as prediction_inputs
 from jaxflow.prediction import page as prediction_page
 from jaxflow.prediction import run as prediction_run
 from jaxflow.prediction.inputs import Reading
-from jaxflow.runs.lock import LockedError
+from jaxflow.runs.run import LockedError, Run
 from tests.detector.readers.pictures_test import png_header
 from tests.helpers import predict as predict_helpers
 from tests.helpers.predict import contents, run
@@ -177,9 +177,9 @@ def test_memory_holds_no_more_than_some_people(tmp_path, monkeypatch):
 
 def test_two_runs_do_not_write_to_one_folder(tmp_path):
     output = prediction_run.Output(tmp_path)
-    with prediction_run.alone(output):
+    with Run(output.folder, flag="--out"):
         with pytest.raises(LockedError, match="or take another --out"):
-            with prediction_run.alone(output):
+            with Run(output.folder, flag="--out"):
                 pass
 
 

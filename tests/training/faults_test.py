@@ -1,5 +1,6 @@
 """Whatever can happen to a run's folder, data or clock, and what the run then says."""
 
+import errno
 import os
 import pathlib
 import shutil
@@ -10,6 +11,7 @@ import tempfile
 import threading
 import time
 
+import filelock
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,8 @@ from data_builders import files, registry
 from jaxflow import data
 from jaxflow.flow import checkpoint
 from jaxflow.flow.checkpoint import CheckpointError
-from jaxflow.runs import interrupts, lock
+from jaxflow.runs import run as run_lib
+from jaxflow.runs.run import LockedError, Run, Stop
 from jaxflow.training import dispatch, frames, state
 from jaxflow.training.checkpointer import Checkpointer
 from jaxflow.training.loop import train_and_evaluate
@@ -28,8 +31,8 @@ from tests.helpers.training import REPOSITORY, TINY, run_config
 
 DAMAGES = ("truncated", "missing", "flipped")
 HOLD = (
-    "import pathlib, sys, time; from jaxflow.training import lock\n"
-    "with lock.held(pathlib.Path(sys.argv[1])):\n"
+    "import sys, time; from jaxflow.runs.run import Run\n"
+    "with Run(sys.argv[1]):\n"
     "    print('held', flush=True); time.sleep(60)"
 )
 
@@ -147,27 +150,33 @@ def test_a_second_run_on_the_same_workdir_is_refused(tmp_path):
         text=True,
     )
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(lock.LockedError) as refused:
+    with pytest.raises(LockedError) as refused:
         train_and_evaluate(run_config("nowhere"), tmp_path, notes={"flags.txt": ""})
     for part in ("another run is under way", str(tmp_path), f"process {holder.pid} on"):
         assert part in str(refused.value)
     assert not (tmp_path / "flags.txt").exists()
     holder.kill()
     holder.communicate()
-    with lock.held(tmp_path):
-        assert str(os.getpid()) in (tmp_path / lock.FILE).read_text()
-    with lock.held(tmp_path):
+    with Run(tmp_path):
+        assert str(os.getpid()) in (tmp_path / run_lib.LOCK).read_text()
+    with Run(tmp_path):
         pass
 
 
-def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
-    def flock(descriptor, operation):
-        raise OSError(lock._NO_LOCKS[0], "No locks available")
+@pytest.mark.parametrize(
+    "number, said",
+    [(errno.ENOLCK, r"without locks \(No locks available\)"), (524, "error 524")],
+)
+def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, number, said):
+    """Some answer with numbers that the system has no words for."""
 
-    monkeypatch.setattr(lock.fcntl, "flock", flock)
-    with pytest.warns(UserWarning, match="without locks"):
-        with lock.held(tmp_path):
-            assert str(os.getpid()) in (tmp_path / lock.FILE).read_text()
+    def refused(descriptor, blocking):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(filelock, "lock_descriptor", refused)
+    with pytest.warns(UserWarning, match=said):
+        with Run(tmp_path):
+            assert str(os.getpid()) in (tmp_path / run_lib.LOCK).read_text()
 
 
 def test_a_workdir_that_cannot_be_written_to_is_named():
@@ -237,7 +246,8 @@ def test_a_clock_that_jumps_back_changes_nothing(tmp_path, monkeypatch, capfd):
 
 def test_a_signal_is_heard_while_compiling():
     done = threading.Event()
-    with interrupts.caught() as stop:
+    stop = Stop()
+    with stop.listening():
         plan = dispatch.Plan(10, tuple(jax.devices()[:1]), stop)
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
         began = time.monotonic()
@@ -248,7 +258,7 @@ def test_a_signal_is_heard_while_compiling():
 
 
 def test_errors_of_the_first_dispatch_are_raised():
-    plan = dispatch.Plan(10, tuple(jax.devices()[:1]), interrupts.Stop())
+    plan = dispatch.Plan(10, tuple(jax.devices()[:1]), Stop())
     with pytest.raises(ZeroDivisionError):
         plan.send(lambda: 1 / 0)
 

@@ -35,8 +35,9 @@ from jaxflow.detector.network import checkpoint, hrnet
 from jaxflow.detector.network.hrnet import HRNetConfig
 from jaxflow.flow import checkpoint as store
 from jaxflow.flow.checkpoint import CheckpointError
-from jaxflow.runs import interrupts, writer
+from jaxflow.runs import writer
 from jaxflow.runs.errors import NonFiniteError
+from jaxflow.runs.run import Run
 from jaxflow.types import Params
 
 _SETTLING = 8  # batches
@@ -108,23 +109,24 @@ def train(
         fresh = initial or hrnet.init(jax.random.key(config.seed), network)
         state = learning.start(fresh)
     with (
-        interrupts.caught() as stop,
+        Run(out, flag="--out") as run,
         contextlib.closing(_Log(out, config, int(state.step), pace)) as log,
         contextlib.closing(batches(labels, config, int(state.step))) as source,
     ):
+        run.listen()
         for batch in source:
             rate = np.float32(config.rate(log.step))
             state, measures = learning.step(state, batch, rate, network)
             log.add(measures)
             last = log.step == config.steps
-            if last or stop.requested or log.step % pace.save_every == 0:
+            if last or run.stop.requested or log.step % pace.save_every == 0:
                 log.flush()
                 if last:
                     state = _settled(state, labels, config, network)
                 _save(out, state, network, about, pace)
-            if stop.requested:
+            if run.stop.requested:
                 break
-    return Outcome(log.step, stop.signal, time.monotonic() - began)
+    return Outcome(log.step, run.stop.signal, time.monotonic() - began)
 
 
 def batches(labels: Labels, config: LearningConfig, step: int) -> Generator[Example]:
