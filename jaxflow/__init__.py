@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jaxflow.flow.distribution import posterior
     from jaxflow.gaussians.fitting import fit_gaussians
     from jaxflow.prediction.lifter import Lifter
-    from jaxflow.prediction.stream import predict
+    from jaxflow.prediction.stream import predictions
 
 # Commands are verbs and live in a folder of their own, but are called as
 # ``python -m jaxflow.train``: the package looks for its modules there, too.
@@ -42,7 +42,7 @@ _LAZY = {
     "Lifter": "jaxflow.prediction.lifter",
     "fit_gaussians": "jaxflow.gaussians.fitting",
     "posterior": "jaxflow.flow.distribution",
-    "predict": "jaxflow.prediction.stream",
+    "predictions": "jaxflow.prediction.stream",
     "load_config": "jaxflow.flow.checkpoint",
     "load_params": "jaxflow.flow.checkpoint",
     "load_temperature": "jaxflow.flow.calibration_file",
@@ -84,7 +84,7 @@ __all__ = [
     "normalize_pose2d",
     "normalize_pose3d",
     "posterior",
-    "predict",
+    "predictions",
     "sample",
     "save_params",
 ]

@@ -1,7 +1,13 @@
 """The interface that others build on: names, signatures, shapes, docstrings."""
 
+import functools
 import inspect
-import types
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import zipfile
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +19,7 @@ import jaxflow.training.step
 from tests.golden import make
 
 EMPTY = inspect.Parameter.empty
+ROOT = pathlib.Path(__file__).parents[1]
 SIGNATURES = {
     "fit_gaussians": {"heatmaps": EMPTY, "init": None},
     "condition": {"fits": EMPTY},
@@ -142,11 +149,43 @@ def test_unknown_names_are_attribute_errors():
     assert not hasattr(jaxflow, "__wrapped__")
 
 
-def test_condition_is_the_function_not_the_module():
-    """Both have the name; the package's attribute is the function, whatever loads."""
-    import jaxflow.condition  # noqa: F401
+def test_commands_and_functions_do_not_fight_for_a_name():
+    """After a command's module was imported every documented name is what it was."""
+    program = """
+import types, jaxflow.predict, jaxflow
+for name in jaxflow.__all__:
+    assert not isinstance(getattr(jaxflow, name), types.ModuleType), name
+assert jaxflow.predictions.__name__ == "predictions"
+assert callable(jaxflow.sample_files.read) and callable(jaxflow.detections.to_fits)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+    commands = {path.stem for path in (ROOT / "jaxflow" / "commands").glob("*.py")}
+    assert not commands & {*jaxflow.__all__, *jaxflow._MODULES}
 
-    assert not isinstance(jaxflow.condition, types.ModuleType)
+
+def test_a_clone_of_the_package_s_name_does_not_hide_it(tmp_path):
+    """An editable install is a path, which goes before a folder without __init__."""
+    setuptools = pytest.importorskip("setuptools", reason="builds the package")
+    assert setuptools
+    clone, site = tmp_path / "jaxflow", tmp_path / "site"
+    clone.mkdir()
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, clone / name)
+    for name in ("jaxflow", "data_builders"):
+        leave_out = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, clone / name, ignore=leave_out)
+    build = f"import setuptools.build_meta as m; m.build_editable({str(tmp_path)!r})"
+    run = functools.partial(subprocess.run, check=True, capture_output=True, text=True)
+    run([sys.executable, "-c", build], cwd=clone)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    assert not list(site.glob("*.py"))  # no finder
+    program = f"import site; site.addsitedir({str(site)!r}); import jaxflow as j"
+    program += "; print(j.__file__, j.condition)"
+    plain = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    said = run([sys.executable, "-c", program], cwd=tmp_path, env=plain).stdout
+    assert said.startswith(str(clone / "jaxflow" / "__init__.py"))
 
 
 def test_from_heatmaps_to_hypotheses():

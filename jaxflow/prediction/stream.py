@@ -261,7 +261,7 @@ def position(one: Seen) -> int:
 
 
 class Predictions(NamedTuple):
-    """What `predict` found.
+    """What `predictions` found.
 
     Attributes:
       people: in the order of the inputs, without their pictures.
@@ -272,7 +272,7 @@ class Predictions(NamedTuple):
     skipped: list[Skipped]
 
 
-def predict(
+def predictions(
     inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     checkpoint: str | os.PathLike[str],
     detector: str | os.PathLike[str] | None = None,

@@ -116,9 +116,9 @@ def test_the_truth_lies_within_the_spread(drawn, predicted):
 
 
 def test_the_same_from_python(drawn, models, predicted):
-    """`jaxflow.predict` of some of the pictures, alone: as among the others."""
+    """`jaxflow.predictions` of some of the pictures, alone: as among the others."""
     paths = [drawn[0] / f"{i}.png" for i in (2, 5)]
-    found = jaxflow.predict(paths, models / "flow", models / "detector")
+    found = jaxflow.predictions(paths, models / "flow", models / "detector")
     assert [one.seen.file for one in found.people] == ["2.png", "5.png"]
     assert found.skipped == []
     flipped = found.people[0].pose2d  # the command's default, unlike the fixture's
@@ -249,7 +249,7 @@ def test_bad_inputs_leave_the_others_unharmed(drawn, models, tmp_path):
 
 def test_pictures_without_a_detector(drawn, models, tmp_path):
     with pytest.raises(ValueError, match=r"README.md says where weights are published"):
-        jaxflow.predict(drawn[0], models / "flow")
+        jaxflow.predictions(drawn[0], models / "flow")
     process = command(
         str(drawn[0] / "1.png"),
         f"--checkpoint={models / 'flow'}",
