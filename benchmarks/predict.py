@@ -21,6 +21,7 @@ from jaxflow.detector.crops import crop, warp
 from jaxflow.detector.network import hrnet, loading
 from jaxflow.detector.readers.pictures import Picture
 from jaxflow.gaussians import heatmaps
+from jaxflow.methods.flow import FlowModel
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.skeleton import MPII_JOINTS
 from jaxflow.types import GaussianFit
@@ -61,7 +62,7 @@ def main() -> None:
     squares = crop.from_box([[240, 120, 400, 480]] * BATCH)
     plain, maps = random_detector(), random_maps(rng)
     flipped = dataclasses.replace(plain, flip_test=True)
-    lifter = Lifter(jaxflow.init(jax.random.key(1)), sizes=(BATCH,))
+    lifter = Lifter(FlowModel.of(jaxflow.init(jax.random.key(1))), sizes=(BATCH,))
     crops = np.asarray(warp.crops(picture, squares))
     fits, peaks = lifter.fit(maps)
     stages = {

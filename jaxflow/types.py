@@ -184,6 +184,13 @@ class Model(Protocol):
     def method(self) -> str:
         """Its name, as in ``jaxflow.methods.METHODS``."""
 
+    @property
+    def config(self) -> Any:
+        """Its architecture, a dataclass of plain values."""
+
+    def parameters(self) -> Params:
+        """Its arrays as a checkpoint holds them; tell one model from another."""
+
     def sample(
         self,
         pose2d: jax.typing.ArrayLike,

@@ -19,9 +19,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from jaxflow import commands
-from jaxflow.flow import checkpoint, exported, onnx_graph
+from jaxflow import commands, methods
+from jaxflow.flow import exported, onnx_graph
+from jaxflow.methods.flow import FlowModel
 from jaxflow.runs import files
+from jaxflow.runs.errors import UserError
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -45,13 +47,18 @@ def main(argv: Sequence[str]) -> None:
     """Loads, writes aside, compares, gives it its name."""
     commands.no_arguments(argv)
     out, kind = pathlib.Path(_OUT.value), _FORMAT.value
-    params = checkpoint.load_params(_CHECKPOINT.value)
-    clamp = checkpoint.load_config(_CHECKPOINT.value).flow.clamp
+    model = methods.load(_CHECKPOINT.value)
+    if not isinstance(model, FlowModel):
+        raise UserError(
+            f"{_CHECKPOINT.value} holds the method {model.method}; expected a flow, "
+            "whose latents alone go into the file from outside"
+        )
+    params, clamp = model.parameters(), model.config.clamp
     content = out.read_bytes() if _CHECK.value else _WRITERS[kind](params, clamp)
     try:
         difference = exported.check(_READERS[kind](content), params, clamp)
     except ValueError as error:
-        raise ValueError(f"{out}: {error}") from error
+        raise UserError(f"{out}: {error}") from error
     if not _CHECK.value:
         files.write_bytes(out, content)
     verb = "checked" if _CHECK.value else "written"

@@ -7,6 +7,7 @@ import functools
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import jax.typing
 
 from jaxflow.config import FlowConfig
@@ -38,6 +39,14 @@ class FlowModel:
     def method(self) -> str:
         """The name of the method."""
         return "flow"
+
+    def parameters(self) -> Params:
+        """As `jaxflow.load_params` gives them, the blocks stacked."""
+        blocks = self.params["blocks"]
+        return {
+            **self.params,
+            "blocks": jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks),
+        }
 
     def sample(
         self,

@@ -54,7 +54,7 @@ class Lifted(NamedTuple):
       chosen: (17, 3) metres.
       mode: (17, 3) metres, the z = 0 pose.
       spread: (17, 3) metres, standard deviation over the hypotheses.
-      log_density: (M,) nats.
+      log_density: (M,) nats; None of a model that has no density.
       pose2d: (16, 2) image px.
       fit: (16, 7) heatmap px of the crop.
       crop: (256, 256, 3) uint8, what the detector saw, if it was one of this run.
@@ -65,7 +65,7 @@ class Lifted(NamedTuple):
     chosen: np.ndarray
     mode: np.ndarray
     spread: np.ndarray
-    log_density: np.ndarray
+    log_density: np.ndarray | None
     pose2d: np.ndarray
     fit: np.ndarray
     crop: np.ndarray | None = None

@@ -1,10 +1,10 @@
 """A model that stays in memory: fits, heatmaps, pictures or keypoints to hypotheses.
 
     lifter = jaxflow.Lifter.load("runs/quickstart", detector="runs/hrnet")
-    found = lifter.lift_pictures([picture])     # (H, W, 3) uint8
-    found.hypotheses                            # (1, 200, 17, 3) metres
+    prediction = lifter.lift_pictures([picture])     # (H, W, 3) uint8
+    prediction.hypotheses                            # (1, 200, 17, 3) metres
 
-Frames go through the flow in batches of a few fixed sizes, filled up, so that nothing
+Frames go through the model in batches of a few fixed sizes, filled up, so that nothing
 is compiled anew for another number of frames. Frame i of a call draws its latents by
 ``fold_in(key(seed), positions[i])``: what it gets does not depend on its neighbours,
 and with the positions 0, 1, ... it is what ``jaxflow.sample`` draws for the whole batch
@@ -22,30 +22,28 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from jaxflow.config import RELEASED_CLAMP, SoftClamp, at_least
-from jaxflow.flow import sampling
+from jaxflow.config import at_least
 from jaxflow.gaussians import keypoints
 from jaxflow.maths import batching
 from jaxflow.metrics import selection
 from jaxflow.prediction import lifting
 from jaxflow.prediction.lifting import Prediction
 from jaxflow.skeleton import CROP_PER_HEATMAP
-from jaxflow.types import GaussianFit, Params
+from jaxflow.types import DensityModel, GaussianFit, Model
 
 if TYPE_CHECKING:
     from jaxflow.detector import Detector
     from jaxflow.detector.crops.crop import Crop
 
-SIZES = (1, 8, 64)  # frames that go through the flow together
+SIZES = (1, 8, 64)  # frames that go through the model together
 
 
 @dataclasses.dataclass(frozen=True)
 class Lifter:
-    """A flow, and perhaps a detector, ready for use.
+    """A model, and perhaps a detector, ready for use.
 
     Attributes:
-      params: the flow's.
-      clamp: the soft clamp it was trained with.
+      model: as ``jaxflow.methods.load`` gives it.
       detector: for pictures, from ``jaxflow.detector.load``.
       num_hypotheses: M.
       temperature: of the latents; 0 makes every hypothesis the z = 0 pose.
@@ -54,8 +52,7 @@ class Lifter:
       sizes: numbers of frames that are compiled for, in increasing order.
     """
 
-    params: Params
-    clamp: SoftClamp = RELEASED_CLAMP
+    model: Model
     detector: Detector | None = None
     num_hypotheses: int = 200
     temperature: float = 1.0
@@ -88,7 +85,7 @@ class Lifter:
         """From disk.
 
         Args:
-          checkpoint: a flow's folder, or a training run's.
+          checkpoint: a model's folder, or a training run's.
           detector: an HRNet checkpoint's folder or an .onnx file.
           flip_test: whether the detector is also shown mirror images.
           temperature: a number, or "fitted": what ``jaxflow.calibrate`` has stored in
@@ -96,21 +93,20 @@ class Lifter:
           **options: the other attributes.
 
         Raises:
-          FileNotFoundError, ImportError, ValueError: as ``load_params`` and
+          FileNotFoundError, ImportError, ValueError: as ``methods.load`` and
             ``jaxflow.detector.load`` raise them.
         """
+        from jaxflow import methods
         from jaxflow.flow import calibration_file
-        from jaxflow.flow import checkpoint as checkpoints
 
         directory = os.fspath(checkpoint)
-        params = checkpoints.load_params(directory)
-        clamp = checkpoints.load_config(directory).flow.clamp
+        model = methods.load(directory)
         if detector is not None:
             from jaxflow import detector as detectors
 
             options["detector"] = detectors.load(detector, flip_test=flip_test)
         scale = calibration_file.resolve(directory, temperature)
-        return cls(params, clamp, temperature=scale, **options)
+        return cls(model, temperature=scale, **options)
 
     def lift_fits(
         self,
@@ -143,11 +139,12 @@ class Lifter:
             raise ValueError(f"got {len(fits)} frames of fits, {len(pose2d)} of pose2d")
         lifting.check_extent(pose2d)
         if not len(fits):
-            return self._nothing()
+            return lifting.nothing(self.num_hypotheses, self.rule)
         parts = batching.apply(self._lift, (fits, pose2d, numbers), self.sizes)
-        hypotheses, chosen, mode, spread, log_density = parts
+        hypotheses, answer, mode, spread, *density = parts
+        log_density = density[0] if density else None
         return Prediction(
-            hypotheses, chosen, mode, spread, log_density, pose2d, fits, self.rule
+            hypotheses, answer, mode, spread, log_density, pose2d, fits, self.rule
         )
 
     def lift_heatmaps(
@@ -210,11 +207,11 @@ class Lifter:
         if self.detector is None:
             raise ValueError("pictures need a detector: Lifter.load(..., detector=DIR)")
         if not len(pictures):
-            return self._nothing()
-        read = [reading.from_array(picture) for picture in pictures]
-        sizes = [[0, 0, one.width, one.height] for one in read]
-        squares = crop.from_box(sizes, 1.0) if boxes is None else crop.from_box(boxes)
-        maps = self.detector.detect(warp.crops(read, squares))
+            return lifting.nothing(self.num_hypotheses, self.rule)
+        upright = [reading.from_array(picture) for picture in pictures]
+        wholes = [[0, 0, picture.width, picture.height] for picture in upright]
+        squares = crop.from_box(wholes, 1.0) if boxes is None else crop.from_box(boxes)
+        maps = self.detector.detect(warp.crops(upright, squares))
         return self.lift_crops(maps, squares, positions=positions)
 
     def lift_crops(
@@ -223,9 +220,9 @@ class Lifter:
         """`lift_heatmaps` of the crops (N,) of pictures; ``pose2d`` in image px."""
         from jaxflow.detector.crops import crop
 
-        found = self.lift_heatmaps(maps, positions=positions)
-        pose2d = crop.crop_to_image(found.pose2d.astype(np.float64), squares)
-        return found._replace(pose2d=pose2d.astype(np.float32))
+        prediction = self.lift_heatmaps(maps, positions=positions)
+        pose2d = crop.crop_to_image(prediction.pose2d.astype(np.float64), squares)
+        return prediction._replace(pose2d=pose2d.astype(np.float32))
 
     def lift_keypoints(
         self,
@@ -250,14 +247,16 @@ class Lifter:
         Raises:
           ValueError: shapes that do not fit, or joints that span nothing.
         """
-        where = jnp.asarray(np.asarray(points, np.float32))
-        found = keypoints.from_sigma(where, jnp.zeros(where.shape[:-1], where.dtype))
+        places = jnp.asarray(np.asarray(points, np.float32))
+        detected = keypoints.from_sigma(
+            places, jnp.zeros(places.shape[:-1], places.dtype)
+        )
         if confidence is not None:
-            sure = jnp.asarray(np.asarray(confidence, np.float32))
-            found = found._replace(found=found.found & (sure > 0))
-            _, pixel = keypoints.crop_of(found)
-            found = keypoints.from_confidence(where, sure, pixel)
-        joints = keypoints.to_mpii(found, skeleton)
+            scores = jnp.asarray(np.asarray(confidence, np.float32))
+            detected = detected._replace(found=detected.found & (scores > 0))
+            _, pixel = keypoints.crop_of(detected)
+            detected = keypoints.from_confidence(places, scores, pixel)
+        joints = keypoints.to_mpii(detected, skeleton)
         corner, pixel = keypoints.crop_of(joints)
         fits = keypoints.to_fits(joints)
         pose2d = corner[..., None, :] + pixel[..., None, None] * fits.mean
@@ -268,30 +267,18 @@ class Lifter:
     ) -> tuple[Any, ...]:
         """The arrays of a Prediction for one full bucket."""
         observed, cond, frame_keys = lifting.prepare(fits, pose2d, numbers, self.seed)
-        inputs, clamp = (self.params, observed, cond, frame_keys), self.clamp
-        drawn = sampling.sample_with_log_density(
-            *inputs,
-            num_hypotheses=self.num_hypotheses,
-            temperature=self.temperature,
-            clamp=clamp,
+        inputs = observed, cond, frame_keys
+        draw: Any = {
+            "num_hypotheses": self.num_hypotheses,
+            "temperature": self.temperature,
+        }
+        density: list[Any] = []
+        if isinstance(self.model, DensityModel):
+            poses, *density = self.model.sample_with_log_density(*inputs, **draw)
+        else:
+            poses = self.model.sample(*inputs, **draw)
+        mode = self.model.sample(*inputs, num_hypotheses=1, temperature=0)[:, 0]
+        answer, spread = lifting.summarize(
+            self.rule, poses, mode, density[0] if density else None, frame_keys
         )
-        mode = sampling.sample(*inputs, num_hypotheses=1, temperature=0, clamp=clamp)
-        chosen, spread = lifting.summarize(
-            self.rule, drawn.poses, mode[:, 0], drawn.log_density, frame_keys
-        )
-        return drawn.poses, chosen, mode[:, 0], spread, drawn.log_density
-
-    def _nothing(self) -> Prediction:
-        """The answer for no frames."""
-        poses = np.zeros((0, 17, 3), np.float32)
-        drawn = np.zeros((0, self.num_hypotheses, 17, 3), np.float32)
-        return Prediction(
-            drawn,
-            poses,
-            poses,
-            poses,
-            drawn[:, :, 0, 0],
-            poses[:, :16, :2],
-            np.zeros((0, 16, 7), np.float32),
-            self.rule,
-        )
+        return poses, answer, mode, spread, *density

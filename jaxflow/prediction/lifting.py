@@ -1,7 +1,7 @@
 """The steps of lifting, for a fixed number of frames, and what they add up to.
 
-fits (N, 16, 7), pose2d (N, 16, 2), numbers (N,) -> what the flow sees, a key a frame
-hypotheses (N, M, 17, 3) -> the one chosen pose (N, 17, 3), the spread (N, 17, 3)
+fits (N, 16, 7), pose2d (N, 16, 2), numbers (N,) -> what a model sees, a key a frame
+hypotheses (N, M, 17, 3) -> the single pose (N, 17, 3), the spread (N, 17, 3)
 heatmaps (N, 16, 64, 64) -> fits, peaks
 """
 
@@ -28,10 +28,11 @@ class Prediction(NamedTuple):
 
     Attributes:
       hypotheses: (N, M, 17, 3).
-      chosen: (N, 17, 3), the one pose that ``rule`` makes of them.
+      chosen: (N, 17, 3), the single pose that ``rule`` makes of them.
       mode: (N, 17, 3), the z = 0 pose.
       spread: (N, 17, 3), standard deviation over the hypotheses.
-      log_density: (N, M) nats, see ``sampling.sample_with_log_density``.
+      log_density: (N, M) nats, see ``sampling.sample_with_log_density``; None of a
+        model that has no density.
       pose2d: (N, 16, 2) MPII-16, y down, in the unit of what was lifted.
       fits: (N, 16, 7) heatmap px: A, x0, y0, sx, theta, sy, rmse.
       rule: of ``jaxflow.metrics.selection``.
@@ -41,24 +42,46 @@ class Prediction(NamedTuple):
     chosen: np.ndarray
     mode: np.ndarray
     spread: np.ndarray
-    log_density: np.ndarray
+    log_density: np.ndarray | None
     pose2d: np.ndarray
     fits: np.ndarray
     rule: str
+
+
+def nothing(num_hypotheses: int, rule: str) -> Prediction:
+    """The answer for no frames, of the density's shape all the same."""
+
+    def none(*shape: int) -> np.ndarray:
+        return np.zeros((0, *shape), np.float32)
+
+    return Prediction(
+        hypotheses=none(num_hypotheses, 17, 3),
+        chosen=none(17, 3),
+        mode=none(17, 3),
+        spread=none(17, 3),
+        log_density=none(num_hypotheses),
+        pose2d=none(16, 2),
+        fits=none(16, 7),
+        rule=rule,
+    )
 
 
 @jax.jit
 def prepare(
     fits: jax.Array, pose2d: jax.Array, numbers: jax.Array, seed: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """What the flow sees, and a key a frame."""
+    """What a model sees, and a key a frame."""
     frame_keys = keys.per_example(jax.random.key(seed), numbers)
     return geometry.normalize_pose2d(pose2d), condition(fits), frame_keys
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def summarize(
-    rule: str, poses: jax.Array, mode: jax.Array, log_density: jax.Array, key: jax.Array
+    rule: str,
+    poses: jax.Array,
+    mode: jax.Array,
+    log_density: jax.Array | None,
+    key: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     """The chosen pose, and the standard deviation over the hypotheses."""
     cluster_keys = jax.vmap(functools.partial(jax.random.fold_in, data=1))(key)

@@ -185,9 +185,8 @@ def about_run(
     boxes: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Everything that results depend on, as plain values."""
-    leaves = jax.tree.leaves(lifter.params)
     checksum = 0
-    for leaf in leaves:
+    for leaf in jax.tree.leaves(lifter.model.parameters()):
         checksum = zlib.crc32(np.asarray(leaf).tobytes(), checksum)
     shown = lifter.detector
     return {

@@ -25,17 +25,17 @@ import jax
 import numpy as np
 
 from jaxflow import config as config_lib
-from jaxflow import data, skeleton
-from jaxflow.config import DataConfig, FlowConfig, SoftClamp, at_least, option
+from jaxflow import data, methods, skeleton
+from jaxflow.config import DataConfig, at_least, option
 from jaxflow.evaluation import protocol
 from jaxflow.evaluation.protocol import EvaluationConfig
-from jaxflow.flow import calibration_file, checkpoint, sampling
+from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.maths import batching, keys
 from jaxflow.prediction import set_files
 from jaxflow.prediction.set_files import Columns
 from jaxflow.runs import trees
 from jaxflow.training import parallel
-from jaxflow.types import Params, PoseRecords
+from jaxflow.types import Model, PoseRecords
 
 _DTYPES = ("float32", "float16")
 _NAMES = ("subject", "action", "subaction", "camera", "frame")
@@ -84,15 +84,13 @@ class Source(NamedTuple):
     """What is sampled from.
 
     Attributes:
-      params: the flow's parameters.
-      flow: their architecture.
+      model: what draws them.
       step: the checkpoint's.
       records: the chosen frames; ``extra["row"]`` is where they lie in the split.
       temperature: scales the latents.
     """
 
-    params: Params
-    flow: FlowConfig
+    model: Model
     step: str
     records: PoseRecords
     temperature: float = 1.0
@@ -115,7 +113,7 @@ def load(checkpoint_dir: str, where: DataConfig, config: SampleConfig) -> Source
         protocol.counted(records), config.stride or found.stride
     )
     step = checkpoint.find(checkpoint_dir).name
-    return Source(found.params, found.flow, step, chosen, found.temperature)
+    return Source(methods.load(checkpoint_dir), step, chosen, found.temperature)
 
 
 def describe(source: Source, where: DataConfig, config: SampleConfig) -> dict[str, Any]:
@@ -129,7 +127,7 @@ def describe(source: Source, where: DataConfig, config: SampleConfig) -> dict[st
     }
     if config.log_density:
         columns["log_density"] = np.dtype(("<f4", (config.num_hypotheses,)))
-    sums = json.dumps(trees.checksums(source.params), sort_keys=True)
+    sums = json.dumps(trees.checksums(source.model.parameters()), sort_keys=True)
     return {
         "content": "3D human pose hypotheses sampled by jaxflow",
         "units": "metres; log_density in nats",
@@ -144,7 +142,7 @@ def describe(source: Source, where: DataConfig, config: SampleConfig) -> dict[st
         "checkpoint": {
             "step": source.step,
             "crc32": zlib.crc32(sums.encode()),
-            "flow": config_lib.to_dict(source.flow),
+            source.model.method: config_lib.to_dict(source.model.config),
         },
         "data_crc32": _checksum(records.pose2d, records.gaussfit),
         "frames": len(records),
@@ -223,16 +221,10 @@ def _batches(
     size = len(devices) * -(-batch_size // tile) * tile
     inputs = data.to_batch(source.records)
     pose2d, cond = np.asarray(inputs.pose2d), np.asarray(inputs.cond)
-    draw = _drawer(
-        devices,
-        config.num_hypotheses,
-        source.flow.clamp,
-        config.dtype,
-        config.log_density,
-    )
+    draw = _drawer(devices, config.num_hypotheses, config.dtype, config.log_density)
     key = protocol.key_of(EvaluationConfig(seed=config.seed))
     shared = parallel.replicate(
-        (source.params, key, np.float32(source.temperature)), devices
+        (source.model, key, np.float32(source.temperature)), devices
     )
 
     def finish(own: np.ndarray, wait: Callable[[], Columns]) -> Columns:
@@ -256,46 +248,34 @@ def _batches(
 
 @functools.lru_cache(maxsize=8)
 def _drawer(
-    devices: tuple[jax.Device, ...],
-    num_hypotheses: int,
-    clamp: SoftClamp,
-    dtype: str,
-    log_density: bool,
+    devices: tuple[jax.Device, ...], num_hypotheses: int, dtype: str, log_density: bool
 ) -> Callable[[Any, Any], Callable[[], Columns]]:
     """`_draw` over the devices, compiled once."""
     draw = functools.partial(
-        _draw,
-        num_hypotheses=num_hypotheses,
-        clamp=clamp,
-        dtype=dtype,
-        log_density=log_density,
+        _draw, num_hypotheses=num_hypotheses, dtype=dtype, log_density=log_density
     )
     return parallel.make_map(draw, devices)
 
 
 def _draw(
-    shared: tuple[Params, jax.Array, jax.Array],
+    shared: tuple[Any, jax.Array, jax.Array],
     rows: tuple[jax.Array, jax.Array, jax.Array],
     *,
     num_hypotheses: int,
-    clamp: SoftClamp,
     dtype: str,
     log_density: bool,
 ) -> dict[str, jax.Array]:
     """One device's part of a batch."""
-    params, key, temperature = shared
+    model, key, temperature = shared
     pose2d, cond, examples = rows
-    draw = functools.partial(
-        sampling.sample_with_log_density if log_density else sampling.sample,
-        params,
+    draw = model.sample_with_log_density if log_density else model.sample
+    drawn: Any = draw(
         pose2d,
         cond,
         keys.per_example(key, examples),
         num_hypotheses=num_hypotheses,
         temperature=temperature,
-        clamp=clamp,
     )
-    drawn: Any = draw()
     if not log_density:
         return {"hypotheses": drawn.astype(dtype)}
     return {"hypotheses": drawn.poses.astype(dtype), "log_density": drawn.log_density}

@@ -236,23 +236,14 @@ def _unusable(one: Seen) -> str:
 
 def _lift(entries: Sequence[_Entry], lifter: Lifter) -> None:
     """Hypotheses for those who have fits."""
-    found = lifter.lift_fits(
+    prediction = lifter.lift_fits(
         np.stack([one.seen.fit for one in entries]),
         np.stack([one.seen.pose2d for one in entries]),
         positions=[position(one.seen) for one in entries],
     )
     for i, entry in enumerate(entries):
-        entry.event = Lifted(
-            entry.seen,
-            found.hypotheses[i],
-            found.chosen[i],
-            found.mode[i],
-            found.spread[i],
-            found.log_density[i],
-            found.pose2d[i],
-            found.fits[i],
-            entry.crop,
-        )
+        row = (None if column is None else column[i] for column in prediction[:-1])
+        entry.event = Lifted(entry.seen, *row, entry.crop)
 
 
 def position(one: Seen) -> int:

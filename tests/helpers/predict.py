@@ -17,6 +17,7 @@ from jaxflow.detector.learning import step as learning
 from jaxflow.detector.learning.examples import Example
 from jaxflow.detector.network import checkpoint, hrnet
 from jaxflow.detector.network.loading import Detector
+from jaxflow.methods.flow import FlowModel
 from jaxflow.prediction import inputs as prediction_inputs
 from jaxflow.prediction import run as prediction_run
 from jaxflow.prediction import stream
@@ -75,7 +76,7 @@ def quick_lifter(**options):
     """The colour detector and a fresh flow of the smallest size."""
     params = jaxflow.init(jax.random.key(0), QUICK_FLOW)
     return Lifter(
-        params,
+        FlowModel.of(params, QUICK_FLOW),
         detector=colour_detector(),
         num_hypotheses=8,
         sizes=stream.SIZES,

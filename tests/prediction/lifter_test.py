@@ -1,5 +1,7 @@
 """The resident lifter: the same poses whatever the batch, from whatever it is given."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from jaxflow import flow
 from jaxflow.detector.network.loading import Detector
 from jaxflow.flow.exported import example_inputs
 from jaxflow.gaussians import heatmaps, keypoints
+from jaxflow.methods.flow import FlowModel
 from jaxflow.metrics import selection
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.types import GaussianFit
@@ -24,8 +27,13 @@ def params():
 
 
 @pytest.fixture(scope="module")
-def lifter(params):
-    return Lifter(params, num_hypotheses=M, sizes=(4,))
+def model(params):
+    return FlowModel.of(params, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def lifter(model):
+    return Lifter(model, num_hypotheses=M, sizes=(4,))
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +84,24 @@ def test_a_frame_does_not_depend_on_its_company(lifter, fits, found):
     assert np.abs(elsewhere.hypotheses[0] - found.hypotheses[0]).max() > 1e-3
 
 
+class Undense:
+    """A model that knows no density: the flow's poses alone."""
+
+    method, config = "undense", CONFIG
+
+    def __init__(self, model):
+        self.sample, self.parameters = model.sample, model.parameters
+
+
+def test_a_model_without_a_density(model, fits, found):
+    lifter = Lifter(Undense(model), num_hypotheses=M, sizes=(4,))
+    got = lifter.lift_fits(fits)
+    assert got.log_density is None
+    close(got, found, ("hypotheses", "chosen", "mode", "spread"))
+    with pytest.raises(ValueError, match="log_density"):
+        dataclasses.replace(lifter, rule="most_likely").lift_fits(fits)
+
+
 def test_another_unit_of_the_joints_is_the_same_pose(lifter, fits, found):
     pose2d = 7 * fits[..., 1:3] + [300, -20]
     other = lifter.lift_fits(GaussianFit.from_array(jnp.asarray(fits)), pose2d)
@@ -84,8 +110,8 @@ def test_another_unit_of_the_joints_is_the_same_pose(lifter, fits, found):
 
 
 @pytest.mark.parametrize("rule", selection.RULES)
-def test_the_chosen_pose_is_the_rule_s(params, fits, found, rule):
-    lifter = Lifter(params, num_hypotheses=M, sizes=(4,), rule=rule)
+def test_the_chosen_pose_is_the_rule_s(model, fits, found, rule):
+    lifter = Lifter(model, num_hypotheses=M, sizes=(4,), rule=rule)
     got = lifter.lift_fits(fits[:2])
     poses, density = found.hypotheses[:2], found.log_density[:2]
     np.testing.assert_array_equal(got.hypotheses, poses)
@@ -104,8 +130,8 @@ def test_the_chosen_pose_is_the_rule_s(params, fits, found, rule):
         assert (got.chosen >= poses.min(1)).all() and (got.chosen <= poses.max(1)).all()
 
 
-def test_temperature_zero_is_the_mode(params, fits):
-    cold = Lifter(params, num_hypotheses=M, sizes=(4,), temperature=0.0)
+def test_temperature_zero_is_the_mode(model, fits):
+    cold = Lifter(model, num_hypotheses=M, sizes=(4,), temperature=0.0)
     got = cold.lift_fits(fits[:1])
     want = np.broadcast_to(got.mode[:, None], got.hypotheses.shape)
     atol = 1e-5 * np.abs(want).max()
@@ -127,14 +153,14 @@ def test_heatmaps_are_fitted_first(lifter, fits, maps, found):
     assert lifter.lift_heatmaps(maps[:0]).hypotheses.shape == (0, M, 17, 3)
 
 
-def test_pictures_go_through_the_detector(params, fits, maps):
+def test_pictures_go_through_the_detector(model, fits, maps):
     """A detector that knows each picture by its colour; joints come in image px."""
 
     def network(crops):
         return maps[crops[:, 128, 128, 0].astype(int) // 10]
 
     detector = Detector(network, "made up", flip_test=False)
-    lifter = Lifter(params, num_hypotheses=M, sizes=(4,), detector=detector)
+    lifter = Lifter(model, num_hypotheses=M, sizes=(4,), detector=detector)
     sizes = (300, 400), (512, 512), (256, 256)
     pictures = [np.full((*size, 3), 10 * i, np.uint8) for i, size in enumerate(sizes)]
     got = lifter.lift_pictures(pictures)
@@ -170,7 +196,7 @@ def test_keypoints_of_another_detector(lifter):
     assert np.abs(exact.fits[..., [3, 5]] - 2).max() < 2  # synthesised joints are wider
 
 
-def test_what_cannot_be_lifted_is_refused(lifter, params, fits):
+def test_what_cannot_be_lifted_is_refused(lifter, model, fits):
     with pytest.raises(ValueError, match=r"fits of shape \(N, 16, 7\); got \(16, 7\)"):
         lifter.lift_fits(fits[0])
     broken = fits.copy()
@@ -191,4 +217,4 @@ def test_what_cannot_be_lifted_is_refused(lifter, params, fits):
         lifter.lift_pictures([np.zeros((64, 64, 3), np.uint8)])
     for wrong in ({"rule": "best"}, {"num_hypotheses": 0}, {"temperature": -1}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))}"):
-            Lifter(params, **wrong)
+            Lifter(model, **wrong)

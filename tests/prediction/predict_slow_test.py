@@ -32,7 +32,7 @@ def test_killed_commands_end_with_the_same_bytes(lifter, tmp_path):
     checkpoint.save(tmp_path / "detector", variables, predict_helpers.NETWORK)
     jaxflow.save_params(
         tmp_path / "flow",
-        lifter.params,
+        lifter.model.parameters(),
         jaxflow.TrainConfig(flow=predict_helpers.QUICK_FLOW),
     )
     points = predict_helpers.people("test", 40).pose2d

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import config, data, flow
+from jaxflow import config, data, flow, methods
 from jaxflow.evaluation import protocol
 from jaxflow.flow import checkpoint
 from jaxflow.prediction import set_files, sets
@@ -34,7 +34,7 @@ def model(tmp_path_factory):
 def source(model):
     frames = records(count=30)
     frames = dataclasses.replace(frames, extra={"row": np.arange(30, dtype=np.int32)})
-    return sets.Source(jaxflow.load_params(model), TINY.flow, "3", frames)
+    return sets.Source(methods.load(model), "3", frames)
 
 
 def make(source, folder, settings=SMALL, devices=1, batch_size=64, numbers=None):
@@ -68,7 +68,12 @@ def sampled_at_once(source, **options):
     batch = data.to_batch(source.records)
     key = jax.random.fold_in(jax.random.key(0), 0)  # as the manifest says
     return jaxflow.sample(
-        source.params, batch.pose2d, batch.cond, key, num_hypotheses=16, **options
+        source.model.parameters(),
+        batch.pose2d,
+        batch.cond,
+        key,
+        num_hypotheses=16,
+        **options,
     )
 
 
@@ -168,9 +173,9 @@ def test_other_settings_are_refused_and_named(source, whole, tmp_path):
     other = dataclasses.replace(SMALL, seed=1)
     with pytest.raises(ValueError, match=r"seed: 1 here, 0 there\n  temperature: 0.5"):
         make(source._replace(temperature=0.5), whole, other)
-    half = jax.tree.map(lambda leaf: leaf / 2, source.params)
+    half = jax.tree.map(lambda leaf: leaf / 2, source.model)
     with pytest.raises(ValueError, match="crc32"):
-        make(source._replace(params=half), whole)
+        make(source._replace(model=half), whole)
     moved = dataclasses.replace(source.records, pose2d=source.records.pose2d + 1)
     with pytest.raises(ValueError, match="data_crc32"):
         make(source._replace(records=moved), whole)
@@ -195,9 +200,9 @@ def test_a_full_disk_leaves_no_half_shard(source, tmp_path, monkeypatch):
 
 
 def test_what_is_not_finite_is_not_written(source, tmp_path):
-    broken = jax.tree.map(lambda leaf: leaf * np.float32(1e30), source.params)
+    broken = jax.tree.map(lambda leaf: leaf * np.float32(1e30), source.model)
     with pytest.raises(FloatingPointError, match="S9/Walking/S9/S9 frame 0"):
-        make(source._replace(params=broken), tmp_path)
+        make(source._replace(model=broken), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
@@ -273,7 +278,7 @@ def test_killed_in_the_middle_it_goes_on(command_flags, model, tmp_path):
     once = sets.load(str(model), where, settings)
     batch = data.to_batch(once.records)
     key = jax.random.fold_in(jax.random.key(0), 0)
-    expected = jaxflow.sample(once.params, batch.pose2d, batch.cond, key)
+    expected = jaxflow.sample(once.model.parameters(), batch.pose2d, batch.cond, key)
     np.testing.assert_array_equal(hypotheses(tmp_path), expected)
 
 
