@@ -27,6 +27,7 @@ import numpy as np
 
 from jaxflow import data
 from jaxflow.flow import checkpoint
+from jaxflow.runs import checkpoint as store
 from jaxflow.training import state
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
@@ -84,8 +85,8 @@ class Run:
     def newest(self) -> int:
         """Step of the newest complete checkpoint, 0 if there is none."""
         try:
-            return int(checkpoint.find(self.workdir).name)
-        except checkpoint.CheckpointError:
+            return int(store.find(self.workdir).name)
+        except store.CheckpointError:
             return 0
 
     def logs(self) -> int:
@@ -94,7 +95,7 @@ class Run:
 
     def saving(self) -> bool:
         """Whether a checkpoint is being written."""
-        folder = self.workdir / checkpoint.FOLDER
+        folder = self.workdir / store.FOLDER
         return any("tmp" in path.name for path in folder.glob("*"))
 
 
@@ -131,14 +132,14 @@ def kill(run: Run, phase: str, rng: random.Random) -> tuple[int, bool]:
 
 def arrays(workdir: pathlib.Path) -> dict[str, np.ndarray]:
     """Every array of the newest checkpoint: parameters, optimisers, step."""
-    folder = checkpoint.find(workdir)
+    folder = store.find(workdir)
     config = checkpoint.load_config(folder)
     target = jax.eval_shape(lambda: state.init(jax.random.key(0), config))
     fields = target._asdict().items()  # no average is kept here
     rest = {name: tree for name, tree in fields if name != "flow" and tree is not None}
     whole = {
-        "params": checkpoint.restore_tree(folder / "params", target.flow),
-        "training": checkpoint.restore_tree(folder / "training", rest),
+        "params": store.restore_tree(folder / "params", target.flow),
+        "training": store.restore_tree(folder / "training", rest),
     }
     leaves = jax.tree_util.tree_leaves_with_path(whole)
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}

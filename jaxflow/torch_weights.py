@@ -1,13 +1,14 @@
 """The released PyTorch code's weights, by its names, to parameters of this package.
 
-Takes NumPy arrays (or anything NumPy understands), so PyTorch is not needed; reading
-the file itself is `jaxflow.import_torch`'s work. PyTorch stores a dense kernel as
-(out, in), Flax as (in, out). Block k's nets are ``inn.module_list.{2k+1}.s1`` and
-``.s2``, the modules between them the permutations, which carry no learned weight.
+Takes NumPy arrays (or anything NumPy understands); only to `read` a file is PyTorch
+needed. PyTorch stores a dense kernel as (out, in), Flax as (in, out). Block k's nets
+are ``inn.module_list.{2k+1}.s1`` and ``.s2``, the modules between them the
+permutations, which carry no learned weight.
 """
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,45 @@ import numpy as np
 
 from jaxflow import critic, flow
 from jaxflow.config import FlowConfig
+from jaxflow.runs import torch_files
+from jaxflow.runs.errors import UserError
 from jaxflow.types import Params
+
+
+def read(path: pathlib.Path, *, exact_clamp: bool = False) -> tuple[Params, FlowConfig]:
+    """The flow in a PyTorch file.
+
+    Args:
+      path: a file with ``{"net": state_dict}`` or a bare ``state_dict``.
+      exact_clamp: whether it was trained with the paper's 2/pi in the soft clamp, which
+        the file does not say.
+
+    Returns:
+      Parameters as from `jaxflow.init`, and their configuration: the released one but
+      for the coupling nets' width, which the file has.
+
+    Raises:
+      ImportError: PyTorch is not installed.
+      FileNotFoundError: there is no such file.
+      UserError: it is damaged, no PyTorch file, holds more than weights, or weights of
+        another model; names the file and what is wrong.
+    """
+    state = torch_files.read_state(path)
+    config = FlowConfig(hidden=_hidden_width(state), exact_clamp=exact_clamp)
+    try:
+        return params_from_state(state, config), config
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _hidden_width(state: Mapping[str, np.ndarray]) -> int:
+    """Of the coupling nets (1028 released, 1024 paper), from a bias of the first one.
+
+    Where it is missing the released width is given, so that the check that follows says
+    what else is missing.
+    """
+    bias = state.get("inn.module_list.1.s1.0.bias")
+    return FlowConfig().hidden if bias is None or bias.ndim != 1 else max(1, bias.size)
 
 
 def params_from_state(

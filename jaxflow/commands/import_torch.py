@@ -19,10 +19,11 @@ from collections.abc import Sequence
 import jax
 from absl import flags
 
-from jaxflow import commands
+from jaxflow import commands, torch_weights
 from jaxflow.detector.network import checkpoint as detector_checkpoint
+from jaxflow.detector.network import weights
 from jaxflow.flow import checkpoint
-from jaxflow.runs import torch_files
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS
 from jaxflow.types import Params
 
@@ -49,14 +50,14 @@ def main(argv: Sequence[str]) -> None:
     source, target = pathlib.Path(_CHECKPOINT.value), pathlib.Path(_OUT.value)
     if _KIND.value == "hrnet":
         if flags.FLAGS["exact_clamp"].present:
-            raise ValueError("--exact_clamp is for a flow; a detector has none")
+            raise UserError("--exact_clamp is for a flow; a detector has none")
         _import_detector(source, target)
     else:
         _import_flow(source, target)
 
 
 def _import_flow(source: pathlib.Path, target: pathlib.Path) -> None:
-    params, config = torch_files.read(source, exact_clamp=_EXACT_CLAMP.value)
+    params, config = torch_weights.read(source, exact_clamp=_EXACT_CLAMP.value)
     checkpoint.save_params(target, params, config)
     print(
         f"{_count(params):,} parameters (hidden width {config.hidden}) from {source}, "
@@ -65,7 +66,7 @@ def _import_flow(source: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def _import_detector(source: pathlib.Path, target: pathlib.Path) -> None:
-    variables, config = torch_files.read_detector(source)
+    variables, config = weights.read(source)
     detector_checkpoint.save(target, variables, config)
     print(
         f"{_count(variables['params']):,} parameters (HRNet-W{config.width}, "

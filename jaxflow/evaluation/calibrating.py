@@ -20,6 +20,7 @@ from jaxflow.evaluation import measuring, protocol, temperature
 from jaxflow.evaluation.temperature import Curve
 from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.metrics import coverage
+from jaxflow.runs import checkpoint as store
 from jaxflow.training import validation
 from jaxflow.types import Params, PoseRecords
 
@@ -99,7 +100,7 @@ def calibrate(
         out and none is named, or one is unknown.
       FloatingPointError: hypotheses that are not finite.
     """
-    folder = checkpoint.find(checkpoint_dir)
+    folder = store.find(checkpoint_dir)
     trained = checkpoint.load_config(folder)
     subjects = _subjects(settings, trained, warn)
     records = _frames(source, subjects, settings.frames)

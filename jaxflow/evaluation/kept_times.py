@@ -13,8 +13,7 @@ import pathlib
 from jaxflow.evaluation import inference_time
 from jaxflow.evaluation.inference_time import InferenceTimes
 from jaxflow.evaluation.protocol import Loaded
-from jaxflow.flow import checkpoint
-from jaxflow.runs import files
+from jaxflow.runs import checkpoint, files
 
 FILE = "inference_times.json"
 CHOICES = ("kept", "new", "off")

@@ -14,8 +14,7 @@ import pathlib
 import zlib
 from typing import Any
 
-from jaxflow.flow import checkpoint
-from jaxflow.runs import files
+from jaxflow.runs import checkpoint, files
 
 NAME = "calibration.json"
 FITTED = "fitted"

@@ -11,6 +11,8 @@ from __future__ import annotations
 import pathlib
 
 from jaxflow.methods import flow
+from jaxflow.runs import checkpoint
+from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.types import Model
 
 __all__ = ["METHODS", "load"]
@@ -29,4 +31,11 @@ def load(directory: str | pathlib.Path) -> Model:
     Raises:
       CheckpointError: there is no complete checkpoint, or it is of no method.
     """
-    return flow.load(directory)
+    folder = checkpoint.find(directory)
+    # The first checkpoints name no method; a detector's has none, which `load` says.
+    name = checkpoint.read_about(folder).get("method", "flow")
+    if name not in METHODS:
+        raise CheckpointError(
+            f"{folder} is of the method {name!r}; known are {', '.join(METHODS)}"
+        )
+    return METHODS[name].load(folder)

@@ -29,11 +29,11 @@ from jaxflow import data, methods, skeleton
 from jaxflow.config import DataConfig, at_least, option
 from jaxflow.evaluation import protocol
 from jaxflow.evaluation.protocol import EvaluationConfig
-from jaxflow.flow import calibration_file, checkpoint
+from jaxflow.flow import calibration_file
 from jaxflow.maths import batching, keys
 from jaxflow.prediction import set_files
 from jaxflow.prediction.set_files import Columns
-from jaxflow.runs import trees
+from jaxflow.runs import checkpoint, trees
 from jaxflow.training import parallel
 from jaxflow.types import Model, PoseRecords
 

@@ -1,6 +1,6 @@
-"""PyTorch checkpoint files, of flows and detectors: the only module that needs PyTorch.
+"""PyTorch checkpoint files of any model: the only module that needs PyTorch.
 
-    model.pt -> name -> array -> parameters and their configuration
+    model.pt -> name -> array
 
 The file is what the released code saves, ``{"net": state_dict}``, what a training run
 or MMPose saves, ``{"state_dict": state_dict, ...}``, or a bare ``state_dict``. It is
@@ -16,58 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow import torch_weights
-from jaxflow.config import FlowConfig
-from jaxflow.detector.network import weights as detector_weights
-from jaxflow.detector.network.hrnet import HRNetConfig
-from jaxflow.types import Params
-
-
-def read(path: pathlib.Path, *, exact_clamp: bool = False) -> tuple[Params, FlowConfig]:
-    """The model in a PyTorch file.
-
-    Args:
-      path: a file with ``{"net": state_dict}`` or a bare ``state_dict``.
-      exact_clamp: whether it was trained with the paper's 2/pi in the soft clamp, which
-        the file does not say.
-
-    Returns:
-      Parameters as from `jaxflow.init`, and their configuration: the released one but
-      for the coupling nets' width, which the file has.
-
-    Raises:
-      ImportError: PyTorch is not installed.
-      FileNotFoundError: there is no such file.
-      ValueError: it is damaged, no PyTorch file, holds more than weights, or weights of
-        another model; names the file and what is wrong.
-    """
-    state = read_state(path)
-    config = FlowConfig(hidden=_hidden_width(state), exact_clamp=exact_clamp)
-    try:
-        return torch_weights.params_from_state(state, config), config
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def read_detector(path: pathlib.Path) -> tuple[Params, HRNetConfig]:
-    """The HRNet in a PyTorch file.
-
-    Args:
-      path: the published MPII checkpoint, the authors' fine-tuned one, a training
-        run's resume file, or MMPose's.
-
-    Returns:
-      Variables as from `hrnet.init`, and their configuration: that of HRNet-W32
-      but for the width and the joints, which the file has.
-
-    Raises:
-      ImportError, FileNotFoundError, ValueError: as `read`.
-    """
-    state = read_state(path)
-    try:
-        return detector_weights.from_state(state)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+from jaxflow.runs.errors import UserError
 
 
 def read_state(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -83,7 +32,7 @@ def read_state(path: pathlib.Path) -> dict[str, np.ndarray]:
     Raises:
       ImportError: PyTorch is not installed.
       FileNotFoundError: there is no such file.
-      ValueError: it is damaged, no PyTorch file, or holds more than weights.
+      UserError: it is damaged, no PyTorch file, or holds more than weights.
     """
     content = _load(path)
     state = content
@@ -91,21 +40,11 @@ def read_state(path: pathlib.Path) -> dict[str, np.ndarray]:
         if isinstance(content, Mapping) and key in content:
             state = content[key]
     if not isinstance(state, Mapping) or not state:
-        raise ValueError(
+        raise UserError(
             f"{path}: expected {{'net': state_dict}} or a state_dict of tensors; got "
             f"{_describe(state)}"
         )
     return {str(name): _array(path, name, value) for name, value in state.items()}
-
-
-def _hidden_width(state: Mapping[str, np.ndarray]) -> int:
-    """Of the coupling nets (1028 released, 1024 paper), from a bias of the first one.
-
-    Where it is missing the released width is given, so that the check that follows says
-    what else is missing.
-    """
-    bias = state.get("inn.module_list.1.s1.0.bias")
-    return FlowConfig().hidden if bias is None or bias.ndim != 1 else max(1, bias.size)
 
 
 def _load(path: pathlib.Path) -> Any:
@@ -127,12 +66,12 @@ def _load(path: pathlib.Path) -> Any:
         # PyTorch raises errors of many kinds here, with pages of advice.
         refused = re.search(r"GLOBAL\s+([\w.]+)", str(error))
         if refused:
-            raise ValueError(
+            raise UserError(
                 f"{path}: holds more than weights and was not loaded: it asks for "
                 f"{refused.group(1)}"
             ) from error
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(
+        raise UserError(
             f"{path}: damaged, incomplete or no PyTorch file ({first_line})"
         ) from error
 
@@ -151,7 +90,7 @@ def _numpy_numbers() -> list[Any]:
 
 def _array(path: pathlib.Path, name: str, value: Any) -> np.ndarray:
     if not hasattr(value, "is_floating_point"):
-        raise ValueError(
+        raise UserError(
             f"{path}: expected {name} to be a tensor; got {_describe(value)}"
         )
     # NumPy has no bfloat16; integers are permutations and stay what they are.

@@ -21,7 +21,8 @@ import orbax.checkpoint as ocp
 
 from jaxflow.config import TrainConfig
 from jaxflow.flow import checkpoint
-from jaxflow.flow.checkpoint import CheckpointError, DamagedError
+from jaxflow.runs import checkpoint as store
+from jaxflow.runs.checkpoint import CheckpointError, DamagedError
 from jaxflow.training import state as state_lib
 from jaxflow.training.state import TrainState
 
@@ -57,7 +58,7 @@ class Checkpointer:
         self.set_aside: list[str] = []
         self._config = config
         self._about = checkpoint.about_run(config, fingerprint)
-        self._folder = pathlib.Path(workdir).absolute() / checkpoint.FOLDER
+        self._folder = pathlib.Path(workdir).absolute() / store.FOLDER
         self._keep = _Keep(keep, keep_best)
         self._folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
@@ -113,7 +114,7 @@ class Checkpointer:
             self._keep.figures[step] = figure
         try:
             self._manager.wait_until_finished()
-            self._manager.save(step, args=checkpoint.as_saved(items, about))
+            self._manager.save(step, args=store.as_saved(items, about))
         except Exception as error:
             raise self._unwritten(step, error) from error
 
@@ -155,8 +156,8 @@ class Checkpointer:
 
     def _read(self, folder: pathlib.Path) -> TrainState:
         target = jax.eval_shape(lambda: state_lib.init(jax.random.key(0), self._config))
-        rest = checkpoint.restore_tree(folder / "training", _rest(target))
-        params = checkpoint.restore_tree(folder / "params", target.sampling_params)
+        rest = store.restore_tree(folder / "training", _rest(target))
+        params = store.restore_tree(folder / "params", target.sampling_params)
         return TrainState(**{_shown(target): params}, **rest)
 
     def _move_aside(self, damaged: dict[int, str]) -> None:
@@ -228,7 +229,7 @@ def _figures(folder: pathlib.Path, steps: Sequence[int]) -> dict[int, float]:
     found = {}
     for step in steps:
         try:
-            figure = checkpoint.read_about(folder / str(step)).get("figure")
+            figure = store.read_about(folder / str(step)).get("figure")
         except DamagedError:
             continue
         if figure is not None:

@@ -14,7 +14,8 @@ from jaxflow.config import DataConfig
 from jaxflow.evaluation import calibrating
 from jaxflow.evaluation.calibrating import CalibrationConfig
 from jaxflow.flow import calibration_file, checkpoint
-from jaxflow.flow.checkpoint import CheckpointError, DamagedError
+from jaxflow.runs import checkpoint as store
+from jaxflow.runs.checkpoint import CheckpointError, DamagedError
 from jaxflow.training import frames, loop
 from tests.helpers.training import DATASET, TINY, command, run_config
 
@@ -68,7 +69,7 @@ def test_held_out_subjects_are_not_trained_on(data_dir, subjects):
 def test_what_was_found_is_stored(run, data_dir, subjects):
     found = calibrated(run, data_dir)
     stored = calibration_file.load(run)
-    folder = checkpoint.find(run)
+    folder = store.find(run)
     assert stored == json.loads((folder / "calibration.json").read_text())
     assert stored["subjects"] == [str(subjects[-1])] and stored["frames"] == 12
     assert 0.5 <= stored["temperature"] <= 3
@@ -140,6 +141,6 @@ def test_a_file_of_other_parameters_is_refused(run, data_dir, subjects):
     path = calibration_file.save(run, {"temperature": 1.5})
     longer = dataclasses.replace(TINY, iterations=3, hold_out=str(subjects[-1]))
     loop.train_and_evaluate(run_config(data_dir, longer), run)
-    shutil.copy(path, checkpoint.find(run))
+    shutil.copy(path, store.find(run))
     with pytest.raises(DamagedError, match="belongs to other parameters"):
         calibration_file.load(run)

@@ -67,9 +67,9 @@ def test_the_published_checkpoint(torch, reference, tmp_path):
 def test_a_bare_state_dict_of_the_paper_s_width(torch, released_size, tmp_path):
     path = tmp_path / "bare.pt"
     torch.save(tensors(torch, released_size), path)
-    params, config = torch_files.read(path)
+    params, config = torch_weights.read(path)
     assert config == FlowConfig(hidden=PAPER_WIDTH)
-    assert torch_files.read(path, exact_clamp=True)[1].exact_clamp
+    assert torch_weights.read(path, exact_clamp=True)[1].exact_clamp
     want = torch_weights.params_from_state(released_size, config)
     jax.tree.map(np.testing.assert_array_equal, params, want)
 
@@ -109,7 +109,7 @@ def test_other_weights_are_named(torch, released_size, tmp_path, problem, named)
     path = tmp_path / "odd.pt"
     torch.save({"net": tensors(torch, alter(released_size, problem))}, path)
     with pytest.raises(ValueError) as caught:
-        torch_files.read(path)
+        torch_weights.read(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and named in message
     assert len(message.splitlines()) == 2  # the file, and the one thing wrong

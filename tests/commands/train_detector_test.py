@@ -16,7 +16,7 @@ from jaxflow.detector.learning.step import LearningConfig
 from jaxflow.detector.network import checkpoint, decode, hrnet
 from jaxflow.detector.network.hrnet import TINY
 from jaxflow.detector.readers import pictures
-from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.runs.writer import read
 from jaxflow.training.loop import NonFiniteError
 from tests.helpers import drawn_people

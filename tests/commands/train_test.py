@@ -12,6 +12,7 @@ import pytest
 
 from jaxflow import data
 from jaxflow.flow import checkpoint
+from jaxflow.runs import checkpoint as store
 from jaxflow.runs import writer
 from tests.helpers.training import DATASET, REPOSITORY, command
 
@@ -51,8 +52,8 @@ def start(common, workdir, *more):
 def newest(workdir):
     """Step of the newest complete checkpoint, -1 if there is none yet."""
     try:
-        return int(checkpoint.find(workdir).name)
-    except checkpoint.CheckpointError:
+        return int(store.find(workdir).name)
+    except store.CheckpointError:
         return -1
 
 

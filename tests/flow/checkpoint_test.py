@@ -11,7 +11,8 @@ import pytest
 
 from jaxflow.config import FlowConfig, TrainConfig
 from jaxflow.flow import checkpoint
-from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.runs import checkpoint as store
+from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.training import state
 from jaxflow.training.checkpointer import Checkpointer
 from tests.helpers.training import TINY
@@ -65,7 +66,7 @@ def test_only_the_newest_are_kept(trained, tmp_path):
 def test_one_checkpoint_or_its_folder_will_do(trained, tmp_path):
     saved(tmp_path, [trained, trained._replace(step=jnp.int32(9))])
     for place in ("", "checkpoints", "checkpoints/7"):
-        found = checkpoint.find(tmp_path / place)
+        found = store.find(tmp_path / place)
         assert found.name == ("7" if place.endswith("7") else "9")
         assert_same(checkpoint.load_params(found), trained.flow)
 
@@ -93,7 +94,7 @@ def test_a_half_written_checkpoint_is_never_loaded(trained, tmp_path):
     half = folder / "9.orbax-checkpoint-tmp"
     shutil.copytree(folder / "7", half)
     shutil.rmtree(half / "training")
-    assert checkpoint.find(tmp_path).name == "7"
+    assert store.find(tmp_path).name == "7"
     checkpointer = Checkpointer(tmp_path, TINY)
     assert int(checkpointer.restore().step) == 7
     checkpointer.close()
@@ -117,7 +118,7 @@ def test_another_run_is_refused(trained, tmp_path):
 def test_another_architecture_is_refused(trained, tmp_path):
     """Even where the recorded configuration says otherwise."""
     saved(tmp_path, [trained])
-    folder = checkpoint.find(tmp_path)
+    folder = store.find(tmp_path)
     wider = dataclasses.replace(TINY, flow=FlowConfig(blocks=2, hidden=32))
     shutil.rmtree(folder / "config")
     checkpoint.save_params(
@@ -166,7 +167,7 @@ def test_no_disk_space_is_an_error_and_loses_nothing(trained, tmp_path):
     assert_same(again.restore(), trained)
     again.save(trained._replace(step=jnp.int32(9)))
     again.close()
-    assert checkpoint.find(tmp_path).name == "9"
+    assert store.find(tmp_path).name == "9"
 
 
 def test_configurations_survive_the_round_trip():

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from jaxflow.flow import checkpoint
+from jaxflow.runs import checkpoint
 from tests.helpers.training import DATASET, REPOSITORY
 
 LAUNCH = REPOSITORY / "launch"

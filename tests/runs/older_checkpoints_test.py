@@ -5,8 +5,10 @@ import json
 import jax
 import pytest
 
+from jaxflow import methods
 from jaxflow.flow import checkpoint
-from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.runs import checkpoint as store
+from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.training import state
 from jaxflow.training.checkpointer import Checkpointer
 from tests.helpers.training import TINY
@@ -25,14 +27,14 @@ def older(tmp_path):
     checkpointer = Checkpointer(tmp_path, TINY, fingerprint={"frames": 5})
     checkpointer.save(state.init(jax.random.key(0), TINY))
     checkpointer.close()
-    path = checkpoint.find(tmp_path) / "config" / "metadata"
+    path = store.find(tmp_path) / "config" / "metadata"
     stored = json.loads(path.read_text())
     for part, names in ADDED.items():
         for name in names:
             del stored["train"][part][name]
     for name in ADDED_TO_TRAIN:
         del stored["train"][name]
-    del stored["checksums"]
+    del stored["checksums"], stored["method"]
     path.write_text(json.dumps(stored))
     return tmp_path, path, stored
 
@@ -41,6 +43,16 @@ def test_it_is_read_as_it_was_trained(older):
     workdir, _, _ = older
     assert checkpoint.load_config(workdir) == TINY
     assert checkpoint.load_params(workdir)["encoder"]
+    assert methods.load(workdir).method == "flow"
+
+
+def test_another_method_s_is_refused_by_name(older):
+    workdir, path, stored = older
+    path.write_text(json.dumps({**stored, "method": "diffusion"}))
+    with pytest.raises(CheckpointError, match="'diffusion'; known are flow"):
+        methods.load(workdir)
+    with pytest.raises(CheckpointError, match="'diffusion', expected a flow"):
+        checkpoint.load_params(workdir)
 
 
 def test_it_goes_on(older):

@@ -8,6 +8,7 @@ import pytest
 
 from jaxflow.config import OptimizerConfig
 from jaxflow.flow import checkpoint
+from jaxflow.runs import checkpoint as store
 from jaxflow.training import state, step
 from jaxflow.training.loop import train_and_evaluate
 from tests.helpers.training import TINY, run_config
@@ -35,7 +36,7 @@ def saved(workdir, number):
     fields = {
         name: leaf for name, leaf in target._asdict().items() if name != "average"
     }
-    rest = checkpoint.restore_tree(folder / "training", fields)
+    rest = store.restore_tree(folder / "training", fields)
     return rest["flow"], checkpoint.load_params(folder)
 
 

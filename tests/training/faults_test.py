@@ -21,8 +21,9 @@ import tensorflow_datasets as tfds
 from data_builders import files, registry
 from jaxflow import data
 from jaxflow.flow import checkpoint
-from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.runs import checkpoint as store
 from jaxflow.runs import run as run_lib
+from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.runs.run import LockedError, Run, Stop
 from jaxflow.training import dispatch, frames, state
 from jaxflow.training.checkpointer import Checkpointer
@@ -91,7 +92,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     assert checkpointer.latest_step() == 2
     checkpointer.save(fresh._replace(step=jnp.int32(3)))
     checkpointer.close()
-    assert checkpoint.find(tmp_path).name == "3"
+    assert store.find(tmp_path).name == "3"
     checkpoint.load_params(tmp_path)
 
 

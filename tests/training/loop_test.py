@@ -14,8 +14,9 @@ import pytest
 from jaxflow import data
 from jaxflow.config import OptimizerConfig
 from jaxflow.flow import checkpoint
-from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.runs import checkpoint as store
 from jaxflow.runs import writer
+from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.training import frames, loop, parallel
 from jaxflow.training.loop import NonFiniteError, train_and_evaluate
 from tests.helpers.training import DATASET, TINY, run_config
@@ -131,7 +132,7 @@ def test_a_signal_stops_and_saves(uninterrupted, data_dir, tmp_path, monkeypatch
     assert outcome.stopped_by == signal.SIGTERM
     assert 6 <= outcome.step < 12
     assert signal.getsignal(signal.SIGTERM) == handler
-    assert checkpoint.find(tmp_path).name == str(outcome.step)
+    assert store.find(tmp_path).name == str(outcome.step)
     train_and_evaluate(run_config(data_dir), tmp_path)
     assert_same_parameters(tmp_path, uninterrupted)
 
@@ -158,7 +159,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     message = str(stopped.value)
     assert "loss" in message and "critic" in message and "of iteration 5" in message
     assert "the checkpoint of step 4 is kept" in message
-    assert checkpoint.find(tmp_path).name == "4"
+    assert store.find(tmp_path).name == "4"
     for leaf in parameters(tmp_path):
         assert np.isfinite(np.asarray(leaf)).all()
 

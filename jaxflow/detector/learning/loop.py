@@ -33,9 +33,9 @@ from jaxflow.detector.learning.labels import Labels
 from jaxflow.detector.learning.step import LearningConfig, LearningState, Measures
 from jaxflow.detector.network import checkpoint, hrnet
 from jaxflow.detector.network.hrnet import HRNetConfig
-from jaxflow.flow import checkpoint as store
-from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.runs import checkpoint as store
 from jaxflow.runs import writer
+from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.runs.errors import NonFiniteError
 from jaxflow.runs.run import Run
 from jaxflow.types import Params

@@ -11,8 +11,8 @@ from typing import Any
 from jaxflow import config as config_lib
 from jaxflow.detector.network import hrnet
 from jaxflow.detector.network.hrnet import HRNetConfig
-from jaxflow.flow import checkpoint
-from jaxflow.flow.checkpoint import CheckpointError
+from jaxflow.runs import checkpoint
+from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.types import Params
 
 KIND = "hrnet"

@@ -2,8 +2,8 @@
 
     {"stage2.0.branches.0.1.conv2.weight": (32, 32, 3, 3), ...} -> variables of `hrnet`
 
-Takes NumPy arrays (or anything NumPy understands); reading the file itself is the work
-of ``torch_checkpoint``. The names are those of the network's released code, bare as in
+Takes NumPy arrays (or anything NumPy understands); only to `read` a file is PyTorch
+needed. The names are those of the network's released code, bare as in
 the published MPII checkpoint, or
 
 * all below ``module.``, as a run on several GPUs saves them, or
@@ -16,6 +16,7 @@ one array for each repetition; those are stacked.
 
 from __future__ import annotations
 
+import pathlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ import numpy as np
 
 from jaxflow.detector.network import hrnet
 from jaxflow.detector.network.hrnet import HRNetConfig
+from jaxflow.runs import torch_files
+from jaxflow.runs.errors import UserError
 from jaxflow.types import Params
 
 _LEAVES = {
@@ -66,6 +69,29 @@ class _Leaf(NamedTuple):
         if self.kind == "kernel":
             stack = stack.transpose(0, 3, 4, 2, 1)
         return np.ascontiguousarray(stack.reshape(self.shape), np.float32)
+
+
+def read(path: pathlib.Path) -> tuple[Params, HRNetConfig]:
+    """The HRNet in a PyTorch file.
+
+    Args:
+      path: the published MPII checkpoint, the authors' fine-tuned one, a training
+        run's resume file, or MMPose's.
+
+    Returns:
+      Variables as from `hrnet.init`, and their configuration: that of HRNet-W32
+      but for the width and the joints, which the file has.
+
+    Raises:
+      ImportError: PyTorch is not installed.
+      FileNotFoundError: there is no such file.
+      UserError: it is damaged, or no HRNet's; names the file and what is wrong.
+    """
+    state = torch_files.read_state(path)
+    try:
+        return from_state(state)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def from_state(

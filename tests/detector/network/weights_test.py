@@ -7,8 +7,7 @@ import pytest
 import jaxflow
 from jaxflow.detector.network import checkpoint, weights
 from jaxflow.detector.network.hrnet import TINY, HRNetConfig
-from jaxflow.flow.checkpoint import CheckpointError
-from jaxflow.runs import torch_files
+from jaxflow.runs.checkpoint import CheckpointError
 from tests.helpers.hrnet import state_of
 from tests.helpers.training import command
 
@@ -55,7 +54,7 @@ def test_each_form_of_file_is_read(narrow, tmp_path, form):
 
     tensors = {name: torch.from_numpy(leaf) for name, leaf in narrow.items()}
     torch.save(FORMS[form](tensors), tmp_path / "a.pth")
-    got, config = torch_files.read_detector(tmp_path / "a.pth")
+    got, config = weights.read(tmp_path / "a.pth")
     assert config == NARROW
     want, _ = weights.from_state(narrow, NARROW)
     jax.tree.map(np.testing.assert_array_equal, got, want)

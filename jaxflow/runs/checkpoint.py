@@ -1,0 +1,168 @@
+"""Any model's checkpoints by orbax: how one lies on disk, written and read.
+
+    DIR/checkpoints/<step>/params      all that using the model needs
+                           training    what going on to train needs besides
+                           config      JSON: what the model is, and every array's
+                                       checksum
+
+The config names the ``method`` of what lifts poses, the ``kind`` of what else there is,
+a detector. A checkpoint appears under its number only when it is complete (orbax writes
+aside and renames), so a half-written one is never read; one that was damaged later is
+known by its checksums.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from jaxflow.runs import trees
+from jaxflow.runs.errors import UserError
+
+FOLDER = "checkpoints"
+_ARGS = ocp.args
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is missing, of another model, damaged, or cannot be written."""
+
+
+class DamagedError(CheckpointError):
+    """A checkpoint that is there and cannot be read as what was written."""
+
+
+def save_items(
+    directory: str | pathlib.Path,
+    items: dict[str, Any],
+    about: dict[str, Any],
+    *,
+    step: int,
+    keep: int | None = None,
+) -> None:
+    """Saves any model: trees of arrays, ``params`` among them, and its config.
+
+    Args:
+      directory: made if need be; must not hold a checkpoint of this step.
+      items: name -> nested arrays.
+      about: plain values; ``kind`` tells models other than the flow.
+      step: the checkpoint's number.
+      keep: how many of the newest checkpoints stay; default all.
+
+    Raises:
+      CheckpointError: the checkpoint is there already or cannot be written.
+    """
+    folder = pathlib.Path(directory).absolute() / FOLDER
+    if (folder / str(step)).exists():
+        raise CheckpointError(f"{folder / str(step)} exists already")
+    host = jax.device_get(items)
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep, cleanup_tmp_directories=keep is not None
+    )
+    try:
+        with ocp.CheckpointManager(folder, options=options) as manager:
+            manager.save(step, args=as_saved(host, about))
+    except Exception as error:
+        raise CheckpointError(f"{folder} could not be written: {error}") from error
+
+
+def find(directory: str | pathlib.Path) -> pathlib.Path:
+    """The folder of the newest complete checkpoint in or at ``directory``.
+
+    Raises:
+      CheckpointError: there is none; says where it was looked for.
+    """
+    directory = pathlib.Path(directory).absolute()
+    if (directory / "params").is_dir():
+        return directory
+    for folder in (directory / FOLDER, directory):
+        if folder.is_dir():
+            steps = ocp.utils.checkpoint_steps(folder)
+            if steps:
+                return folder / str(max(steps))
+    state = "holds no complete checkpoint" if directory.exists() else "does not exist"
+    raise CheckpointError(
+        f"{directory} {state}; expected a training run's --workdir, its "
+        f"'{FOLDER}' folder, or one checkpoint"
+    )
+
+
+def as_saved(items: dict[str, Any], about: dict[str, Any]) -> Any:
+    """Orbax's arguments for a checkpoint of host arrays and its config.
+
+    Args:
+      items: name -> nested arrays.
+      about: plain values; gets the arrays' checksums.
+    """
+    sums = {name: trees.checksums(tree) for name, tree in items.items()}
+    args = {name: _ARGS.StandardSave(tree) for name, tree in items.items()}
+    return _ARGS.Composite(**args, config=_ARGS.JsonSave({**about, "checksums": sums}))
+
+
+def read_about(folder: pathlib.Path) -> dict[str, Any]:
+    """The config of the checkpoint in a folder that `find` gave, as plain values.
+
+    Raises:
+      DamagedError: it cannot be read.
+    """
+    try:
+        return dict(ocp.JsonCheckpointHandler().restore(folder / "config"))
+    except Exception as error:
+        raise DamagedError(f"{folder}: its config cannot be read: {error}") from error
+
+
+def restore_tree(folder: pathlib.Path, target: Any) -> Any:
+    """Arrays of exactly the target's structure, shapes and dtypes, and the saved bits.
+
+    Args:
+      folder: an item's within a checkpoint's.
+      target: a tree of arrays, or of their shapes and dtypes.
+
+    Raises:
+      DamagedError: the folder holds others, cannot be read, or an array's checksum is
+        not the recorded one (older checkpoints have none).
+    """
+    # The handler itself: a checkpointer would look for the whole checkpoint's metadata.
+    handler = ocp.StandardCheckpointHandler()
+    where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
+        target,
+    )
+    try:
+        stored = handler.metadata(folder)
+        check_tree(getattr(stored, "tree", stored), target, str(folder))
+        found = handler.restore(folder, args=_ARGS.StandardRestore(shapes))
+    except DamagedError:
+        raise
+    except Exception as error:
+        raise DamagedError(
+            f"{folder} cannot be read, it may be damaged: {error}"
+        ) from error
+    finally:
+        handler.close()
+    recorded = read_about(folder.parent).get("checksums", {}).get(folder.name)
+    differing = [] if recorded is None else trees.other_bits(found, recorded)
+    if differing:
+        raise DamagedError(
+            f"{folder} is damaged: the checksum differs of\n  {_listed(differing)}"
+        )
+    return found
+
+
+def check_tree(stored: Any, wanted: Any, where: str) -> None:
+    """Refuses another structure, shape or dtype: orbax would cast silently.
+
+    Raises:
+      DamagedError: names the leaves that differ.
+    """
+    problems = trees.differences(stored, wanted)
+    if problems:
+        raise DamagedError(f"{where} is not this model:\n  {_listed(problems)}")
+
+
+def _listed(lines: list[str]) -> str:
+    more = [f"and {len(lines) - 10} more"] if len(lines) > 10 else []
+    return "\n  ".join(lines[:10] + more)
