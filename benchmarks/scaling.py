@@ -27,8 +27,8 @@ os.environ["XLA_FLAGS"] = (
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from benchmarks import common
 from jaxflow.config import TrainConfig
 from jaxflow.training import parallel, state
 from jaxflow.types import Batch
@@ -81,21 +81,10 @@ class Traffic(NamedTuple):
     rounds: int
 
 
-def made_up(frames: int) -> Batch:
-    """Random numbers of about the size of real poses."""
-    rng = np.random.default_rng(0)
-    return Batch(
-        *(
-            rng.normal(0, scale, (frames, size)).astype(np.float32)
-            for size, scale in ((48, 0.3), (32, 1.0), (78, 0.3))
-        )
-    )
-
-
 def measure(config: TrainConfig, count: int) -> float:
     """Median seconds an iteration on so many virtual devices."""
     devices = tuple(jax.devices()[:count])
-    data = parallel.replicate(made_up(4 * config.frames_per_iteration), devices)
+    data = parallel.replicate(common.made_up(4 * config.frames_per_iteration), devices)
     start = state.init(parallel.seeds(config.seed).init, config)
     now = parallel.replicate(start, devices)
     run = parallel.make_run(config, devices, ITERATIONS)

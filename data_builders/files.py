@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 Fingerprint = dict[str, dict[str, int | str]]
 
@@ -13,24 +13,6 @@ _CHUNK = 1 << 20
 
 class DataFileError(ValueError):
     """A raw or prepared file is missing, damaged or not what was expected."""
-
-
-def require(folder: str | pathlib.Path, names: Sequence[str]) -> list[pathlib.Path]:
-    """The named files of a folder.
-
-    Raises:
-      DataFileError: some are missing; all of them are listed.
-    """
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
-        raise DataFileError(
-            f"{folder} is not a folder; expected {', '.join(names)} in it"
-        )
-    paths = [folder / name for name in names]
-    missing = [path.name for path in paths if not path.is_file()]
-    if missing:
-        raise DataFileError(f"{folder} lacks {', '.join(missing)}")
-    return paths
 
 
 def fingerprint(paths: Iterable[pathlib.Path], folder: pathlib.Path) -> Fingerprint:

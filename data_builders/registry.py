@@ -141,10 +141,10 @@ def _quiet_tfds() -> Iterator[None]:
 
     The bars of ``features.examples`` take their place.
     """
-    active = tqdm_utils._active
+    bar = tqdm_utils.tqdm((), disable=True)  # nothing where the user wants none
     tqdm_utils.display_progress_bar(False)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
-        tqdm_utils.display_progress_bar(active)
+        tqdm_utils.display_progress_bar(not isinstance(bar, tqdm_utils.EmptyTqdm))

@@ -130,6 +130,21 @@ def test_no_upward_imports(module):
     assert not upward
 
 
+BUILDERS_KNOW = "types config skeleton gaussians runs".split()
+
+
+def test_builders_know_little_of_the_method():
+    """Words, Gaussians and whole files; nothing that samples, trains or measures."""
+    known = {
+        room_of(name)
+        for module in MODULES
+        if room_of(module) == "data_builders"
+        for name in imported(module)
+        if name.startswith("jaxflow")
+    }
+    assert known <= set(BUILDERS_KNOW)
+
+
 def test_the_house_is_small(record_property):
     """Few entries, few floors, small faces: figures that a reader can check."""
     entries = sorted(

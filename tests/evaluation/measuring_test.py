@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.common import made_up
 from jaxflow import config, flow, metrics
 from jaxflow.evaluation import measuring
 from jaxflow.flow import sampling
 from jaxflow.metrics.sums import Figures, Totals
 from jaxflow.types import Batch, PoseRecords
 from tests.helpers.compiled import compilations
-from tests.helpers.training import TINY, random_data
+from tests.helpers.training import TINY
 from tests.oracles import metrics as oracle
 
 FRAMES, HYPOTHESES = 11, 6
@@ -290,7 +291,7 @@ def test_no_frames_have_no_mean():
 
 
 def test_more_frames_compile_nothing_new():
-    params, data = flow.init(jax.random.key(0), TINY.flow), random_data(9, seed=3)
+    params, data = flow.init(jax.random.key(0), TINY.flow), made_up(9, seed=3)
     targets = np.zeros((9, 17, 3), np.float32)
     actions = np.full(9, "Walking")
 

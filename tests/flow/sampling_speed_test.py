@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 import jaxflow
+from benchmarks.common import made_up
 from jaxflow.config import RELEASED_CLAMP
 from jaxflow.flow import drawing, sampling
 from tests.helpers.compiled import compilations
-from tests.helpers.training import TINY, random_data
+from tests.helpers.training import TINY
 
 KEY = jax.random.key(5)
 M = 5
-DATA = random_data(9, seed=3)
+DATA = made_up(9, seed=3)
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,7 @@ import pathlib
 import subprocess
 import sys
 
-import numpy as np
-
 from jaxflow.config import DataConfig, FlowConfig, LoopConfig, RunConfig, TrainConfig
-from jaxflow.types import Batch
 
 DATASET = "synthetic_lift/seed0-train300-test40"
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -28,17 +25,6 @@ def run_config(data_dir, train=TINY, **loop) -> RunConfig:
         train=train,
         data=DataConfig(dataset=DATASET, data_dir=str(data_dir)),
         loop=LoopConfig(**(options | loop)),
-    )
-
-
-def random_data(frames: int, seed: int = 0) -> Batch:
-    """Numbers of the right shapes, of about the right size."""
-    rng = np.random.default_rng(seed)
-    return Batch(
-        *(
-            rng.normal(0, scale, (frames, size)).astype(np.float32)
-            for size, scale in ((48, 0.3), (32, 1.0), (78, 0.3))
-        )
     )
 
 

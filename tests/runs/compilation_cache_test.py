@@ -10,7 +10,8 @@ import sys, jax, jax.monitoring
 from jaxflow import commands
 from jaxflow.runs import compilation_cache
 from jaxflow.training import parallel, state
-from tests.helpers.training import TINY, random_data
+from benchmarks.common import made_up
+from tests.helpers.training import TINY
 import jax.numpy as jnp
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event))
@@ -18,7 +19,7 @@ folder = compilation_cache.enable(sys.argv[1])
 devices = tuple(jax.devices()[:1])
 now = parallel.replicate(state.init(jax.random.key(0), TINY), devices)
 run = parallel.make_run(TINY, devices, 4)
-data = parallel.replicate(random_data(400), devices)
+data = parallel.replicate(made_up(400), devices)
 hits.clear()
 now, losses = run(now, data, jnp.int32(2))
 counts = [sum(kind in hit for hit in hits) for kind in ("cache_hits", "cache_misses")]

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.common import made_up
 from jaxflow.config import OptimizerConfig
 from jaxflow.training import parallel, state, step
 from tests.helpers.compiled import compilations
-from tests.helpers.training import TINY, random_data
+from tests.helpers.training import TINY
 
 # With an epsilon far above any gradient, Adam's step is the gradient itself (scaled):
 # a gradient that was not averaged shows at once, where Adam proper would hide it.
@@ -18,7 +19,7 @@ SGD = dataclasses.replace(
     TINY, optimizer=OptimizerConfig(learning_rate=0.1, epsilon=1e2)
 )
 FRAMES = 500  # 5 iterations an epoch: six cross into the next
-DATA = random_data(FRAMES)
+DATA = made_up(FRAMES)
 
 
 def run(config, devices, counts, most=5):
@@ -157,7 +158,7 @@ def test_training_compiles_once_and_moves_nothing():
     """Neither to the devices, nor from them, nor between them."""
     devices = tuple(jax.devices()[:2])
     advance = parallel.make_run(TINY, devices, 4)
-    data = parallel.replicate(random_data(400), devices)
+    data = parallel.replicate(made_up(400), devices)
     now = parallel.replicate(state.init(jax.random.key(5), TINY), devices)
     counts = [parallel.replicate(np.int32(n), devices) for n in (1, 3, 2)]
     now, losses = jax.block_until_ready(advance(now, data, counts[0]))
