@@ -1,29 +1,40 @@
-"""One file of 3D poses, ``D3_Positions_mono/*.cdf``.
+"""Files of 3D poses, ``D3_Positions_mono/*.cdf``.
 
 In: a Common Data Format file whose variable 'Pose' is (1, F, 96): F video frames of 32
 joints in mm, camera frame, joint by joint. Out: the 17 joints of every 4th frame, those
 with index 3, 7, 11, ... (the pictures 4, 8, 12, ...).
 
 Needs the package cdflib. It runs nothing that a file says, but believes the counts and
-sizes in it, so ``cdf_header`` looks at these first.
+sizes in it: a damaged file makes it loop for hours or fill the memory. So it works in a
+process of its own, ``cdf_child``, with limits of memory (not on Windows) and time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import json
+import os
 import pathlib
-from typing import Any, NamedTuple
+import subprocess
+import sys
+import threading
+from typing import NamedTuple
 
 import numpy as np
 
 from data_builders.files import DataFileError
-from data_builders.human36m_lift import cdf_header, recordings
+from data_builders.human36m_lift import recordings
 
 JOINTS_IN_FILE = 32
 # Joints of the 32 in H36M-17 order; the others are doubles, toes and finger tips.
 KEPT_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 
-_VARIABLE = "Pose"
-_FLOATS = ("CDF_REAL4", "CDF_REAL8", "CDF_FLOAT", "CDF_DOUBLE")
+LARGEST = 32 << 20  # bytes of a file and of its poses, more than any recording has
+MEMORY = 1 << 30  # bytes; NumPy and cdflib alone take a tenth
+SECONDS = 60.0  # for a file; a hundredth of a second is usual
+
+CHILD = pathlib.Path(__file__).with_name("cdf_child.py")
 
 
 class Positions(NamedTuple):
@@ -38,22 +49,77 @@ class Positions(NamedTuple):
     video_frames: int
 
 
-def read(path: pathlib.Path) -> Positions:
-    """The kept frames of a file.
+class Reader:
+    """Reads files in one process, which starts with the first; if it dies, in another.
 
-    Raises:
-      DataFileError: the file is missing, truncated, no such file, has another number of
-        joints or a number that is not finite. The message names file and frame.
-      ImportError: cdflib is not installed.
+    Args:
+      seconds: that the reading of a file may take.
+      memory: bytes that the process may take.
     """
-    pose = _pose(path)
-    frames = len(pose)
-    with np.errstate(over="ignore"):  # becomes infinite, which is reported by frame
-        pose = pose.astype(np.float32)
-    recordings.check_finite(str(path), "Pose", pose, np.arange(1, frames + 1))
-    step = recordings.FRAME_STEP
-    kept = pose.reshape(frames, JOINTS_IN_FILE, 3)[step - 1 :: step, KEPT_JOINTS]
-    return Positions(kept, frames)
+
+    def __init__(self, seconds: float = SECONDS, memory: int = MEMORY) -> None:
+        self._seconds, self._memory = seconds, memory
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def close(self) -> None:
+        """Ends the process, if there is one; the next file starts another."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.communicate()
+        self._child = None
+
+    __del__ = close
+
+    def read(self, path: pathlib.Path) -> Positions:
+        """The kept frames of a file.
+
+        Raises:
+          DataFileError: the file is missing, truncated, no such file, takes too long or
+            too much memory, has another number of joints or a number that is not
+            finite. The message names file and frame.
+          ImportError: cdflib is not installed.
+        """
+        require_library()
+        try:
+            if (size := path.stat().st_size) > LARGEST:
+                raise ValueError(f"{size:,} bytes are more than any recording has")
+            pose = self._pose(path)
+        except (OSError, ValueError) as error:
+            raise DataFileError(
+                f"{path} is truncated, damaged or not a D3_Positions_mono file: "
+                + " ".join(str(error).split())
+            ) from None
+        with np.errstate(over="ignore"):  # becomes infinite, which is reported by frame
+            pose = pose.astype(np.float32)
+        recordings.check_finite(str(path), "Pose", pose, np.arange(1, len(pose) + 1))
+        joints = pose.reshape(-1, JOINTS_IN_FILE, 3)
+        kept = joints[recordings.FRAME_STEP - 1 :: recordings.FRAME_STEP, KEPT_JOINTS]
+        return Positions(kept, len(pose))
+
+    def _pose(self, path: pathlib.Path) -> np.ndarray:
+        """(F, 96), as the child answers; an error it answers is a ValueError."""
+        child = self._child = self._child or _started(self._memory)
+        assert child.stdin is not None and child.stdout is not None
+        timer = threading.Timer(self._seconds, child.kill)
+        timer.start()
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it died: no answer comes
+                child.stdin.write(json.dumps(str(path.absolute())).encode() + b"\n")
+                child.stdin.flush()
+            answer = json.loads(child.stdout.readline() or "{}")
+            if "error" in answer:
+                raise ValueError(answer["error"])
+            if answer:
+                count = np.prod(answer["shape"]) * np.dtype(answer["dtype"]).itemsize
+                content = child.stdout.read(min(count, LARGEST))
+                if len(content) == count:
+                    return np.frombuffer(content, answer["dtype"]).reshape(-1, 96)
+        finally:
+            timer.cancel()
+        self.close()
+        raise ValueError(
+            f"reading it took more than {self._seconds:g} seconds or too much memory"
+        )
 
 
 def require_library() -> None:
@@ -62,53 +128,21 @@ def require_library() -> None:
     Raises:
       ImportError: it is not installed; says how to install it.
     """
-    try:
-        import cdflib  # noqa: F401
-    except ImportError as error:
+    if importlib.util.find_spec("cdflib") is None:
         raise ImportError(
             "D3_Positions_mono files are read by the package cdflib, which is not "
             "installed: pip install 'jaxflow[data]'"
-        ) from error
-
-
-def _pose(path: pathlib.Path) -> np.ndarray:
-    """The variable 'Pose' as (F, 96)."""
-    require_library()
-    import cdflib
-
-    try:
-        cdf_header.check(path, _VARIABLE)
-        with cdflib.CDF(path) as file:
-            _check_layout(file.varinq(_VARIABLE))
-            array = np.asarray(file.varget(_VARIABLE))
-    except cdf_header.RefusedError as error:
-        raise DataFileError(
-            f"{path} is not a D3_Positions_mono file, or damaged: {error}"
-        ) from None
-    # The library reads what it is led to; damage shows as almost any exception.
-    except Exception as error:
-        raise DataFileError(
-            f"{path} is truncated, damaged or not a D3_Positions_mono file "
-            f"({type(error).__name__}: {error})"
-        ) from error
-    return array.reshape(-1, JOINTS_IN_FILE * 3)
-
-
-def _check_layout(variable: Any) -> None:
-    """Refuses a variable that is not (1, F, 96) floating-point numbers."""
-    width = JOINTS_IN_FILE * 3
-    shape = [int(size) for size in variable.Dim_Sizes]
-    records = variable.Last_Rec + 1
-    if records != 1 or len(shape) != 2 or shape[1] != width or shape[0] < 1:
-        raise cdf_header.RefusedError(
-            f"expected Pose of shape (1, frames, {width}), {JOINTS_IN_FILE} joints; "
-            f"got {(records, *shape)}"
         )
-    if shape[0] * width * 8 > cdf_header.LARGEST:
-        raise cdf_header.RefusedError(
-            f"Pose claims {shape[0]:,} frames, more than any recording has"
-        )
-    if variable.Data_Type_Description not in _FLOATS:
-        raise cdf_header.RefusedError(
-            f"expected Pose to be floating point; got {variable.Data_Type_Description}"
-        )
+
+
+def _started(memory: int) -> subprocess.Popen[bytes]:
+    """The child, which finds the libraries that this process finds."""
+    places = os.pathsep.join(place for place in sys.path if place)
+    threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-P", str(CHILD), str(memory)],
+        env={**os.environ, **threads, "PYTHONPATH": places},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )

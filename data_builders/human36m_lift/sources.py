@@ -166,16 +166,19 @@ class PicklesAndPositions(MergedPickles):
         tally.files = (
             f"{len(entries)} recordings of {pickles} and as many files of 3D poses"
         )
-        return [_joined_reader(e, found[e.names], tally) for e in entries]
+        reader = cdf.Reader()
+        return [_joined_reader(e, found[e.names], tally, reader) for e in entries]
 
     def _is_gap(self, entry: parse.Entry) -> bool:
         """The known gaps, and recordings without frames."""
         return entry.is_empty or entry.names in recordings.GAPS
 
 
-def _joined_reader(entry: parse.Entry, path: pathlib.Path, tally: Tally) -> Reader:
+def _joined_reader(
+    entry: parse.Entry, path: pathlib.Path, tally: Tally, reader: cdf.Reader
+) -> Reader:
     def read() -> PoseRecords:
-        found, pose3d = parse.detections(entry), cdf.read(path).pose3d
+        found, pose3d = parse.detections(entry), reader.read(path).pose3d
         count, surplus = len(found.frame), len(pose3d) - len(found.frame)
         if surplus < 0:
             raise DataFileError(
@@ -209,7 +212,10 @@ class FitsAndPositions(Source):
         tally.gaps = [
             names for names in sorted(recordings.GAPS) if names.subject in chosen
         ]
-        return [_fits_reader(n, of_poses[n], of_fits[n], tally) for n in of_poses]
+        reader = cdf.Reader()
+        return [
+            _fits_reader(n, of_poses[n], of_fits[n], tally, reader) for n in of_poses
+        ]
 
     def _subjects(self, split: str, subjects: Subjects) -> list[str]:
         chosen = subjects or recordings.SUBJECTS[split]
@@ -235,10 +241,14 @@ class FitsAndPositions(Source):
 
 
 def _fits_reader(
-    names: Names, path: pathlib.Path, of_fits: pathlib.Path, tally: Tally
+    names: Names,
+    path: pathlib.Path,
+    of_fits: pathlib.Path,
+    tally: Tally,
+    reader: cdf.Reader,
 ) -> Reader:
     def read() -> PoseRecords:
-        poses = cdf.read(path)
+        poses = reader.read(path)
         found = fits.read(of_fits, poses.video_frames)
         surplus = len(poses.pose3d) - len(found.frame)
         tally.surplus += surplus

@@ -142,6 +142,21 @@ def test_arrays_that_lie_about_themselves(tmp_path, state):
         restricted_pickle.load(path)
 
 
+def test_bytes_are_not_taken_for_addresses(tmp_path):
+    """NumPy's own reconstruction takes them, and reading the array ends the process."""
+
+    forged = Payload(np.dtype, "O", False, True)
+    forged.call += (
+        (3, "|", None, None, None, -1, -1, 0),
+    )  # an object without its flag
+    assert not pickle.loads(pickle.dumps(forged)).hasobject
+    rebuild, arguments, _ = np.zeros(0).__reduce__()
+    array = Payload(rebuild, *arguments)
+    array.call += ((1, (1,), forged, False, bytes(range(8))),)
+    with pytest.raises(DataFileError, match="array of type 'O'"):
+        restricted_pickle.load(written(tmp_path, array))
+
+
 def test_a_pickle_cannot_make_uninitialised_arrays(tmp_path):
     path = tmp_path / "leak.pickle"
     path.write_bytes(b"\x80\x04cnumpy\nndarray\nK\x40\x85\x85R.")
