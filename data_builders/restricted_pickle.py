@@ -62,13 +62,13 @@ class _Unpickler(pickle.Unpickler):
             "_codecs.encode": self._encode,
             "builtins.bytes": self._no_bytes,
         }
-        current = f"{module}.{name}".replace(
-            "numpy._core.", "numpy.core.", 1
-        )  # NumPy 2
-        current = current.replace("__builtin__.", "builtins.", 1)  # Python 2
+        # NumPy 2 and Python 2 have names of their own.
+        current = f"{module}.{name}".replace("numpy._core.", "numpy.core.", 1)
+        current = current.replace("__builtin__.", "builtins.", 1)
         if current not in allowed:
             raise _RefusedError(
-                f"{module}.{name}, and only NumPy arrays and plain containers are allowed"
+                f"{module}.{name}, and only NumPy arrays and plain containers are "
+                "allowed"
             )
         return allowed[current]
 

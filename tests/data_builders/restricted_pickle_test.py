@@ -146,9 +146,8 @@ def test_bytes_are_not_taken_for_addresses(tmp_path):
     """NumPy's own reconstruction takes them, and reading the array ends the process."""
 
     forged = Payload(np.dtype, "O", False, True)
-    forged.call += (
-        (3, "|", None, None, None, -1, -1, 0),
-    )  # an object without its flag
+    # An object that says it is none.
+    forged.call += ((3, "|", None, None, None, -1, -1, 0),)
     assert not pickle.loads(pickle.dumps(forged)).hasobject
     rebuild, arguments, _ = np.zeros(0).__reduce__()
     array = Payload(rebuild, *arguments)
