@@ -14,16 +14,16 @@ import itertools
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxflow.detector.crops import crop
-from jaxflow.detector.crops.crop import CROP_SIZE, Crop
+from jaxflow.detector.crops.crop import CROP_SIZE
 from jaxflow.detector.readers import people, pictures, videos
 from jaxflow.detector.readers.boxes import BoxTable
 from jaxflow.detector.readers.pictures import Picture
-from jaxflow.detector.readers.records import Person, Skipped
+from jaxflow.detector.readers.records import Seen, Skipped
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.runs import array_files
 from jaxflow.skeleton import MPII_JOINTS
@@ -68,33 +68,6 @@ class Reading(NamedTuple):
     skeleton: str | None = None
     boxes: BoxTable | None = None
     key: str | None = None
-
-
-class Seen(NamedTuple):
-    """A person in a frame, before anything was predicted.
-
-    Attributes:
-      file: name of the picture or video, or of the file that says it.
-      frame: number within it, from 0.
-      person: its id.
-      square: () the crop, in px of the picture.
-      picture: the frame as a Picture, or the path of the file it is in, to be read if
-        it is drawn; None where a file of keypoints names none that is there.
-      maps: (16, 64, 64) heatmaps of the crop, if they were given.
-      fit: (16, 7) heatmap px of the crop, if it was given, and with it
-      pose2d: (16, 2) image px.
-      note: what is to be known about it, or "".
-    """
-
-    file: str
-    frame: int
-    person: int | str
-    square: Crop
-    picture: Any = None
-    maps: Any = None
-    fit: Any = None
-    pose2d: Any = None
-    note: str = ""
 
 
 class Mark(NamedTuple):
@@ -294,26 +267,14 @@ def _drawn(maps: np.ndarray) -> Picture:
 
 
 def _keypoints(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
+    """Persons of a keypoint file, each with the picture if it lies beside it."""
     for person in people.read_people(source.path, reading.skeleton):
-        yield person if isinstance(person, Skipped) else _seen(source, person)
-
-
-def _seen(source: Source, person: Person) -> Seen:
-    """A person from a keypoint file, with the picture if it lies beside it."""
-    own = person.source == str(source.path)
-    left, top, width, height = np.asarray(person.box, np.float64)
-    square = Crop(np.array([left + width / 2, top + height / 2]), max(width, height))
-    return Seen(
-        source.path.name if own else person.source,
-        person.frame,
-        person.person_id,
-        square,
-        _beside(source.path, person.source),
-        None,
-        person.fit,
-        person.pose2d_pixels,
-        person.note,
-    )
+        if isinstance(person, Seen):
+            picture = _beside(source.path, person.file)
+            own = person.file == str(source.path)
+            name = source.path.name if own else person.file
+            person = person._replace(file=name, picture=picture)
+        yield person
 
 
 def _beside(file: pathlib.Path, name: str) -> pathlib.Path | None:

@@ -17,7 +17,7 @@ from jaxflow.detector.crops import crop, warp
 from jaxflow.detector.crops.crop import CROP_SIZE
 from jaxflow.detector.readers import pictures
 from jaxflow.detector.readers.pictures import Picture
-from jaxflow.prediction.files import Lifted
+from jaxflow.prediction.records import Lifted
 from jaxflow.reporting.figures import overlay
 from jaxflow.reporting.viewer import viewer
 

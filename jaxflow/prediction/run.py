@@ -25,10 +25,11 @@ from jaxflow.detector.readers.records import Skipped
 from jaxflow.prediction import files, inputs, pictures, unfinished
 from jaxflow.prediction import page as prediction_page
 from jaxflow.prediction import stream as predicting
-from jaxflow.prediction.files import Lifted, Writer
+from jaxflow.prediction.files import Writer
 from jaxflow.prediction.inputs import Mark, Reading, Source
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.page import Done, problem
+from jaxflow.prediction.records import Lifted
 from jaxflow.prediction.stream import Clock, Ended
 from jaxflow.prediction.unfinished import Begun
 

@@ -28,9 +28,9 @@ from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Skipped
 from jaxflow.maths import batching
 from jaxflow.prediction import inputs as prediction_inputs
-from jaxflow.prediction.files import Lifted
 from jaxflow.prediction.inputs import Mark, Reading, Seen, Source
 from jaxflow.prediction.lifter import Lifter
+from jaxflow.prediction.records import Lifted
 from jaxflow.runs.prediction_clock import Clock
 
 # One person alone is lifted with seven blanks, so that a frame's poses do not depend,
@@ -242,8 +242,8 @@ def _lift(entries: Sequence[_Entry], lifter: Lifter) -> None:
         positions=[position(one.seen) for one in entries],
     )
     for i, entry in enumerate(entries):
-        row = (None if column is None else column[i] for column in prediction[:-1])
-        entry.event = Lifted(entry.seen, *row, entry.crop)
+        row = [None if column is None else column[i] for column in prediction[:-1]]
+        entry.event = Lifted._make([entry.seen, *row, entry.crop])
 
 
 def position(one: Seen) -> int:

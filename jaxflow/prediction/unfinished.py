@@ -27,14 +27,13 @@ from jaxflow.runs import files
 
 FOLDER, STATE = "unfinished", "state.json"
 _MOST_BYTES = 2**26  # that wait in memory
-_CHUNK = 2**20
 
 
 class Begun(NamedTuple):
     """How far an earlier run came with a source.
 
     Attributes:
-      state: what was given to `Parts.save`.
+      state: what was given to `Columns.save`.
       sizes: bytes of each column.
       drawings: names of the drawings of each kind.
     """
@@ -53,9 +52,9 @@ def begun(folder: pathlib.Path, about: Mapping[str, Any]) -> Begun | None:
     """
     own = folder / FOLDER
     try:
-        found = json.loads((own / STATE).read_text())
-        begun = Begun(*(found[name] for name in Begun._fields))
-        if found["about"] != about:
+        saved = json.loads((own / STATE).read_text())
+        begun = Begun(*(saved[name] for name in Begun._fields))
+        if saved["about"] != about:
             return None
         for name, size in begun.sizes.items():
             if (own / name).stat().st_size < size:
@@ -75,7 +74,7 @@ def remove(folder: pathlib.Path) -> None:
         shutil.rmtree(folder / FOLDER)
 
 
-class Parts:
+class Columns:
     """Columns of bytes that grow.
 
     Args:
@@ -105,7 +104,7 @@ class Parts:
         if self._bytes > _MOST_BYTES:
             self._flush()
 
-    def save(self, state: dict[str, Any], drawings: Mapping[str, Spread]) -> None:
+    def save(self, state: dict[str, Any], drawings: Mapping[str, Drawings]) -> None:
         """Makes all that was appended last, and with it a state.
 
         Args:
@@ -116,14 +115,14 @@ class Parts:
           OSError: no space, no permission.
         """
         self._flush()
-        for kind, spread in drawings.items():
-            for name, content in spread.contents.items():
+        for kind, few in drawings.items():
+            for name, content in few.contents.items():
                 if self._drawn.get((kind, name)) is not content:
                     files.write_bytes(self._own / kind / name, content)
                     self._drawn[kind, name] = content
-        names = {kind: list(spread.contents) for kind, spread in drawings.items()}
-        found = Begun(state, self._sizes, names)._asdict()
-        files.write_json(self._own / STATE, {"about": self._about, **found})
+        names = {kind: list(few.contents) for kind, few in drawings.items()}
+        begun = Begun(state, self._sizes, names)._asdict()
+        files.write_json(self._own / STATE, {"about": self._about, **begun})
         for kind, kept in names.items():
             for path in self._own.glob(f"{kind}/*"):
                 if path.name not in kept:
@@ -153,19 +152,18 @@ class Parts:
         self._flush()
         return np.memmap(self._own / name, dtype, "r", 0, shape)
 
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """A column piece by piece."""
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The lines of a column of text, without their ends."""
         if name not in self._sizes:
-            yield from self._waiting[name]
+            yield from b"".join(self._waiting[name]).splitlines()
             return
         self._flush()
         with open(self._own / name, "rb") as file:
-            while piece := file.read(_CHUNK):
-                yield piece
+            yield from (line[:-1] for line in file)
 
 
-class Spread:
-    """Keeps a few of many drawings that come one by one, evenly spaced.
+class Drawings:
+    """A few of many drawings of one kind that come one by one, evenly spaced.
 
     Every step-th is kept; where there are too many, every other one goes and the step
     doubles.
@@ -181,8 +179,7 @@ class Spread:
         if self._limit < 1 or number % self._step:
             return
         if len(self.contents) == self._limit:
-            kept = list(self.contents)[::2]
-            self.contents = {one: self.contents[one] for one in kept}
+            self.contents = dict(list(self.contents.items())[::2])
             self._step *= 2
             if number % self._step:
                 return

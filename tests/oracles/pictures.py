@@ -24,17 +24,6 @@ def warp(picture, center, side, size=256):
     return crop
 
 
-def quarter_pixel(heatmap):
-    """HRNet's published rule."""
-    height, width = heatmap.shape
-    row, column = divmod(int(heatmap.argmax()), width)
-    place = np.array([column, row], float)
-    if 1 < column < width - 1 and 1 < row < height - 1:
-        place[0] += 0.25 * np.sign(heatmap[row, column + 1] - heatmap[row, column - 1])
-        place[1] += 0.25 * np.sign(heatmap[row + 1, column] - heatmap[row - 1, column])
-    return place
-
-
 def dark(heatmap, width=11, sigma=2.0, farthest=1.5):
     """DARK's rule: smooth, logarithm, one Newton step from the largest pixel."""
     rows, columns = heatmap.shape

@@ -166,13 +166,18 @@ def test_what_cannot_be_gone_on_from_begins_anew(
 def test_memory_holds_no_more_than_some_people(tmp_path, monkeypatch):
     """Columns go to disk when there is much of them, marks or none."""
     monkeypatch.setattr(unfinished, "_MOST_BYTES", 1000)
-    parts = unfinished.Parts(tmp_path, {}, None)
+    columns = unfinished.Columns(tmp_path, {}, None)
     rows = np.arange(2000, dtype=np.float32).reshape(20, 100)
     for row in rows:
-        parts.append("a", row.tobytes())
-        assert parts._bytes <= 1000
-    np.testing.assert_array_equal(parts.array("a", np.float32, (20, 100)), rows)
-    assert b"".join(parts.chunks("a")) == rows.tobytes()
+        columns.append("a", row.tobytes())
+        assert columns._bytes <= 1000
+    np.testing.assert_array_equal(columns.array("a", np.float32, (20, 100)), rows)
+    lines = [b"x" * (10 * i) for i in range(20)]
+    for line in lines:
+        columns.append("b", line + b"\n")
+    columns.append("c", b"1\n2\n")
+    assert list(columns.lines("b")) == lines
+    assert list(columns.lines("c")) == [b"1", b"2"]
 
 
 def test_two_runs_do_not_write_to_one_folder(tmp_path):

@@ -11,12 +11,16 @@ pytest.importorskip("PIL", reason="pictures need the extra 'detector'")
 from PIL import Image
 
 import jaxflow
+from jaxflow.detector.crops.crop import Crop
+from jaxflow.detector.readers import boxes
+from jaxflow.detector.readers.records import Seen
 from jaxflow.prediction import files as prediction_files
 from jaxflow.prediction import inputs as prediction_inputs
 from jaxflow.prediction import page as prediction_page
 from jaxflow.prediction import pictures, stream, unfinished
 from jaxflow.prediction.inputs import Reading
 from jaxflow.prediction.lifter import Lifter
+from jaxflow.prediction.records import Lifted
 from jaxflow.skeleton import H36M_JOINTS
 from tests.helpers import predict as predict_helpers
 from tests.helpers.browser import Opened, chromium
@@ -269,9 +273,9 @@ def test_several_people_keep_their_ids(drawn, models, lifter, tmp_path):
         "picture,x,y,w,h,id\nboth.png,256,0,256,256,anna\nboth.png,0,0,256,256,7\n"
         "both.png,9000,0,10,10,far\n"
     )
-    boxes = stream.read_boxes(tmp_path / "boxes.csv")
+    table = boxes.read_boxes(tmp_path / "boxes.csv")
     outcome, _ = run(
-        [tmp_path / "both.png"], lifter, tmp_path / "out", Reading(boxes=boxes)
+        [tmp_path / "both.png"], lifter, tmp_path / "out", Reading(boxes=table)
     )
     assert outcome.people == 2 and len(outcome.problems) == 1
     assert "person far" in outcome.problems[0]
@@ -282,22 +286,22 @@ def test_several_people_keep_their_ids(drawn, models, lifter, tmp_path):
 
 
 def test_a_video_of_any_length_keeps_a_few_drawings():
-    kept = unfinished.Spread(4)
+    kept = unfinished.Drawings(4)
     made = []
     for i in range(100):
         kept.offer(str(i), lambda i=i: made.append(i) or b"x")
     names = [int(name) for name in kept.contents]
     assert len(names) <= 4 and names[0] == 0 and len(made) < 25
     assert len(set(np.diff(names))) == 1 and names[-1] >= 50
-    assert unfinished.Spread(0).offer("a", lambda: b"x") is None
+    assert unfinished.Drawings(0).offer("a", lambda: b"x") is None
 
 
 def test_a_frame_without_a_picture_is_drawn_on_dark_ground(lifter):
     records = predict_helpers.people("test", 1)
     found = lifter.lift_fits(records.gaussfit, records.pose2d + 1000)
-    square = prediction_inputs.Crop(np.array([1128.0, 1128.0]), np.float64(256))
-    seen = prediction_inputs.Seen("a", 0, 3, square)
-    person = prediction_files.Lifted(seen, *(array[0] for array in found[:-1]))
+    square = Crop(np.array([1128.0, 1128.0]), np.float64(256))
+    seen = Seen("a", 0, 3, square)
+    person = Lifted(seen, *(array[0] for array in found[:-1]))
     content = pictures.frame([person])
     assert content.startswith(b"\xff\xd8") and pictures.crop_of(person) is None
 

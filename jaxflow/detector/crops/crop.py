@@ -72,37 +72,6 @@ def from_box(box: npt.ArrayLike, margin: float = CROP_MARGIN) -> Crop:
     return Crop(center, margin * boxes[..., 2:].max(axis=-1))
 
 
-def from_keypoints(
-    points: npt.ArrayLike,
-    found: npt.ArrayLike | None = None,
-    margin: float = CROP_MARGIN,
-) -> Crop:
-    """The square around a person's joints, as ``detections.crop_of`` has it.
-
-    Args:
-      points: (..., J, 2) image px.
-      found: (..., J) bool, which of them count; default those that are finite.
-      margin: the square's side over the longer side of the joints' box.
-
-    Returns:
-      Crop (...) in float64.
-
-    Raises:
-      ValueError: another shape, or joints that span no box.
-    """
-    points = np.asarray(points, np.float64)
-    if points.ndim < 2 or points.shape[-1] != 2:
-        raise ValueError(f"expected keypoints (..., J, 2); got {points.shape}")
-    finite = np.isfinite(points).all(-1)
-    counts = (finite if found is None else finite & np.asarray(found))[..., None]
-    low = np.where(counts, points, np.inf).min(-2)
-    high = np.where(counts, points, -np.inf).max(-2)
-    side = margin * np.where(np.isfinite(low), high - low, 0).max(-1)
-    if not (side > 0).all():
-        raise ValueError("expected at least two keypoints that are not at one place")
-    return Crop((low + high) / 2, side)
-
-
 def of_picture(width: int, height: int, margin: float = 1.0) -> Crop:
     """The square around a whole picture, which needs no margin: it has one already.
 
@@ -126,21 +95,6 @@ def crop_to_image(points: Any, crop: Crop) -> Any:
     return (points - CROP_SIZE / 2) * scale + crop.center[..., None, :]
 
 
-def heatmap_to_crop(points: Any) -> Any:
-    """Heatmap px to crop px."""
-    return points * CROP_PER_HEATMAP
-
-
-def crop_to_heatmap(points: Any) -> Any:
-    """Crop px to heatmap px."""
-    return points / CROP_PER_HEATMAP
-
-
 def heatmap_to_image(points: Any, crop: Crop) -> Any:
     """Heatmap px (..., J, 2) to image px, for a Crop of shape (...)."""
-    return crop_to_image(heatmap_to_crop(points), crop)
-
-
-def image_to_heatmap(points: Any, crop: Crop) -> Any:
-    """Image px (..., J, 2) to heatmap px, for a Crop of shape (...)."""
-    return crop_to_heatmap(image_to_crop(points, crop))
+    return crop_to_image(points * CROP_PER_HEATMAP, crop)

@@ -1,20 +1,16 @@
-"""Heatmaps to joints: the largest pixel, a quarter pixel, or DARK.
+"""Heatmaps to joints: the largest pixel, or DARK.
 
     heatmaps (..., H, W) -> Joints: place (..., 2) heatmap px, score (...)
 
-All begin at the first largest pixel m, whose value is the score.
+Both begin at the first largest pixel m, whose value is the score. ``dark`` (Zhang et
+al. 2020) takes the heatmap for a Gaussian bump. Its logarithm L is then a quadratic, of
+which three points an axis give the peak exactly:
 
-* ``quarter_pixel`` moves a quarter of a pixel towards the larger neighbour, along
-  each axis: what HRNet's own evaluation does.
-* ``dark`` (Zhang et al. 2020) takes the heatmap for a Gaussian bump. Its logarithm L
-  is then a quadratic, of which three points an axis give the peak exactly:
+    m - H^-1 D,     D, H  gradient and Hessian of L at m, central differences.
 
-      m - H^-1 D,     D, H  gradient and Hessian of L at m, central differences.
-
-  Against noise the map is smoothed by a Gaussian of 2 px, the bump's own width, first.
-
-Like the published forms, both leave a peak at the border where it is. Any of them can
-be the ``init`` of ``jaxflow.fit_gaussians``.
+Against noise the map is smoothed by a Gaussian of 2 px, the bump's own width, first.
+Like the published form, it leaves a peak at the border where it is. Either can be the
+``init`` of ``jaxflow.fit_gaussians``.
 """
 
 from __future__ import annotations
@@ -62,26 +58,6 @@ def largest_pixel(heatmaps: jax.typing.ArrayLike) -> Joints:
     row, column = jnp.divmod(index, maps.shape[-1])
     place = jnp.stack([column, row], axis=-1).astype(maps.dtype)
     return Joints(place, jnp.max(flat, axis=-1))
-
-
-@jax.jit
-def quarter_pixel(heatmaps: jax.typing.ArrayLike) -> Joints:
-    """The largest pixel, moved a quarter towards the larger neighbour.
-
-    Args and errors as of ``largest_pixel``. The published code asks for two pixels to
-    the left and upper border and one to the others; so does this.
-    """
-    joints = largest_pixel(heatmaps)
-    maps = to_float(jnp.asarray(heatmaps))
-    around = _around(maps, joints.place, 1)
-    slope = jnp.stack(
-        [around[..., 1, 2] - around[..., 1, 0], around[..., 2, 1] - around[..., 0, 1]],
-        axis=-1,
-    )
-    size = jnp.asarray([maps.shape[-1], maps.shape[-2]], maps.dtype)
-    inside = jnp.all((joints.place > 1) & (joints.place < size - 1), axis=-1)
-    step = jnp.where(inside[..., None], 0.25 * jnp.sign(slope), 0)
-    return joints._replace(place=joints.place + step)
 
 
 @jax.jit

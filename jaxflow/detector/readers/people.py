@@ -1,6 +1,6 @@
 """Other detectors' keypoints as what the flow takes.
 
-    keypoint file -> Person or Skipped, a person at a time, in the file's order
+    keypoint file -> Seen or Skipped, a person at a time, in the file's order
 
 Joints become MPII's, confidences standard deviations and those Gaussian fits by
 ``jaxflow.detections``, a few hundred persons together. Coordinates are taken relative
@@ -14,20 +14,21 @@ import functools
 import itertools
 import os
 import pathlib
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers import keypoint_json, keypoint_tables
 from jaxflow.detector.readers.joint_orders import joints_of, skeleton_of
-from jaxflow.detector.readers.records import Detection, Person, Skipped
+from jaxflow.detector.readers.records import Detection, Seen, Skipped
 from jaxflow.gaussians import keypoints as detections
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.gaussians.skeletons import SKELETONS
+from jaxflow.maths import batching
 from jaxflow.skeleton import MPII_JOINTS
 
 SUFFIXES = (".json", ".csv", ".npz")
@@ -38,7 +39,7 @@ _FARTHEST = 1e6  # px; no picture is so large
 
 def read_people(
     path: str | os.PathLike[str], skeleton: str | None = None
-) -> Iterator[Person | Skipped]:
+) -> Iterator[Seen | Skipped]:
     """The persons in a keypoint file.
 
     Args:
@@ -48,7 +49,7 @@ def read_people(
         number: 16 mpii_16, 17 or 133 coco_17, 25 body_25, 26 or 136 halpe_26.
 
     Yields:
-      Person, or Skipped with a reason that names the file and the person.
+      Seen with a fit, or Skipped with a reason that names the file and the person.
 
     Raises:
       FileNotFoundError: there is nothing at the path.
@@ -70,25 +71,9 @@ def read_people(
     yield from to_people(entries, skeleton, str(path))
 
 
-def has_keypoints(path: str | os.PathLike[str]) -> bool:
-    """Whether this is for ``read_people``, going by names alone.
-
-    A .json or .csv file, an .npz file with an array ``keypoints``, or a folder that has
-    .json files.
-    """
-    path = pathlib.Path(path)
-    if path.is_dir():
-        return any(path.glob("*.json"))
-    suffix = path.suffix.lower()
-    if suffix == ".npz" and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return "keypoints.npy" in archive.namelist()
-    return suffix in (".json", ".csv")
-
-
 def to_people(
     entries: Iterable[Detection | Skipped], skeleton: str | None, name: str
-) -> Iterator[Person | Skipped]:
+) -> Iterator[Seen | Skipped]:
     """Detections as persons, in their order.
 
     Args:
@@ -171,57 +156,58 @@ class _Converted(NamedTuple):
 
 def _persons(
     batch: Sequence[Detection | Skipped], skeleton: str | None, name: str
-) -> Iterator[Person | Skipped]:
+) -> Iterator[Seen | Skipped]:
     """Converts the detections of a batch, in one call."""
-    chosen = [entry for entry in batch if isinstance(entry, Detection)]
-    made = iter(_convert_all(chosen, skeleton) if chosen and skeleton else ())
+    usable = [entry for entry in batch if isinstance(entry, Detection)]
+    persons = iter(_convert_all(usable, skeleton) if usable and skeleton else ())
     for entry in batch:
         if isinstance(entry, Skipped):
             yield entry
             continue
-        person = next(made)
-        lacking = [
-            joint
-            for joint, there in zip(MPII_JOINTS, person.found, strict=True)
-            if not there
-        ]
+        person, found = next(persons)
+        lacking = [MPII_JOINTS[i] for i in np.flatnonzero(~found)]
         count = len(MPII_JOINTS) - len(lacking)
         if count < MIN_JOINTS:
             yield _skip(
                 entry, name, f"{count} joints found; expected {MIN_JOINTS} or more"
             )
-        elif not np.ptp(person.pose2d_pixels[person.found], axis=0).any():
+        elif not np.ptp(person.pose2d[found], axis=0).any():
             yield _skip(entry, name, "all joints are at one place")
         else:
             note = f"not found: {', '.join(lacking)}" if lacking else ""
             yield person._replace(note=note)
 
 
-def _convert_all(chosen: Sequence[Detection], skeleton: str) -> Iterator[Person]:
-    """The detections as persons, whether or not they can be used."""
-    rows = np.minimum(np.arange(_BATCH), len(chosen) - 1)
-    points = np.stack([entry.points for entry in chosen])[rows]
-    confidence = np.stack([np.asarray(entry.confidence) for entry in chosen])[rows]
+def _convert_all(
+    entries: Sequence[Detection], skeleton: str
+) -> Iterator[tuple[Seen, np.ndarray]]:
+    """The detections as persons, usable or not, and which joints (16,) were found."""
+
+    def stack(arrays: Iterable[Any]) -> np.ndarray:
+        return batching.filled(np.stack([*arrays]), _BATCH)
+
+    points = stack(entry.points for entry in entries)
+    confidence = stack(entry.confidence for entry in entries)
     weight = (confidence > 0)[..., None]
     middle = (points * weight).sum(1) / weight.sum(1)
     sigma = None
-    if chosen[0].sigma is not None:
-        spread = np.stack([np.asarray(entry.sigma) for entry in chosen])[rows]
+    if entries[0].sigma is not None:
+        spread = stack(entry.sigma for entry in entries)
         sigma = jnp.asarray(np.where(weight, spread, 0), jnp.float32)
     relative = jnp.asarray(np.where(weight, points - middle[:, None], 0), jnp.float32)
     scores = jnp.asarray(confidence, jnp.float32)
-    made = jax.device_get(_convert(*_to_mpii(relative, scores, sigma, skeleton)))
-    for i, entry in enumerate(chosen):
-        side = HEATMAP_SIZE * made.pixel[i]
-        yield Person(
-            source=entry.source,
+    mpii = jax.device_get(_convert(*_to_mpii(relative, scores, sigma, skeleton)))
+    for i, entry in enumerate(entries):
+        side = np.float64(HEATMAP_SIZE * mpii.pixel[i])
+        person = Seen(
+            file=entry.source,
             frame=entry.frame,
-            person_id=entry.person_id,
-            pose2d_pixels=(made.points[i] + middle[i]).astype(np.float32),
-            fit=made.fit[i],
-            box=np.array([*(made.corner[i] + middle[i]), side, side]),
-            found=made.found[i],
+            person=entry.person_id,
+            square=Crop(mpii.corner[i] + middle[i] + side / 2, side),
+            fit=mpii.fit[i],
+            pose2d=(mpii.points[i] + middle[i]).astype(np.float32),
         )
+        yield person, mpii.found[i]
 
 
 @functools.partial(jax.jit, static_argnames="skeleton")

@@ -6,9 +6,11 @@ the place where it would have been. Only what spoils a whole file is an exceptio
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from jaxflow.detector.crops.crop import Crop
 
 
 class Detection(NamedTuple):
@@ -31,29 +33,33 @@ class Detection(NamedTuple):
     sigma: np.ndarray | None = None
 
 
-class Person(NamedTuple):
-    """Somebody in a frame, found by another detector.
+class Seen(NamedTuple):
+    """A person in a frame, before anything was predicted.
 
     Attributes:
-      source: the picture or video the file names, or else the file itself.
-      frame: number within the source, from 0; 0 for a picture.
-      person_id: as in the file, or the number within the frame, from 0.
-      pose2d_pixels: (16, 2) float32 image px, y down, MPII order; a joint not found is
-        in the middle of the others.
-      fit: (16, 7) float32, what Gaussian fits to heatmaps would have been, heatmap px
-        of ``box``: A, x0, y0, sx, theta, sy, rmse.
-      box: (4,) float64 left, top, width, height of the square crop, image px.
-      found: (16,) bool, whether the joint was found.
+      file: name of the picture or video, or of the file that says it.
+      frame: number within it, from 0.
+      person: its id, as in the file, or the number within the frame, from 0.
+      square: () the crop, in px of the picture.
+      picture: the frame as a Picture, or the path of the file it is in, to be read if
+        it is drawn; None where a file of keypoints names none that is there.
+      maps: (16, 64, 64) heatmaps of the crop, if they were given.
+      fit: (16, 7) float32, what Gaussian fits to heatmaps were or would have been,
+        heatmap px of the crop: A, x0, y0, sx, theta, sy, rmse. If it was given, then
+        with it
+      pose2d: (16, 2) float32 image px, y down, MPII order; a joint not found is in the
+        middle of the others.
       note: what is to be known about it, or "".
     """
 
-    source: str
+    file: str
     frame: int
-    person_id: int | str
-    pose2d_pixels: np.ndarray
-    fit: np.ndarray
-    box: np.ndarray
-    found: np.ndarray
+    person: int | str
+    square: Crop
+    picture: Any = None
+    maps: Any = None
+    fit: Any = None
+    pose2d: Any = None
     note: str = ""
 
 

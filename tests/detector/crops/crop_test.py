@@ -6,7 +6,6 @@ import pytest
 
 from jaxflow.detector.crops import crop
 from jaxflow.detector.crops.crop import Crop
-from jaxflow.gaussians import keypoints as detections
 
 
 class TestSquares:
@@ -14,19 +13,6 @@ class TestSquares:
         square = crop.from_box([[100, 50, 40, 80], [0, 0, 10, 4]])
         np.testing.assert_allclose(square.center, [[120, 90], [5, 2]])
         np.testing.assert_allclose(square.side, [100, 12.5])
-
-    def test_around_keypoints_as_the_fitting_stage_has_it(self):
-        points = np.random.default_rng(0).normal(size=(5, 16, 2)) * 60 + 300
-        found = np.random.default_rng(1).random((5, 16)) < 0.7
-        square = crop.from_keypoints(points, found)
-        keypoints = detections.from_sigma(
-            points.astype("f4"), np.ones((5, 16), np.float32)
-        )
-        corner, pixel = detections.crop_of(keypoints._replace(found=found))
-        np.testing.assert_allclose(
-            crop.heatmap_to_image(np.zeros((5, 1, 2)), square)[:, 0], corner, atol=1e-3
-        )
-        np.testing.assert_allclose(square.side / 64, pixel, rtol=1e-5)
 
     def test_a_whole_picture_of_the_crop_s_size_is_its_own_crop(self):
         square = crop.of_picture(256, 256)
@@ -41,14 +27,9 @@ class TestSquares:
         with pytest.raises(ValueError, match="finite boxes"):
             crop.from_box(box)
 
-    def test_shapes_and_points_that_span_nothing_are_refused(self):
+    def test_other_shapes_are_refused(self):
         with pytest.raises(ValueError, match=r"\(\.\.\., 4\)"):
             crop.from_box([1, 2, 3])
-        with pytest.raises(ValueError, match=r"\(\.\.\., J, 2\)"):
-            crop.from_keypoints(np.zeros(4))
-        for points in (np.ones((16, 2)), np.full((16, 2), np.nan)):
-            with pytest.raises(ValueError, match="two keypoints"):
-                crop.from_keypoints(points)
 
 
 class TestGrids:
@@ -59,9 +40,8 @@ class TestGrids:
         np.testing.assert_allclose(
             crop.image_to_crop(center, self.SQUARE), [[128, 128]]
         )
-        np.testing.assert_allclose(
-            crop.image_to_heatmap(center, self.SQUARE), [[32, 32]]
-        )
+        middle = crop.heatmap_to_image(np.full((1, 2), 32), self.SQUARE)
+        np.testing.assert_allclose(middle, center)
         edge = self.SQUARE.center + [self.SQUARE.side / 2, 0]
         found = crop.image_to_crop(edge[None], self.SQUARE)
         np.testing.assert_allclose(found, [[256, 128]])
@@ -70,7 +50,10 @@ class TestGrids:
         points = np.random.default_rng(0).uniform(0, 30000, (100, 2))
         for there, back in (
             (crop.image_to_crop, crop.crop_to_image),
-            (crop.image_to_heatmap, crop.heatmap_to_image),
+            (
+                lambda *one: crop.image_to_crop(*one) / crop.CROP_PER_HEATMAP,
+                crop.heatmap_to_image,
+            ),
         ):
             returned = back(there(points, self.SQUARE), self.SQUARE)
             np.testing.assert_allclose(returned, points, rtol=0, atol=1e-6)

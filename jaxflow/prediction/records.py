@@ -1,0 +1,47 @@
+"""A person on the way through a prediction, once hypotheses have been drawn."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxflow.detector.readers.records import Seen
+
+
+class Lifted(NamedTuple):
+    """A person in 3D.
+
+    Attributes:
+      seen: where it comes from.
+      hypotheses: (M, 17, 3) metres.
+      chosen: (17, 3) metres.
+      mode: (17, 3) metres, the z = 0 pose.
+      spread: (17, 3) metres, standard deviation over the hypotheses.
+      log_density: (M,) nats; None of a model that has no density.
+      pose2d: (16, 2) image px.
+      fit: (16, 7) heatmap px of the crop.
+      crop: (256, 256, 3) uint8, what the detector saw, if it was one of this run.
+    """
+
+    seen: Seen
+    hypotheses: np.ndarray
+    chosen: np.ndarray
+    mode: np.ndarray
+    spread: np.ndarray
+    log_density: np.ndarray | None
+    pose2d: np.ndarray
+    fit: np.ndarray
+    crop: np.ndarray | None = None
+
+
+# Its arrays that files keep, and their units.
+STORED = {
+    "hypotheses": "metres",
+    "chosen": "metres",
+    "mode": "metres",
+    "spread": "metres",
+    "log_density": "nats",
+    "pose2d": "image px",
+    "fit": "heatmap px of the crop",
+}
