@@ -22,24 +22,19 @@ from __future__ import annotations
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from absl import flags
-from tqdm import tqdm
 
 from jaxflow import commands
 from jaxflow.detector.readers.boxes import read_boxes
 from jaxflow.detector.readers.pictures import MEGAPIXELS
-from jaxflow.detector.readers.records import Skipped
 from jaxflow.metrics import selection
-from jaxflow.prediction import inputs as prediction_inputs
-from jaxflow.prediction import run as prediction_run
-from jaxflow.prediction import stream
-from jaxflow.prediction.inputs import Reading, Source
+from jaxflow.prediction import inputs, run, stream
+from jaxflow.prediction.files import Output
+from jaxflow.prediction.inputs import Reading
 from jaxflow.prediction.lifter import Lifter
-from jaxflow.prediction.run import Outcome, Output
 from jaxflow.prediction.stream import Clock
-from jaxflow.runs.run import Run
+from jaxflow.runs.errors import UserError
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -105,18 +100,17 @@ _JSON_HYPOTHESES = flags.DEFINE_integer(
 _TIMING = flags.DEFINE_bool("timing", False, "Print each stage's share of the time.")
 
 SKIPPED_SOME, STOPPED = 2, 130  # exit status
-_LISTED = 20
 
 
 def main(argv: Sequence[str]) -> int:
     """Finds, loads, predicts, tells."""
     if len(argv) < 2:
-        raise ValueError(
+        raise UserError(
             "expected inputs: pictures, folders, videos, heatmap or keypoint files, as "
             "in python -m jaxflow.predict photo.jpg --checkpoint=...; see --help"
         )
-    found = prediction_inputs.find(argv[1:])
-    stream.check_detector(found, _DETECTOR.value)
+    sources = inputs.find(argv[1:])
+    stream.check_detector(sources, _DETECTOR.value)
     reading = Reading(
         every=_EVERY.value,
         megapixels=_MEGAPIXELS.value,
@@ -135,60 +129,22 @@ def main(argv: Sequence[str]) -> int:
         sizes=stream.SIZES,
     )
     output = Output(pathlib.Path(_OUT.value), _OVERLAYS.value, _JSON_HYPOTHESES.value)
-    about = prediction_run.about_run(
+    about = run.about_run(
         lifter, reading, output, _CHECKPOINT.value, _DETECTOR.value, _BOXES.value
     )
+    clock = Clock()
     try:
-        outcome, clock = _run(found, lifter, reading, output, about)
+        tally = run.make(sources, lifter, reading, output, about, clock)
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         return STOPPED
-    _tell(outcome)
+    print(tally.told())
+    if tally.problems:
+        print(tally.skipped(), file=sys.stderr)
     print(f"temperature of the latents: {lifter.temperature:g}")
     if _TIMING.value:
         print(clock.table())
-    return SKIPPED_SOME if outcome.problems else 0
-
-
-def _run(
-    found: Sequence[Source | Skipped],
-    lifter: Lifter,
-    reading: Reading,
-    output: Output,
-    about: dict[str, Any],
-) -> tuple[Outcome, Clock]:
-    """Predicts with a bar, alone in the folder."""
-    clock = Clock()
-    with Run(output.folder, flag="--out"):
-        plan = prediction_run.plan(found, output, about)
-        total = sum(prediction_inputs.count(one, reading) for one in plan.sources)
-        with tqdm(total=total, initial=plan.frames(), unit="frame") as bar:
-            bar.set_description("compiling" if plan.rest() else "")
-
-            def advance(frames: int) -> None:
-                bar.desc = ""
-                bar.update(frames)
-
-            outcome = prediction_run.run(plan, lifter, reading, output, clock, advance)
-    return outcome, clock
-
-
-def _tell(outcome: Outcome) -> None:
-    """What was done, and what was not."""
-    before = [f"{outcome.resumed} done before"] if outcome.resumed else []
-    before += [f"{outcome.continued} begun before"] if outcome.continued else []
-    earlier = f" ({', '.join(before)})" if before else ""
-    people = "1 person" if outcome.people == 1 else f"{outcome.people} people"
-    inputs = "1 input" if len(outcome.done) == 1 else f"{len(outcome.done)} inputs"
-    print(f"{people} from {inputs}{earlier}")
-    print(f"page: {outcome.page}")
-    if outcome.problems:
-        print(f"skipped {len(outcome.problems)}:", file=sys.stderr)
-        for line in outcome.problems[:_LISTED]:
-            print(f"  {line}", file=sys.stderr)
-        more = len(outcome.problems) - _LISTED
-        if more > 0:
-            print(f"  and {more} more, all in index.html", file=sys.stderr)
+    return SKIPPED_SOME if tally.problems else 0
 
 
 if __name__ == "__main__":

@@ -14,84 +14,102 @@ its name when it is whole.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+import time
+from typing import Any
 
 import numpy as np
 
 from jaxflow.detector.readers.records import Skipped
-from jaxflow.prediction import document, unfinished
-from jaxflow.prediction.records import STORED, Lifted
+from jaxflow.prediction import document, pictures, unfinished
+from jaxflow.prediction.records import STORED, Lifted, Mark
 from jaxflow.prediction.unfinished import Begun, Columns, Drawings
 from jaxflow.runs import files
 from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS
 
 ARRAYS, DOCUMENT, SUMMARY = "poses.npz", "poses.json", "summary.json"
+CROPS = 24  # kept of a source, spread evenly
 SKIPPED_LISTED = 1000  # of a source; the others are counted
 _DRAWN = 64  # people in one overlay, at most
 _NONE = np.zeros(0, np.float32)
 
 
-class Artist(NamedTuple):
-    """Who draws; each gives a JPEG, or None if there is nothing to be had.
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """What is written.
 
     Attributes:
-      frame: a frame with its people.
-      crop: what the detector saw of a person.
+      folder: everything goes below it.
+      overlays: frames a source that are drawn, at most.
+      json_hypotheses: hypotheses a person in poses.json; all are in poses.npz.
+      save_every: seconds between saves of a source under way, about.
     """
 
-    frame: Callable[[Sequence[Lifted]], bytes | None]
-    crop: Callable[[Lifted], bytes | None]
+    folder: pathlib.Path
+    overlays: int = 24
+    json_hypotheses: int = 0
+    save_every: float = 5.0
 
 
-class Writer:
+class PeopleWriter:
     """Collects the people of one source, and writes its files when it is whole.
 
     Attributes:
       people: so far.
+      frames: so far, those of which nobody could be used among them.
     """
 
     def __init__(
-        self,
-        folder: pathlib.Path,
-        about: dict[str, Any],
-        artist: Artist,
-        *,
-        overlays: int,
-        crops: int,
-        json_hypotheses: int,
-        begun: Begun | None = None,
+        self, output: Output, name: str, about: dict[str, Any], begun: Begun | None
     ) -> None:
-        """Makes the folder if need be.
+        """Makes the source's folder; files of an earlier run go, others stay.
 
         Args:
-          folder: of the source; files of an earlier run go, others stay.
+          output: what is written, and below which folder.
+          name: of the source's folder.
           about: the run and the source, plain values for both files.
-          artist: makes the pictures.
-          overlays: frames that are drawn, at most, spread evenly.
-          crops: persons whose crops are kept, at most, spread evenly.
-          json_hypotheses: hypotheses a person in poses.json.
           begun: what an earlier run about the same saved, to go on from.
         """
+        folder = output.folder / name
         clear(folder, underway=begun is None)
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._about, self._artist = folder, about, artist
-        self._json_hypotheses = json_hypotheses
+        self._output, self._folder, self._about = output, folder, about
         self._columns = Columns(folder, about, begun)
-        self._drawings = {"overlays": Drawings(overlays), "crops": Drawings(crops)}
+        self._drawings = {
+            "overlays": Drawings(output.overlays),
+            "crops": Drawings(CROPS),
+        }
         self._frame: list[Lifted] = []
         self._shapes: dict[str, list[int]] = {}
         self._skipped: dict[str, Any] = {"skipped": [], "skipped_left_out": 0}
-        self.people = 0
+        self.people = self.frames = 0
+        self._last: tuple[Any, ...] = ()
+        self._saved = time.monotonic()
         if begun is not None:
             state = begun.state
-            self.people, self._shapes = state["people"], state["shapes"]
+            self.people, self.frames = state["people"], state["frames"]
+            self._shapes = state["shapes"]
             self._skipped = {name: state[name] for name in self._skipped}
             for kind, drawings in self._drawings.items():
                 drawings.go_on(folder, kind, begun, state["spread"][kind])
+
+    def take(self, event: Lifted | Skipped | Mark) -> int:
+        """Keeps what came; gives how many frames it begins."""
+        if isinstance(event, Mark):
+            if time.monotonic() - self._saved >= self._output.save_every:
+                self.save(event.place)
+            return 0
+        if isinstance(event, Lifted):
+            self.add(event)
+        else:
+            self.skip(event)
+        frame = (event.seen if isinstance(event, Lifted) else event)[:2]
+        begins, self._last = frame != self._last, frame
+        self.frames += begins
+        return int(begins)
 
     def add(self, person: Lifted) -> None:
         """The next person; frames come in order."""
@@ -108,10 +126,10 @@ class Writer:
         self._columns.append("frame", np.int64(seen.frame).tobytes())
         names = json.dumps([seen.file, str(seen.person)])
         self._columns.append("names", names.encode() + b"\n")
-        line = document.line(person, self._json_hypotheses)
+        line = document.line(person, self._output.json_hypotheses)
         self._columns.append("lines", line + b",\n")
         if person.crop is not None or seen.picture is not None:
-            draw = functools.partial(self._artist.crop, person)
+            draw = functools.partial(pictures.crop_of, person)
             self._drawings["crops"].offer(f"{self.people:06d}.jpg", draw)
         if len(self._frame) < _DRAWN:
             # Without the hypotheses, which would hold the whole batch in memory.
@@ -129,29 +147,30 @@ class Writer:
         if self._frame:
             seen = self._frame[0].seen
             name = f"{pathlib.PurePath(seen.file).stem}-{seen.frame:06d}.jpg"
-            draw = functools.partial(self._artist.frame, self._frame)
+            draw = functools.partial(pictures.frame, self._frame)
             self._drawings["overlays"].offer(name, draw)
         self._frame = []
 
-    def save(self, **place: int) -> None:
-        """Keeps all there is, so that a later run can go on from here.
-
-        Args:
-          **place: what it has to know; comes back in ``Begun.state``.
+    def save(self, place: int) -> None:
+        """Keeps all there is, so that a later run can go on from a place.
 
         Raises:
           OSError: no space, no permission.
         """
         self._end_frame()
-        state = {**place, "people": self.people, "shapes": self._shapes}
-        steps = {kind: one.state() for kind, one in self._drawings.items()}
-        self._columns.save({**state, **self._skipped, "spread": steps}, self._drawings)
+        state = {
+            "place": place,
+            "frames": self.frames,
+            "people": self.people,
+            "shapes": self._shapes,
+            **self._skipped,
+            "spread": {kind: few.state() for kind, few in self._drawings.items()},
+        }
+        self._columns.save(state, self._drawings)
+        self._saved = time.monotonic()
 
-    def finish(self, frames_read: int) -> dict[str, Any]:
+    def finish(self) -> dict[str, Any]:
         """Writes everything; gives the summary.
-
-        Args:
-          frames_read: those of which nobody could be used among them.
 
         Raises:
           OSError: no space, no permission.
@@ -169,7 +188,7 @@ class Writer:
             **self._about,
             "people": self.people,
             "frames": frames,
-            "frames_read": frames_read,
+            "frames_read": self.frames,
             **self._skipped,
         }
         files.write_json(self._folder / SUMMARY, summary)
@@ -199,7 +218,7 @@ class Writer:
 
 
 def clear(folder: pathlib.Path, underway: bool = True) -> None:
-    """Removes what `Writer` writes, the summary first.
+    """Removes what `PeopleWriter` writes, the summary first.
 
     Args:
       folder: of a source.
@@ -213,7 +232,7 @@ def clear(folder: pathlib.Path, underway: bool = True) -> None:
 
 
 def read_summary(folder: pathlib.Path) -> dict[str, Any] | None:
-    """What `Writer.finish` wrote last; None if it did not come to that."""
+    """What `PeopleWriter.finish` wrote last; None if it did not come to that."""
     try:
         summary = json.loads((folder / SUMMARY).read_text())
     except (OSError, ValueError):

@@ -25,6 +25,7 @@ from jaxflow.detector.readers.boxes import BoxTable
 from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Seen, Skipped
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
+from jaxflow.prediction.records import Mark
 from jaxflow.runs import array_files
 from jaxflow.skeleton import MPII_JOINTS
 
@@ -68,17 +69,6 @@ class Reading(NamedTuple):
     skeleton: str | None = None
     boxes: BoxTable | None = None
     key: str | None = None
-
-
-class Mark(NamedTuple):
-    """A place in a source before which everything was given.
-
-    Attributes:
-      place: what `read` takes as its start: a video's frame, elsewhere how many came
-        before.
-    """
-
-    place: int
 
 
 def find(paths: Sequence[str | os.PathLike[str]]) -> list[Source | Skipped]:
@@ -222,19 +212,12 @@ def _marked(
     """The events from a place on, with Marks where a frame begins."""
     count, last = 0, None
     for place, event in enumerate(itertools.islice(events, start, None), start):
-        frame = frame_of(event)
+        frame = event[:2]  # and its file
         if count >= _PEOPLE_A_MARK and frame != last:
             yield Mark(place)
             count = 0
         count, last = count + 1, frame
         yield event
-
-
-def frame_of(event: Seen | Skipped) -> tuple[str, int | None]:
-    """Which frame an event belongs to."""
-    if isinstance(event, Seen):
-        return event.file, event.frame
-    return event.source, event.frame
 
 
 def _heatmaps(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:

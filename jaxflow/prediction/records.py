@@ -1,4 +1,4 @@
-"""A person on the way through a prediction, once hypotheses have been drawn."""
+"""What sources give beside people and those who were skipped: marks, ends, poses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,23 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxflow.detector.readers.records import Seen
+
+
+class Mark(NamedTuple):
+    """A place in a source before which everything was given.
+
+    Attributes:
+      place: what ``inputs.read`` takes as its start: a video's frame, elsewhere how
+        many came before.
+    """
+
+    place: int
+
+
+class Ended(NamedTuple):
+    """No more of a source; ``failed`` says why if it could not be read (to the end)."""
+
+    failed: str | None
 
 
 class Lifted(NamedTuple):

@@ -1,7 +1,7 @@
 """A whole run of predictions into a folder: resumed, written, counted.
 
-sources -> Plan -> OUT/<name>/ for each (``prediction_files``), OUT/index.html
-                -> Outcome
+sources -> Plan -> OUT/<name>/ for each (``files``), OUT/index.html
+                -> Tally
 
 A source whose summary says that this very run (same checkpoint, detector and flags) has
 dealt with this very file is not done again; one that was under way goes on within it.
@@ -9,46 +9,29 @@ dealt with this very file is not done again; one that was under way goes on with
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pathlib
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 from jaxflow._version import __version__
 from jaxflow.detector.readers.records import Skipped
-from jaxflow.prediction import files, inputs, pictures, unfinished
-from jaxflow.prediction import page as prediction_page
-from jaxflow.prediction import stream as predicting
-from jaxflow.prediction.files import Writer
-from jaxflow.prediction.inputs import Mark, Reading, Source
+from jaxflow.prediction import files, inputs, page, stream, unfinished
+from jaxflow.prediction.files import Output, PeopleWriter
+from jaxflow.prediction.inputs import Reading, Source
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.page import Done, problem
-from jaxflow.prediction.records import Lifted
-from jaxflow.prediction.stream import Clock, Ended
+from jaxflow.prediction.records import Ended, Mark
+from jaxflow.prediction.stream import Clock
 from jaxflow.prediction.unfinished import Begun
+from jaxflow.runs.run import Run, Stop
 
-
-@dataclasses.dataclass(frozen=True)
-class Output:
-    """What is written.
-
-    Attributes:
-      folder: everything goes below it.
-      overlays: frames a source that are drawn, at most.
-      json_hypotheses: hypotheses a person in poses.json; all are in poses.npz.
-      save_every: seconds between saves of a source under way, about.
-    """
-
-    folder: pathlib.Path
-    overlays: int = 24
-    json_hypotheses: int = 0
-    save_every: float = 5.0
+_LISTED = 20  # of what was skipped
 
 
 class Plan(NamedTuple):
@@ -78,7 +61,7 @@ class Plan(NamedTuple):
         return whole + sum(one.state["frames"] for one in self.begun.values())
 
 
-class Outcome(NamedTuple):
+class Tally(NamedTuple):
     """How a run went.
 
     Attributes:
@@ -96,6 +79,59 @@ class Outcome(NamedTuple):
     continued: int
     problems: list[str]
     page: pathlib.Path | None
+
+    def told(self) -> str:
+        """What was done, in two lines."""
+        before = [f"{self.resumed} done before"] if self.resumed else []
+        before += [f"{self.continued} begun before"] if self.continued else []
+        earlier = f" ({', '.join(before)})" if before else ""
+        people = "1 person" if self.people == 1 else f"{self.people} people"
+        inputs = "1 input" if len(self.done) == 1 else f"{len(self.done)} inputs"
+        return f"{people} from {inputs}{earlier}\npage: {self.page}"
+
+    def skipped(self) -> str:
+        """What was not, and why; the first of many."""
+        lines = [f"skipped {len(self.problems)}:", *self.problems[:_LISTED]]
+        if (more := len(self.problems) - _LISTED) > 0:
+            lines.append(f"and {more} more, all in index.html")
+        return "\n  ".join(lines)
+
+
+def make(
+    sources: Sequence[Source | Skipped],
+    lifter: Lifter,
+    reading: Reading,
+    output: Output,
+    about: dict[str, Any],
+    clock: Clock,
+) -> Tally:
+    """Predicts with a progress bar, alone in the folder; goes on where it was.
+
+    Args:
+      sources: from ``inputs.find``.
+      lifter: with a detector if there are pictures.
+      reading: how.
+      output: where to.
+      about: from `about_run`.
+      clock: gets the seconds of each stage.
+
+    Raises:
+      KeyboardInterrupt: SIGINT or SIGTERM has come, and what was done is kept.
+      LockedError: another run is under way in the folder.
+      OSError, ImportError, FloatingPointError: as `predict` raises them.
+    """
+    with Run(output.folder, flag="--out") as job:
+        todo = plan(sources, output, about)
+        total = sum(inputs.count(source, reading) for source in todo.sources)
+        with tqdm(total=total, initial=todo.frames(), unit="frame") as bar:
+            bar.set_description("compiling" if todo.rest() else "")
+            stop = job.listen()
+
+            def advance(frames: int) -> None:
+                bar.desc = ""
+                bar.update(frames)
+
+            return predict(todo, lifter, reading, output, clock, advance, stop)
 
 
 def plan(
@@ -123,14 +159,15 @@ def plan(
     return Plan(sources, notes, failed, done, begun)
 
 
-def run(
+def predict(
     plan: Plan,
     lifter: Lifter,
     reading: Reading,
     output: Output,
     clock: Clock,
     advance: Callable[[int], object] = lambda frames: None,
-) -> Outcome:
+    stop: Stop | None = None,
+) -> Tally:
     """Predicts and writes what is not there yet.
 
     Args:
@@ -140,13 +177,15 @@ def run(
       output: where to.
       clock: gets the seconds of each stage.
       advance: called with the number of frames that were done since.
+      stop: asks to stop at the next place that can be gone on from.
 
     Raises:
+      KeyboardInterrupt: it was to stop.
       OSError: no space, no permission.
-      ImportError, FloatingPointError: see ``predicting.stream``.
+      ImportError, FloatingPointError: see ``stream.stream``.
     """
     failed, done = dict(plan.failed), dict(plan.done)
-    for source, summary in _write(plan, lifter, reading, output, clock, advance):
+    for source, summary in _write(plan, lifter, reading, output, clock, advance, stop):
         if isinstance(summary, str):
             failed[str(source.path)] = summary
         else:
@@ -156,12 +195,11 @@ def run(
     if reading.boxes is not None:
         broken += [one.reason for one in reading.boxes.skipped]
     with clock("write"):
-        page = prediction_page.write(output.folder, ordered, broken)
-    skipped = [line for one in ordered for line in prediction_page.problems(one)]
+        written = page.write(output.folder, ordered, broken)
+    skipped = [line for one in ordered for line in page.problems(one)]
     people = sum(one.summary["people"] for one in ordered)
-    return Outcome(
-        people, ordered, len(plan.done), len(plan.begun), broken + skipped, page
-    )
+    problems = broken + skipped
+    return Tally(people, ordered, len(plan.done), len(plan.begun), problems, written)
 
 
 def _identity(path: pathlib.Path) -> dict[str, Any]:
@@ -227,63 +265,29 @@ def _write(
     output: Output,
     clock: Clock,
     advance: Callable[[int], object],
+    stop: Stop | None,
 ) -> Iterator[tuple[Source, dict[str, Any] | str]]:
     """Each source with its summary, or with why there is nothing of it."""
     starts = {name: one.state["place"] for name, one in plan.begun.items()}
-    at_work: _AtWork | None = None
-    for source, event in predicting.stream(plan.rest(), lifter, reading, clock, starts):
+    writer: PeopleWriter | None = None
+    for source, event in stream.stream(plan.rest(), lifter, reading, clock, starts):
         with clock("write"):
-            at_work = at_work or _AtWork(source, plan, output)
-            advance(at_work.take(event))
-            if isinstance(event, Ended):
-                yield source, at_work.end(event.failed)
-                at_work = None
-
-
-class _AtWork:
-    """The source that is being written."""
-
-    def __init__(self, source: Source, plan: Plan, output: Output) -> None:
-        artist = files.Artist(pictures.frame, pictures.crop_of)
-        begun = plan.begun.get(source.name)
-        self._writer = Writer(
-            output.folder / source.name,
-            plan.notes[source.name],
-            artist,
-            overlays=output.overlays,
-            crops=prediction_page.SHOWN,
-            json_hypotheses=output.json_hypotheses,
-            begun=begun,
-        )
-        self._source, self._folder = source, output.folder / source.name
-        self._frames = begun.state["frames"] if begun else 0
-        self._last: Any = None
-        self._pause, self._saved = output.save_every, time.monotonic()
-
-    def take(self, event: Lifted | Skipped | Mark | Ended) -> int:
-        """Writes what came; gives how many frames it begins."""
-        if isinstance(event, Mark):
-            if time.monotonic() - self._saved >= self._pause:
-                self._writer.save(place=event.place, frames=self._frames)
-                self._saved = time.monotonic()
-        if isinstance(event, Mark | Ended):
-            return 0
-        if isinstance(event, Lifted):
-            self._writer.add(event)
-        else:
-            self._writer.skip(event)
-        frame = inputs.frame_of(event.seen if isinstance(event, Lifted) else event)
-        if frame == self._last:
-            return 0
-        self._last = frame
-        self._frames += 1
-        return 1
-
-    def end(self, failed: str | None) -> dict[str, Any] | str:
-        """The summary, or why there is nothing."""
-        if failed is not None:
-            if not self._writer.people:
-                files.clear(self._folder)
-                return failed
-            self._writer.skip(Skipped(str(self._source.path), None, None, failed))
-        return self._writer.finish(self._frames)
+            if writer is None:
+                note, begun = plan.notes[source.name], plan.begun.get(source.name)
+                writer = PeopleWriter(output, source.name, note, begun)
+            if not isinstance(event, Ended):
+                if stop and stop.requested and isinstance(event, Mark):
+                    writer.save(event.place)
+                    raise KeyboardInterrupt
+                advance(writer.take(event))
+                continue
+            if event.failed is not None and not writer.people:
+                files.clear(output.folder / source.name)
+                yield source, event.failed
+            else:
+                if event.failed is not None:
+                    writer.skip(Skipped(str(source.path), None, None, event.failed))
+                yield source, writer.finish()
+            writer = None
+        if stop and stop.requested:
+            raise KeyboardInterrupt

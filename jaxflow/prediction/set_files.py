@@ -25,6 +25,7 @@ import numpy as np
 
 from jaxflow import config
 from jaxflow.runs import files
+from jaxflow.runs.errors import UserError
 
 MANIFEST = "manifest.json"
 FORMATS = ("npz", "array_record")
@@ -32,7 +33,7 @@ MARK = "manifest_crc32"  # the column that names the manifest
 Columns = dict[str, np.ndarray]
 
 
-class SampleFileError(ValueError):
+class SampleFileError(UserError):
     """Samples that are missing, damaged, or of other settings."""
 
 
@@ -122,12 +123,7 @@ def claim(folder: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Shards
     """
     folder, ours = pathlib.Path(folder), json.loads(json.dumps(manifest))
     if not (folder / MANIFEST).exists():
-        try:
-            files.write_json(folder / MANIFEST, ours)
-        except OSError as error:
-            raise type(error)(
-                f"--out {folder} cannot be written to: {error.strerror or error}"
-            ) from error
+        files.write_json(folder / MANIFEST, ours)
     # The columns follow from the rest.
     lines = config.differences(ours, read_manifest(folder), skip=("columns",))
     if lines:
@@ -152,6 +148,7 @@ class Shards:
     """The shards that a manifest describes.
 
     Attributes:
+      folder: where they lie.
       count: how many.
       set_aside: a line for each damaged shard that `missing` has found.
     """
@@ -159,7 +156,7 @@ class Shards:
     def __init__(self, folder: pathlib.Path, manifest: Mapping[str, Any]) -> None:
         """Reads and writes nothing yet."""
         settings = manifest["settings"]
-        self._folder, self._frames = folder, manifest["frames"]
+        self.folder, self._frames = folder, manifest["frames"]
         self._size, self._format = settings["shard_size"], settings["format"]
         self.count = -(-self._frames // self._size)
         self._layout = np.dtype(
@@ -175,7 +172,7 @@ class Shards:
     def path(self, number: int) -> pathlib.Path:
         """Where a shard lies."""
         name = f"shard-{number:05d}-of-{self.count:05d}.{self._format}"
-        return self._folder / name
+        return self.folder / name
 
     def exists(self, number: int) -> bool:
         """Whether the shard is there."""
@@ -188,7 +185,7 @@ class Shards:
 
     def missing(self, numbers: Iterable[int]) -> list[int]:
         """Those that are not there, or are not what was written."""
-        found = []
+        missing = []
         for number in numbers:
             try:
                 if self.exists(number):
@@ -196,8 +193,8 @@ class Shards:
                     continue
             except SampleFileError as error:
                 self.set_aside.append(f"{error}; it is sampled again")
-            found.append(number)
-        return found
+            missing.append(number)
+        return missing
 
     def write(self, number: int, columns: Columns) -> None:
         """Writes a shard, whole or not at all.

@@ -25,12 +25,12 @@ from jaxflow.detector.crops.crop import heatmap_to_image
 from jaxflow.detector.crops.warp import Patch
 from jaxflow.detector.readers.boxes import BoxTable, read_boxes
 from jaxflow.detector.readers.pictures import Picture
-from jaxflow.detector.readers.records import Skipped
+from jaxflow.detector.readers.records import Seen, Skipped
 from jaxflow.maths import batching
 from jaxflow.prediction import inputs as prediction_inputs
-from jaxflow.prediction.inputs import Mark, Reading, Seen, Source
+from jaxflow.prediction.inputs import Reading, Source
 from jaxflow.prediction.lifter import Lifter
-from jaxflow.prediction.records import Lifted
+from jaxflow.prediction.records import Ended, Lifted, Mark
 from jaxflow.runs.prediction_clock import Clock
 
 # One person alone is lifted with seven blanks, so that a frame's poses do not depend,
@@ -40,12 +40,6 @@ _MOST_PEOPLE = 32
 _MOST_WAITING = 4096  # events, most of them skipped
 _MOST_CROPS = 8  # of these the detector takes its time
 _MOST_BYTES = 2**28  # of pictures in memory
-
-
-class Ended(NamedTuple):
-    """No more of a source; ``failed`` says why if it could not be read (to the end)."""
-
-    failed: str | None
 
 
 @dataclasses.dataclass

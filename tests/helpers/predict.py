@@ -21,6 +21,7 @@ from jaxflow.methods.flow import FlowModel
 from jaxflow.prediction import inputs as prediction_inputs
 from jaxflow.prediction import run as prediction_run
 from jaxflow.prediction import stream
+from jaxflow.prediction.files import Output
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.skeleton import MPII_BONES
 
@@ -102,9 +103,9 @@ def run(inputs, lifter, out, reading=None, about=None, **options):
     """A run, and the number of frames that its progress bar ends with."""
     found = prediction_inputs.find(inputs)
     steps = []
-    output = prediction_run.Output(out, **options)
+    output = Output(out, **options)
     plan = prediction_run.plan(found, output, about or {"rule": "z0"})
-    outcome = prediction_run.run(
+    outcome = prediction_run.predict(
         plan,
         lifter,
         reading or prediction_inputs.Reading(),

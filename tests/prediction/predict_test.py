@@ -15,7 +15,6 @@ from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers import boxes
 from jaxflow.detector.readers.records import Seen
 from jaxflow.prediction import files as prediction_files
-from jaxflow.prediction import inputs as prediction_inputs
 from jaxflow.prediction import page as prediction_page
 from jaxflow.prediction import pictures, stream, unfinished
 from jaxflow.prediction.inputs import Reading

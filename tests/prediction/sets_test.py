@@ -13,8 +13,8 @@ import jaxflow
 from jaxflow import config, data, flow, methods
 from jaxflow.evaluation import protocol
 from jaxflow.flow import checkpoint
-from jaxflow.prediction import set_files, sets
-from jaxflow.prediction.sets import SampleConfig
+from jaxflow.prediction import set_files, set_sampling, sets
+from jaxflow.prediction.set_sampling import SampleConfig
 from tests.helpers.evaluation import records
 from tests.helpers.training import DATASET, TINY, command
 
@@ -34,7 +34,7 @@ def model(tmp_path_factory):
 def source(model):
     frames = records(count=30)
     frames = dataclasses.replace(frames, extra={"row": np.arange(30, dtype=np.int32)})
-    return sets.Source(methods.load(model), "3", frames)
+    return set_sampling.SetToSample(methods.load(model), "3", frames)
 
 
 def make(source, folder, settings=SMALL, devices=1, batch_size=64, numbers=None):
@@ -42,7 +42,7 @@ def make(source, folder, settings=SMALL, devices=1, batch_size=64, numbers=None)
     manifest = sets.describe(source, WHERE, settings)
     shards = set_files.claim(folder, manifest)
     missing = shards.missing(numbers or range(shards.count))
-    sets.sample_shards(
+    set_sampling.sample_shards(
         source,
         settings,
         shards,
