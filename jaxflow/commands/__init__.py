@@ -108,7 +108,7 @@ def from_flags(config: Any, skip: Sequence[str] = (), **others: Any) -> Any:
         dataclass checks them together.
 
     Raises:
-      ValueError: the dataclass refuses a value.
+      UserError: the dataclass refuses a value.
     """
     values = {
         field.name: flags.FLAGS[field.name].value
@@ -116,7 +116,10 @@ def from_flags(config: Any, skip: Sequence[str] = (), **others: Any) -> Any:
         if not dataclasses.is_dataclass(getattr(config, field.name))
         and field.name not in skip
     }
-    return dataclasses.replace(config, **values, **others)
+    try:
+        return dataclasses.replace(config, **values, **others)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def as_flagfile(names: Sequence[str]) -> str:

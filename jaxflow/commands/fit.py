@@ -22,6 +22,7 @@ from jaxflow import commands
 from jaxflow.gaussians import heatmaps
 from jaxflow.prediction import fits as fit_files
 from jaxflow.runs import array_files
+from jaxflow.runs.errors import UserError
 
 _HEATMAPS = flags.DEFINE_string(
     "heatmaps", None, "File of heatmaps: .npy, .npz, .h5 or .hdf5.", required=True
@@ -49,19 +50,23 @@ def main(argv: Sequence[str]) -> None:
     commands.no_arguments(argv)
     out, source = pathlib.Path(_OUT.value), pathlib.Path(_HEATMAPS.value)
     if out.suffix != ".npz":
-        raise ValueError(f"expected --out to end in .npz; got {out}")
+        raise UserError(f"expected --out to end in .npz; got {out}")
     maps = _open(source)
     starts = _open_starts(maps)
     options = {"clamp": _CLAMP.value, "starts": _STARTS.value}
-    part = fit_files.Part(out, maps.shape[0], fit_files.identity(source, maps, options))
-    with tqdm(
-        total=maps.shape[0], initial=part.done, unit="fit", unit_scale=True
-    ) as bar:
-        for count in fit_files.fit_rest(maps, starts, part):
-            bar.update(count)
-    fit_files.write_npz(out, part, maps.batch)
-    converged = int(part.rows[:, 7].sum())
-    part.remove()
+    with fit_files.alone(out) as stop:
+        about = fit_files.identity(source, maps, options)
+        part = fit_files.Part(out, maps.shape[0], about)
+        with tqdm(
+            total=maps.shape[0], initial=part.done, unit="fit", unit_scale=True
+        ) as bar:
+            for count in fit_files.fit_rest(maps, starts, part):
+                bar.update(count)
+                if stop.requested:
+                    raise KeyboardInterrupt
+        fit_files.write_npz(out, part, maps.batch)
+        converged = int(part.rows[:, 7].sum())
+        part.remove()
     print(f"written: {out}, {converged} of {maps.shape[0]} fits converged")
     if _FIGURE.value:
         _draw(maps, out, _FIGURE.value)
@@ -82,7 +87,7 @@ def _open(path: pathlib.Path) -> array_files.Flat:
         maps = (_Clamped if _CLAMP.value and floating else array_files.Flat)(source)
         heatmaps.check_heatmaps(np.zeros(maps.shape[1:], maps.dtype))
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}") from error
     return maps
 
 
@@ -92,7 +97,7 @@ def _open_starts(maps: array_files.Flat) -> np.ndarray | None:
         return None
     starts: Any = np.asarray(array_files.open_maps(_STARTS.value)[:])
     if starts.shape != (*maps.batch, 2):
-        raise ValueError(
+        raise UserError(
             f"expected start means of shape {(*maps.batch, 2)} in {_STARTS.value}; got "
             f"{starts.shape}"
         )

@@ -3,14 +3,16 @@
 While it runs, the fits so far lie beside the output as FILE.part.npy with a note,
 FILE.part.json, of how many there are and of what. Both are flushed block by block, the
 note last, so whatever interrupts the run, the next one continues behind the last whole
-block. Then the .npz takes its name and both go.
+block. Then the .npz takes its name and both go, and with them the lock in FILE.part/.
 """
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import pathlib
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +21,21 @@ import numpy as np
 from jaxflow.gaussians import fitting
 from jaxflow.runs import files
 from jaxflow.runs.array_files import Flat
+from jaxflow.runs.run import Run, Stop
 from jaxflow.types import GaussianFit
+
+
+@contextlib.contextmanager
+def alone(out: pathlib.Path) -> Iterator[Stop]:
+    """While open, no other run writes this output; gives whether to stop.
+
+    Raises:
+      LockedError: another run writes it; says which.
+      OSError: the folder cannot be made or written to.
+    """
+    with Run(out.with_name(out.name + ".part"), flag="--out") as run:
+        yield run.listen()
+        shutil.rmtree(run.folder)
 
 
 class Part:

@@ -27,6 +27,7 @@ from jaxflow.detector.readers.records import Seen, Skipped
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.prediction.records import Mark
 from jaxflow.runs import array_files
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS
 
 PICTURE, VIDEO, HEATMAPS, KEYPOINTS = "picture", "video", "heatmaps", "keypoints"
@@ -110,7 +111,7 @@ def _expand(path: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
         if suffix in suffixes:
             return [(path, kind)]
     known = ", ".join(dict.fromkeys(one for some in kinds.values() for one in some))
-    raise ValueError(f"{path}: expected a folder or a file that ends in {known}")
+    raise UserError(f"{path}: expected a folder or a file that ends in {known}")
 
 
 def _has_maps(path: pathlib.Path) -> bool:
@@ -150,7 +151,7 @@ def read(
 
     Raises:
       ImportError: what reads such files is not installed.
-      OSError, ValueError: the file cannot be read at all.
+      OSError, UserError: the file cannot be read at all.
     """
     if source.kind == PICTURE:
         picture = pictures.read(source.path, reading.megapixels)
@@ -224,12 +225,12 @@ def _heatmaps(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
     """Persons in crops of their own, of which the picture is unknown."""
     maps = array_files.open_maps(source.path, reading.key)
     if tuple(maps.shape[-3:]) != _MAP_SHAPE:
-        raise ValueError(
+        raise UserError(
             f"{source.path}: expected heatmaps (..., 16, 64, 64) in MPII order; got "
             f"{tuple(maps.shape)}"
         )
     if not (np.issubdtype(maps.dtype, np.floating) or maps.dtype == np.uint8):
-        raise ValueError(
+        raise UserError(
             f"{source.path}: expected floating point or uint8; got {maps.dtype}"
         )
     flat, square = array_files.Flat(maps), crop.of_picture(CROP_SIZE, CROP_SIZE)

@@ -28,6 +28,7 @@ from jaxflow.maths import batching
 from jaxflow.metrics import selection
 from jaxflow.prediction import lifting
 from jaxflow.prediction.lifting import Prediction
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import CROP_PER_HEATMAP
 from jaxflow.types import DensityModel, GaussianFit, Model
 
@@ -63,12 +64,12 @@ class Lifter:
     def __post_init__(self) -> None:
         """Refuses what could only fail later."""
         if self.rule not in selection.RULES:
-            raise ValueError(
+            raise UserError(
                 f"expected a rule of {', '.join(selection.RULES)}; got {self.rule!r}"
             )
         at_least(self, num_hypotheses=1)
         if not 0 <= self.temperature < np.inf:
-            raise ValueError(
+            raise UserError(
                 f"expected a temperature of at least 0; got {self.temperature}"
             )
 
@@ -205,7 +206,7 @@ class Lifter:
         from jaxflow.detector.readers import pictures as reading
 
         if self.detector is None:
-            raise ValueError("pictures need a detector: Lifter.load(..., detector=DIR)")
+            raise UserError("pictures need a detector: Lifter.load(..., detector=DIR)")
         if not len(pictures):
             return lifting.nothing(self.num_hypotheses, self.rule)
         upright = [reading.from_array(picture) for picture in pictures]

@@ -31,6 +31,7 @@ from jaxflow.prediction import inputs as prediction_inputs
 from jaxflow.prediction.inputs import Reading, Source
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.records import Ended, Lifted, Mark
+from jaxflow.runs.errors import UserError
 from jaxflow.runs.prediction_clock import Clock
 
 # One person alone is lifted with seven blanks, so that a frame's poses do not depend,
@@ -283,7 +284,7 @@ def predictions(
       **options: of `Lifter`: num_hypotheses, temperature, rule, seed.
 
     Raises:
-      ValueError: pictures without a detector, or a checkpoint that cannot be read.
+      UserError: pictures without a detector, or a checkpoint that cannot be read.
     """
     paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     found = prediction_inputs.find(paths)
@@ -310,7 +311,7 @@ def check_detector(sources: Sequence[Any], detector: Any) -> None:
     """Refuses pictures where there is no detector.
 
     Raises:
-      ValueError: says what to give.
+      UserError: says what to give.
     """
     needing = [
         one
@@ -318,7 +319,7 @@ def check_detector(sources: Sequence[Any], detector: Any) -> None:
         if isinstance(one, Source) and one.kind in prediction_inputs.NEED_DETECTOR
     ]
     if detector is None and needing:
-        raise ValueError(
+        raise UserError(
             f"{needing[0].path}: a {needing[0].kind} needs a 2D detector: give "
             "--detector=DIR (HRNet, from python -m jaxflow.import_torch --kind=hrnet) "
             "or --detector=FILE.onnx; jaxflow/detector/README.md says where weights "

@@ -28,6 +28,8 @@ import numpy as np
 from jaxflow.detector.crops import warp
 from jaxflow.detector.crops.crop import CROP_SIZE
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
+from jaxflow.maths import batching
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS
 
 BATCH = 8  # crops that go through the network together
@@ -42,8 +44,7 @@ class Detector:
       network: crops (B, 256, 256, 3) uint8 to raw heatmaps (B, 16, 64, 64), MPII order.
       name: of the network, for reports.
       flip_test: whether each crop is also shown mirrored, which takes twice as long.
-      batch: how many crops go through the network together. A last, smaller batch is
-        filled up to a power of two, so that few sizes are compiled.
+      batch: how many crops go through the network together.
     """
 
     network: Callable[[np.ndarray], np.ndarray]
@@ -69,24 +70,21 @@ class Detector:
         _check_crops(crops)
         shape = len(crops), len(MPII_JOINTS), HEATMAP_SIZE, HEATMAP_SIZE
         maps = np.empty(shape, np.float32)
-        for start in range(0, len(crops), self.batch):
-            part = crops[start : start + self.batch]
-            filled = self._filled(part)
-            raw = self.network(filled)
+        for rows, _ in batching.blocks(len(crops), self.batch):
+            part = crops[rows]
+            # Up to a power of two, so that few sizes are compiled.
+            size = min(self.batch, 1 << (len(part) - 1).bit_length())
+            batch = batching.filled(part, size)
+            raw = self.network(batch)
             if self.flip_test:
-                raw = (raw + mirror_back(self.network(warp.flip(filled)))) / 2
-            maps[start : start + len(part)] = raw[: len(part)]
+                raw = (raw + mirror_back(self.network(warp.flip(batch)))) / 2
+            maps[rows] = raw[: len(part)]
         if not np.isfinite(maps).all():
             raise FloatingPointError(
                 f"{self.name} gave heatmaps with numbers that are not finite: are its "
                 "weights those of a trained network?"
             )
         return np.clip(maps, 0, 1, out=maps)
-
-    def _filled(self, part: np.ndarray) -> np.ndarray:
-        """Crops repeated up to a power of two, or to the batch."""
-        size = min(self.batch, 1 << (len(part) - 1).bit_length())
-        return part[np.minimum(np.arange(size), len(part) - 1)]
 
 
 def load(
@@ -110,12 +108,12 @@ def load(
     Raises:
       FileNotFoundError: there is nothing at the path.
       ImportError: an ONNX file, and onnxruntime is not installed.
-      ValueError: a batch below 1, a file of another kind, or a network whose input or
+      UserError: a batch below 1, a file of another kind, or a network whose input or
         output is not as expected; the file is named.
     """
     path = pathlib.Path(path)
     if batch < 1:
-        raise ValueError(f"expected a batch of at least 1; got {batch}")
+        raise UserError(f"expected a batch of at least 1; got {batch}")
     if not path.exists():
         raise FileNotFoundError(
             f"no detector at {path}: expected a checkpoint's folder or an .onnx file"
@@ -123,7 +121,7 @@ def load(
     if path.is_dir():
         return Detector(_hrnet(path, dtype), f"HRNet in {path}", flip_test, batch)
     if path.suffix.lower() != ".onnx":
-        raise ValueError(f"expected a checkpoint's folder or an .onnx file; got {path}")
+        raise UserError(f"expected a checkpoint's folder or an .onnx file; got {path}")
     from jaxflow.detector.network.onnx_detector import load as load_onnx
 
     network = load_onnx(path, skeleton)
@@ -138,7 +136,7 @@ def _hrnet(
 
     variables, config = checkpoint.load(folder)
     if config.joints != len(MPII_JOINTS):
-        raise ValueError(
+        raise UserError(
             f"{folder}: expected a detector of {len(MPII_JOINTS)} joints; it has "
             f"{config.joints}"
         )
@@ -164,8 +162,8 @@ def mirrored_joints() -> tuple[int, ...]:
     """For each MPII joint the one of the other side."""
     names = [_OTHER_SIDE.get(name[0], name[0]) + name[1:] for name in MPII_JOINTS]
     return tuple(
-        MPII_JOINTS.index(name if name in MPII_JOINTS else own)
-        for name, own in zip(names, MPII_JOINTS, strict=True)
+        MPII_JOINTS.index(name if name in MPII_JOINTS else joint)
+        for name, joint in zip(names, MPII_JOINTS, strict=True)
     )
 
 
@@ -173,7 +171,7 @@ def _check_crops(crops: np.ndarray) -> None:
     if crops.dtype != np.uint8:
         raise TypeError(f"expected crops of uint8, RGB; got {crops.dtype}")
     if crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
-        raise ValueError(
+        raise UserError(
             f"expected crops of shape (B, {CROP_SIZE}, {CROP_SIZE}, 3); got "
             f"{crops.shape}"
         )

@@ -38,6 +38,8 @@ from jaxflow.gaussians import keypoints as detections
 from jaxflow.gaussians.fitting import fit_gaussians
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.gaussians.skeletons import SKELETONS
+from jaxflow.maths import batching
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS
 
 _DTYPES = {
@@ -95,27 +97,26 @@ def load(
 
     Raises:
       ImportError: onnxruntime is not installed.
-      ValueError: no ONNX model, or its input or output is not as expected; names the
+      UserError: no ONNX model, or its input or output is not as expected; names the
         file, what was expected and what came.
     """
     session = _session(path)
-    taken = _input(path, session.get_inputs())
-    probe = np.zeros((taken.batch or 1, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+    picture = _input(path, session.get_inputs())
+    probe = np.zeros((picture.batch or 1, CROP_SIZE, CROP_SIZE, 3), np.uint8)
     names = [output.name for output in session.get_outputs()]
     try:
-        answers = session.run(names, {taken.name: _prepare(probe, taken)})
+        answers = session.run(names, {picture.name: _prepare(probe, picture)})
     except Exception as error:  # onnxruntime's own kinds
-        raise ValueError(f"{path}: the model does not run: {_line(error)}") from error
-    given = _output(path, dict(zip(names, answers, strict=True)), taken, skeleton)
+        raise UserError(f"{path}: the model does not run: {_line(error)}") from error
+    heatmap = _output(path, dict(zip(names, answers, strict=True)), picture, skeleton)
 
     def network(crops: np.ndarray) -> np.ndarray:
-        size = taken.batch or len(crops)
         parts = []
-        for start in range(0, len(crops), size):
-            rows = np.minimum(np.arange(start, start + size), len(crops) - 1)
-            pictures = _prepare(crops[rows], taken)
-            (maps,) = session.run([given.name], {taken.name: pictures})
-            parts.append(_finish(maps, given))
+        for _, rows in batching.blocks(len(crops), picture.batch or len(crops)):
+            (maps,) = session.run(
+                [heatmap.name], {picture.name: _prepare(crops[rows], picture)}
+            )
+            parts.append(_finish(maps, heatmap))
         return np.concatenate(parts)[: len(crops)]
 
     return network
@@ -130,13 +131,13 @@ def _session(path: pathlib.Path) -> Any:
             "checkout of this project run: pip install '.[onnx]'"
         ) from error
     wanted = "CUDAExecutionProvider", "CPUExecutionProvider"
-    there = onnxruntime.get_available_providers()
+    available = onnxruntime.get_available_providers()
     try:
         return onnxruntime.InferenceSession(
-            str(path), providers=[name for name in wanted if name in there]
+            str(path), providers=[name for name in wanted if name in available]
         )
     except Exception as error:  # onnxruntime's own kinds
-        raise ValueError(f"{path}: no usable ONNX model: {_line(error)}") from error
+        raise UserError(f"{path}: no usable ONNX model: {_line(error)}") from error
 
 
 def _input(path: pathlib.Path, inputs: Sequence[Any]) -> _Input:
@@ -147,10 +148,10 @@ def _input(path: pathlib.Path, inputs: Sequence[Any]) -> _Input:
     )
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _DTYPES:
         kinds = ", ".join(one.type for one in inputs)
-        raise ValueError(f"{path}: expected {expected}; got {shapes} of {kinds}")
+        raise UserError(f"{path}: expected {expected}; got {shapes} of {kinds}")
     first = inputs[0].shape
     if 3 not in (first[1], first[3]):
-        raise ValueError(f"{path}: expected {expected}; got {shapes}")
+        raise UserError(f"{path}: expected {expected}; got {shapes}")
     channels_first = first[1] == 3
     sides = first[2:] if channels_first else first[1:3]
     height, width = (side if _fixed(side) else CROP_SIZE for side in sides)
@@ -168,7 +169,7 @@ def _fixed(size: Any) -> bool:
 def _output(
     path: pathlib.Path,
     answers: dict[str, np.ndarray],
-    taken: _Input,
+    picture: _Input,
     skeleton: str | None,
 ) -> _Output:
     """The first output whose shape is that of heatmaps."""
@@ -181,37 +182,37 @@ def _output(
                 continue
             height, width = answer.shape[2:] if first else answer.shape[1:3]
             if min(height, width) >= 3 and (
-                height * taken.width == width * taken.height
+                height * picture.width == width * picture.height
             ):
                 return _Output(name, first, counts[answer.shape[1 if first else 3]])
     shapes = ", ".join(f"{name} {value.shape}" for name, value in answers.items())
-    raise ValueError(
+    raise UserError(
         f"{path}: expected heatmaps (B, J, h, w) or (B, h, w, J) of the proportions of "
-        f"its {taken.height} x {taken.width} input, J being "
+        f"its {picture.height} x {picture.width} input, J being "
         f"{' or '.join(f'{n} ({s})' for n, s in counts.items())}; got {shapes}"
     )
 
 
-def _prepare(crops: np.ndarray, taken: _Input) -> np.ndarray:
+def _prepare(crops: np.ndarray, picture: _Input) -> np.ndarray:
     """Crops as the model takes them."""
     images = crops
-    if (taken.height, taken.width) != (CROP_SIZE, CROP_SIZE):
-        images = resample(crops, (taken.height, taken.width), axes=(1, 2))
+    if (picture.height, picture.width) != (CROP_SIZE, CROP_SIZE):
+        images = resample(crops, (picture.height, picture.width), axes=(1, 2))
         images = np.clip(np.rint(images), 0, 255)
-    if taken.dtype != np.uint8:
+    if picture.dtype != np.uint8:
         images = np.asarray(warp.normalize(jnp.asarray(images)))
-    if taken.channels_first:
+    if picture.channels_first:
         images = np.moveaxis(images, -1, 1)
-    return np.ascontiguousarray(images, taken.dtype)
+    return np.ascontiguousarray(images, picture.dtype)
 
 
-def _finish(maps: np.ndarray, given: _Output) -> np.ndarray:
+def _finish(maps: np.ndarray, heatmap: _Output) -> np.ndarray:
     """The model's answer as (B, 16, 64, 64) float32."""
-    if not given.channels_first:
+    if not heatmap.channels_first:
         maps = np.moveaxis(maps, -1, 1)
     if maps.shape[2:] != (HEATMAP_SIZE, HEATMAP_SIZE):
         maps = resample(maps, (HEATMAP_SIZE, HEATMAP_SIZE), axes=(2, 3))
-    return to_mpii(maps.astype(np.float32), given.skeleton)
+    return to_mpii(maps.astype(np.float32), heatmap.skeleton)
 
 
 def resample(
@@ -274,13 +275,13 @@ def _draw(maps: jax.Array, skeleton: str, joints: tuple[int, ...]) -> jax.Array:
     keypoints = detections.Keypoints(
         fits.mean, gaussians.covariance_image_frame(spread, fits.theta), fits.converged
     )
-    made = detections.to_fits(
+    bumps = detections.to_fits(
         detections.to_mpii(keypoints, skeleton),
         jnp.zeros((len(maps), 2), maps.dtype),
         jnp.ones(len(maps), maps.dtype),
     )
-    chosen = jax.tree.map(lambda field: field[:, jnp.asarray(joints)], made)
-    return heatmaps.render(chosen, HEATMAP_SIZE, HEATMAP_SIZE)
+    bumps = jax.tree.map(lambda field: field[:, jnp.asarray(joints)], bumps)
+    return heatmaps.render(bumps, HEATMAP_SIZE, HEATMAP_SIZE)
 
 
 def _line(error: Exception) -> str:

@@ -109,7 +109,7 @@ def from_state(
       Variables as from `hrnet.init`, as NumPy arrays, and their configuration.
 
     Raises:
-      ValueError: names that are missing, unknown or there twice, shapes that differ,
+      UserError: names that are missing, unknown or there twice, shapes that differ,
         numbers that are not finite, or a variance below zero: all are named.
     """
     state = plain_names(state)
@@ -130,13 +130,13 @@ def plain_names(state: Mapping[str, Any]) -> dict[str, Any]:
     """The state by the names of the published checkpoint, whoever saved it.
 
     Raises:
-      ValueError: two names become the same.
+      UserError: two names become the same.
     """
     plain: dict[str, Any] = {}
     for name, array in state.items():
         short = _PREFIXES.sub("", name)
         if short in plain:
-            raise ValueError(f"these weights have {short} twice, once as {name}")
+            raise UserError(f"these weights have {short} twice, once as {name}")
         plain[short] = array
     return plain
 
@@ -228,7 +228,7 @@ def _check(state: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]]) -> N
         listed = "\n  ".join(sorted(problems)[:_LISTED])
         rest = len(problems) - _LISTED
         more = f"\n  and {rest} more" if rest > 0 else ""
-        raise ValueError(f"these weights are not the detector's:\n  {listed}{more}")
+        raise UserError(f"these weights are not the detector's:\n  {listed}{more}")
 
 
 def _problems(name: str, array: np.ndarray, shape: tuple[int, ...]) -> list[str]:

@@ -22,6 +22,7 @@ import numpy as np
 
 from jaxflow.detector.readers import json_stream
 from jaxflow.detector.readers.records import Box, Skipped
+from jaxflow.runs.errors import UserError
 
 _PICTURE = "picture image file_name image_id".split()
 _ID = "id person person_id track_id".split()
@@ -75,14 +76,14 @@ def read_boxes(path: str | os.PathLike[str]) -> BoxTable:
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: another kind of file, damaged, or without one box that can be used;
+      UserError: another kind of file, damaged, or without one box that can be used;
         names the file and the entry.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     if path.suffix.lower() not in (".json", ".csv"):
-        raise ValueError(f"expected boxes in a .json or .csv file; got {path}")
+        raise UserError(f"expected boxes in a .json or .csv file; got {path}")
     rows = _json(path) if path.suffix.lower() == ".json" else _csv(path)
     entries: list[Box | Skipped] = []
     counts: defaultdict[tuple[str, int], int] = defaultdict(int)
@@ -96,14 +97,14 @@ def read_boxes(path: str | os.PathLike[str]) -> BoxTable:
                 reason = f"{path}: {where}: {error}"
                 entries.append(Skipped(str(path), None, None, reason))
         if len(entries) > _MOST:
-            raise ValueError(f"{path}: more than {_MOST} boxes; give it in parts")
+            raise UserError(f"{path}: more than {_MOST} boxes; give it in parts")
     if bad > _MOST_SKIPPED:
         reason = f"{path}: and {bad - _MOST_SKIPPED} more that could not be used"
         entries.append(Skipped(str(path), None, None, reason))
     table = BoxTable(entries)
     if not len(table):
         first = table.skipped[0].reason if table.skipped else f"{path}: it is empty"
-        raise ValueError(f"no box that can be used; {first}")
+        raise UserError(f"no box that can be used; {first}")
     return table
 
 
@@ -119,16 +120,16 @@ def _csv(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
             for row in rows:
                 yield f"line {rows.line_num}", row
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: no table: {error}") from error
+        raise UserError(f"{path}: no table: {error}") from error
 
 
 def _box(row: Any, counts: defaultdict[tuple[str, int], int]) -> Box:
     """A row or object as a box; raises ValueError where it is none."""
     if not isinstance(row, Mapping):
-        raise ValueError(f"expected an object; got {str(row)[:40]!r}")
+        raise UserError(f"expected an object; got {str(row)[:40]!r}")
     picture = _first(row, _PICTURE)
     if picture is None:
-        raise ValueError(f"expected a picture ({', '.join(_PICTURE)})")
+        raise UserError(f"expected a picture ({', '.join(_PICTURE)})")
     frame = int(_first(row, ["frame"]) or 0)
     place = _plain(picture), frame
     own = _first(row, _ID)
@@ -139,10 +140,10 @@ def _box(row: Any, counts: defaultdict[tuple[str, int], int]) -> Box:
     if (four := _first(row, ["bbox", "box"])) is None:
         four = [_first(row, names) for names in _SIDES]
     if not isinstance(four, Sequence) or len(four) != 4 or None in four:
-        raise ValueError("expected x, y, w and h, or four numbers as bbox")
+        raise UserError("expected x, y, w and h, or four numbers as bbox")
     numbers = [float(value) for value in four]
     if not all(map(math.isfinite, numbers)) or min(numbers[2:]) <= 0:
-        raise ValueError(f"expected finite numbers, w and h positive; got {numbers}")
+        raise UserError(f"expected finite numbers, w and h positive; got {numbers}")
     return Box(str(picture), frame, index, np.array(numbers))
 
 

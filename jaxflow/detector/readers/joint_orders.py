@@ -8,6 +8,7 @@ Numbers that two skeletons share mean the more common one; the other can be aske
 from __future__ import annotations
 
 from jaxflow.gaussians.skeletons import SKELETONS
+from jaxflow.runs.errors import UserError
 
 BY_COUNT = {16: "mpii_16", 17: "coco_17", 25: "body_25", 26: "halpe_26"}
 # Whole bodies, whose feet, faces and hands follow the body's joints.
@@ -18,11 +19,11 @@ def joints_of(skeleton: str) -> int:
     """How many joints a skeleton has.
 
     Raises:
-      ValueError: there is no such skeleton.
+      UserError: there is no such skeleton.
     """
     if skeleton not in SKELETONS:
         known = ", ".join(SKELETONS)
-        raise ValueError(f"expected a skeleton among {known}; got {skeleton!r}")
+        raise UserError(f"expected a skeleton among {known}; got {skeleton!r}")
     return len(SKELETONS[skeleton].joints)
 
 
@@ -34,18 +35,18 @@ def skeleton_of(count: int, skeleton: str | None = None) -> str:
       skeleton: which it must be, or None.
 
     Raises:
-      ValueError: an unknown skeleton, another number than it has, or a number that
+      UserError: an unknown skeleton, another number than it has, or a number that
         tells none.
     """
     if skeleton is not None:
         own = joints_of(skeleton)
         if count != own and WHOLE_BODIES.get(count) != skeleton:
-            raise ValueError(f"expected {own} joints for {skeleton}; got {count}")
+            raise UserError(f"expected {own} joints for {skeleton}; got {count}")
         return skeleton
     found = BY_COUNT.get(count) or WHOLE_BODIES.get(count)
     if found is None:
         known = ", ".join(f"{n} ({s})" for n, s in (BY_COUNT | WHOLE_BODIES).items())
-        raise ValueError(
+        raise UserError(
             f"expected a number of joints that tells the skeleton: {known}; got {count}"
         )
     return found

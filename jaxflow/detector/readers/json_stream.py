@@ -5,7 +5,10 @@
 
 Keypoint files of a long video reach hundreds of megabytes, ten times that as Python
 objects. They are lists of frames or persons, at the top or one level below it, so
-those are what is decoded at once: memory is bounded by the largest of them.
+those are what is decoded at once: memory is bounded by the largest of them. A parser
+of events such as ijson would not do: it takes no NaN, which Python's own json writes
+into files of joints that were not found, nor 1e999, and memory without bound for a list
+in a list in a list.
 """
 
 from __future__ import annotations
@@ -16,11 +19,13 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from jaxflow.runs.errors import UserError
+
 MEGABYTES = 16  # of one element; some 150 MB as Python objects
 _CHUNK = 1 << 16
 
 
-class JsonError(ValueError):
+class JsonError(UserError):
     """A file that is not JSON, or whose elements are too large."""
 
 
@@ -54,48 +59,35 @@ def items(
 
 
 def _items(reader: _Reader) -> Iterator[tuple[str | None, Any]]:
-    first = reader.peek()
-    if first == "[":
-        for element in _elements(reader):
-            yield None, element
-    elif first == "{":
-        for key in _keys(reader):
-            if reader.peek() == "[":
-                for element in _elements(reader):
-                    yield key, element
-            else:
-                yield key, reader.value()
-    else:
+    if reader.peek() not in ("[", "{"):
         reader.fail("a list or an object")
+    members = [None] if reader.peek() == "[" else _members(reader, "{}")
+    for key in members:
+        if reader.peek() == "[":
+            for _ in _members(reader, "[]"):
+                yield key, reader.value()
+        else:
+            yield key, reader.value()
     if reader.peek():
         reader.fail("nothing more")
 
 
-def _elements(reader: _Reader) -> Iterator[Any]:
-    """What is in the list that begins here."""
-    reader.take("[")
-    if reader.peek() == "]":
-        reader.take("]")
+def _members(reader: _Reader, brackets: str) -> Iterator[str | None]:
+    """Goes to each value of the list or object that begins here; gives its key."""
+    first, last = brackets[0], brackets[1]
+    reader.take(first)
+    if reader.peek() == last:
+        reader.take(last)
         return
     while True:
-        yield reader.value()
-        if reader.take(",]") == "]":
-            return
-
-
-def _keys(reader: _Reader) -> Iterator[str]:
-    """The keys of the object that begins here, each up to its value."""
-    reader.take("{")
-    if reader.peek() == "}":
-        reader.take("}")
-        return
-    while True:
-        if reader.peek() != '"':
-            reader.fail("a key")
-        key = reader.value()
-        reader.take(":")
+        key = None
+        if first == "{":
+            if reader.peek() != '"':
+                reader.fail("a key")
+            key = reader.value()
+            reader.take(":")
         yield key
-        if reader.take(",}") == "}":
+        if reader.take("," + last) == last:
             return
 
 
@@ -120,11 +112,11 @@ class _Reader:
 
     def take(self, allowed: str) -> str:
         """The next character, one of these."""
-        found = self.peek()
-        if not found or found not in allowed:
+        character = self.peek()
+        if not character or character not in allowed:
             self.fail(" or ".join(allowed))
         self._at += 1
-        return found
+        return character
 
     def value(self) -> Any:
         """The value that begins here, whole."""
@@ -158,8 +150,7 @@ class _Reader:
 
     def fail(self, expected: str) -> None:
         """Raises JsonError for what comes next."""
-        found = self.peek()
-        got = repr(found) if found else "the end of the file"
+        got = repr(self.peek()) if self.peek() else "the end of the file"
         raise JsonError(
             f"{self._path}: expected {expected} near {self.place()}; got {got}"
         )

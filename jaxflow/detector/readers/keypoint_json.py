@@ -28,6 +28,7 @@ import numpy as np
 from jaxflow.detector.readers import json_stream
 from jaxflow.detector.readers.pictures import natural_order
 from jaxflow.detector.readers.records import Detection, Skipped
+from jaxflow.runs.errors import UserError
 
 _EXPECTED = (
     "COCO results or annotations (image_id, keypoints), OpenPose (people), or MMPose "
@@ -59,7 +60,7 @@ def read(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: not JSON, cut short, or no layout that is known; the file is named.
+      UserError: not JSON, cut short, or no layout that is known; the file is named.
     """
     path = pathlib.Path(path)
     reader = _Reader(path)
@@ -69,11 +70,11 @@ def read(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
         except _DAMAGED as error:
             reason = f"{path}: entry {number} of {key or 'the list'}: {_say(error)}"
             if key is None and not reader.known:
-                raise ValueError(reason) from error
+                raise UserError(reason) from error
             yield Skipped(str(path), None, None, reason)
     if reader.others and not reader.known:
         found = ", ".join(sorted(reader.others))
-        raise ValueError(f"{path}: expected {_EXPECTED}; got an object of {found}")
+        raise UserError(f"{path}: expected {_EXPECTED}; got an object of {found}")
 
 
 class _Reader:
@@ -104,7 +105,7 @@ class _Reader:
         elif key == "people":
             found = [self._openpose(entry)]
         elif key in (None, "annotations", "instance_info"):
-            raise ValueError(f"expected {_EXPECTED}; got {_describe(entry)}")
+            raise UserError(f"expected {_EXPECTED}; got {_describe(entry)}")
         else:
             self.others.add(key)
             return []
@@ -157,10 +158,10 @@ class _Reader:
 def _mmpose(source: str, frame: int, index: int | str, entry: dict) -> Detection:
     points = np.asarray(entry["keypoints"], np.float64)
     if points.ndim != 2 or points.shape[1] not in (2, 3):
-        raise ValueError(f"expected keypoints [[x, y], ...]; got shape {points.shape}")
+        raise UserError(f"expected keypoints [[x, y], ...]; got shape {points.shape}")
     scores = np.asarray(entry["keypoint_scores"], np.float64)
     if scores.shape != points.shape[:1]:
-        raise ValueError(
+        raise UserError(
             f"expected a score for each of {len(points)} keypoints; got {scores.shape}"
         )
     if entry.get("track_id") is not None:
@@ -181,7 +182,7 @@ def _array(numbers: Any, width: int) -> np.ndarray:
     """[x, y, c, x, y, c, ...] as (n, 3)."""
     array = np.asarray(numbers, np.float64)
     if array.size % width or (array.ndim == 2 and array.shape[1] != width):
-        raise ValueError(
+        raise UserError(
             f"expected keypoints x, y, confidence; got {array.size} numbers"
         )
     return array.reshape(-1, width)

@@ -28,6 +28,7 @@ import numpy as np
 from jaxflow.detector.readers.records import Detection, Skipped
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.runs import array_files
+from jaxflow.runs.errors import UserError
 
 _ROWS = 256  # frames of an NPZ file that are in memory together
 
@@ -37,7 +38,7 @@ def read_csv(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: no text, or no columns of joints; the file is named.
+      UserError: no text, or no columns of joints; the file is named.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -54,10 +55,10 @@ def read_csv(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
                     reason = f"{path}: line {rows.line_num}: {error}"
                     yield Skipped(str(path), None, None, reason)
     except (UnicodeDecodeError, csv.Error, _ColumnError) as error:
-        raise ValueError(f"{path}: no table of keypoints: {error}") from error
+        raise UserError(f"{path}: no table of keypoints: {error}") from error
 
 
-class _ColumnError(ValueError):
+class _ColumnError(UserError):
     """The columns are not those of joints."""
 
 
@@ -89,7 +90,7 @@ def _row(
     counts: Counter[tuple[str, int]],
 ) -> Detection:
     if None in row:
-        raise ValueError("more entries than columns")
+        raise UserError("more entries than columns")
     source = row.get("picture") or str(path)
     frame = int(row.get("frame") or 0)
     index: int | str = counts[source, frame]
@@ -106,7 +107,7 @@ def _number(row: Mapping[str, Any], column: str) -> float:
     try:
         return float(row[column])
     except (TypeError, ValueError):
-        raise ValueError(
+        raise UserError(
             f"expected a number for {column}; got {row[column]!r}"
         ) from None
 
@@ -116,14 +117,14 @@ def read_npz(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: no NPZ file, or arrays of other shapes; the file is named.
+      UserError: no NPZ file, or arrays of other shapes; the file is named.
     """
     path = pathlib.Path(path)
     arrays = {name: array_files.open_maps(path, name) for name in _names(path)}
     points = arrays["keypoints"]
     shape = tuple(points.shape)
     if len(shape) not in (3, 4) or shape[-1] not in (2, 3):
-        raise ValueError(
+        raise UserError(
             f"{path}: expected keypoints (frames, [persons,] joints, 2 or 3); got "
             f"{shape}"
         )
@@ -175,9 +176,9 @@ def _names(path: pathlib.Path) -> list[str]:
         with zipfile.ZipFile(path) as archive:
             there = [pathlib.Path(name).stem for name in archive.namelist()]
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{path}: damaged or no NPZ file: {error}") from error
+        raise UserError(f"{path}: damaged or no NPZ file: {error}") from error
     if "keypoints" not in there:
-        raise ValueError(
+        raise UserError(
             f"{path}: expected an array keypoints; got {', '.join(there) or 'none'}"
         )
     return [name for name in known if name in there]
@@ -196,7 +197,7 @@ def _check_shapes(
     for name, shapes in allowed.items():
         if name in arrays and tuple(arrays[name].shape) not in shapes:
             wanted = " or ".join(str(one) for one in shapes)
-            raise ValueError(
+            raise UserError(
                 f"{path}: expected {name} of shape {wanted}, as the keypoints have; "
                 f"got {tuple(arrays[name].shape)}"
             )

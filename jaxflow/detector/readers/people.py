@@ -29,6 +29,7 @@ from jaxflow.gaussians import keypoints as detections
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.maths import batching
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS
 
 SUFFIXES = (".json", ".csv", ".npz")
@@ -53,7 +54,7 @@ def read_people(
 
     Raises:
       FileNotFoundError: there is nothing at the path.
-      ValueError: an unknown skeleton, another kind of file, or a damaged one.
+      UserError: an unknown skeleton, another kind of file, or a damaged one.
     """
     path = pathlib.Path(path)
     if skeleton is not None:
@@ -67,7 +68,7 @@ def read_people(
     elif path.suffix.lower() == ".npz":
         entries = keypoint_tables.read_npz(path)
     else:
-        raise ValueError(f"expected one of {', '.join(SUFFIXES)}; got {path}")
+        raise UserError(f"expected one of {', '.join(SUFFIXES)}; got {path}")
     yield from to_people(entries, skeleton, str(path))
 
 
@@ -106,23 +107,23 @@ def _checked(entry: Detection, skeleton: str) -> Detection:
     """The detection with the skeleton's joints alone, and with confidences.
 
     Raises:
-      ValueError: numbers that cannot be meant.
+      UserError: numbers that cannot be meant.
     """
     names = SKELETONS[skeleton].joints
     points = entry.points[: len(names)]
     confidence = entry.confidence
     confidence = np.ones(len(names)) if confidence is None else confidence[: len(names)]
     if np.isnan(confidence).any():
-        raise ValueError(
+        raise UserError(
             f"the confidence of {names[int(np.isnan(confidence).argmax())]} is NaN"
         )
     found = confidence > 0
     if not found.any() or not points[found].any():
-        raise ValueError("all keypoints are zero: nobody was found")
+        raise UserError("all keypoints are zero: nobody was found")
     bad = found & ~(np.abs(points) <= _FARTHEST).all(-1)
     if bad.any():
         i = int(bad.argmax())
-        raise ValueError(
+        raise UserError(
             f"{names[i]} is at ({points[i, 0]:g}, {points[i, 1]:g}); expected image "
             "pixels, or the confidence 0 for a joint that was not found"
         )
@@ -131,7 +132,7 @@ def _checked(entry: Detection, skeleton: str) -> Detection:
         sigma = sigma[: len(names)]
         sigma = np.stack([sigma, sigma], -1) if sigma.ndim == 1 else sigma
         if not ((sigma[found] >= 0) & (sigma[found] <= _FARTHEST)).all():
-            raise ValueError("expected standard deviations of 0 px or more")
+            raise UserError("expected standard deviations of 0 px or more")
     points = np.where(found[:, None], points, 0)
     return entry._replace(points=points, confidence=confidence, sigma=sigma)
 

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxflow.runs.errors import UserError
+
 # Decoding takes about 7 bytes a pixel: 4 in Pillow, 3 in the array.
 MEGAPIXELS = 100.0
 MIN_SIDE = 16  # px; nobody can be told in less
@@ -33,7 +35,7 @@ _REDUCTIONS = (1, 2, 4, 8)
 _MOST_PER_BYTE = 1024
 
 
-class PictureError(ValueError):
+class PictureError(UserError):
     """A file that is no picture, a damaged one, or one that is too large or small."""
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from jaxflow.detector.readers import pictures
 from jaxflow.detector.readers.pictures import MEGAPIXELS, MIN_SIDE, Picture
 from jaxflow.detector.readers.records import Skipped
+from jaxflow.runs.errors import UserError
 
 SUFFIXES = tuple(
     ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .wmv .flv .ogv .3gp".split()
@@ -31,7 +32,7 @@ SUFFIXES = tuple(
 _LOCAL = ("-protocol_whitelist", "file,pipe,crypto,data")
 
 
-class VideoError(ValueError):
+class VideoError(UserError):
     """A file that is no video, or one of which nothing can be read."""
 
 
@@ -110,14 +111,14 @@ def frames(
     Raises:
       FileNotFoundError: no such file.
       ImportError: imageio-ffmpeg is not installed.
-      ValueError: ``every`` is below 1, or ``start`` below 0.
+      UserError: ``every`` is below 1, or ``start`` below 0.
       VideoError: no video, frames too large, or not one frame in it.
     """
     path = pathlib.Path(path)
     if every < 1:
-        raise ValueError(f"expected one in 1 or more frames; got one in {every}")
+        raise UserError(f"expected one in 1 or more frames; got one in {every}")
     if start < 0:
-        raise ValueError(f"expected to start at frame 0 or later; got {start}")
+        raise UserError(f"expected to start at frame 0 or later; got {start}")
     about = info(path)
     if about.width * about.height > megapixels * 1e6:
         raise VideoError(

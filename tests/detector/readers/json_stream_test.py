@@ -47,6 +47,23 @@ def test_what_is_no_json(tmp_path, text):
         list(json_stream.items(path))
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[NaN]", [np.nan]),
+        ("[1e999, -Infinity]", [np.inf, -np.inf]),
+        ("[" + "9" * 40 + "]", [10**40 - 1]),
+        ('[{"a": 1, "a": 2}]', [{"a": 2}]),
+    ],
+)
+def test_what_other_programs_write(tmp_path, text, value):
+    """Not a number, beyond all numbers, whole and long, and a key given twice."""
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    elements = [element for _, element in json_stream.items(path)]
+    assert str(elements) == str(value)
+
+
 def test_what_is_no_text_or_too_deep(tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(b'["\xff\xfe"]')
