@@ -32,6 +32,8 @@ _PRECISION = flags.DEFINE_enum(
     "significant bits, or whatever it does fastest. A CPU's are always exact.",
 )
 
+STOPPED = 130  # exit status, as a shell has it for SIGINT
+
 # Mistakes of the user or the machine. Others are ours, and show their traceback.
 # ValueError and TypeError are here until every edge raises UserError.
 EXPECTED = (UserError, OSError, ImportError, FloatingPointError, ValueError, TypeError)
@@ -48,6 +50,10 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             if _PRECISION.value != "highest":
                 jax.config.update("jax_default_matmul_precision", _PRECISION.value)
             return main(argv)
+        except KeyboardInterrupt as error:
+            told = f"; {error}" if str(error) else ""
+            print(f"{_program(argv[0])}: stopped{told}", file=sys.stderr)
+            return STOPPED
         except EXPECTED as error:
             if _DEBUG.value:
                 traceback.print_exc()

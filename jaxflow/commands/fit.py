@@ -62,8 +62,7 @@ def main(argv: Sequence[str]) -> None:
         ) as bar:
             for count in fit_files.fit_rest(maps, starts, part):
                 bar.update(count)
-                if stop.requested:
-                    raise KeyboardInterrupt
+                stop.check()
         fit_files.write_npz(out, part, maps.batch)
         converged = int(part.rows[:, 7].sum())
         part.remove()

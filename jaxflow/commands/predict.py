@@ -99,7 +99,7 @@ _JSON_HYPOTHESES = flags.DEFINE_integer(
 )
 _TIMING = flags.DEFINE_bool("timing", False, "Print each stage's share of the time.")
 
-SKIPPED_SOME, STOPPED = 2, 130  # exit status
+SKIPPED_SOME = 2  # exit status
 
 
 def main(argv: Sequence[str]) -> int:
@@ -133,11 +133,7 @@ def main(argv: Sequence[str]) -> int:
         lifter, reading, output, _CHECKPOINT.value, _DETECTOR.value, _BOXES.value
     )
     clock = Clock()
-    try:
-        tally = run.make(sources, lifter, reading, output, about, clock)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on where it was", file=sys.stderr)
-        return STOPPED
+    tally = run.make(sources, lifter, reading, output, about, clock)
     print(tally.told())
     if tally.problems:
         print(tally.skipped(), file=sys.stderr)

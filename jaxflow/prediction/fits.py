@@ -35,7 +35,7 @@ def alone(out: pathlib.Path) -> Iterator[Stop]:
     """
     with Run(out.with_name(out.name + ".part"), flag="--out") as run:
         yield run.listen()
-        shutil.rmtree(run.folder)
+    shutil.rmtree(run.folder)
 
 
 class Part:

@@ -185,7 +185,9 @@ def predict(
       ImportError, FloatingPointError: see ``stream.stream``.
     """
     failed, done = dict(plan.failed), dict(plan.done)
-    for source, summary in _write(plan, lifter, reading, output, clock, advance, stop):
+    for source, summary in _write(
+        plan, lifter, reading, output, clock, advance, stop or Stop()
+    ):
         if isinstance(summary, str):
             failed[str(source.path)] = summary
         else:
@@ -265,7 +267,7 @@ def _write(
     output: Output,
     clock: Clock,
     advance: Callable[[int], object],
-    stop: Stop | None,
+    stop: Stop,
 ) -> Iterator[tuple[Source, dict[str, Any] | str]]:
     """Each source with its summary, or with why there is nothing of it."""
     starts = {name: one.state["place"] for name, one in plan.begun.items()}
@@ -276,9 +278,9 @@ def _write(
                 note, begun = plan.notes[source.name], plan.begun.get(source.name)
                 writer = PeopleWriter(output, source.name, note, begun)
             if not isinstance(event, Ended):
-                if stop and stop.requested and isinstance(event, Mark):
+                if stop.requested and isinstance(event, Mark):
                     writer.save(event.place)
-                    raise KeyboardInterrupt
+                    stop.check()
                 advance(writer.take(event))
                 continue
             if event.failed is not None and not writer.people:
@@ -289,5 +291,4 @@ def _write(
                     writer.skip(Skipped(str(source.path), None, None, event.failed))
                 yield source, writer.finish()
             writer = None
-        if stop and stop.requested:
-            raise KeyboardInterrupt
+        stop.check()

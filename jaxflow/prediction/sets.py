@@ -140,8 +140,7 @@ def sample_missing(
 
         def advance(frames: int) -> None:
             bar.update(frames * each)
-            if stop.requested:
-                raise KeyboardInterrupt
+            stop.check()
 
         sampling.sample_shards(
             source,

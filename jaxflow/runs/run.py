@@ -48,6 +48,15 @@ class Stop:
         """True once a signal has come."""
         return self.signal is not None
 
+    def check(self) -> None:
+        """Stops a job that has kept what it has to.
+
+        Raises:
+          KeyboardInterrupt: a signal has come.
+        """
+        if self.requested:
+            raise KeyboardInterrupt("the same command goes on where it was")
+
     def _request(self, number: int, frame: FrameType | None) -> None:
         """The handler; a second signal of the kind stops at once."""
         del frame
