@@ -1,0 +1,75 @@
+"""What the documents say of the repository is so: paths, rooms, and names in them."""
+
+import importlib
+import pathlib
+import re
+
+import pytest
+
+from jaxflow.methods import METHODS
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("launch/*.md"),
+    *ROOT.glob("data_builders/*/README.md"),
+    *ROOT.glob("jaxflow/**/*.md"),
+]
+TOP = "jaxflow|data_builders|launch|tests|benchmarks|docs"
+PATH = re.compile(rf"(?<![\w/.-])(?:{TOP})/[\w./-]*\w")
+PLACEHOLDER = re.compile("NAME|ROOM")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_paths_in_documents_exist(path):
+    if path.name == "CHANGELOG.md":  # tells of what was
+        return
+    named = {name for name in PATH.findall(path.read_text()) if "NAME" not in name}
+    missing = {
+        name
+        for name in named
+        if not PLACEHOLDER.search(name) and not (ROOT / name).exists()
+    }
+    assert not missing
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_links_in_documents_lead_somewhere(path):
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text())
+    local = [link for link in links if "://" not in link]
+    assert not [link for link in local if not (path.parent / link).exists()]
+
+
+def section(heading):
+    text = (ROOT / "README.md").read_text()
+    return text.split(f"## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_the_table_of_rooms_is_the_house():
+    rooms = re.findall(r"^\| `(\w+)/` \|", section("How it is built"), re.M)
+    folders = [path.parent.name for path in ROOT.glob("jaxflow/*/__init__.py")]
+    assert sorted(rooms) == sorted(folders)
+
+
+def test_the_three_walks_end_where_they_say():
+    """From this one document to the line: two files opened for each."""
+    places = re.findall(
+        r"`(jaxflow/[\w/]+\.py)`\s+\(`(\w+)`\)", section("How it is built")
+    )
+    assert len(places) == 3
+    for path, name in places:
+        assert re.search(rf"^ *def {name}\(", (ROOT / path).read_text(), re.M), name
+
+
+def test_the_hooks_are_the_checks_of_launch_test():
+    entries = re.findall(r"entry: (.*)", (ROOT / ".pre-commit-config.yaml").read_text())
+    checks = [entry.replace(" --force-exclude", "") for entry in entries]
+    script = (ROOT / "launch/test").read_text().splitlines()
+    assert len(checks) == 3
+    for check in checks:
+        assert check in script or f"{check} ." in script
+
+
+def test_every_method_is_a_module_of_the_room():
+    for name, method in METHODS.items():
+        assert importlib.import_module(f"jaxflow.methods.{name}") is method
