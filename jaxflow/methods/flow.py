@@ -98,7 +98,7 @@ class FlowModel:
     ) -> jax.Array:
         """Log-density of the posterior (...): `jaxflow.log_prob`."""
         return model.log_prob(
-            self.params,
+            self.parameters(),  # forwards, the blocks are a scan's
             pose3d,
             pose2d,
             cond,

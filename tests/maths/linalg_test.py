@@ -1,0 +1,48 @@
+"""Small algebra beside LAPACK's, and products that keep their precision."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxflow.maths import linalg
+
+
+def test_jacobi_equals_lapack():
+    matrix = np.random.default_rng(8).normal(size=(50, 4, 4)).astype(np.float32)
+    matrix = matrix + matrix.swapaxes(-1, -2)
+    matrix[0] = np.diag([3, 3, 3, 1])
+    matrix[1] = 0
+    values, vectors = linalg.eigh_jacobi(matrix)
+    np.testing.assert_allclose(
+        np.sort(values, axis=-1), np.linalg.eigvalsh(matrix), atol=5e-6
+    )
+    rebuilt = np.einsum("nij,nj,nkj->nik", vectors, values, vectors)
+    np.testing.assert_allclose(rebuilt, matrix, atol=5e-6)
+    unit = np.einsum("nij,nik->njk", vectors, vectors)
+    np.testing.assert_allclose(unit, np.broadcast_to(np.eye(4), unit.shape), atol=2e-6)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_any_scale(size):
+    eigh = jax.jit(linalg.eigh_jacobi)
+    matrix = np.random.default_rng(size).normal(size=(20, size, size))
+    for scale in (1e-18, 1.0, 1e18):
+        symmetric = np.float32((matrix + matrix.swapaxes(-1, -2)) * scale)
+        values, vectors = eigh(symmetric)
+        moved = np.einsum("nij,njk->nik", symmetric, vectors)
+        wanted = vectors * values[:, None]
+        largest = np.abs(symmetric).max()
+        np.testing.assert_allclose(moved / largest, wanted / largest, atol=1e-5)
+
+
+def test_what_is_not_square_is_refused():
+    with pytest.raises(ValueError, match=r"square matrices .* got \(2, 3\)"):
+        linalg.eigh_jacobi(jnp.ones((2, 3)))
+
+
+def test_products_ask_for_full_precision():
+    x = jnp.ones((2, 2))
+    with jax.default_matmul_precision("bfloat16"):
+        text = jax.jit(lambda x: linalg.einsum("ij,jk->ik", x, x)).lower(x).as_text()
+    assert "HIGHEST" in text
