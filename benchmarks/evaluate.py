@@ -14,6 +14,8 @@ set, exact, with the device's fast products, and in bfloat16.
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -24,11 +26,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from jaxflow import data, flow, metrics
+from jaxflow import data, flow, methods, metrics
 from jaxflow.config import FlowConfig
 from jaxflow.evaluation import measuring
-from jaxflow.flow import checkpoint, sampling
+from jaxflow.flow import sampling
 from jaxflow.maths import procrustes
+from jaxflow.methods.flow import FlowModel
 from jaxflow.types import Batch, Params
 
 HYPOTHESES = 200
@@ -52,7 +55,7 @@ def whole(params: Params, poses: int, repeats: int, peer: bool) -> str:
     actions, key = np.full(poses, "Walking"), jax.random.key(0)
 
     def evaluate() -> Any:
-        measuring.evaluate(params, inputs, targets, actions, key)
+        measuring.evaluate(FlowModel.of(params), inputs, targets, actions, key)
 
     def draw() -> Any:
         for _ in sampling.sample_blocks(
@@ -153,23 +156,33 @@ def parts(poses: int, repeats: int) -> str:
     return common.markdown([f"{poses} poses x {HYPOTHESES}", "ms"], rows)
 
 
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["params"], meta_fields=["config"]
+)
+@dataclasses.dataclass(frozen=True)
+class Rough(FlowModel):
+    """A flow that draws in bfloat16."""
+
+    def sample(self, *inputs: Any, **options: Any) -> jax.Array:
+        """As ``FlowModel.sample``."""
+        clamp = self.config.clamp
+        return sampling.sample_bfloat16(self.params, *inputs, **options, clamp=clamp)
+
+
 def precisions(options: argparse.Namespace) -> str:
     """The test set's figures, mm, and seconds, in several precisions."""
-    params = checkpoint.load_params(options.checkpoint)
-    clamp = checkpoint.load_config(options.checkpoint).flow.clamp
+    exact = methods.flow.load(options.checkpoint)
     records = data.load_records(options.dataset, "test", options.data_dir, None)
     records = data.every_nth_per_action(records, data.protocol_stride(options.dataset))
     rows = []
     for name in ("float32, highest", "float32, high", "float32, default", "bfloat16"):
         rough = name == "bfloat16"
         chosen = None if rough or name.endswith("highest") else name.split(", ")[1]
-        sampler = sampling.sample_bfloat16 if rough else sampling.sample
+        model = Rough(exact.params, exact.config) if rough else exact
         with jax.default_matmul_precision(chosen):
             for _ in range(2):  # the first compiles
                 began = time.perf_counter()
-                result = measuring.evaluate_records(
-                    params, records, jax.random.key(0), clamp=clamp, sampler=sampler
-                )
+                result = measuring.evaluate_records(model, records, jax.random.key(0))
                 seconds = time.perf_counter() - began
         found = result.average.to_json()
         errors, aligned = found["mpjpe_mm"], found["pa_mpjpe_mm"]

@@ -13,11 +13,9 @@ import sys
 import jax
 import numpy as np
 
-from jaxflow import data
-from jaxflow.evaluation import measuring
-from jaxflow.flow import checkpoint, sampling
-from jaxflow.reporting.figures import idea, poses, style
-from jaxflow.types import PoseRecords
+from jaxflow import data, methods
+from jaxflow.reporting.figures import idea, style
+from jaxflow.types import Hypotheses, PoseRecords
 
 HYPOTHESES = 200
 WIDEST = 7.0  # heatmap px
@@ -38,32 +36,18 @@ def main() -> None:
     row = int(rest[0]) if rest and rest[0] else choose(records)
     frame = records.take(slice(row, row + 1))
     batch = data.to_batch(frame)
-    params = checkpoint.load_params(folder)
-    clamp = checkpoint.load_config(folder).flow.clamp
-
-    def draw(count: int, temperature: float) -> np.ndarray:
-        poses3d = sampling.sample(
-            params,
-            batch.pose2d,
-            batch.cond,
-            jax.random.key(0),
-            num_hypotheses=count,
-            temperature=temperature,
-            clamp=clamp,
-        )
-        return np.asarray(poses3d)[0]
-
-    example = poses.PoseExample(
-        title="",
+    model = methods.load(folder)
+    inputs = batch.pose2d, batch.cond, jax.random.key(0)
+    drawn = Hypotheses(
+        poses=np.asarray(model.sample(*inputs, num_hypotheses=HYPOTHESES))[0],
+        log_density=None,
+        mode=np.asarray(model.sample(*inputs, num_hypotheses=1, temperature=0.0))[0, 0],
         pose2d=frame.pose2d[0],
         fit=frame.gaussfit[0],
-        hypotheses=draw(HYPOTHESES, 1.0),
-        mode=draw(1, 0.0)[0],
-        target=measuring.targets_of(frame)[0],
     )
     latents = np.asarray(jax.random.normal(jax.random.key(0), (HYPOTHESES, 2)))
     out = pathlib.Path(rest[1] if len(rest) > 1 else "docs/idea")
-    print(data.describe(records, row), *style.save(idea.idea(example, latents), out))
+    print(data.describe(records, row), *style.save(idea.idea(drawn, latents), out))
 
 
 if __name__ == "__main__":

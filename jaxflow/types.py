@@ -191,6 +191,9 @@ class Model(Protocol):
     def parameters(self) -> Params:
         """Its arrays as a checkpoint holds them; tell one model from another."""
 
+    def fresh(self, key: jax.Array) -> Model:
+        """The same method at the same size before any training."""
+
     def sample(
         self,
         pose2d: jax.typing.ArrayLike,

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from jaxflow import commands, config
+from jaxflow import commands, config, methods
 from jaxflow.evaluation import calibrating
+from jaxflow.reporting import calibration
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -34,12 +35,13 @@ flags.adopt_module_key_flags(commands)
 def main(argv: Sequence[str]) -> None:
     """Fits, keeps, tells."""
     commands.no_arguments(argv)
-    found = calibrating.calibrate(
+    result = calibrating.calibrate(
+        methods.load(_CHECKPOINT.value),
         _CHECKPOINT.value,
         commands.from_flags(config.DataConfig()),
         commands.from_flags(calibrating.CalibrationConfig()),
     )
-    print(found.describe())
+    print(calibration.describe(result, calibration.draw(result)))
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from jaxflow import commands, config
+from jaxflow import commands, config, methods
 from jaxflow.evaluation import comparison, protocol
+from jaxflow.reporting import comparison as tell
 from jaxflow.reporting import tables
 
 _CHECKPOINTS = flags.DEFINE_multi_string(
@@ -40,14 +41,15 @@ def main(argv: Sequence[str]) -> None:
     """Evaluates every checkpoint, prints, writes."""
     commands.no_arguments(argv)
     entries = [comparison.parse(text) for text in _CHECKPOINTS.value]
-    found = comparison.compare(
+    result = comparison.compare(
         entries,
         commands.from_flags(config.DataConfig()),
         commands.from_flags(protocol.EvaluationConfig(), skip=_LEFT_OUT),
+        methods.load,
     )
-    print(f"\n{found.describe(bold=tables.wants_bold(sys.stdout))}")
+    print(f"\n{tell.describe(result, tables.wants_bold(sys.stdout))}")
     if _OUT.value:
-        for path in comparison.write(found, pathlib.Path(_OUT.value)):
+        for path in tell.write(result, pathlib.Path(_OUT.value)):
             print(f"written: {path}")
 
 

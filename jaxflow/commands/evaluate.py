@@ -16,9 +16,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from jaxflow import commands, config
+from jaxflow import commands, config, methods
 from jaxflow.evaluation import protocol
-from jaxflow.reporting import tables
+from jaxflow.reporting import result_tables, tables
 from jaxflow.runs import files, profiling
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -45,17 +45,17 @@ def main(argv: Sequence[str]) -> None:
     commands.no_arguments(argv)
     source = commands.from_flags(config.DataConfig())
     test = commands.from_flags(protocol.EvaluationConfig())
-    loaded = protocol.load(_CHECKPOINT.value, source, test)
-    test = protocol.resolved(loaded, test)
+    model = methods.load(_CHECKPOINT.value)
+    loaded = protocol.load(model, _CHECKPOINT.value, source, test)
     with profiling.traced(_PROFILE.value):
-        result = protocol.evaluate(loaded, test)
-    print(result.describe(bold=tables.wants_bold(sys.stdout)))
+        result = protocol.evaluate(loaded)
+    print(result_tables.describe(result, bold=tables.wants_bold(sys.stdout)))
     if _OUT.value:
         document = {
             "checkpoint": _CHECKPOINT.value,
             "dataset": source.dataset,
-            "test_config": config.to_dict(test),
-            **result.to_json(),
+            "test_config": config.to_dict(loaded.test),
+            **result_tables.to_json(result),
         }
         print(f"written: {files.write_json(_OUT.value, document)}")
 

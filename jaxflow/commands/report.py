@@ -26,10 +26,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from jaxflow import commands, config
-from jaxflow.evaluation import comparison, kept_times, protocol
+from jaxflow import commands, config, methods
+from jaxflow.evaluation import comparison, inference_time, protocol
 from jaxflow.reporting import report
 from jaxflow.reporting.contents import About, Extras, console
+from jaxflow.runs.errors import UserError
 
 _CHECKPOINT = flags.DEFINE_list(
     "checkpoint",
@@ -62,7 +63,7 @@ _SETTINGS_MANUAL = flags.DEFINE_string(
 _TIMING = flags.DEFINE_enum(
     "timing",
     "kept",
-    kept_times.CHOICES,
+    inference_time.CHOICES,
     "Inference times: kept measures them if that has not been done for this checkpoint "
     "and device, and keeps them in the run's folder; new measures them again; off "
     "leaves them out.",
@@ -89,14 +90,13 @@ def main(argv: Sequence[str]) -> None:
     compared = None
     if len(seeds) > 1 or others:
         plain = dataclasses.replace(test, reductions=False)
-        compared = comparison.compare(entries, source, plain)
-    loaded = protocol.load(first, source, test)
-    test = protocol.resolved(loaded, test)
-    evaluated = protocol.evaluate(loaded, test)
+        compared = comparison.compare(entries, source, plain, methods.load)
+    loaded = protocol.load(methods.load(first), first, source, test)
+    evaluated = protocol.evaluate(loaded)
     if settings is not None:
         evaluated = evaluated._replace(settings=settings)
-    times = kept_times.times(loaded, first, _TIMING.value, out)
-    about, extras = About(first, source.dataset, test), Extras(times, compared)
+    times = inference_time.kept(loaded.model, first, _TIMING.value, out)
+    about, extras = About(first, source.dataset, loaded.test), Extras(times, compared)
     print(console(evaluated, about, extras, sys.stdout))
     page = report.write(out, loaded, evaluated, about, extras)
     print(f"\nreport:   {page}")
@@ -110,12 +110,10 @@ def _seeds() -> list[str]:
     Raises:
       ValueError: there is none.
     """
-    found = [folder for folder in _CHECKPOINT.value if folder]
-    if not found:
-        raise ValueError(
-            "expected --checkpoint=DIR[,DIR...], a folder a seed; got none"
-        )
-    return found
+    folders = [folder for folder in _CHECKPOINT.value if folder]
+    if not folders:
+        raise UserError("expected --checkpoint=DIR[,DIR...], a folder a seed; got none")
+    return folders
 
 
 def _settings(
@@ -129,16 +127,15 @@ def _settings(
     other = dataclasses.replace(
         source, dataset=str(_SETTINGS.value), manual_dir=_SETTINGS_MANUAL.value or ""
     )
-    loaded = protocol.load(
-        checkpoint, other, dataclasses.replace(test, split="test", mean_pose=False)
-    )
-    found = protocol.settings_of(loaded, test)
-    if found is None:
-        raise ValueError(
+    test = dataclasses.replace(test, split="test", mean_pose=False)
+    loaded = protocol.load(methods.load(checkpoint), checkpoint, other, test)
+    result = protocol.settings_of(loaded)
+    if result is None:
+        raise UserError(
             f"--settings_dataset: expected a set with settings, as mpi_inf_3dhp_lift; "
             f"{_SETTINGS.value} has none"
         )
-    return found
+    return result
 
 
 if __name__ == "__main__":

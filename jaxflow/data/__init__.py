@@ -1,25 +1,26 @@
 """Data sets as host records, and records as what the network sees."""
 
 from jaxflow.data.records import (
-    ambiguous,
     check_records,
     describe,
-    every_nth_per_action,
     load_records,
-    of_subjects,
     protocol_stride,
     splits,
+    targets_of,
     to_batch,
 )
+from jaxflow.data.subsets import ambiguous, evenly, every_nth_per_action, of_subjects
 
 __all__ = [
     "ambiguous",
     "check_records",
     "describe",
+    "evenly",
     "every_nth_per_action",
     "load_records",
     "of_subjects",
     "protocol_stride",
     "splits",
+    "targets_of",
     "to_batch",
 ]

@@ -1,14 +1,13 @@
 """Data sets as host records, and records as what the network sees.
 
 ``load_records`` reads a prepared set (and builds it first if need be) into
-``PoseRecords``; ``to_batch`` turns records into a ``Batch`` on the device;
-``every_nth_per_action`` and ``ambiguous`` choose test frames as the paper does.
+``PoseRecords``; ``to_batch`` turns records into a ``Batch`` on the device, and
+``targets_of`` into what hypotheses are compared with.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -17,8 +16,8 @@ import numpy as np
 
 from data_builders import files, registry
 from data_builders.features import TEXT_FIELDS
-from jaxflow import gaussians
 from jaxflow.gaussians.condition import condition
+from jaxflow.maths import batching
 from jaxflow.maths.geometry import normalize_pose2d, normalize_pose3d, relative_to_hip
 from jaxflow.types import Batch, PoseRecords
 
@@ -186,14 +185,16 @@ def to_batch(records: PoseRecords) -> Batch:
     return Batch(*(jnp.concatenate(column) for column in zip(*parts, strict=True)))
 
 
+def targets_of(records: PoseRecords) -> np.ndarray:
+    """(N, 17, 3) metres, camera frame, hip at 0: what hypotheses are compared with."""
+    pose = records.pose3d / np.float32(1000)
+    return pose - pose[:, :1]
+
+
 def _preprocess_padded(*arrays: np.ndarray) -> Batch:
     """A chunk at a power-of-two size, so that few shapes are ever compiled."""
     count = len(arrays[0])
-    size = 1 << (count - 1).bit_length()
-    padded = (
-        np.concatenate([array, np.repeat(array[-1:], size - count, axis=0)])
-        for array in arrays
-    )
+    padded = batching.filled(arrays, 1 << (count - 1).bit_length())
     return Batch(*(column[:count] for column in _preprocess(*padded)))
 
 
@@ -206,49 +207,3 @@ def _preprocess(pose3d: jax.Array, pose2d: jax.Array, gaussfit: jax.Array) -> Ba
         pose2d=normalize_pose2d(pose2d),
         cond=condition(gaussfit),
     )
-
-
-def every_nth_per_action(records: PoseRecords, stride: int) -> PoseRecords:
-    """The test protocol's frames: every ``stride``-th of each action.
-
-    An action's recordings, of all subjects and cameras, are joined in the set's order
-    before frames are skipped. The paper's test uses a stride of 16 (section 4.1: every
-    64th video frame, of which the set holds every 4th). The frames keep their order.
-
-    Args:
-      records: N frames.
-      stride: at least 1; the first frame of each action is always taken.
-
-    Raises:
-      ValueError: stride below 1.
-    """
-    if stride < 1:
-        raise ValueError(f"expected a stride of at least 1; got {stride}")
-    chosen = [
-        np.flatnonzero(records.action == action)[::stride]
-        for action in np.unique(records.action)
-    ]
-    return records.take(np.sort(np.concatenate([np.zeros(0, int), *chosen])))
-
-
-def of_subjects(records: PoseRecords, names: Sequence[str]) -> np.ndarray:
-    """Which frames show one of these subjects, (N,) bool.
-
-    Raises:
-      ValueError: a subject that no frame shows; names those there are.
-    """
-    present = np.unique(records.subject)
-    unknown = sorted(set(names) - set(present))
-    if unknown:
-        raise ValueError(
-            f"expected subjects of {', '.join(present)}; got {', '.join(unknown)}"
-        )
-    return np.isin(records.subject, list(names))
-
-
-def ambiguous(records: PoseRecords) -> np.ndarray:
-    """Which frames belong to the ambiguous subset, (N,) bool: `gaussians.is_ambiguous`.
-
-    Source: paper section 4.1.
-    """
-    return np.asarray(gaussians.is_ambiguous(records.gaussfit))

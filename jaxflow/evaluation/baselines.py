@@ -1,73 +1,90 @@
 """What the hypotheses are compared with: detector noise around one pose.
 
-    params, pose2d (..., 32), cond (..., 78), keys (...) -> (..., M, 17, 3) metres
+    pose2d (..., 32), cond (..., 78), keys (...) -> (..., M, 17, 3) metres
 
 The paper's figure 5 sets the flow against a sampler that takes the z = 0 pose and adds,
 to each joint, noise of its fitted Gaussian across the picture and of one constant
-Gaussian in depth. Called as ``sampling.sample``.
+Gaussian in depth.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import dataclasses
+import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax.typing
 
-from jaxflow.config import SoftClamp
-from jaxflow.flow import sampling
 from jaxflow.skeleton import CONDITIONED_H36M_16
-from jaxflow.types import Params
+from jaxflow.types import Model, Params
 
 # The condition's covariances, 20 px units, to m^2: 10 mm for a pixel of a joint that
 # is unsure, whose sigma the condition doubles (released code).
 _SQUARE_METRES = 0.01
 
 
-class ModeWithNoise(NamedTuple):
-    """The z = 0 pose of each frame with noise on its joints.
-
-    A sampler, to be called as ``sampling.sample``; equal ones compile once.
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["model"], meta_fields=["depth"]
+)
+@dataclasses.dataclass(frozen=True)
+class ModeWithNoise:
+    """A model's z = 0 pose of each frame with noise on its joints: a model itself.
 
     Attributes:
+      model: whose poses.
       depth: standard deviation along z, metres, of every joint but the hip.
 
     Source: paper section 4.5 (sample set size and noise baseline).
     """
 
+    model: Model
     depth: float
 
-    def __call__(
+    @property
+    def method(self) -> str:
+        """Its name."""
+        return f"{self.model.method} with detector noise"
+
+    @property
+    def config(self) -> Any:
+        """The model's."""
+        return self.model.config
+
+    def parameters(self) -> Params:
+        """The model's."""
+        return self.model.parameters()
+
+    def fresh(self, key: jax.Array) -> Model:
+        """The same of an untrained model."""
+        return ModeWithNoise(self.model.fresh(key), self.depth)
+
+    def sample(
         self,
-        params: Params,
-        pose2d: jax.Array,
-        cond: jax.Array,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
         key: jax.Array,
         *,
-        num_hypotheses: int,
+        num_hypotheses: int = 200,
         temperature: float | jax.Array = 1.0,
-        clamp: SoftClamp,
     ) -> jax.Array:
         """Draws poses.
 
         Args:
-          params: the flow's parameters.
           pose2d: (B, 32).
           cond: (B, 78).
           key: (B,) one typed key a frame.
           num_hypotheses: M.
           temperature: scales the noise.
-          clamp: the soft clamp of the flow.
 
         Returns:
           (B, M, 17, 3) metres, camera frame, hip at 0.
         """
-        mode = sampling.sample(
-            params, pose2d, cond, key, num_hypotheses=1, temperature=0.0, clamp=clamp
-        )
+        mode = self.model.sample(pose2d, cond, key, num_hypotheses=1, temperature=0.0)
         shape = (num_hypotheses, 17, 3)
-        noise = jax.vmap(lambda one: jax.random.normal(one, shape))(key)
-        across = _across(cond, noise[..., 1:, :2])
+        noise = jax.vmap(lambda frame: jax.random.normal(frame, shape))(key)
+        across = _across(jnp.asarray(cond), noise[..., 1:, :2])
         away = self.depth * noise[..., 1:, 2:]
         moves = jnp.concatenate([across, away], axis=-1)
         moves = jnp.pad(moves, ((0, 0), (0, 0), (1, 0), (0, 0)))
@@ -85,8 +102,8 @@ def _across(cond: jax.Array, noise: jax.Array) -> jax.Array:
     slope = c01 / first
     second = jnp.sqrt(jnp.maximum(c11 - slope**2, 0))
     joints = jnp.asarray(CONDITIONED_H36M_16)
-    chosen = noise[..., joints, :]
-    x = first * chosen[..., 0]
-    y = -(slope * chosen[..., 0] + second * chosen[..., 1])
+    along = noise[..., joints, :]
+    x = first * along[..., 0]
+    y = -(slope * along[..., 0] + second * along[..., 1])
     moves = jnp.sqrt(jnp.asarray(_SQUARE_METRES, cond.dtype)) * jnp.stack([x, y], -1)
     return jnp.zeros_like(noise).at[..., joints, :].set(moves)

@@ -1,7 +1,7 @@
 """Calibrates a checkpoint: held-out frames, the fit, and what is kept of it.
 
-checkpoint, data set, `CalibrationConfig` -> calibration.json and calibration.png in
-the checkpoint's folder, and a text
+model, data set, `CalibrationConfig` -> `Curve`, and calibration.json in the
+checkpoint's folder
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ import jax
 import tqdm
 
 from jaxflow import data
-from jaxflow.config import DataConfig, FlowConfig, TrainConfig, at_least, option
-from jaxflow.evaluation import measuring, protocol, temperature
+from jaxflow.config import DataConfig, TrainConfig, at_least, option
+from jaxflow.evaluation import protocol, temperature
 from jaxflow.evaluation.temperature import Curve
 from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.metrics import coverage
 from jaxflow.runs import checkpoint as store
-from jaxflow.training import validation
-from jaxflow.types import Params, PoseRecords
-
-_SHOWN = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)  # rows of the text's table
+from jaxflow.runs.errors import UserError
+from jaxflow.types import Model, PoseRecords
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,37 +49,19 @@ class Calibrated(NamedTuple):
     Attributes:
       curve: calibration and errors at every temperature tried.
       path: the document in the checkpoint's folder.
-      picture: the curves before and after; None where Matplotlib is not installed.
     """
 
     curve: Curve
     path: pathlib.Path
-    picture: pathlib.Path | None
 
     @property
     def temperature(self) -> float:
         """The fitted one."""
         return float(self.curve.temperatures[self.curve.fitted])
 
-    def describe(self) -> str:
-        """A table of some temperatures, and where everything lies."""
-        before = self.curve.ece[self.curve.at(1.0)]
-        after = self.curve.ece[self.curve.fitted]
-        ends = temperature.LOWEST, temperature.HIGHEST
-        at_end = min(abs(self.temperature - end) for end in ends) < 0.1
-        note = " (at the end of the range: this model is far from calibrated)"
-        picture = self.picture or "none, for want of Matplotlib: jaxflow[report]"
-        return (
-            f"{_table(self.curve)}\n"
-            f"temperature {self.temperature:.2f}: calibration error "
-            f"{before:.3f} -> {after:.3f}{note if at_end else ''}\n"
-            f"written: {self.path}\n"
-            f"picture: {picture}\n"
-            "use it:  --temperature=fitted"
-        )
-
 
 def calibrate(
+    model: Model,
     checkpoint_dir: str,
     source: DataConfig,
     settings: CalibrationConfig,
@@ -90,7 +70,8 @@ def calibrate(
     """Fits the temperature on held-out subjects, behind a progress bar, and keeps it.
 
     Args:
-      checkpoint_dir: of a checkpoint, or a run's workdir: its latest.
+      model: to calibrate.
+      checkpoint_dir: of its checkpoint, or a run's workdir: its latest.
       source: the data set, of which the training split alone is read.
       settings: what to fit on.
       warn: told of subjects that the run was not told to hold out.
@@ -101,14 +82,13 @@ def calibrate(
       FloatingPointError: hypotheses that are not finite.
     """
     folder = store.find(checkpoint_dir)
-    trained = checkpoint.load_config(folder)
-    subjects = _subjects(settings, trained, warn)
+    subjects = _subjects(settings, checkpoint.load_config(folder), warn)
     records = _frames(source, subjects, settings.frames)
-    curve = _fit(checkpoint.load_params(folder), records, trained.flow, settings)
+    curve = _fit(model, records, settings)
     path = calibration_file.save(
         folder, document(curve, source.dataset, subjects, len(records), settings)
     )
-    return Calibrated(curve, path, _draw(curve, folder / "calibration"))
+    return Calibrated(curve, path)
 
 
 def _subjects(
@@ -117,7 +97,7 @@ def _subjects(
     named = tuple(name.strip() for name in settings.subjects.split(",") if name.strip())
     subjects = named or trained.held_out
     if not subjects:
-        raise ValueError(
+        raise UserError(
             "this checkpoint's run held no subject out of training, and --subjects "
             "names none; train with --hold_out=SUBJECT, so that there are frames that "
             "the model has not learned from"
@@ -135,23 +115,20 @@ def _frames(source: DataConfig, subjects: Sequence[str], count: int) -> PoseReco
     records = data.load_records(
         source.dataset, "train", source.data_dir or None, source.manual_dir or None
     )
-    own = protocol.counted(records.take(data.of_subjects(records, subjects)))
-    return validation.choose(own, count)
+    held_out = records.take(data.of_subjects(records, subjects))
+    return data.evenly(protocol.counted(held_out), count)
 
 
-def _fit(
-    params: Params, records: PoseRecords, flow: FlowConfig, settings: CalibrationConfig
-) -> Curve:
+def _fit(model: Model, records: PoseRecords, settings: CalibrationConfig) -> Curve:
     with tqdm.tqdm(
         total=2 * len(records), desc="calibrating", unit="pose", smoothing=0
     ) as bar:
         return temperature.fit(
-            params,
+            model,
             data.to_batch(records),
-            measuring.targets_of(records),
+            data.targets_of(records),
             jax.random.key(settings.seed),
             num_hypotheses=settings.num_hypotheses,
-            clamp=flow.clamp,
             progress=bar.update,
         )
 
@@ -188,25 +165,3 @@ def document(
             "after": curve.frequency[fitted].tolist(),
         },
     }
-
-
-def _table(curve: Curve) -> str:
-    """A line for some temperatures, the fitted one marked."""
-    lines = ["temperature  calibration error  best mm  mean mm"]
-    for i in sorted({curve.at(t) for t in _SHOWN} | {curve.fitted}):
-        mark = "  <- fitted" if i == curve.fitted else ""
-        lines.append(
-            f"{curve.temperatures[i]:11.2f}  {curve.ece[i]:17.3f}  "
-            f"{curve.best[i]:7.1f}  {curve.mean[i]:7.1f}{mark}"
-        )
-    return "\n".join(lines)
-
-
-def _draw(curve: Curve, stem: pathlib.Path) -> pathlib.Path | None:
-    try:
-        from jaxflow.reporting.figures import style
-        from jaxflow.reporting.figures import temperature as temperature_figure
-    except ImportError:
-        return None
-    png, _ = style.save(temperature_figure.temperature(curve), stem)
-    return pathlib.Path(png)

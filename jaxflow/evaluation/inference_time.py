@@ -1,14 +1,16 @@
 """How long one image takes: the fit of its heatmaps, and drawing hypotheses.
 
-    params -> InferenceTimes: warm medians in ms on the default device, which is named
+    model -> InferenceTimes: warm medians in ms on the default device, which is named
 
 Paper appendix D times the fit of one image's sixteen heatmaps and drawing 1 and 1,000
 hypotheses. Times are those of a caller: from the call to the result being ready, the
-inputs on the device, everything compiled before.
+inputs on the device, everything compiled before. They are kept in the folder of the
+run, with an entry a device, so that a report comes out the same again.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import platform
@@ -21,15 +23,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxflow.config import RELEASED_CLAMP, SoftClamp
-from jaxflow.flow import sampling
 from jaxflow.gaussians import heatmaps
 from jaxflow.gaussians.condition import condition
 from jaxflow.gaussians.fitting import fit_gaussians
 from jaxflow.maths import geometry, keys
-from jaxflow.reporting import published, tables
-from jaxflow.types import GaussianFit, Params
+from jaxflow.runs import checkpoint, files
+from jaxflow.types import GaussianFit, Model
 
+FILE = "inference_times.json"
+CHOICES = ("kept", "new", "off")
 HYPOTHESES = (1, 200, 1000)
 REPEATS = 20
 _WARM_UP = 2  # the first call compiles
@@ -50,20 +52,6 @@ class InferenceTimes(NamedTuple):
     fit_ms: float
     sample_ms: dict[int, float]
 
-    def table(self) -> tables.Table:
-        """Ours above the paper's."""
-        paper = published.INFERENCE_TIME
-        columns = (FIT, *map(_drawing, self.sample_ms))
-        times = (self.fit_ms, *self.sample_ms.values())
-        ours = (f"jaxflow, {self.device}", *map(published.cell, times))
-        return tables.Table(
-            title=f"Inference time of one image, ms, medians of {self.repeats} runs",
-            columns=("Method", *columns),
-            rows=(ours, *published.as_rows(paper, columns)),
-            note=f"{paper.place}: {paper.title[0].lower()}{paper.title[1:]}; its 2D "
-            f"detector takes {published.cell(paper.rows[0].values[0])} ms more.",
-        )
-
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and text."""
         return {
@@ -74,26 +62,13 @@ class InferenceTimes(NamedTuple):
         }
 
 
-# Columns, by the names that the paper's row has.
-FIT = published.INFERENCE_TIME.columns[1]
-
-
-def _drawing(count: int) -> str:
-    return f"{count} hypothes{'i' if count == 1 else 'e'}s"
-
-
 def measure(
-    params: Params,
-    clamp: SoftClamp = RELEASED_CLAMP,
-    *,
-    repeats: int = REPEATS,
-    hypotheses: tuple[int, ...] = HYPOTHESES,
+    model: Model, *, repeats: int = REPEATS, hypotheses: tuple[int, ...] = HYPOTHESES
 ) -> InferenceTimes:
     """Times one image on the default device; some seconds, most of them compiling.
 
     Args:
-      params: the flow's; their values have no influence.
-      clamp: the soft clamp the parameters were trained with.
+      model: whose parameters' values have no influence.
       repeats: runs that each median is of.
       hypotheses: how many to draw, each timed by itself.
 
@@ -109,9 +84,7 @@ def measure(
     pose2d, cond = _inputs(fit_gaussians(maps))
 
     def draw(count: int) -> Callable[[], Any]:
-        return lambda: sampling.sample(
-            params, pose2d, cond, key, num_hypotheses=count, clamp=clamp
-        )
+        return lambda: model.sample(pose2d, cond, key, num_hypotheses=count)
 
     return InferenceTimes(
         device=device_name(),
@@ -119,6 +92,66 @@ def measure(
         fit_ms=median_ms(lambda: fit_gaussians(maps), repeats),
         sample_ms={count: median_ms(draw(count), repeats) for count in hypotheses},
     )
+
+
+def kept(
+    model: Model, checkpoint_dir: str, choice: str, fallback: pathlib.Path
+) -> InferenceTimes | None:
+    """The times, or None where they are not wanted.
+
+    Args:
+      model: to time.
+      checkpoint_dir: where it is from.
+      choice: one of ``CHOICES``: ``kept`` measures only if nothing is kept, ``new``
+        always, and ``off`` gives None.
+      fallback: a folder to keep them in where that of the run cannot be written to.
+
+    Raises:
+      ValueError: what is kept is damaged.
+    """
+    if choice == "off":
+        return None
+    device = device_name()
+    folders = [fallback]
+    step = checkpoint.find(checkpoint_dir)
+    if step.parent.name == checkpoint.FOLDER:
+        folders.insert(0, step.parents[1])
+    for folder in folders if choice == "kept" else ():
+        if times := _read(folder / FILE).get(device):
+            return times
+    measured = measure(model)
+    for folder in folders:
+        try:
+            _write(folder / FILE, {**_read(folder / FILE), device: measured})
+            break
+        except OSError:
+            continue
+    return measured
+
+
+def _read(path: pathlib.Path) -> dict[str, InferenceTimes]:
+    """By device; none where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        return {
+            device: InferenceTimes(
+                device=device,
+                repeats=int(one["repeats"]),
+                fit_ms=float(one["fit_16_heatmaps_ms"]),
+                sample_ms={int(m): float(ms) for m, ms in one["sample_ms"].items()},
+            )
+            for device, one in json.loads(path.read_text()).items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: expected inference times by device, as a report writes them; "
+            f"remove the file to measure anew ({error!r})"
+        ) from error
+
+
+def _write(path: pathlib.Path, times: dict[str, InferenceTimes]) -> None:
+    files.write_json(path, {device: one.to_json() for device, one in times.items()})
 
 
 def median_ms(run: Callable[[], Any], repeats: int) -> float:

@@ -1,6 +1,6 @@
 """Evaluation over a test set: per-frame errors on the device, sums on the host.
 
-    params, Batch (N, ...), targets (N, 17, 3) metres, actions (N,) -> EvaluationResult
+    model, Batch (N, ...), targets (N, 17, 3) metres, actions (N,) -> EvaluationResult
 
 Every batch has one shape (the last is padded), is drawn by one compiled program and
 measured on the device by others, whose results are fetched one batch late so that the
@@ -10,6 +10,7 @@ a frame is keyed by its number in the set: results do not depend on the batch si
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -19,17 +20,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import data, metrics
-from jaxflow.config import RELEASED_CLAMP, SoftClamp
-from jaxflow.flow import sampling
-from jaxflow.maths import geometry, keys
-from jaxflow.metrics.sums import EvaluationResult, Totals
-from jaxflow.types import Batch, Params, PoseRecords
+from jaxflow.maths import batching, geometry, keys
+from jaxflow.metrics import sums
+from jaxflow.metrics.sums import EvaluationResult, Total
+from jaxflow.types import Batch, DensityModel, Model, PoseRecords
 
-# Called as ``sampling.sample``: (params, pose2d, cond, key, *, num_hypotheses,
-# temperature, clamp) -> (..., M, 17, 3).
-Sampler = Callable[..., jax.Array]
-# Called with the number of frames that have just been finished.
-Progress = Callable[[int], Any]
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """How hypotheses are drawn.
+
+    Attributes:
+      num_hypotheses: M, at least 2.
+      temperature: scales the latents of the hypotheses.
+      batch_size: frames a dispatch; memory grows with it, results do not change.
+    """
+
+    num_hypotheses: int = 200
+    temperature: float = 1.0
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuses what measures nothing."""
+        if self.num_hypotheses < 2 or self.batch_size < 1:
+            raise ValueError(
+                "expected at least 2 hypotheses and 1 frame a batch; got "
+                f"{self.num_hypotheses} and {self.batch_size}"
+            )
 
 
 class Drawn(NamedTuple):
@@ -41,8 +58,7 @@ class Drawn(NamedTuple):
       target: (B, 17, 3) metres, hip at 0.
       keys: (B,) one typed key a frame, which the hypotheses were drawn with; fold
         something in before drawing more.
-      log_density: (B, M) nats, see ``sampling.sample_with_log_density``; None where it
-        was not asked for.
+      log_density: (B, M) nats, see ``types.Sampled``; None where it was not asked for.
     """
 
     hypotheses: jax.Array
@@ -60,92 +76,57 @@ Watch = Callable[[slice, metrics.ExampleErrors, Any], Any]
 
 
 def evaluate_records(
-    params: Params, records: PoseRecords, key: jax.Array, **options: Any
+    model: Model, records: PoseRecords, key: jax.Array, **options: Any
 ) -> EvaluationResult:
     """``evaluate`` on frames as they come from a data set; options as there."""
-    return evaluate(
-        params,
-        data.to_batch(records),
-        targets_of(records),
-        records.action,
-        key,
-        **options,
-    )
-
-
-def targets_of(records: PoseRecords) -> np.ndarray:
-    """(N, 17, 3) metres, camera frame, hip at 0: what hypotheses are compared with."""
-    pose = records.pose3d / np.float32(1000)
-    return pose - pose[:, :1]
+    batch, targets = data.to_batch(records), data.targets_of(records)
+    return evaluate(model, batch, targets, records.action, key, **options)
 
 
 def evaluate(
-    params: Params,
+    model: Model,
     batch: Batch,
     targets: np.ndarray,
     actions: np.ndarray,
     key: jax.Array,
+    draw: Draw = Draw(),
     *,
-    num_hypotheses: int = 200,
-    batch_size: int = 64,
-    temperature: float = 1.0,
-    clamp: SoftClamp = RELEASED_CLAMP,
-    progress: Progress | None = None,
-    sampler: Sampler = sampling.sample,
+    progress: Callable[[int], Any] = lambda frames: None,
     measure: Measure | None = None,
     log_density: bool = False,
-    watch: Watch | None = None,
+    watch: Watch = lambda rows, errors, measured: None,
 ) -> EvaluationResult:
     """Both protocols, PCK, CPS, spread and calibration, per action.
 
     Args:
-      params: the flow's parameters.
+      model: what draws the hypotheses.
       batch: the frames as the network sees them; ``pose3d`` is not used.
       targets: (N, 17, 3) metres, camera frame, hip at 0.
       actions: (N,) text.
       key: a typed key.
-      num_hypotheses: M, at least 2.
-      batch_size: frames a dispatch; memory grows with it, results do not change.
-      temperature: scales the latents of the hypotheses.
-      clamp: the soft clamp the parameters were trained with.
+      draw: how many hypotheses, and how.
       progress: told how many frames have just been finished.
-      sampler: what draws the hypotheses.
       measure: further figures of each frame, from the same hypotheses.
       log_density: gives the measure the hypotheses' log-densities, for the price of
-        drawing them a second time; only for hypotheses of the flow itself.
+        drawing them a second time; only of a `DensityModel`.
       watch: given each batch's figures as they arrive.
 
     Raises:
-      ValueError: no frames, lengths that differ, or M less than 2.
+      ValueError: no frames, lengths that differ, or densities of a model without.
       FloatingPointError: hypotheses that are not finite; says of which frame.
 
     Source: paper section 4.3.
     """
     measures = (errors_of,) if measure is None else (errors_of, measure)
-    totals: dict[str, Totals] = {}
+    totals: dict[str, Total] = {}
     for rows, (errors, *further) in stream(
-        params,
-        batch,
-        targets,
-        key,
-        measures,
-        num_hypotheses=num_hypotheses,
-        batch_size=batch_size,
-        temperature=temperature,
-        clamp=clamp,
-        sampler=sampler,
-        log_density=log_density,
+        model, batch, targets, key, measures, draw, log_density=log_density
     ):
-        for action in np.unique(actions[rows]):
-            chosen = actions[rows] == action
-            part = Totals.of(jax.tree.map(lambda leaf, c=chosen: leaf[c], errors))
-            name = str(action)
-            totals[name] = totals[name] + part if name in totals else part
-        if watch is not None:
-            watch(rows, errors, further[0] if further else None)
-        if progress is not None:
-            progress(rows.stop - rows.start)
-    return EvaluationResult(num_hypotheses, dict(sorted(totals.items())))
+        part = sums.grouped(actions[rows], sums.Sums.of(errors))
+        sums.add_by_name(totals, part)
+        watch(rows, errors, further[0] if further else None)
+        progress(rows.stop - rows.start)
+    return EvaluationResult(draw.num_hypotheses, dict(sorted(totals.items())))
 
 
 def errors_of(drawn: Drawn) -> metrics.ExampleErrors:
@@ -154,17 +135,13 @@ def errors_of(drawn: Drawn) -> metrics.ExampleErrors:
 
 
 def stream(
-    params: Params,
+    model: Model,
     batch: Batch,
     targets: np.ndarray,
     key: jax.Array,
     measures: Sequence[Measure] = (errors_of,),
+    draw: Draw = Draw(),
     *,
-    num_hypotheses: int = 200,
-    batch_size: int = 64,
-    temperature: float = 1.0,
-    clamp: SoftClamp = RELEASED_CLAMP,
-    sampler: Sampler = sampling.sample,
     log_density: bool = False,
 ) -> Iterator[tuple[slice, tuple[Any, ...]]]:
     """What some measures say of every frame, a batch at a time, in order.
@@ -176,77 +153,59 @@ def stream(
       The rows, and what each measure gave for them as NumPy arrays.
     """
     keys.check_key(key)
-    scale = jnp.float32(temperature)
-    pose2d, cond = np.asarray(batch.pose2d), np.asarray(batch.cond)
-    count = _check_sizes(pose2d, cond, targets, num_hypotheses, batch_size)
-    waiting: tuple[slice, tuple[Any, ...]] | None = None
-    for start in range(0, count, batch_size):
-        rows = slice(start, min(start + batch_size, count))
-        # The last batch repeats its last frame, so that one compiled shape serves all.
-        examples = np.minimum(np.arange(start, start + batch_size), count - 1)
-        own = keys.per_example(key, jnp.asarray(examples))
-        inputs = params, pose2d[examples], cond[examples], own
-        drawn = _draw(
-            *inputs,
-            targets[examples],
-            scale,
-            num_hypotheses=num_hypotheses,
-            clamp=clamp,
-            sampler=sampler,
-        )
-        if log_density:
-            density = _log_density(
-                *inputs, scale, num_hypotheses=num_hypotheses, clamp=clamp
-            )
-            drawn = drawn._replace(log_density=density)
-        found = tuple(_apply(measure, drawn) for measure in measures)
-        if waiting is not None:
-            yield _fetch(*waiting)
-        waiting = rows, found
-    if waiting is not None:
-        yield _fetch(*waiting)
+    if log_density and not isinstance(model, DensityModel):
+        raise ValueError(f"the method {model.method} knows no log-density of poses")
+    inputs = np.asarray(batch.pose2d), np.asarray(batch.cond), targets
+    count = _check_sizes(*inputs)
+
+    def started() -> Iterator[tuple[slice, tuple[Any, ...]]]:
+        for rows, examples in batching.blocks(count, draw.batch_size):
+            frame_keys = keys.per_example(key, jnp.asarray(examples))
+            block = (*(array[examples] for array in inputs), frame_keys)
+            scale, many = jnp.float32(draw.temperature), draw.num_hypotheses
+            drawn = _draw(model, *block, scale, num_hypotheses=many)
+            if log_density:
+                density = _log_density(model, *block, scale, num_hypotheses=many)
+                drawn = drawn._replace(log_density=density)
+            yield rows, tuple(_apply(measure, drawn) for measure in measures)
+
+    for rows, measured in batching.one_late(started()):
+        yield _fetch(rows, measured)
 
 
-@functools.partial(jax.jit, static_argnames=("num_hypotheses", "clamp", "sampler"))
+@functools.partial(jax.jit, static_argnames="num_hypotheses")
 def _draw(
-    params: Params,
+    model: Model,
     pose2d: jax.Array,
     cond: jax.Array,
-    own: jax.Array,
     target: jax.Array,
+    frame_keys: jax.Array,
     temperature: jax.Array,
     *,
     num_hypotheses: int,
-    clamp: SoftClamp,
-    sampler: Sampler,
 ) -> Drawn:
-    draw = functools.partial(sampler, params, pose2d, cond, own, clamp=clamp)
+    draw = functools.partial(model.sample, pose2d, cond, frame_keys)
     mode = draw(num_hypotheses=1, temperature=0.0)[:, 0]
     hypotheses = draw(num_hypotheses=num_hypotheses, temperature=temperature)
     to_hip = geometry.relative_to_hip
-    return Drawn(to_hip(hypotheses), to_hip(mode), to_hip(target), own, None)
+    return Drawn(to_hip(hypotheses), to_hip(mode), to_hip(target), frame_keys, None)
 
 
-@functools.partial(jax.jit, static_argnames=("num_hypotheses", "clamp"))
+@functools.partial(jax.jit, static_argnames="num_hypotheses")
 def _log_density(
-    params: Params,
+    model: DensityModel,
     pose2d: jax.Array,
     cond: jax.Array,
-    own: jax.Array,
+    target: jax.Array,
+    frame_keys: jax.Array,
     temperature: jax.Array,
     *,
     num_hypotheses: int,
-    clamp: SoftClamp,
 ) -> jax.Array:
     """Of the hypotheses that ``_draw`` draws with the same keys."""
-    return sampling.sample_with_log_density(
-        params,
-        pose2d,
-        cond,
-        own,
-        num_hypotheses=num_hypotheses,
-        temperature=temperature,
-        clamp=clamp,
+    del target
+    return model.sample_with_log_density(
+        pose2d, cond, frame_keys, num_hypotheses=num_hypotheses, temperature=temperature
     ).log_density
 
 
@@ -255,10 +214,10 @@ def _apply(measure: Measure, drawn: Drawn) -> Any:
     return measure(drawn)
 
 
-def _fetch(rows: slice, found: tuple[Any, ...]) -> tuple[slice, tuple[Any, ...]]:
+def _fetch(rows: slice, measured: tuple[Any, ...]) -> tuple[slice, tuple[Any, ...]]:
     """To the host, without the padding; refuses what is not finite."""
     count = rows.stop - rows.start
-    fetched = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], found)
+    fetched = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], measured)
     finite = np.ones(count, bool)
     for leaf in jax.tree.leaves(fetched):
         finite &= np.isfinite(leaf).reshape(count, -1).all(axis=1)
@@ -270,13 +229,7 @@ def _fetch(rows: slice, found: tuple[Any, ...]) -> tuple[slice, tuple[Any, ...]]
     return rows, fetched
 
 
-def _check_sizes(
-    pose2d: np.ndarray,
-    cond: np.ndarray,
-    targets: np.ndarray,
-    num_hypotheses: int,
-    batch_size: int,
-) -> int:
+def _check_sizes(pose2d: np.ndarray, cond: np.ndarray, targets: np.ndarray) -> int:
     """The number of frames."""
     if not len(pose2d) == len(cond) == len(targets):
         raise ValueError(
@@ -285,11 +238,6 @@ def _check_sizes(
         )
     if len(targets) == 0:
         raise ValueError("expected at least one frame to evaluate; the set is empty")
-    if num_hypotheses < 2 or batch_size < 1:
-        raise ValueError(
-            "expected at least 2 hypotheses and 1 frame a batch; got "
-            f"{num_hypotheses} and {batch_size}"
-        )
     return len(targets)
 
 
@@ -310,7 +258,7 @@ def mean_pose_error(train: PoseRecords, test: PoseRecords) -> float:
             "expected frames in both sets; got "
             f"{len(train)} for training and {len(test)} for testing"
         )
-    mean = np.mean(targets_of(train), axis=0, dtype=np.float64)
-    errors = 1000 * np.linalg.norm(targets_of(test) - mean, axis=-1).mean(axis=-1)
+    mean = np.mean(data.targets_of(train), axis=0, dtype=np.float64)
+    errors = 1000 * np.linalg.norm(data.targets_of(test) - mean, axis=-1).mean(axis=-1)
     actions = np.unique(test.action)
     return float(np.mean([errors[test.action == action].mean() for action in actions]))

@@ -1,16 +1,19 @@
 """The protocol of MPI-INF-3DHP: PCK, AUC and MPJPE per setting (paper section 4.4).
 
-    params, PoseRecords with ``setting``, ``valid``, ``pose3d_universal``
+    model, PoseRecords with ``setting``, ``valid``, ``pose3d_universal``
       -> SettingsResult: figures of each setting and of all frames, best of M and z = 0
 
 Poses have their pelvis at 0 and are not aligned. A joint counts where its error is
 strictly below the threshold. The best of M is, for each frame and each figure by
-itself, that of the hypothesis in which the figure is best.
+itself, that of the hypothesis in which the figure is best. Joints are counted in
+whole numbers and summed over frames: a setting's figure is the mean over its frames,
+All that over all frames, whatever their video.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,48 +21,131 @@ import numpy as np
 import tqdm
 
 from jaxflow import data, metrics
-from jaxflow.config import FlowConfig
 from jaxflow.evaluation import measuring
-from jaxflow.evaluation.setting_figures import (
-    AUC_THRESHOLDS,
-    TARGETS,
-    SettingErrors,
-    SettingsResult,
-    SettingTotals,
-)
-from jaxflow.flow import sampling
+from jaxflow.evaluation.measuring import Draw
+from jaxflow.metrics import sums
+from jaxflow.metrics.sums import Total
 from jaxflow.skeleton import PCK_JOINTS
-from jaxflow.types import Params, PoseRecords
+from jaxflow.types import Model, PoseRecords
+
+AUC_THRESHOLDS = tuple(float(mm) for mm in range(0, 151, 5))
+PICKS = ("best", "z0")  # the order of every pair of figures
+ALL = "All"
+# What poses are compared with -> the annotation's name in the data set.
+TARGETS = {"universal": "univ_annot3", "camera": "annot3"}
+
+
+class SettingErrors(NamedTuple):
+    """What is counted of each frame, the best of M and the z = 0 pose.
+
+    Attributes:
+      mpjpe: (B, 2) mm.
+      near: (B, 2) how many of the 14 joints lie strictly within 150 mm.
+      near_any: (B, 2) the same, summed over the 31 thresholds.
+    """
+
+    mpjpe: Any
+    near: Any
+    near_any: Any
+
+
+class SettingFigures(NamedTuple):
+    """Means over frames, each for the best of M and for the z = 0 pose.
+
+    Attributes:
+      frames: how many frames they rest on.
+      pck: (2,) share of the 14 joints strictly within 150 mm.
+      auc: (2,) mean of that share over the 31 thresholds.
+      mpjpe: (2,) mm.
+    """
+
+    frames: int
+    pck: np.ndarray
+    auc: np.ndarray
+    mpjpe: np.ndarray
+
+    @classmethod
+    def of(cls, total: Total) -> SettingFigures:
+        """Means over the frames of a total of ``SettingErrors``."""
+        joints = total.frames * len(PCK_JOINTS)
+        return cls(
+            frames=total.frames,
+            pck=total.sums.near / joints,
+            auc=total.sums.near_any / (joints * len(AUC_THRESHOLDS)),
+            mpjpe=total.sums.mpjpe / total.frames,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+
+        def named(pair: np.ndarray) -> dict[str, float]:
+            return dict(zip(PICKS, map(float, pair), strict=True))
+
+        return {
+            "frames": self.frames,
+            "pck150_share": named(self.pck),
+            "auc_share": named(self.auc),
+            "mpjpe_mm": named(self.mpjpe),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class SettingsResult:
+    """What the protocol found.
+
+    Attributes:
+      num_hypotheses: M.
+      target: "universal" or "camera".
+      not_valid: how many frames of the records were not counted.
+      totals: of ``SettingErrors``, per setting that has valid frames, in the records'
+        order.
+      annotated_2d: whether the 2D joints were the annotated ones, none detected.
+    """
+
+    num_hypotheses: int
+    target: str
+    not_valid: int
+    totals: dict[str, Total]
+    annotated_2d: bool = False
+
+    @property
+    def figures(self) -> dict[str, SettingFigures]:
+        """Of each setting, and of all frames under the name All."""
+        totals = {**self.totals, ALL: sums.add(*self.totals.values())}
+        return {name: SettingFigures.of(total) for name, total in totals.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and dicts."""
+        figures = self.figures
+        return {
+            "protocol": "MPI-INF-3DHP",
+            "target": TARGETS[self.target],
+            "num_hypotheses": self.num_hypotheses,
+            "annotated_2d": self.annotated_2d,
+            "frames_not_valid": self.not_valid,
+            "settings": {name: figures[name].to_json() for name in self.totals},
+            "all_frames": figures[ALL].to_json(),
+        }
 
 
 def evaluate_settings(
-    params: Params,
-    flow_config: FlowConfig,
+    model: Model,
     records: PoseRecords,
     key: jax.Array,
-    *,
-    num_hypotheses: int = 200,
-    batch_size: int = 64,
-    temperature: float = 1.0,
+    draw: Draw,
     target: str = "universal",
-    sampler: measuring.Sampler = sampling.sample,
 ) -> SettingsResult:
     """The protocol on the valid frames, with a progress bar.
 
     Args:
-      params: the flow's parameters.
-      flow_config: their architecture.
+      model: what draws the hypotheses.
       records: N frames of ``mpi_inf_3dhp_lift``.
       key: a typed key; a frame's noise follows from its number among the valid ones.
-      num_hypotheses: M, at least 2.
-      batch_size: frames a dispatch; memory grows with it, results do not change.
-      temperature: scales the latents of the hypotheses.
+      draw: how many hypotheses, and how.
       target: "universal", the skeleton scaled to Human3.6M's size, or "camera".
-      sampler: what draws the hypotheses.
 
     Raises:
-      ValueError: records of another data set, no valid frame, an unknown target, or M
-        less than 2.
+      ValueError: records of another data set, no valid frame, or an unknown target.
       FloatingPointError: hypotheses that are not finite.
 
     Source: paper section 4.4.
@@ -67,31 +153,18 @@ def evaluate_settings(
     if target not in TARGETS:
         raise ValueError(f"expected a target of {', '.join(TARGETS)}; got {target!r}")
     counted = valid_frames(records)
-    targets = targets_of(counted, target)
+    batch, targets = data.to_batch(counted), targets_of(counted, target)
     settings = counted.extra["setting"]
-    totals: dict[str, SettingTotals] = {}
+    totals: dict[str, Total] = {}
     with tqdm.tqdm(
         total=len(counted), desc="settings", unit="pose", smoothing=0
     ) as bar:
-        for rows, (errors,) in measuring.stream(
-            params,
-            data.to_batch(counted),
-            targets,
-            key,
-            (measure,),
-            num_hypotheses=num_hypotheses,
-            batch_size=batch_size,
-            temperature=temperature,
-            clamp=flow_config.clamp,
-            sampler=sampler,
-        ):
-            for name in dict.fromkeys(map(str, settings[rows])):
-                chosen = settings[rows] == name
-                part = SettingTotals.of(SettingErrors(*(e[chosen] for e in errors)))
-                totals[name] = totals[name] + part if name in totals else part
+        parts = measuring.stream(model, batch, targets, key, (measure,), draw)
+        for rows, (errors,) in parts:
+            sums.add_by_name(totals, sums.grouped(settings[rows], errors))
             bar.update(rows.stop - rows.start)
     return SettingsResult(
-        num_hypotheses,
+        draw.num_hypotheses,
         target,
         len(records) - len(counted),
         totals,
@@ -121,11 +194,11 @@ def targets_of(records: PoseRecords, target: str) -> np.ndarray:
     """(N, 17, 3) metres, camera frame, pelvis at 0; ``target`` names the skeleton."""
     if target == "universal":
         records = dataclasses.replace(records, pose3d=records.extra["pose3d_universal"])
-    return measuring.targets_of(records)
+    return data.targets_of(records)
 
 
 def measure(drawn: measuring.Drawn) -> SettingErrors:
-    """The errors of a batch's hypotheses; see ``evaluation.Measure``.
+    """The errors of a batch's hypotheses; see ``measuring.Measure``.
 
     Source: paper section 4.1 (PCK under 150 mm); AUC as the data set's own evaluation.
     """

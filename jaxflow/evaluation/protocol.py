@@ -1,6 +1,6 @@
 """Which frames a test counts, and its whole evaluation.
 
-    checkpoint, records of a split -> Evaluation: the strided test set and the ambiguous
+    model, records of a split -> Evaluation: the strided test set and the ambiguous
     subset, each with every figure (paper section 4)
 
 ``evaluate`` prints it and ``report`` draws it: both call this, so both say the same.
@@ -15,22 +15,18 @@ import jax
 import numpy as np
 import tqdm
 
-from jaxflow import data, flow, metrics
-from jaxflow.config import DataConfig, FlowConfig, at_least, option
+from jaxflow import data, metrics
+from jaxflow.config import DataConfig, at_least, option
 from jaxflow.evaluation import measuring, mpi_inf_3dhp
-from jaxflow.evaluation.reductions import Reduced, ReductionResult, Reductions, Sums
-from jaxflow.evaluation.setting_figures import LEGEND as SETTINGS_LEGEND
-from jaxflow.evaluation.setting_figures import TARGETS, SettingsResult
-from jaxflow.flow import calibration_file, checkpoint
+from jaxflow.evaluation.measuring import Draw
+from jaxflow.evaluation.mpi_inf_3dhp import TARGETS, SettingsResult
+from jaxflow.evaluation.reductions import Reduced, ReductionResult, Reductions
+from jaxflow.flow import calibration_file
+from jaxflow.metrics import sums
 from jaxflow.metrics.errors import ExampleErrors
-from jaxflow.metrics.sums import EvaluationResult
-from jaxflow.reporting import tables
-from jaxflow.skeleton import H36M_JOINTS
-from jaxflow.types import Params, PoseRecords
-
-LEGEND = """P1 MPJPE mm, P2 PA-MPJPE mm; PCK % of joints within 150 mm, best hypothesis;
-CPS area of the correct poses score to 300 mm; ECE calibration error, 0 if calibrated.
-"""
+from jaxflow.metrics.sums import EvaluationResult, Total
+from jaxflow.runs.errors import UserError
+from jaxflow.types import DensityModel, Model, PoseRecords
 
 
 class Frames(NamedTuple):
@@ -74,46 +70,6 @@ class Evaluation(NamedTuple):
     frames: Frames | None = None
     temperature: float = 1.0
 
-    def tables(self) -> list[tables.Table]:
-        """Per action, the spread, and the ambiguous subset per action."""
-        count = self.test.num_hypotheses
-        frames = self.test.pooled.frames
-        found = [
-            tables.of_result(
-                self.test, f"Test: {frames} frames, {count} hypotheses each"
-            ),
-            tables.spread(self.test.pooled, H36M_JOINTS),
-        ]
-        if self.ambiguous is not None:
-            frames = self.ambiguous.pooled.frames
-            title = f"Ambiguous subset: {frames} frames, {count} hypotheses each"
-            found.append(tables.of_result(self.ambiguous, title))
-        if self.settings is not None:
-            found += self.settings.tables()
-        if self.reduced is not None:
-            found += self.reduced.tables()
-        return found
-
-    def describe(self, bold: bool = False) -> str:
-        """The tables and how to read them, for the console; the best in bold or not."""
-        shown = [tables.to_console(table, bold) for table in self.tables()]
-        return "\n\n".join([*shown, self.remarks()])
-
-    def remarks(self) -> str:
-        """How to read the tables, and what they compare with."""
-        text = f"{LEGEND}Hypotheses drawn at temperature {self.temperature:g}.\n"
-        if self.settings is not None:
-            text += SETTINGS_LEGEND
-        if self.mean_pose_mpjpe is not None:
-            text += (
-                "Always answering the training set's mean pose gives "
-                f"{self.mean_pose_mpjpe:.1f} mm in P1.\n"
-            )
-        if self.untrained is not None:
-            best = self.untrained.average.to_json()["mpjpe_mm"]["best"]
-            text += f"The same network untrained has {best:.1f} mm in P1 best.\n"
-        return text
-
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, lists and dicts."""
         optional = {
@@ -126,7 +82,10 @@ class Evaluation(NamedTuple):
             "test": self.test.to_json(),
             "temperature": self.temperature,
             "mean_training_pose_mpjpe_mm": self.mean_pose_mpjpe,
-            **{name: one.to_json() if one else None for name, one in optional.items()},
+            **{
+                name: result.to_json() if result else None
+                for name, result in optional.items()
+            },
         }
 
 
@@ -170,7 +129,7 @@ class EvaluationConfig:
         at_least(self, stride=0, num_hypotheses=2, seed=0, batch_size=1)
         calibration_file.check(self.temperature)
         if self.target not in TARGETS:
-            raise ValueError(
+            raise UserError(
                 f"target must be one of {', '.join(TARGETS)}, not {self.target!r}"
             )
 
@@ -179,28 +138,51 @@ class Loaded(NamedTuple):
     """What a test works on.
 
     Attributes:
-      params: the flow's parameters.
-      flow: their architecture.
+      model: what draws the hypotheses.
       records: all frames of the split.
       train: the training frames, or None where nothing compares with them or the data
         set has none.
-      stride: the data set's own, for a test that names none.
+      test: how to test, with the data set's stride and the checkpoint's temperature.
       temperature: to draw hypotheses at.
     """
 
-    params: Params
-    flow: FlowConfig
+    model: Model
     records: PoseRecords
     train: PoseRecords | None
-    stride: int = 16
+    test: EvaluationConfig
     temperature: float = 1.0
 
+    @property
+    def draw(self) -> Draw:
+        """How the test draws hypotheses."""
+        many, size = self.test.num_hypotheses, self.test.batch_size
+        return Draw(many, self.temperature, size)
 
-def load(checkpoint_dir: str, source: DataConfig, test: EvaluationConfig) -> Loaded:
-    """Reads the checkpoint and the data, building the set first if need be.
+    @property
+    def key(self) -> jax.Array:
+        """Of all noise of the test."""
+        return jax.random.key(self.test.seed)
+
+    def of(self, model: Model, temperature: float) -> Loaded:
+        """The same test of another model."""
+        test = dataclasses.replace(self.test, temperature=f"{temperature:g}")
+        return self._replace(model=model, temperature=temperature, test=test)
+
+
+def load(
+    model: Model, checkpoint_dir: str, source: DataConfig, test: EvaluationConfig
+) -> Loaded:
+    """Reads the data, building the set first if need be.
+
+    Args:
+      model: to test.
+      checkpoint_dir: where it is from, and its fitted temperature.
+      source: the data set.
+      test: how to test.
 
     Raises:
-      ValueError: either is missing, damaged or of another kind; says which and where.
+      ValueError: a temperature or data that are missing, damaged or of another kind;
+        says which and where.
     """
 
     def split(name: str) -> PoseRecords:
@@ -209,20 +191,12 @@ def load(checkpoint_dir: str, source: DataConfig, test: EvaluationConfig) -> Loa
         )
 
     temperature = calibration_file.resolve(checkpoint_dir, test.temperature)
-    params = checkpoint.load_params(checkpoint_dir)
-    architecture = checkpoint.load_config(checkpoint_dir).flow
     records = split(test.split)
     known = data.splits(source.dataset, source.data_dir or None)
     train = split("train") if test.mean_pose and "train" in known else None
-    stride = data.protocol_stride(source.dataset)
-    return Loaded(params, architecture, records, train, stride, temperature)
-
-
-def resolved(loaded: Loaded, test: EvaluationConfig) -> EvaluationConfig:
-    """The test with this data set's stride and this checkpoint's temperature."""
-    return dataclasses.replace(
-        test, stride=test.stride or loaded.stride, temperature=f"{loaded.temperature:g}"
-    )
+    stride = test.stride or data.protocol_stride(source.dataset)
+    test = dataclasses.replace(test, stride=stride)
+    return Loaded(model, records, train, test).of(model, temperature)
 
 
 def counted(records: PoseRecords) -> PoseRecords:
@@ -237,32 +211,28 @@ def key_of(test: EvaluationConfig) -> jax.Array:
     return jax.random.fold_in(jax.random.key(test.seed), 0)
 
 
-def evaluate(loaded: Loaded, test: EvaluationConfig) -> Evaluation:
+def evaluate(loaded: Loaded) -> Evaluation:
     """All that was asked for, with a progress bar of poses per second and time left.
 
     Raises:
       ValueError: no frames to test on.
       FloatingPointError: hypotheses that are not finite.
     """
-    test = resolved(loaded, test)
+    test = loaded.test
     frames = counted(loaded.records)
-    chosen = data.every_nth_per_action(frames, test.stride)
-    key = jax.random.key(test.seed)
-    result, reduced, tested = _test(loaded, chosen, key_of(test), test)
-    ambiguous = untrained = None
+    tested = data.every_nth_per_action(frames, test.stride)
+    result, reduced, seen = _test(loaded, tested)
+    ambiguous = untrained = baseline = None
     unsure = data.ambiguous(frames)
     if test.ambiguous and unsure.any():
-        own = jax.random.fold_in(key, 1)
-        ambiguous = run(loaded, frames.take(unsure), own, test, "ambiguous subset")
-    baseline = None
+        key = jax.random.fold_in(loaded.key, 1)
+        ambiguous = run(loaded, frames.take(unsure), key, "ambiguous subset")
     if loaded.train is not None:
-        baseline = measuring.mean_pose_error(loaded.train, chosen)
+        baseline = measuring.mean_pose_error(loaded.train, tested)
     if test.untrained:
-        fresh = loaded._replace(
-            params=flow.init(jax.random.key(test.seed), loaded.flow), temperature=1.0
-        )
-        untrained = run(fresh, chosen, key_of(test), test, "untrained")
-    settings = settings_of(loaded, test)
+        fresh = loaded.of(loaded.model.fresh(loaded.key), temperature=1.0)
+        untrained = run(fresh, tested, key_of(test), "untrained")
+    settings = settings_of(loaded)
     return Evaluation(
         result,
         ambiguous,
@@ -270,74 +240,56 @@ def evaluate(loaded: Loaded, test: EvaluationConfig) -> Evaluation:
         untrained,
         settings,
         reduced,
-        tested,
+        seen,
         loaded.temperature,
     )
 
 
 def _test(
-    loaded: Loaded, chosen: PoseRecords, key: jax.Array, test: EvaluationConfig
+    loaded: Loaded, records: PoseRecords
 ) -> tuple[EvaluationResult, ReductionResult | None, Frames]:
     """The test itself; what each frame was like is kept in two numbers."""
-    best = np.zeros(len(chosen), np.float32)
-    spread = np.zeros(len(chosen), np.float32)
-    reductions = Reductions.of(test.num_hypotheses)
-    sums = Sums(chosen.action)
+    best = np.zeros(len(records), np.float32)
+    spread = np.zeros(len(records), np.float32)
+    totals: dict[str, Total] = {}
+    reductions, density = None, isinstance(loaded.model, DensityModel)
+    if loaded.test.reductions:
+        reductions = Reductions.of(loaded.test.num_hypotheses, density)
 
     def watch(rows: slice, errors: ExampleErrors, reduced: Reduced | None) -> None:
         best[rows] = errors.mpjpe[:, metrics.ERROR_NAMES.index("best")]
         spread[rows] = np.mean(errors.spread, axis=(1, 2))
         if reduced is not None:
-            sums.watch(rows, errors, reduced)
+            sums.add_by_name(totals, sums.grouped(records.action[rows], reduced))
 
     result = run(
         loaded,
-        chosen,
-        key,
-        test,
+        records,
+        key_of(loaded.test),
         "test",
         watch=watch,
-        log_density=test.reductions,
-        measure=reductions if test.reductions else None,
+        log_density=loaded.test.reductions and density,
+        measure=reductions,
     )
-    reduced = sums.result(reductions) if test.reductions else None
-    return result, reduced, Frames(chosen, best, spread)
+    reduced = ReductionResult.of(reductions, totals) if reductions else None
+    return result, reduced, Frames(records, best, spread)
 
 
-def settings_of(loaded: Loaded, test: EvaluationConfig) -> SettingsResult | None:
+def settings_of(loaded: Loaded) -> SettingsResult | None:
     """The protocol of a data set with settings; None for another."""
     if "setting" not in loaded.records.extra:
         return None
+    key = jax.random.fold_in(loaded.key, 4)
     return mpi_inf_3dhp.evaluate_settings(
-        loaded.params,
-        loaded.flow,
-        loaded.records,
-        jax.random.fold_in(jax.random.key(test.seed), 4),
-        num_hypotheses=test.num_hypotheses,
-        batch_size=test.batch_size,
-        temperature=loaded.temperature,
-        target=test.target,
+        loaded.model, loaded.records, key, loaded.draw, loaded.test.target
     )
 
 
 def run(
-    loaded: Loaded,
-    records: PoseRecords,
-    key: jax.Array,
-    test: EvaluationConfig,
-    name: str,
-    **options: Any,
+    loaded: Loaded, records: PoseRecords, key: jax.Array, name: str, **options: Any
 ) -> EvaluationResult:
     """One evaluation behind a progress bar called ``name``."""
     with tqdm.tqdm(total=len(records), desc=name, unit="pose", smoothing=0) as bar:
         return measuring.evaluate_records(
-            loaded.params,
-            records,
-            key,
-            num_hypotheses=test.num_hypotheses,
-            batch_size=test.batch_size,
-            temperature=loaded.temperature,
-            clamp=loaded.flow.clamp,
-            progress=bar.update,
-            **options,
+            loaded.model, records, key, draw=loaded.draw, progress=bar.update, **options
         )

@@ -1,11 +1,11 @@
 """What remains of many hypotheses when few poses, or one, are kept.
 
-    evaluation.Drawn (a batch of frames) -> MPJPE and PA-MPJPE of each way to reduce
+    measuring.Drawn (a batch of frames) -> MPJPE and PA-MPJPE of each way to reduce
 
 The best of a few drawn ones and of a few K-means centres (paper appendix C, table 5),
 and the single pose that each rule of ``selection`` chooses. `Reductions` is a measure
-for ``evaluation.evaluate``; `Sums` adds up what it gives, so that hypotheses are kept
-for no longer than their batch.
+for ``measuring.evaluate``; what it gives is added up (`sums.grouped`), so that
+hypotheses are kept for no longer than their batch.
 """
 
 from __future__ import annotations
@@ -16,24 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow import metrics
 from jaxflow.evaluation.measuring import Drawn
 from jaxflow.maths.kmeans import KMeans, kmeans
-from jaxflow.metrics import sample_size, selection
-from jaxflow.metrics.errors import ExampleErrors
-from jaxflow.reporting.tables import Table
+from jaxflow.metrics import errors as metrics
+from jaxflow.metrics import selection
+from jaxflow.metrics.sums import Total
 
 FEW = (5, 10, 200)  # numbers of hypotheses of the paper's table 5
 CENTRES = (5, 10)
-RULE_NAMES = {
-    "z0": "z = 0 pose",
-    "mean": "mean of each joint",
-    "medoid": "medoid (nearest to all)",
-    "largest_cluster": "centre of the largest of five clusters",
-    "most_likely": "highest log-density",
-}
-_COLUMNS = ("MPJPE", "PA-MPJPE")
-_BETTER = (0, -1, -1)
 
 
 class Reduced(NamedTuple):
@@ -54,7 +44,7 @@ class Reductions(NamedTuple):
     """The measure: equal ones compile once.
 
     Attributes:
-      few: numbers of hypotheses, each of ``sample_size.counts(M)``.
+      few: numbers of hypotheses, each of ``metrics.sample_counts(M)``.
       centres: numbers of K-means centres, at most M.
       rules: of ``selection.RULES``.
     """
@@ -64,37 +54,44 @@ class Reductions(NamedTuple):
     rules: tuple[str, ...]
 
     @classmethod
-    def of(cls, num_hypotheses: int) -> Reductions:
-        """What the report gives of M hypotheses: no more poses than there are."""
+    def of(cls, num_hypotheses: int, log_density: bool = True) -> Reductions:
+        """What the report gives of M hypotheses: no more poses than there are.
+
+        log_density: whether the model knows it; rules that need it are left out if not.
+        """
         few = {min(count, num_hypotheses) for count in FEW} | {num_hypotheses}
-        possible = sample_size.counts(num_hypotheses)
+        possible = metrics.sample_counts(num_hypotheses)
         return cls(
             tuple(sorted(few & set(possible))),
             tuple(k for k in CENTRES if k <= num_hypotheses),
-            selection.RULES,
+            tuple(
+                name
+                for name, rule in selection.RULES.items()
+                if log_density or rule.needs != "log_density"
+            ),
         )
 
     def __call__(self, drawn: Drawn) -> Reduced:
         """(B, n, 2) errors each; needs the log-densities where a rule needs them."""
         # All poses go along in one array: one alignment to compile.
-        counts = sample_size.counts(drawn.hypotheses.shape[-3])
+        counts = metrics.sample_counts(drawn.hypotheses.shape[-3])
         clusters = {
-            k: kmeans(drawn.hypotheses, k, _own(drawn.keys, k))
+            k: kmeans(drawn.hypotheses, k, _keys_for(drawn.keys, k))
             for k in {*self.centres, *self._clusters(drawn)}
         }
         centres = [clusters[k].centres for k in self.centres]
         single = [self._pose(rule, drawn, clusters)[:, None] for rule in self.rules]
         poses = [drawn.hypotheses, *centres, *single]
         errors = _both(jnp.concatenate(poses, axis=1), drawn.target)
-        parts = _split(errors, [one.shape[1] for one in poses])
+        parts = _split(errors, [part.shape[1] for part in poses])
         every, *rest = parts
-        best_of = sample_size.expected_best(jnp.moveaxis(every, -1, 0))
-        chosen = jnp.asarray([counts.index(count) for count in self.few])
+        best_of = metrics.expected_best(jnp.moveaxis(every, -1, 0))
+        places = jnp.asarray([counts.index(count) for count in self.few])
         clustered, ruled = rest[: len(centres)], rest[len(centres) :]
         return Reduced(
-            drawn=jnp.moveaxis(best_of[..., chosen], 0, -1),
-            centres=_stacked([jnp.min(one, axis=1) for one in clustered], errors),
-            poses=_stacked([one[:, 0] for one in ruled], errors),
+            drawn=jnp.moveaxis(best_of[..., places], 0, -1),
+            centres=_stacked([jnp.min(part, axis=1) for part in clustered], errors),
+            poses=_stacked([part[:, 0] for part in ruled], errors),
         )
 
     def _clusters(self, drawn: Drawn) -> list[int]:
@@ -106,16 +103,10 @@ class Reductions(NamedTuple):
         """(B, 17, 3); the clusters of table 5 serve the largest one's rule as well."""
         if rule == "largest_cluster":
             (k,) = self._clusters(drawn)
-            return _fullest(clusters[k])
+            return selection.fullest(clusters[k])
         return selection.select(
             rule, drawn.hypotheses, mode=drawn.mode, log_density=drawn.log_density
         )
-
-
-def _fullest(clusters: KMeans) -> jax.Array:
-    """(B, 17, 3): the centre with the most hypotheses, as `selection` has it."""
-    index = jnp.argmax(clusters.sizes, axis=-1)[:, None, None, None]
-    return jnp.take_along_axis(clusters.centres, index, axis=1)[:, 0]
 
 
 def _both(poses: jax.Array, target: jax.Array) -> jax.Array:
@@ -131,7 +122,7 @@ def _split(errors: jax.Array, sizes: list[int]) -> list[jax.Array]:
     return jnp.split(errors, ends, axis=1)
 
 
-def _own(keys: jax.Array, number: int) -> jax.Array:
+def _keys_for(keys: jax.Array, number: int) -> jax.Array:
     """A key a frame that the hypotheses were not drawn with."""
     return jax.vmap(jax.random.fold_in, (0, None))(keys, number)
 
@@ -143,70 +134,21 @@ def _stacked(parts: list[jax.Array], like: jax.Array) -> jax.Array:
     return jnp.zeros((like.shape[0], 0, 2), like.dtype)
 
 
-class Sums:
-    """Adds up batches per action; its ``watch`` is for ``evaluation.evaluate``."""
-
-    def __init__(self, actions: np.ndarray) -> None:
-        """For frames (N,) of these actions."""
-        self._actions = actions
-        self._sums: dict[str, Reduced] = {}
-        self._frames: dict[str, int] = {}
-
-    def watch(self, rows: slice, errors: ExampleErrors, reduced: Reduced) -> None:
-        """Takes what the measure gave for some rows."""
-        actions = self._actions[rows]
-        for action in np.unique(actions):
-            chosen = actions == action
-            part = Reduced(
-                *(leaf[chosen].astype(np.float64).sum(0) for leaf in reduced)
-            )
-            name = str(action)
-            if name in self._sums:
-                part = Reduced(*map(np.add, self._sums[name], part))
-            self._sums[name] = part
-            self._frames[name] = self._frames.get(name, 0) + int(chosen.sum())
-
-    def result(self, reductions: Reductions) -> ReductionResult:
-        """The means over each action's frames, averaged over actions."""
-        means = [
-            [leaf / self._frames[name] for leaf in part]
-            for name, part in sorted(self._sums.items())
-        ]
-        average = Reduced(*(np.mean(leaf, axis=0) for leaf in zip(*means, strict=True)))
-        return ReductionResult(reductions, average)
-
-
 class ReductionResult(NamedTuple):
     """What was reduced, and the errors averaged over actions, mm."""
 
     reductions: Reductions
     average: Reduced
 
-    def tables(self) -> list[Table]:
-        """Few poses, then one; MPJPE and PA-MPJPE, mm, averaged over actions."""
-        chosen, errors = self.reductions, self.average
-        few = _rows([f"{count} drawn" for count in chosen.few], errors.drawn)
-        few += _rows([f"{k} K-means centres" for k in chosen.centres], errors.centres)
-        single = _rows([RULE_NAMES[rule] for rule in chosen.rules], errors.poses)
-        everyone = tuple(range(len(single)))
-        return [
-            Table(
-                "Fewer hypotheses: the best of them",
-                ("Kept", *_COLUMNS),
-                tuple(few),
-                note="mm, averaged over actions. The best of a few drawn is the mean "
-                "over all subsets of that size; K-means clusters all that were drawn.",
-            ),
-            Table(
-                "One pose out of many",
-                ("Rule", *_COLUMNS),
-                tuple(single),
-                better=_BETTER,
-                comparable=(everyone,),
-                note="mm, averaged over actions: the error of the one pose that a rule "
-                "gives, without knowing the truth.",
-            ),
+    @classmethod
+    def of(cls, reductions: Reductions, totals: dict[str, Total]) -> ReductionResult:
+        """From each action's sums of what the measure gave."""
+        means = [
+            [leaf / total.frames for leaf in total.sums]
+            for _, total in sorted(totals.items())
         ]
+        average = (np.mean(leaf, axis=0) for leaf in zip(*means, strict=True))
+        return cls(reductions, Reduced(*average))
 
     def to_json(self) -> dict[str, Any]:
         """By name: ``drawn`` and ``centres`` by their number, ``poses`` by the rule."""
@@ -222,10 +164,3 @@ class ReductionResult(NamedTuple):
             }
             for part, keys, values in names
         }
-
-
-def _rows(names: list[str], errors: np.ndarray) -> list[tuple[str, ...]]:
-    return [
-        (name, f"{first:.1f}", f"{second:.1f}")
-        for name, (first, second) in zip(names, errors, strict=True)
-    ]

@@ -1,6 +1,6 @@
 """The latent temperature at which hypotheses are as sure as they are right.
 
-    params, frames the model was not trained on -> ECE, errors per temperature -> one
+    model, frames it was not trained on -> ECE, errors per temperature -> one
 
 Best-of-M training makes a flow over-confident: the truth lies among the hypotheses less
 often than they claim. Drawing z from N(0, T^2 I) instead of N(0, I) widens them all; T
@@ -19,11 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import metrics
-from jaxflow.config import RELEASED_CLAMP, SoftClamp
-from jaxflow.flow import sampling
-from jaxflow.maths import geometry, keys
-from jaxflow.metrics import coverage
-from jaxflow.types import Batch, Params
+from jaxflow.maths import batching, geometry, keys
+from jaxflow.metrics import coverage, sums
+from jaxflow.types import Batch, Model
 
 LOWEST, HIGHEST = 0.5, 3.0
 _COARSE, _FINE = 0.1, 0.01
@@ -64,14 +62,13 @@ class Curve(NamedTuple):
 
 
 def fit(
-    params: Params,
+    model: Model,
     batch: Batch,
     targets: np.ndarray,
     key: jax.Array,
     *,
     num_hypotheses: int = 200,
     batch_size: int = 64,
-    clamp: SoftClamp = RELEASED_CLAMP,
     progress: Callable[[int], Any] = lambda frames: None,
 ) -> Curve:
     """The curve from 0.5 to 3 in steps of 0.1, and of 0.01 around its minimum.
@@ -84,13 +81,12 @@ def fit(
     """
     of = functools.partial(
         curve,
-        params,
+        model,
         batch,
         targets,
         key,
         num_hypotheses=num_hypotheses,
         batch_size=batch_size,
-        clamp=clamp,
         progress=progress,
     )
     count = round((HIGHEST - LOWEST) / _COARSE) + 1
@@ -104,7 +100,7 @@ def fit(
 
 
 def curve(
-    params: Params,
+    model: Model,
     batch: Batch,
     targets: np.ndarray,
     key: jax.Array,
@@ -112,20 +108,18 @@ def curve(
     *,
     num_hypotheses: int = 200,
     batch_size: int = 64,
-    clamp: SoftClamp = RELEASED_CLAMP,
     progress: Callable[[int], Any] = lambda frames: None,
 ) -> Curve:
     """Calibration and errors at some temperatures.
 
     Args:
-      params: the flow's parameters.
+      model: what draws the hypotheses.
       batch: N frames as the network sees them; ``pose3d`` is not used.
       targets: (N, 17, 3) metres, camera frame, hip at 0.
       key: a typed key; frame i uses ``fold_in(key, i)`` at every temperature.
       temperatures: K of them.
       num_hypotheses: M, at least 2.
       batch_size: frames a dispatch; memory grows with it, results do not change.
-      clamp: the soft clamp the parameters were trained with.
       progress: told how many frames have just been finished.
 
     Raises:
@@ -143,26 +137,22 @@ def curve(
     batch_size = min(batch_size, count)
     pose2d, cond = np.asarray(batch.pose2d), np.asarray(batch.cond)
     wanted = jnp.asarray(temperatures, jnp.float32)
-    total: Any = None
-    for start in range(0, count, batch_size):
-        rows = np.arange(start, start + batch_size)
-        examples = np.minimum(rows, count - 1)
-        found = _sums(
-            params,
+    parts = []
+    for rows, examples in batching.blocks(count, batch_size):
+        part = _sums(
+            model,
             pose2d[examples],
             cond[examples],
             targets[examples],
             jnp.asarray(examples),
-            jnp.asarray(rows < count),
+            jnp.arange(batch_size) < rows.stop - rows.start,
             key,
             wanted,
             num_hypotheses=num_hypotheses,
-            clamp=clamp,
         )
-        part = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), found)
-        total = part if total is None else jax.tree.map(np.add, total, part)
-        progress(int(np.sum(rows < count)))
-    hits, best, mean = (column / count for column in total)
+        parts.append(jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), part))
+        progress(rows.stop - rows.start)
+    hits, best, mean = (column / count for column in sums.add(*parts))
     if not np.isfinite(mean).all():
         raise FloatingPointError("hypotheses are not finite: the parameters are broken")
     frequency = np.median(hits, axis=-1)
@@ -171,9 +161,9 @@ def curve(
     return Curve(np.asarray(temperatures, float), ece, frequency, best, mean)
 
 
-@functools.partial(jax.jit, static_argnames=("num_hypotheses", "clamp"))
+@functools.partial(jax.jit, static_argnames="num_hypotheses")
 def _sums(
-    params: Params,
+    model: Model,
     pose2d: jax.Array,
     cond: jax.Array,
     target: jax.Array,
@@ -183,26 +173,23 @@ def _sums(
     temperatures: jax.Array,
     *,
     num_hypotheses: int,
-    clamp: SoftClamp,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Sums over a batch's frames: hits (K, 21, 16), best and mean MPJPE (K,) mm."""
-    own = keys.per_example(key, examples)
+    frame_keys = keys.per_example(key, examples)
 
     def at(temperature: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        poses = sampling.sample(
-            params,
+        poses = model.sample(
             pose2d,
             cond,
-            own,
+            frame_keys,
             num_hypotheses=num_hypotheses,
             temperature=temperature,
-            clamp=clamp,
         )
         poses = geometry.relative_to_hip(poses)
         hits = coverage.calibration_hits(poses, target)
         errors = metrics.mpjpe(poses, target)
         figures = hits, jnp.min(errors, axis=-1), jnp.mean(errors, axis=-1)
-        return jax.tree.map(lambda one: jnp.tensordot(weight, one, axes=1), figures)
+        return jax.tree.map(lambda leaf: jnp.tensordot(weight, leaf, axes=1), figures)
 
     weight = counted.astype(pose2d.dtype)
     return jax.lax.map(at, temperatures)

@@ -48,6 +48,10 @@ class FlowModel:
             "blocks": jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks),
         }
 
+    def fresh(self, key: jax.Array) -> FlowModel:
+        """A flow of the same architecture with initial parameters."""
+        return FlowModel.of(model.init(key, self.config), self.config)
+
     def sample(
         self,
         pose2d: jax.typing.ArrayLike,

@@ -12,6 +12,7 @@ otherwise leading axes broadcast as in NumPy.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -19,25 +20,14 @@ import jax.numpy as jnp
 import jax.typing
 import numpy as np
 
-from jaxflow.maths import checks, procrustes
-from jaxflow.metrics import sample_size
-from jaxflow.metrics.coverage import calibration, calibration_hits, check_hypotheses
+from jaxflow.maths import checks, linalg, procrustes
+from jaxflow.metrics.coverage import calibration_hits, check_hypotheses
 from jaxflow.skeleton import CPS_JOINTS, PCK_JOINTS
-
-__all__ = [
-    "calibration",
-    "cps",
-    "cps_curve",
-    "mpjpe",
-    "of_example",
-    "pa_mpjpe",
-    "pck",
-    "spread",
-]
 
 _MM = 1000.0
 PCK_THRESHOLD = 150.0  # mm
 CPS_THRESHOLDS = tuple(float(mm) for mm in range(1, 301))
+_STEPS = (1, 2, 3, 5, 7)  # numbers of samples to report, times powers of ten
 
 
 def mpjpe(poses: jax.typing.ArrayLike, target: jax.typing.ArrayLike) -> jax.Array:
@@ -154,7 +144,7 @@ class ExampleErrors(NamedTuple):
       cps_radius: (...) mm, the least threshold at which the frame counts as correct.
       spread: (..., 17, 3) mm.
       hits: (..., 21, 16) see ``calibration_hits``.
-      best_of: (..., K) mm, MPJPE of the best of fewer; see ``sample_size``.
+      best_of: (..., K) mm, MPJPE of the best of fewer; see ``expected_best``.
     """
 
     mpjpe: jax.Array
@@ -198,7 +188,7 @@ def of_example(
         cps_radius=jnp.min(_pose_radius(aligned[..., 1:, :]), axis=-1),
         spread=spread(hypotheses),
         hits=calibration_hits(hypotheses, target),
-        best_of=sample_size.expected_best(means[..., 1:]),
+        best_of=expected_best(means[..., 1:]),
     )
 
 
@@ -255,3 +245,39 @@ def _five(errors: jax.Array) -> jax.Array:
     best, worst = jnp.min(errors, axis=-1), jnp.max(errors, axis=-1)
     mean, median = jnp.mean(errors, axis=-1), jnp.median(errors, axis=-1)
     return jnp.stack([z0, best, mean, median, worst], axis=-1)
+
+
+def sample_counts(hypotheses: int) -> tuple[int, ...]:
+    """Numbers of samples to report for M drawn: 1, 2, 3, 5, 7, 10, 20, ..., M."""
+    scales = (10**power for power in range(len(str(hypotheses))))
+    wanted = {step * scale for scale in scales for step in _STEPS} | {hypotheses}
+    return tuple(sorted(count for count in wanted if count <= hypotheses))
+
+
+def expected_best(errors: jax.Array) -> jax.Array:
+    """The least error among fewer hypotheses, as it is to be expected.
+
+    Averaged over all subsets of a size, rather than of the first ones, so that every
+    hypothesis counts. With the errors sorted, e_1 <= ... <= e_M, e_i is the least of a
+    random m-subset with probability C(M - i, m - 1) / C(M, m): the other m - 1 lie
+    above it.
+
+    Args:
+      errors: (..., M).
+
+    Returns:
+      (..., K), for each m of ``sample_counts(M)``.
+    """
+    weights = jnp.asarray(_weights(errors.shape[-1]), errors.dtype)
+    return linalg.einsum("...m,mk->...k", jnp.sort(errors, axis=-1), weights)
+
+
+def _weights(total: int) -> np.ndarray:
+    """(M, K): the probability that the i-th least error is the best of m."""
+    counts = sample_counts(total)
+    return np.array(
+        [
+            [math.comb(total - i, m - 1) / math.comb(total, m) for m in counts]
+            for i in range(1, total + 1)
+        ]
+    )

@@ -2,28 +2,22 @@
 
     hypotheses (..., M, 17, 3) -> (..., 17, 3)
 
-``RULES`` names the ways to choose, and `select` applies one of them:
-
-    z0               the pose of the latents' mode, given: the paper's single answer
-    mean             of each joint: least squared error, but bones may shrink
-    medoid           the hypothesis with the least summed MPJPE to all others
-    largest_cluster  the centre of the most populous K-means cluster
-    most_likely      the hypothesis of highest log-density
-
-The paper reports z0 (section 4.3) and names no other rule. A mean, of all hypotheses or
-of a cluster, is a pose that was not drawn.
+``RULES`` (at the end) names the ways to choose, and `select` applies one of them. The
+paper reports z0 (section 4.3) and names no other rule. A mean, of all hypotheses or of
+a cluster, is a pose that was not drawn, and its bones may shrink.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import jax.typing
 
 from jaxflow.maths import checks
-from jaxflow.maths.kmeans import kmeans
+from jaxflow.maths.kmeans import KMeans, kmeans
 
 # As many as the fewest that the paper clusters its hypotheses to.
 CLUSTERS = 5
@@ -54,15 +48,15 @@ def select(
       TypeError: not floating point, or a legacy key.
       ValueError: an unknown rule, what it needs is missing, or shapes that do not fit.
     """
-    if rule not in _RULES:
+    if rule not in RULES:
         raise ValueError(f"expected a rule of {', '.join(RULES)}; got {rule!r}")
-    choose, needs = _RULES[rule]
+    choose, needs, _ = RULES[rule]
     if needs is None:
         return choose(hypotheses)
-    given = {"mode": mode, "log_density": log_density, "key": key}[needs]
-    if given is None:
+    needed = {"mode": mode, "log_density": log_density, "key": key}[needs]
+    if needed is None:
         raise ValueError(f"the rule {rule} needs {needs}, which was not given")
-    return choose(hypotheses, given)
+    return choose(hypotheses, needed)
 
 
 def z0(hypotheses: jax.typing.ArrayLike, mode: jax.typing.ArrayLike) -> jax.Array:
@@ -116,8 +110,12 @@ def largest_cluster(
       (..., 17, 3), the mean of the cluster's hypotheses.
     """
     hypotheses = _checked(hypotheses)
-    found = kmeans(hypotheses, min(clusters, hypotheses.shape[-3]), key)
-    return _take(found.centres, jnp.argmax(found.sizes, axis=-1))
+    return fullest(kmeans(hypotheses, min(clusters, hypotheses.shape[-3]), key))
+
+
+def fullest(clusters: KMeans) -> jax.Array:
+    """The centre (..., 17, 3) of the cluster with the most hypotheses."""
+    return _take(clusters.centres, jnp.argmax(clusters.sizes, axis=-1))
 
 
 def most_likely(
@@ -154,12 +152,30 @@ def _take(poses: jax.Array, chosen: jax.Array) -> jax.Array:
     return jnp.take_along_axis(poses, index, axis=-3)[..., 0, :, :]
 
 
-# What each rule needs beside the hypotheses, by `select`'s argument.
-_RULES: dict[str, tuple[Callable[..., jax.Array], str | None]] = {
-    "z0": (z0, "mode"),
-    "mean": (mean, None),
-    "medoid": (medoid, None),
-    "largest_cluster": (largest_cluster, "key"),
-    "most_likely": (most_likely, "log_density"),
+class Rule(NamedTuple):
+    """A way to choose.
+
+    Attributes:
+      choose: gives the pose of the hypotheses, and of what it needs.
+      needs: what it needs beside the hypotheses, by `select`'s argument.
+      text: the pose that it gives, in words.
+    """
+
+    choose: Callable[..., jax.Array]
+    needs: str | None
+    text: str
+
+
+RULES: dict[str, Rule] = {
+    "z0": Rule(z0, "mode", "the pose of the latents' mode"),
+    "mean": Rule(mean, None, "the mean of the hypotheses, joint by joint"),
+    "medoid": Rule(
+        medoid, None, "the hypothesis with the least summed distance to the others"
+    ),
+    "largest_cluster": Rule(
+        largest_cluster, "key", "the centre of the largest of five K-means clusters"
+    ),
+    "most_likely": Rule(
+        most_likely, "log_density", "the hypothesis of the highest log-density"
+    ),
 }
-RULES = tuple(_RULES)

@@ -28,7 +28,7 @@ _BINS = len(SIGMA_EDGES) - 1
 
 
 class SigmaErrorSums(NamedTuple):
-    """Sums over observations, float64; `add` joins two.
+    """Sums over observations, float64; `sums.add` joins them.
 
     Attributes:
       table: (20, 40) observations, per bin of ``SIGMA_EDGES`` and of ``ERROR_EDGES``.
@@ -117,13 +117,8 @@ def _check(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
 
 def _bin(values: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:
     """The bin of each value; the last takes all that lie above."""
-    found = np.searchsorted(edges, values, side="right") - 1
-    return np.minimum(found, len(edges) - 2)
-
-
-def add(first: SigmaErrorSums, second: SigmaErrorSums) -> SigmaErrorSums:
-    """The sums over both sets of observations."""
-    return SigmaErrorSums(*(a + b for a, b in zip(first, second, strict=True)))
+    bins = np.searchsorted(edges, values, side="right") - 1
+    return np.minimum(bins, len(edges) - 2)
 
 
 def summarize(sums: SigmaErrorSums) -> SigmaError:

@@ -1,7 +1,8 @@
-"""Sums of per-frame errors, and the figures that follow from them.
+"""Sums of per-frame figures, and the means that follow from them.
 
-In: ``metrics.ExampleErrors`` of batches of frames, as NumPy. Out: ``Totals`` that add
-up over batches, actions and machines in float64, and ``Figures`` with means in mm and
+    names (N,), any tree of arrays (N, ...) -> {name: Total}, which add up
+
+Totals add up over batches, actions and machines in float64; `Means` are in mm and
 shares. Nothing grows with the number of frames.
 """
 
@@ -9,60 +10,91 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
+import jax
 import numpy as np
 
 from jaxflow.metrics import errors as metrics
-from jaxflow.metrics import sample_size
 from jaxflow.metrics.coverage import CALIBRATION_LEVELS
 from jaxflow.skeleton import H36M_JOINTS
 
+Tree = TypeVar("Tree")
 
-@dataclasses.dataclass(frozen=True)
-class Totals:
-    """Sums over ``frames`` frames of what ``metrics.ExampleErrors`` holds for each.
 
-    ``cps_curve`` (300,) counts the frames that are correct at each threshold.
+class Total(NamedTuple):
+    """Sums over some frames.
+
+    Attributes:
+      frames: how many.
+      sums: a tree of float64 arrays.
     """
 
     frames: int
-    mpjpe: np.ndarray
-    pa_mpjpe: np.ndarray
-    pck: np.ndarray
-    cps_curve: np.ndarray
-    spread: np.ndarray
-    hits: np.ndarray
-    best_of: np.ndarray
+    sums: Any
+
+
+def add(*trees: Tree) -> Tree:
+    """The sum of trees of arrays or numbers, such as ``Total``; at least one."""
+    first, *rest = trees
+    for tree in rest:
+        first = jax.tree.map(lambda one, other: one + other, first, tree)
+    return first
+
+
+def grouped(names: np.ndarray, tree: Any) -> dict[str, Total]:
+    """Sums by name over the leading axis.
+
+    Args:
+      names: (N,) text: what each frame belongs to.
+      tree: of arrays (N, ...).
+
+    Returns:
+      A total for each name, in the order in which they first come.
+    """
+    totals = {}
+    for name in dict.fromkeys(map(str, names)):
+        rows = names == name
+        sums = jax.tree.map(
+            lambda leaf, rows=rows: np.sum(np.asarray(leaf[rows], np.float64), axis=0),
+            tree,
+        )
+        totals[name] = Total(int(rows.sum()), sums)
+    return totals
+
+
+def add_by_name(totals: dict[str, Total], further: dict[str, Total]) -> None:
+    """Adds further totals to those there are; a new name comes last."""
+    for name, total in further.items():
+        totals[name] = add(totals[name], total) if name in totals else total
+
+
+class Sums(NamedTuple):
+    """What an evaluation sums: of a batch (N, ...) each frame's, of a total the sums.
+
+    As ``metrics.ExampleErrors``, but for ``cps_curve`` (300,), which counts the frames
+    that are correct at each threshold.
+    """
+
+    mpjpe: Any
+    pa_mpjpe: Any
+    pck: Any
+    cps_curve: Any
+    spread: Any
+    hits: Any
+    best_of: Any
 
     @classmethod
-    def of(cls, errors: metrics.ExampleErrors) -> Totals:
-        """The sums over the leading axis of a batch's errors."""
+    def of(cls, errors: metrics.ExampleErrors) -> Sums:
+        """Each frame's, of a batch's errors as NumPy."""
         radius = np.asarray(errors.cps_radius)[:, None]
-        within = radius <= np.asarray(metrics.CPS_THRESHOLDS)
-        return cls(
-            frames=len(radius),
-            mpjpe=_sum(errors.mpjpe),
-            pa_mpjpe=_sum(errors.pa_mpjpe),
-            pck=_sum(errors.pck),
-            cps_curve=_sum(within),
-            spread=_sum(errors.spread),
-            hits=_sum(errors.hits),
-            best_of=_sum(errors.best_of),
-        )
-
-    def __add__(self, other: Totals) -> Totals:
-        """The sums over both sets of frames."""
-        names = [field.name for field in dataclasses.fields(self)]
-        return Totals(**{n: getattr(self, n) + getattr(other, n) for n in names})
-
-
-def _sum(values: Any) -> np.ndarray:
-    return np.sum(np.asarray(values, np.float64), axis=0)
+        columns = errors._asdict()
+        del columns["cps_radius"]
+        return cls(cps_curve=radius <= np.asarray(metrics.CPS_THRESHOLDS), **columns)
 
 
 @dataclasses.dataclass(frozen=True)
-class Figures:
+class Means:
     """Means over frames, or over actions.
 
     Attributes:
@@ -75,7 +107,7 @@ class Figures:
       cps_curve: (300,) shares of frames correct at 1, ..., 300 mm.
       calibration: (21,) frequency of hits of the median joint, per level.
       spread: (17, 3) mm, standard deviation over the hypotheses.
-      best_of: (K,) mm, MPJPE of the best of m for each m of ``sample_size.counts``.
+      best_of: (K,) mm, MPJPE of the best of m for each m of ``metrics.sample_counts``.
     """
 
     frames: int
@@ -90,27 +122,27 @@ class Figures:
     best_of: np.ndarray
 
     @classmethod
-    def of(cls, totals: Totals) -> Figures:
-        """Means over frames.
+    def of(cls, total: Total) -> Means:
+        """Means over frames, of a total of ``Sums``.
 
         Raises:
           ValueError: there are no frames.
         """
-        if totals.frames == 0:
+        if total.frames == 0:
             raise ValueError("expected at least one frame to take the mean of")
-        frequency = np.median(totals.hits / totals.frames, axis=-1)
-        curve = totals.cps_curve / totals.frames
+        means = Sums(*(leaf / total.frames for leaf in total.sums))
+        frequency = np.median(means.hits, axis=-1)
         return cls(
-            frames=totals.frames,
-            mpjpe=totals.mpjpe / totals.frames,
-            pa_mpjpe=totals.pa_mpjpe / totals.frames,
-            pck=float(totals.pck / totals.frames),
-            cps=float(metrics.area_under_cps_curve(curve)),
+            frames=total.frames,
+            mpjpe=means.mpjpe,
+            pa_mpjpe=means.pa_mpjpe,
+            pck=float(means.pck),
+            cps=float(metrics.area_under_cps_curve(means.cps_curve)),
             ece=float(np.mean(np.abs(frequency - np.asarray(CALIBRATION_LEVELS)))),
-            cps_curve=curve,
+            cps_curve=means.cps_curve,
             calibration=frequency,
-            spread=totals.spread / totals.frames,
-            best_of=totals.best_of / totals.frames,
+            spread=means.spread,
+            best_of=means.best_of,
         )
 
     @property
@@ -154,7 +186,7 @@ def _named(five: Sequence[float] | np.ndarray) -> dict[str, float]:
     return dict(zip(metrics.ERROR_NAMES, map(float, five), strict=True))
 
 
-def average(figures: Iterable[Figures]) -> Figures:
+def average(figures: Iterable[Means]) -> Means:
     """The plain mean of several actions' figures; ``frames`` is their sum.
 
     Raises:
@@ -167,9 +199,9 @@ def average(figures: Iterable[Figures]) -> Figures:
     def mean(name: str) -> Any:
         return np.mean([getattr(one, name) for one in chosen], axis=0)
 
-    names = [field.name for field in dataclasses.fields(Figures)]
+    names = [field.name for field in dataclasses.fields(Means)]
     means = {name: mean(name) for name in names if name != "frames"}
-    return Figures(frames=sum(one.frames for one in chosen), **means)
+    return Means(frames=sum(one.frames for one in chosen), **means)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,27 +210,26 @@ class EvaluationResult:
 
     Attributes:
       num_hypotheses: M.
-      totals: sums per action that has frames, by name, sorted.
+      totals: of ``Sums``, per action that has frames, by name, sorted.
     """
 
     num_hypotheses: int
-    totals: dict[str, Totals]
+    totals: dict[str, Total]
 
     @property
-    def per_action(self) -> dict[str, Figures]:
+    def per_action(self) -> dict[str, Means]:
         """Means over each action's frames."""
-        return {action: Figures.of(totals) for action, totals in self.totals.items()}
+        return {action: Means.of(total) for action, total in self.totals.items()}
 
     @property
-    def average(self) -> Figures:
+    def average(self) -> Means:
         """Means over actions: what the paper's tables give."""
         return average(self.per_action.values())
 
     @property
-    def pooled(self) -> Figures:
+    def pooled(self) -> Means:
         """Means over all frames, whatever their action."""
-        first, *rest = self.totals.values()
-        return Figures.of(sum(rest, start=first))
+        return Means.of(add(*self.totals.values()))
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain numbers, lists and dicts."""
@@ -211,7 +242,7 @@ class EvaluationResult:
                 **pooled.to_json(),
                 **pooled.curves_to_json(),
                 "best_of": {
-                    "hypotheses": list(sample_size.counts(self.num_hypotheses)),
+                    "hypotheses": list(metrics.sample_counts(self.num_hypotheses)),
                     "mpjpe_mm": pooled.best_of.tolist(),
                 },
             },

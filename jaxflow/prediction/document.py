@@ -15,17 +15,10 @@ import jax
 import numpy as np
 
 from jaxflow._version import __version__
+from jaxflow.metrics import selection
 from jaxflow.prediction.records import STORED, Lifted
 from jaxflow.runs import files
 from jaxflow.skeleton import H36M_BONES, H36M_JOINTS, MPII_BONES, MPII_JOINTS
-
-_RULES = {
-    "z0": "the pose of the latents' mode",
-    "mean": "the mean of the hypotheses, joint by joint",
-    "medoid": "the hypothesis with the least summed distance to the others",
-    "largest_cluster": "the centre of the largest of five K-means clusters",
-    "most_likely": "the hypothesis of the highest log-density",
-}
 
 
 def line(person: Lifted, hypotheses: int) -> bytes:
@@ -89,7 +82,7 @@ def write(
         **about,
         "units": {**STORED, "pose": "metres", "square": "image px"},
         "frame_of_reference": "camera: x right, y down, z away; hip at the origin",
-        "rule": {"name": rule, "pose": _RULES[rule]},
+        "rule": {"name": rule, "pose": selection.RULES[rule].text},
         "joints": H36M_JOINTS,
         "bones": H36M_BONES,
         "joints2d": MPII_JOINTS,

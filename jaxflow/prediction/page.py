@@ -19,9 +19,10 @@ from jaxflow.detector.crops import crop
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.prediction.files import ARRAYS
 from jaxflow.reporting import page
-from jaxflow.reporting.tables import Table
+from jaxflow.reporting.tables import Row, Table
 from jaxflow.reporting.viewer import viewer
 from jaxflow.runs import array_files, files
+from jaxflow.types import Hypotheses
 
 PAGE = "index.html"
 SHOWN = 24  # persons
@@ -94,9 +95,9 @@ def problem(
 
 def _skipped(lines: Sequence[str]) -> page.Section:
     more = len(lines) - _LISTED
-    rows = tuple((line,) for line in lines[:_LISTED])
+    rows = tuple(Row((line,)) for line in lines[:_LISTED])
     note = f"and {more} more" if more > 0 else ""
-    table = Table("Skipped", ("What, and why",), rows, note=note)
+    table = Table("skipped", "Skipped", ("What, and why",), rows, note=note)
     return page.Section("What could not be used", "", tables=[table])
 
 
@@ -144,13 +145,15 @@ def _pose(folder: pathlib.Path, row: int) -> viewer.ViewerPose:
     picture = folder / "crops" / f"{row:06d}.jpg"
     spread, log_density = 1000 * read("spread"), read("log_density")
     return viewer.ViewerPose(
-        title=f"{read('source')}, frame {read('frame')}, person {read('person')}",
-        detail=f"spread {spread[1:, 0].mean():.0f} mm across, "
+        f"{read('source')}, frame {read('frame')}, person {read('person')}",
+        f"spread {spread[1:, 0].mean():.0f} mm across, "
         f"{spread[1:, 1].mean():.0f} mm up, {spread[1:, 2].mean():.0f} mm in depth",
-        pose2d=crop.image_to_crop(read("pose2d").astype(np.float64), square),
-        fit=read("fit"),
-        hypotheses=read("hypotheses")[:_HYPOTHESES],
-        mode=read("mode"),
-        log_density=log_density[:_HYPOTHESES],
-        picture=picture.read_bytes() if picture.is_file() else None,
+        Hypotheses(
+            poses=read("hypotheses")[:_HYPOTHESES],
+            log_density=log_density[:_HYPOTHESES],
+            mode=read("mode"),
+            pose2d=crop.image_to_crop(read("pose2d").astype(np.float64), square),
+            fit=read("fit"),
+        ),
+        picture.read_bytes() if picture.is_file() else None,
     )

@@ -11,15 +11,13 @@ from collections.abc import Iterable, Sequence
 
 from jaxflow.evaluation.protocol import Evaluation
 from jaxflow.evaluation.reductions import ReductionResult
-from jaxflow.evaluation.setting_figures import SettingsResult
 from jaxflow.metrics.errors import ERROR_NAMES
 from jaxflow.metrics.sums import EvaluationResult
-from jaxflow.reporting import published
+from jaxflow.reporting import published, result_tables
 from jaxflow.reporting.published import ACTIONS, AVERAGE, Published
-from jaxflow.reporting.tables import Table
+from jaxflow.reporting.tables import Number, Row, Table, numbers
 
 _Z0, _BEST = ERROR_NAMES.index("z0"), ERROR_NAMES.index("best")
-_MISSING = "–"
 _OTHER_DATA = (
     "This set has not exactly the actions of Human3.6M, which the published figures "
     "are of: beside each other they show an order of magnitude, not who is better. "
@@ -42,7 +40,8 @@ def beside_published(evaluated: Evaluation, dataset: str) -> list[Table]:
     if evaluated.ambiguous is not None:
         found.append(ambiguous(evaluated.ambiguous, same))
     if evaluated.settings is not None:
-        found += _settings(evaluated.settings)
+        found.append(result_tables.by_setting(evaluated.settings))
+        found.append(result_tables.settings_beside(evaluated.settings))
     if evaluated.reduced is not None:
         found.append(fewer(evaluated.reduced, same))
     return [*found, calibration(test, same), spread(test, same)]
@@ -66,34 +65,29 @@ def per_action(
     Args:
       test: what was found.
       paper: its rows.
-      figure: ``mpjpe`` or ``pa_mpjpe``, of ``summary.Figures``.
+      figure: ``mpjpe`` or ``pa_mpjpe``, of ``sums.Means``.
       same: whether the data are the paper's.
     """
     actions = [name for name in ACTIONS if name in test.totals]
     actions += [name for name in test.totals if name not in ACTIONS]
     figures = [*(test.per_action[name] for name in actions), test.average]
     ours = [
-        (name, *(f"{getattr(one, figure)[place]:.1f}" for one in figures))
+        Row((name, *numbers(getattr(means, figure)[place] for means in figures)))
         for name, place in (("This model, z = 0 (M = 1)", _Z0), (_many(test), _BEST))
     ]
     return _joined(paper, [*actions, AVERAGE], ours, same)
 
 
-def ambiguous(found: EvaluationResult, same: bool) -> Table:
+def ambiguous(result: EvaluationResult, same: bool) -> Table:
     """Table 2, with the calibration error beside it."""
     paper = published.AMBIGUOUS
-    average = found.average
-    row = (
-        _many(found),
-        f"{average.mpjpe[_BEST]:.1f}",
-        f"{average.pa_mpjpe[_BEST]:.1f}",
-        f"{100 * average.pck:.1f}",
-        f"{average.cps:.1f}",
-        f"{found.pooled.ece:.3f}",
-    )
+    average = result.average
+    errors = average.mpjpe[_BEST], average.pa_mpjpe[_BEST]
+    figures = numbers([*errors, 100 * average.pck, average.cps])
+    row = Row((_many(result), *figures, Number(result.pooled.ece, 3)))
     columns = [*paper.columns, "ECE"]
     note = (
-        f"{found.pooled.frames} frames with a fitted sigma above 5 heatmap px. PCK in "
+        f"{result.pooled.frames} frames with a fitted sigma above 5 heatmap px. PCK in "
         "per cent within 150 mm, CPS the area to 300 mm, ECE the calibration error of "
         "all frames, which the paper does not give."
     )
@@ -103,40 +97,25 @@ def ambiguous(found: EvaluationResult, same: bool) -> Table:
 def fewer(reduced: ReductionResult, same: bool) -> Table:
     """Table 5: the best of a few that were drawn, or of K-means centres."""
     paper = published.FEWER_SAMPLES
-    chosen, errors = reduced.reductions, reduced.average
-    named = [
-        *zip((f"drawn (M = {m})" for m in chosen.few), errors.drawn, strict=True),
+    asked, errors = reduced.reductions, reduced.average
+    pairs = [
+        *zip((f"drawn (M = {m})" for m in asked.few), errors.drawn, strict=True),
         *zip(
-            (f"K-means (M = {k})" for k in chosen.centres), errors.centres, strict=True
+            (f"K-means (M = {k})" for k in asked.centres), errors.centres, strict=True
         ),
     ]
-    ours = [
-        (f"This model, {name}", f"{first:.1f}", f"{second:.1f}")
-        for name, (first, second) in named
-    ]
+    ours = [Row((f"This model, {name}", *numbers(both))) for name, both in pairs]
     note = (
         "The best of a few drawn is the mean over all subsets of that size; K-means "
-        f"clusters the {max(chosen.few)} that were drawn."
+        f"clusters the {max(asked.few)} that were drawn."
     )
     return _joined(paper, paper.columns, ours, same, note=note)
-
-
-def _settings(found: SettingsResult) -> list[Table]:
-    """Table 3, the best method of each setting marked."""
-    by_setting, beside = found.tables()
-    methods = tuple(
-        number
-        for number, row in enumerate(beside.rows)
-        if not row[0].startswith("Frames")
-    )
-    better = (0, *(1 for _ in beside.columns[1:]))
-    return [by_setting, beside._replace(better=better, comparable=(methods,))]
 
 
 def calibration(test: EvaluationResult, same: bool) -> Table:
     """The calibration error beside what was measured of others."""
     paper = published.CALIBRATION
-    row = (_many(test), f"{test.pooled.ece:.3f}")
+    row = Row((_many(test), Number(test.pooled.ece, 3)))
     note = (
         "0 is ideal; training for the best of many alone makes a model over-confident."
     )
@@ -146,7 +125,7 @@ def calibration(test: EvaluationResult, same: bool) -> Table:
 def spread(test: EvaluationResult, same: bool) -> Table:
     """How far the hypotheses scatter along each axis beside the paper's."""
     paper = published.SPREAD
-    row = (_many(test), *(f"{one:.1f}" for one in test.pooled.spread_per_axis))
+    row = Row((_many(test), *numbers(test.pooled.spread_per_axis)))
     note = "x across, y down, z away from the camera; mean over all joints and frames."
     return _joined(paper, paper.columns, [row], same, note=note)
 
@@ -158,31 +137,22 @@ def _many(result: EvaluationResult) -> str:
 def _joined(
     paper: Published,
     columns: Sequence[str],
-    ours: Sequence[tuple[str, ...]],
+    ours: Sequence[Row],
     same: bool,
     better: Sequence[int] | None = None,
     note: str = "",
 ) -> Table:
     """Published rows, then ours as the closing ones."""
-    theirs = published.as_rows(paper, columns, missing=_MISSING)
-    count = len(theirs) + len(ours)
-    split = len(theirs)
-    groups: tuple[tuple[int, ...], ...] = (tuple(range(count)),)
-    if not same:
-        groups = tuple(range(split)), tuple(range(split, count))
-    marks = better or (paper.better[:1] * len(columns))
-    source = f"Published, on Human3.6M: {published.WEHRBEIN}, {paper.place}."
-    if paper is published.CALIBRATION:
-        source = f"Published, on Human3.6M: {paper.place}."
+    theirs = published.as_rows(paper, columns)
+    source = f"Published, on Human3.6M: {paper.source}."
+    numbered = paper.place.startswith("Table")
     return Table(
-        title=f"{paper.place}: {paper.title}"
-        if paper.place.startswith("Table")
-        else paper.title,
-        columns=("Method", *columns),
-        rows=(*theirs, *ours),
-        closing=len(ours),
-        better=(0, *marks),
-        comparable=groups,
+        paper.name,
+        f"{paper.place}: {paper.title}" if numbered else paper.title,
+        ("Method", *columns),
+        (*theirs, *(row._replace(closing=True) for row in ours)),
+        better=(0, *(better or (paper.better[:1] * len(columns)))),
+        groups=() if same else (len(theirs), len(ours)),
         note=" ".join(filter(None, [note, source, *_remarks(paper)])),
     )
 

@@ -7,19 +7,17 @@ their hypotheses: the very ones that were tested, drawn once more from the same 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import data, metrics
-from jaxflow.evaluation import measuring, protocol
+from jaxflow.evaluation import protocol
 from jaxflow.evaluation.protocol import Frames
-from jaxflow.flow import sampling
 from jaxflow.maths import geometry, keys
-from jaxflow.reporting.figures.poses import PoseExample
 from jaxflow.reporting.viewer import viewer
-from jaxflow.types import PoseRecords
+from jaxflow.types import DensityModel, Hypotheses, PoseRecords
 
 HARDEST = 3  # worst, and as many of the most ambiguous, in one figure
 SHOWN = 24  # poses to choose from on the page
@@ -32,58 +30,28 @@ class Chosen(NamedTuple):
     Attributes:
       titles: (n,) why each was chosen.
       details: (n,) which frame it is, and its figures.
-      records: n frames.
-      hypotheses: (n, M, 17, 3) metres, hip at 0.
-      log_density: (n, M) nats.
-      modes: (n, 17, 3) metres, hip at 0.
-      targets: (n, 17, 3) metres, hip at 0.
+      frames: n frames, as host arrays.
     """
 
     titles: list[str]
     details: list[str]
-    records: PoseRecords
-    hypotheses: np.ndarray
-    log_density: np.ndarray
-    modes: np.ndarray
-    targets: np.ndarray
+    frames: Hypotheses
 
     def take(self, rows: slice) -> Chosen:
         """Some of them."""
-        return Chosen(
-            self.titles[rows],
-            self.details[rows],
-            self.records.take(rows),
-            *(array[rows] for array in self[3:]),
-        )
-
-    def examples(self) -> list[PoseExample]:
-        """For a figure."""
-        return [
-            PoseExample(
-                title=title,
-                pose2d=self.records.pose2d[i],
-                fit=self.records.gaussfit[i],
-                hypotheses=self.hypotheses[i],
-                mode=self.modes[i],
-                target=self.targets[i],
-            )
-            for i, title in enumerate(self.titles)
-        ]
+        return Chosen(self.titles[rows], self.details[rows], self.frames.take(rows))
 
     def viewer_poses(self) -> list[viewer.ViewerPose]:
         """For the page's interactive part."""
+        poses, density, *others = self.frames
+        few = slice(None), slice(_MOST_SHOWN)
+        frames = Hypotheses(
+            poses[few], None if density is None else density[few], *others
+        )
+        named = zip(self.titles, self.details, strict=True)
         return [
-            viewer.ViewerPose(
-                title=title,
-                detail=self.details[i],
-                pose2d=self.records.pose2d[i],
-                fit=self.records.gaussfit[i],
-                hypotheses=self.hypotheses[i][:_MOST_SHOWN],
-                mode=self.modes[i],
-                target=self.targets[i],
-                log_density=self.log_density[i][:_MOST_SHOWN],
-            )
-            for i, title in enumerate(self.titles)
+            viewer.ViewerPose(title, detail, frames.take(i))
+            for i, (title, detail) in enumerate(named)
         ]
 
 
@@ -108,15 +76,15 @@ def hardest(frames: Frames, count: int = HARDEST) -> dict[str, int]:
     worst = np.argsort(-frames.best, kind="stable")[:count]
     wide = np.argsort(-frames.spread, kind="stable")
     ambiguous = [row for row in wide if row not in worst][:count]
-    found = {
+    rows = {
         f"Worst {i}: {frames.best[row]:.0f} mm": int(row)
         for i, row in enumerate(worst, 1)
     }
-    found |= {
+    rows |= {
         f"Most ambiguous {i}: {frames.spread[row]:.0f} mm": int(row)
         for i, row in enumerate(ambiguous, 1)
     }
-    return found
+    return rows
 
 
 def for_viewer(frames: Frames, limit: int = SHOWN) -> dict[str, int]:
@@ -166,52 +134,42 @@ def _widest(records: PoseRecords) -> np.ndarray:
 
 
 def draw(
-    loaded: protocol.Loaded,
-    test: protocol.EvaluationConfig,
-    frames: Frames,
-    rows: Sequence[tuple[str, int]],
+    loaded: protocol.Loaded, frames: Frames, rows: Sequence[tuple[str, int]]
 ) -> Chosen:
     """The hypotheses of some rows of the test's frames, as they were tested.
 
     Args:
-      loaded: the model.
-      test: as it was tested.
+      loaded: the model, and how it was tested.
       frames: of the test.
       rows: titles and numbers of frames.
     """
     places = np.asarray([place for _, place in rows])
     records = frames.records.take(places)
-    batch = data.to_batch(records)
-    own = keys.per_example(protocol.key_of(test), jnp.asarray(places))
-    sampled = sampling.sample_with_log_density(
-        loaded.params,
-        batch.pose2d,
-        batch.cond,
-        own,
-        num_hypotheses=test.num_hypotheses,
-        temperature=loaded.temperature,
-        clamp=loaded.flow.clamp,
-    )
-    modes = sampling.sample(
-        loaded.params,
-        batch.pose2d,
-        batch.cond,
-        own,
-        num_hypotheses=1,
-        temperature=0.0,
-        clamp=loaded.flow.clamp,
-    )
-    to_hip = geometry.relative_to_hip
-    hypotheses, targets = to_hip(sampled.poses), measuring.targets_of(records)
-    best = np.asarray(metrics.mpjpe(hypotheses, targets)).min(axis=1)
+    batch, targets = data.to_batch(records), data.targets_of(records)
+    frame_keys = keys.per_example(protocol.key_of(loaded.test), jnp.asarray(places))
+    inputs, model = (batch.pose2d, batch.cond, frame_keys), loaded.model
+    many: Any = {
+        "num_hypotheses": loaded.test.num_hypotheses,
+        "temperature": loaded.temperature,
+    }
+    if isinstance(model, DensityModel):
+        poses, density = model.sample_with_log_density(*inputs, **many)
+    else:
+        poses, density = model.sample(*inputs, **many), None
+    modes = model.sample(*inputs, num_hypotheses=1, temperature=0.0)
+    poses = geometry.relative_to_hip(poses)
+    best = np.asarray(metrics.mpjpe(poses, targets)).min(axis=1)
     return Chosen(
-        titles=[title for title, _ in rows],
-        details=_details(records, best, frames.spread[places]),
-        records=records,
-        hypotheses=np.asarray(hypotheses),
-        log_density=np.asarray(sampled.log_density),
-        modes=np.asarray(to_hip(modes))[:, 0],
-        targets=targets,
+        [title for title, _ in rows],
+        _details(records, best, frames.spread[places]),
+        Hypotheses(
+            poses=np.asarray(poses),
+            log_density=None if density is None else np.asarray(density),
+            mode=np.asarray(geometry.relative_to_hip(modes))[:, 0],
+            pose2d=records.pose2d,
+            fit=records.gaussfit,
+            target=targets,
+        ),
     )
 
 

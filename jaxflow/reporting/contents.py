@@ -13,12 +13,19 @@ from jaxflow._version import __version__
 from jaxflow.evaluation import protocol
 from jaxflow.evaluation.comparison import Comparison
 from jaxflow.evaluation.inference_time import InferenceTimes
-from jaxflow.reporting import beside_paper, page, tables
+from jaxflow.reporting import (
+    beside_paper,
+    comparison,
+    page,
+    published,
+    result_tables,
+    tables,
+)
 from jaxflow.reporting.tables import Table
 from jaxflow.reporting.viewer import viewer
 
 if TYPE_CHECKING:
-    from jaxflow.reporting.drawings import Drawn
+    from jaxflow.reporting.drawings import Picture
 
 
 class About(NamedTuple):
@@ -27,7 +34,7 @@ class About(NamedTuple):
     Attributes:
       checkpoint: as given.
       dataset: its name.
-      test: how it was tested.
+      test: how it was tested, its stride and temperature resolved.
     """
 
     checkpoint: str
@@ -68,35 +75,29 @@ class Content(NamedTuple):
     about: About
     extras: Extras
     viewer_poses: Sequence[viewer.ViewerPose]
-    frames: Sequence[Drawn]
-    plots: Sequence[Drawn]
-    models: Sequence[Drawn]
-    training: Drawn | None
+    frames: Sequence[Picture]
+    plots: Sequence[Picture]
+    models: Sequence[Picture]
+    training: Picture | None
 
-    def figures(self) -> list[Drawn]:
+    def figures(self) -> list[Picture]:
         """All of them."""
         last = [self.training] if self.training else []
         return [*self.frames, *self.plots, *self.models, *last]
-
-
-def comparison_tables(comparison: Comparison) -> list[Table]:
-    """A comparison's tables with the best model of every column marked."""
-    return [tables.ranked(table) for table in comparison.tables()]
 
 
 def all_tables(
     evaluated: protocol.Evaluation, about: About, extras: Extras
 ) -> dict[str, list[Table]]:
     """The tables of a report by the section they stand in."""
-    found = {"paper": beside_paper.beside_published(evaluated, about.dataset)}
+    sections = {"paper": beside_paper.beside_published(evaluated, about.dataset)}
     if evaluated.reduced is not None:
-        found["one"] = evaluated.reduced.tables()[1:]
+        sections["one"] = [result_tables.one_pose(evaluated.reduced)]
     if extras.comparison is not None:
-        found["models"] = comparison_tables(extras.comparison)
+        sections["models"] = list(comparison.tables_of(extras.comparison).values())
     if extras.times is not None:
-        found["times"] = [extras.times.table()]
-    plain = evaluated._replace(settings=None, reduced=None)
-    return {**found, "actions": plain.tables()}
+        sections["times"] = [result_tables.inference_time(extras.times)]
+    return {**sections, "actions": result_tables.of_tests(evaluated)}
 
 
 def console(
@@ -104,12 +105,16 @@ def console(
 ) -> str:
     """What a report prints: the tables but those a column an action, and sentences."""
     bold = tables.wants_bold(stream)
-    found = all_tables(evaluated, about, extras)
-    chosen = [*found.pop("actions"), *found.pop("paper")[2:], *sum(found.values(), [])]
+    sections = all_tables(evaluated, about, extras)
+    first = sections.pop("actions")
+    wide = {published.PROTOCOL_1.name, published.PROTOCOL_2.name}
+    chosen = [
+        table for table in sum(sections.values(), first) if table.name not in wide
+    ]
     shown = [tables.to_console(table, bold) for table in chosen]
-    said = extras.comparison.trade_offs() if extras.comparison else []
-    note = beside_paper.introduction(evaluated.test, about.dataset)
-    return "\n\n".join([*shown, evaluated.remarks(), tables.wrapped(note), *said])
+    said = comparison.trade_offs(extras.comparison) if extras.comparison else []
+    note = tables.wrapped(beside_paper.introduction(evaluated.test, about.dataset))
+    return "\n\n".join([*shown, result_tables.remarks(evaluated), note, *said])
 
 
 def render(content: Content, date: str) -> str:
@@ -128,47 +133,51 @@ def render(content: Content, date: str) -> str:
 
 def _sections(content: Content) -> list[page.Section]:
     """In the order of reading: look, compare, understand, look up."""
-    found = all_tables(content.evaluated, content.about, content.extras)
+    tables_of = all_tables(content.evaluated, content.about, content.extras)
     test, dataset = content.evaluated.test, content.about.dataset
     note = beside_paper.introduction(test, dataset)
     sections = [
         viewer.section(content.viewer_poses),
-        page.Section("Beside the paper", note, (), found["paper"]),
+        page.Section("Beside the paper", note, (), tables_of["paper"]),
         page.Section("How good, how sure", "", _drawings(content.plots)),
     ]
     if content.extras.comparison is not None:
-        sections.append(_models(content, content.extras.comparison, found["models"]))
-    if "one" in found:
+        sections.append(
+            _models(content, content.extras.comparison, tables_of["models"])
+        )
+    if "one" in tables_of:
         text = (
             "Many poses explain a picture. Where one is asked for, these are ways to "
             "choose it."
         )
-        sections.append(page.Section("One pose out of many", text, (), found["one"]))
+        sections.append(
+            page.Section("One pose out of many", text, (), tables_of["one"])
+        )
     sections.append(page.Section("Frames", "", _drawings(content.frames)))
-    if "times" in found:
-        sections.append(page.Section("Inference time", "", (), found["times"]))
-    sections.append(page.Section("Per action", protocol.LEGEND, (), found["actions"]))
+    if "times" in tables_of:
+        sections.append(page.Section("Inference time", "", (), tables_of["times"]))
+    sections.append(
+        page.Section("Per action", result_tables.LEGEND, (), tables_of["actions"])
+    )
     if content.training is not None:
         sections.append(page.Section("Training", "", _drawings([content.training])))
     return sections
 
 
 def _models(
-    content: Content, comparison: Comparison, found: Sequence[Table]
+    content: Content, compared: Comparison, found: Sequence[Table]
 ) -> page.Section:
     """Models side by side; first of all where sharpness and honesty disagree."""
-    text = " ".join([*comparison.trade_offs(), *comparison.notes()])
+    text = " ".join([*comparison.trade_offs(compared), *comparison.notes(compared)])
     return page.Section("Models", text, _drawings(content.models), found)
 
 
-def _drawings(drawn: Sequence[Drawn]) -> list[page.Drawing]:
+def _drawings(drawn: Sequence[Picture]) -> list[page.Drawing]:
     from jaxflow.reporting.figures import style
 
     return [
-        page.Drawing(
-            style.for_page(one.figure, one.name, one.name), one.caption, one.wide
-        )
-        for one in drawn
+        page.Drawing(style.for_page(figure, name, name), caption, wide)
+        for name, figure, caption, wide in drawn
     ]
 
 
@@ -176,7 +185,7 @@ def tiles(evaluated: protocol.Evaluation) -> list[page.Tile]:
     """The first numbers to see: errors over actions, the rest over frames."""
     average, pooled = evaluated.test.average, evaluated.test.pooled
     count = evaluated.test.num_hypotheses
-    found = [
+    first = [
         page.Tile(f"{average.mpjpe[1]:.1f}", "mm", f"MPJPE, best of {count}"),
         page.Tile(f"{average.mpjpe[0]:.1f}", "mm", "MPJPE, z = 0 pose"),
         page.Tile(f"{average.pa_mpjpe[1]:.1f}", "mm", f"PA-MPJPE, best of {count}"),
@@ -186,5 +195,5 @@ def tiles(evaluated: protocol.Evaluation) -> list[page.Tile]:
     ]
     if evaluated.mean_pose_mpjpe is not None:
         label = "MPJPE of the mean training pose"
-        found.append(page.Tile(f"{evaluated.mean_pose_mpjpe:.1f}", "mm", label))
-    return found
+        first.append(page.Tile(f"{evaluated.mean_pose_mpjpe:.1f}", "mm", label))
+    return first

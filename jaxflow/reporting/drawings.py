@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 
 from jaxflow import data
 from jaxflow.evaluation import baselines, protocol
+from jaxflow.maths import batching
 from jaxflow.metrics import sigma_error, sums
-from jaxflow.metrics.sums import EvaluationResult, Figures
+from jaxflow.metrics.sums import EvaluationResult, Means
 from jaxflow.reporting.chosen_frames import Chosen
 from jaxflow.reporting.figures import curves, poses
 from jaxflow.reporting.figures import sigma as sigma_figure
@@ -24,7 +25,7 @@ from jaxflow.types import PoseRecords
 _CHUNK = 8192  # frames whose sigmas are added up at a time
 
 
-class Drawn(NamedTuple):
+class Picture(NamedTuple):
     """A figure of the report.
 
     Attributes:
@@ -40,7 +41,7 @@ class Drawn(NamedTuple):
     wide: bool = False
 
 
-def hypotheses(chosen: Chosen) -> Drawn:
+def hypotheses(chosen: Chosen) -> Picture:
     """Hypotheses of a sure to the least sure detection (paper figures 3 and 4)."""
     caption = (
         "Left: the 2D detection and the Gaussians fitted to its heatmaps, at one and "
@@ -48,34 +49,34 @@ def hypotheses(chosen: Chosen) -> Drawn:
         "truth. Seen from the camera they scatter where the detector is unsure; from "
         "the side, along the depth that a picture does not tell. "
     )
-    return _drawn_poses("hypotheses", chosen, caption)
+    return _of_poses("hypotheses", chosen, caption)
 
 
-def hardest(chosen: Chosen) -> Drawn:
+def hardest(chosen: Chosen) -> Picture:
     """The worst and the most ambiguous frames of the test."""
     caption = (
         "The frames whose best hypothesis is farthest from the truth, and those whose "
         "hypotheses scatter most, by the mean standard deviation over joints and axes. "
     )
-    return _drawn_poses("hardest", chosen, caption)
+    return _of_poses("hardest", chosen, caption)
 
 
-def _drawn_poses(name: str, chosen: Chosen, caption: str) -> Drawn:
+def _of_poses(name: str, chosen: Chosen, caption: str) -> Picture:
     named = "; ".join(
         f"{title}: {detail}"
         for title, detail in zip(
             chosen.titles, map(_first, chosen.details), strict=True
         )
     )
-    figure = poses.hypotheses_figure(chosen.examples())
-    return Drawn(name, figure, f"{caption}{named}.", wide=True)
+    figure = poses.hypotheses_figure(chosen.titles, chosen.frames)
+    return Picture(name, figure, f"{caption}{named}.", wide=True)
 
 
 def _first(detail: str) -> str:
     return detail.partition(";")[0]
 
 
-def series(evaluated: protocol.Evaluation) -> dict[str, Figures]:
+def series(evaluated: protocol.Evaluation) -> dict[str, Means]:
     """The pooled figures of the tests by name."""
     named = {"all test frames": evaluated.test.pooled}
     if evaluated.ambiguous is not None:
@@ -84,30 +85,27 @@ def series(evaluated: protocol.Evaluation) -> dict[str, Figures]:
 
 
 def noise_baseline(
-    loaded: protocol.Loaded,
-    test: protocol.EvaluationConfig,
-    evaluated: protocol.Evaluation,
+    loaded: protocol.Loaded, evaluated: protocol.Evaluation
 ) -> EvaluationResult:
     """The z = 0 pose with detector noise, on the frames of figure 5.
 
-    Its depth noise is as wide as the flow's own hypotheses are on average.
+    Its depth noise is as wide as the model's own hypotheses are on average.
     """
+    frames = protocol.counted(loaded.records)
     if evaluated.ambiguous is None:
-        stride = protocol.resolved(loaded, test).stride
-        frames = data.every_nth_per_action(protocol.counted(loaded.records), stride)
+        frames = data.every_nth_per_action(frames, loaded.test.stride)
     else:
-        frames = protocol.counted(loaded.records)
         frames = frames.take(data.ambiguous(frames))
     spread = (evaluated.ambiguous or evaluated.test).pooled.spread_per_axis
-    sampler = baselines.ModeWithNoise(depth=float(spread[2]) / 1000)
-    key = jax.random.fold_in(jax.random.key(test.seed), 3)
-    loaded = loaded._replace(temperature=1.0)  # the detector's noise is what it is
-    return protocol.run(loaded, frames, key, test, "noise baseline", sampler=sampler)
+    noisy = baselines.ModeWithNoise(loaded.model, depth=float(spread[2]) / 1000)
+    key = jax.random.fold_in(loaded.key, 3)
+    # The detector's noise is what it is, whatever the temperature.
+    return protocol.run(loaded.of(noisy, 1.0), frames, key, "noise baseline")
 
 
 def plots(
     evaluated: protocol.Evaluation, baseline: EvaluationResult | None
-) -> list[Drawn]:
+) -> list[Picture]:
     """Calibration, sample size, correct poses score, spread."""
     named = series(evaluated)
     drawn = dict(named)
@@ -115,25 +113,25 @@ def plots(
         drawn["z = 0 with detector noise"] = baseline.pooled
     count = evaluated.test.num_hypotheses
     return [
-        Drawn(
+        Picture(
             "calibration",
             curves.calibration(named),
             "How often the truth lies within a quantile of the hypotheses; on the "
             "dashed line the hypotheses are as sure as they are right.",
         ),
-        Drawn(
+        Picture(
             "samples",
             curves.samples(drawn, count),
             "The error of the best of m hypotheses. The baseline draws from the "
             "fitted Gaussians round the z = 0 pose, and saturates.",
         ),
-        Drawn(
+        Picture(
             "cps",
             curves.cps(named),
             "Frames with a hypothesis all of whose joints lie within the threshold "
             "after Procrustes alignment.",
         ),
-        Drawn(
+        Picture(
             "spread",
             curves.spread(evaluated.test.pooled),
             "How far the hypotheses scatter, per joint and axis: most along the "
@@ -142,7 +140,7 @@ def plots(
     ]
 
 
-def sigma(records: PoseRecords) -> Drawn | None:
+def sigma(records: PoseRecords) -> Picture | None:
     """The fits' width against the detector's error; None where the truth is unknown.
 
     Source: paper appendix B, figure 6.
@@ -150,37 +148,33 @@ def sigma(records: PoseRecords) -> Drawn | None:
     truth = records.extra.get("pose2d_true")
     if truth is None:
         return None
-    total = None
-    for start in range(0, len(records), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        part = sigma_error.sums_of(
-            records.gaussfit[rows], records.pose2d[rows], truth[rows]
-        )
-        total = part if total is None else sigma_error.add(total, part)
-    assert total is not None
-    found = sigma_error.summarize(total)
-    return Drawn(
+    parts = [
+        sigma_error.sums_of(records.gaussfit[rows], records.pose2d[rows], truth[rows])
+        for rows, _ in batching.blocks(len(records), _CHUNK)
+    ]
+    summary = sigma_error.summarize(sums.add(*parts))
+    return Picture(
         "sigma",
-        sigma_figure.sigma(found),
+        sigma_figure.sigma(summary),
         "The wider a fitted Gaussian, the larger the detector's error: each of the "
-        f"{found.total} joints of this split, whose true 2D places are known; the "
+        f"{summary.total} joints of this split, whose true 2D places are known; the "
         "darker a cell, the more of them (logarithmic).",
     )
 
 
-def models(results: Mapping[str, Sequence[EvaluationResult]]) -> list[Drawn]:
+def models(results: Mapping[str, Sequence[EvaluationResult]]) -> list[Picture]:
     """Several models' calibration and best hypotheses; means over a model's seeds."""
     named = {name: _mean(seeds) for name, seeds in results.items()}
     first, *_ = results.values()
     count = first[0].num_hypotheses
     return [
-        Drawn(
+        Picture(
             "models-calibration",
             curves.calibration(named),
             "Calibration of every model: below the dashed line it is over-confident, "
             "however good its best hypothesis.",
         ),
-        Drawn(
+        Picture(
             "models-samples",
             curves.samples(named, count),
             "The best of m hypotheses of every model, on all test frames.",
@@ -188,12 +182,12 @@ def models(results: Mapping[str, Sequence[EvaluationResult]]) -> list[Drawn]:
     ]
 
 
-def _mean(seeds: Sequence[EvaluationResult]) -> Figures:
+def _mean(seeds: Sequence[EvaluationResult]) -> Means:
     """The curves' means over seeds, and the calibration error's."""
     return sums.average(one.pooled for one in seeds)
 
 
-def training(rows: Sequence[Mapping[str, Any]]) -> Drawn | None:
+def training(rows: Sequence[Mapping[str, Any]]) -> Picture | None:
     """The training log's columns; None where there is nothing to draw."""
     # A term that is 0 throughout was not computed.
     names = dict.fromkeys(
@@ -204,7 +198,7 @@ def training(rows: Sequence[Mapping[str, Any]]) -> Drawn | None:
     )
     if not names:
         return None
-    return Drawn(
+    return Picture(
         "training",
         curves.training(rows, list(names)),
         "Loss terms per iteration and the validation's figures.",

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxflow import data
 from jaxflow.reporting import tables
+from jaxflow.reporting.tables import Number, Row
 from jaxflow.types import PoseRecords
 
 
@@ -54,18 +55,23 @@ def table(title: str, splits: Mapping[str, Inventory]) -> tables.Table:
       title: of the table.
       splits: by name, at least one.
     """
-    rows: list[tuple[str, ...]] = []
+    rows: list[Row] = []
     for kind, field in (("subject", "subjects"), ("action", "actions")):
         counts = [getattr(one, field) for one in splits.values()]
         names = dict.fromkeys(name for column in counts for name in column)
         rows += [
-            (f"{kind} {name}", *(str(column.get(name, "-")) for column in counts))
+            Row((f"{kind} {name}", *(_count(column.get(name)) for column in counts)))
             for name in names
         ]
     shares = (
         f"{one.ambiguous} ({100 * one.ambiguous / max(one.frames, 1):.1f} %)"
         for one in splits.values()
     )
-    rows.append(("ambiguous", *shares))
-    rows.append(("all", *(str(one.frames) for one in splits.values())))
-    return tables.Table(title, ("Frames", *splits), tuple(rows), closing=2)
+    frames = (tables.count(one.frames) for one in splits.values())
+    rows.append(Row(("ambiguous", *shares), closing=True))
+    rows.append(Row(("all", *frames), closing=True))
+    return tables.Table("inventory", title, ("Frames", *splits), tuple(rows))
+
+
+def _count(frames: int | None) -> Number | str:
+    return "-" if frames is None else tables.count(frames)

@@ -1,25 +1,31 @@
 """One self-contained HTML page: no network, inline drawings, light and dark.
 
 In: text from anywhere, tables, drawings as SVG elements, interactive parts of the
-project's own. Out: the page as a string. Everything that is text is escaped here, so
-that names from data are shown, not run; and the page's own policy lets a browser run
-nothing but the scripts that were put in here.
+project's own. Out: the page as a string. The template (`page.html`) escapes whatever it
+is not told to trust, so that names from data are shown, not run; and the page's own
+policy lets a browser run nothing but the scripts that were put in here.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import pathlib
 import re
-import string
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import jinja2
 
 from jaxflow.reporting.tables import Table, best_cells
 
-_TEMPLATE = pathlib.Path(__file__).with_name("page.html")
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 class Tile(NamedTuple):
@@ -76,22 +82,25 @@ def render(
     footer: str = "",
 ) -> str:
     """The page."""
-    template = string.Template(_TEMPLATE.read_text(encoding="utf-8"))
     parts = [section.markup for section in sections if section.markup]
-    styles = _distinct(part.style for part in parts)
     scripts = _distinct(f"\n{part.script}\n" for part in parts if part.script)
-    names = _anchors(sections)
-    return template.substitute(
+    return from_template(
+        "page.html",
         policy=_policy(scripts),
-        title=html.escape(title),
-        subtitle=html.escape(subtitle),
-        footer=html.escape(footer),
-        styles="\n".join(styles),
-        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
-        contents=_contents(sections, names),
-        tiles=_tiles(tiles),
-        sections="\n".join(map(_section, sections, names)),
+        title=title,
+        subtitle=subtitle,
+        footer=footer,
+        styles=_distinct(part.style for part in parts),
+        scripts=scripts,
+        tiles=tiles,
+        sections=list(zip(_anchors(sections), sections, strict=True)),
+        best_cells=best_cells,
     )
+
+
+def from_template(template: str, /, **values: Any) -> str:
+    """A template of this folder with its values, all text of which is escaped."""
+    return _TEMPLATES.get_template(template).render(**values)
 
 
 def _distinct(texts: Iterable[str]) -> list[str]:
@@ -109,7 +118,7 @@ def _policy(scripts: Sequence[str]) -> str:
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         for script in scripts
     ]
-    allowed = " ".join(f"'sha256-{one}'" for one in hashes) or "'none'"
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
@@ -124,77 +133,3 @@ def _anchors(sections: Sequence[Section]) -> list[str]:
         name = f"section-{words}"
         names.append(f"{name}-{len(names)}" if name in names else name)
     return names
-
-
-def _contents(sections: Sequence[Section], names: Sequence[str]) -> str:
-    if len(sections) < 2:
-        return ""
-    links = "\n".join(
-        f'<a href="#{name}">{html.escape(section.title)}</a>'
-        for section, name in zip(sections, names, strict=True)
-    )
-    return f'<nav class="contents" aria-label="Contents">\n{links}\n</nav>'
-
-
-def _tiles(tiles: Sequence[Tile]) -> str:
-    if not tiles:
-        return ""
-    inner = "\n".join(map(_tile, tiles))
-    return f'<div class="tiles">\n{inner}\n</div>'
-
-
-def _tile(tile: Tile) -> str:
-    value, unit, label = map(html.escape, tile)
-    number = f"{value} <small>{unit}</small>" if unit else value
-    return f'<div class="tile"><b>{number}</b><span>{label}</span></div>'
-
-
-def _section(section: Section, name: str) -> str:
-    parts = [f'<section id="{name}">\n<h2>{html.escape(section.title)}</h2>']
-    if section.text:
-        parts.append(f"<p>{html.escape(section.text)}</p>")
-    if section.markup:
-        parts.append(section.markup.html)
-    if section.drawings:
-        drawings = "\n".join(map(_drawing, section.drawings))
-        parts.append(f'<div class="grid">\n{drawings}\n</div>')
-    parts += map(_table, section.tables)
-    return "\n".join([*parts, "</section>"])
-
-
-def _drawing(drawing: Drawing) -> str:
-    kind = ' class="wide" tabindex="0"' if drawing.wide else ""
-    caption = html.escape(drawing.caption)
-    return (
-        f"<figure{kind}>\n{drawing.svg}\n<figcaption>{caption}</figcaption>\n</figure>"
-    )
-
-
-def _table(table: Table) -> str:
-    body = len(table.rows) - table.closing
-    best = best_cells(table)
-    rows = []
-    for number, row in enumerate(table.rows):
-        names = ["rule"] if number == body else []
-        if number >= body and not table.comparable:
-            names.append("closing")
-        kind = f' class="{" ".join(names)}"' if names else ""
-        bold = {column for line, column in best if line == number}
-        rows.append(f"<tr{kind}>{_cells('td', row, bold)}</tr>")
-    title = html.escape(table.title)
-    note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""
-    return (
-        f'<div class="table" tabindex="0" role="region" aria-label="{title}">'
-        f"<h3>{title}</h3>\n<table>\n<thead><tr>{_cells('th', table.columns)}</tr>"
-        f"</thead>\n<tbody>\n{chr(10).join(rows)}\n</tbody>\n</table>{note}</div>"
-    )
-
-
-def _cells(tag: str, cells: Sequence[str], bold: Iterable[int] = ()) -> str:
-    marked = set(bold)
-    return "".join(
-        f"<{tag}><b>{html.escape(cell)}</b></{tag}>"
-        if column in marked
-        else f"<{tag}>{html.escape(cell)}</{tag}>"
-        for column, cell in enumerate(cells)
-    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import pathlib
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +15,7 @@ import tqdm
 
 from jaxflow import config
 from jaxflow.evaluation import protocol
-from jaxflow.reporting import tables
+from jaxflow.reporting import comparison, result_tables, tables
 from jaxflow.reporting.contents import (
     NOTHING_MORE,
     About,
@@ -28,7 +27,7 @@ from jaxflow.reporting.contents import (
 from jaxflow.runs import files, writer
 
 if TYPE_CHECKING:
-    from jaxflow.reporting.drawings import Drawn
+    from jaxflow.reporting.drawings import Picture
 
 _T = TypeVar("_T")
 
@@ -60,7 +59,6 @@ def write(
       OSError: the folder cannot be written to.
       ValueError: the evaluation does not know its frames.
     """
-    about = about._replace(test=protocol.resolved(loaded, about.test))
     content = draw(loaded, evaluated, about, extras)
     write_tables(out, evaluated, about, extras)
     _save(out, content.figures())
@@ -85,7 +83,7 @@ def draw(
         list(chosen_frames.hardest(frames).items()),
         list(chosen_frames.for_viewer(frames).items()),
     ]
-    baseline = drawings.noise_baseline(loaded, about.test, evaluated)
+    baseline = drawings.noise_baseline(loaded, evaluated)
     with tqdm.tqdm(
         total=7 if extras.comparison else 6, desc="drawing", unit="part", smoothing=0
     ) as bar:
@@ -96,7 +94,7 @@ def draw(
             return result
 
         rows = [row for group in groups for row in group]
-        chosen = step(chosen_frames.draw, loaded, about.test, frames, rows)
+        chosen = step(chosen_frames.draw, loaded, frames, rows)
         first, second = len(groups[0]), len(groups[0]) + len(groups[1])
         models = {
             one.entry.name: one.test
@@ -138,16 +136,16 @@ def write_tables(
     extras: Extras = NOTHING_MORE,
 ) -> None:
     """evaluation.json, and every table as Markdown, CSV and JSON below tables/."""
-    document = {**document_of(about), **evaluated.to_json()}
+    document = {**document_of(about), **result_tables.to_json(evaluated)}
     if extras.times is not None:
         document["inference_time"] = extras.times.to_json()
     if extras.comparison is not None:
-        document["comparison"] = extras.comparison.to_json()
+        document["comparison"] = comparison.to_json(extras.comparison)
     files.write_json(out / "evaluation.json", document)
     for section, found in all_tables(evaluated, about, extras).items():
         for table in found:
-            name = _file_name(table.title)
-            stem = out / "tables" / (f"models-{name}" if section == "models" else name)
+            prefix = "models-" if section == "models" else ""
+            stem = out / "tables" / f"{prefix}{table.name}"
             files.write_text(stem.with_suffix(".md"), tables.to_markdown(table))
             files.write_text(stem.with_suffix(".csv"), tables.to_csv(table))
             files.write_json(stem.with_suffix(".json"), tables.to_json(table))
@@ -162,14 +160,8 @@ def document_of(about: About) -> dict[str, Any]:
     }
 
 
-def _file_name(title: str) -> str:
-    """``Ambiguous subset: 12 frames`` to ``ambiguous-subset``."""
-    words = re.split(r"[:(]", title)[0].lower()
-    return re.sub(r"[^a-z0-9]+", "-", words).strip("-")
-
-
-def _save(out: pathlib.Path, drawn: Sequence[Drawn]) -> None:
+def _save(out: pathlib.Path, drawn: Sequence[Picture]) -> None:
     from jaxflow.reporting.figures import style
 
-    for one in tqdm.tqdm(drawn, desc="pictures", unit="figure", smoothing=0):
-        style.save(one.figure, out / "figures" / one.name)
+    for picture in tqdm.tqdm(drawn, desc="pictures", unit="figure", smoothing=0):
+        style.save(picture.figure, out / "figures" / picture.name)

@@ -1,7 +1,7 @@
 """Tables as text: for the console, as Markdown, as CSV and as JSON.
 
-In: an ``EvaluationResult``. Out: a ``Table`` of strings, and from it text in which the
-best of comparable rows is bold.
+In: a ``Table`` of names and numbers. Out: text in which the best of comparable rows is
+bold. A number keeps its value; its digits are those that are shown.
 """
 
 from __future__ import annotations
@@ -9,48 +9,108 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 import textwrap
 import unicodedata
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TextIO
+from collections.abc import Iterable
+from typing import NamedTuple, TextIO
 
-from jaxflow import metrics
-from jaxflow.metrics.sums import EvaluationResult, Figures
+MISSING = "–"  # how a cell without a number is shown
+_WIDTH = 88  # columns of text on the console
+
+
+class Number(NamedTuple):
+    """A cell that holds a number.
+
+    Attributes:
+      value: as it was found.
+      digits: shown behind the point.
+      deviation: shown behind it, if there is one.
+    """
+
+    value: float
+    digits: int = 1
+    deviation: float | None = None
+
+    def __str__(self) -> str:
+        """As it is shown: ``71.0``, or ``71.0 ± 0.4``."""
+        text = f"{self.value:.{self.digits}f}"
+        if self.deviation is None:
+            return text
+        return f"{text} ± {self.deviation:.{self.digits}f}"
+
+    @property
+    def shown(self) -> float:
+        """The value that is shown."""
+        return float(f"{self.value:.{self.digits}f}")
+
+
+# A name, a number, or nothing.
+Cell = str | Number | None
+
+
+def numbers(values: Iterable[float], digits: int = 1) -> tuple[Number, ...]:
+    """Cells of so many digits."""
+    return tuple(Number(float(value), digits) for value in values)
+
+
+def count(value: int) -> Number:
+    """A cell for a number of things."""
+    return Number(value, 0)
+
+
+class Row(NamedTuple):
+    """The cells of a line.
+
+    Attributes:
+      cells: the row's name, then a cell a column.
+      counts: whether it competes for the best of a column.
+      closing: whether it sums up others above it.
+    """
+
+    cells: tuple[Cell, ...]
+    counts: bool = True
+    closing: bool = False
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The cells as they are shown."""
+        return tuple(MISSING if cell is None else str(cell) for cell in self.cells)
 
 
 class Table(NamedTuple):
-    """Rows of text under named columns; the first column holds the rows' names.
+    """Rows under named columns; the first column holds the rows' names.
 
     Attributes:
+      name: of letters and hyphens, as of a file; what code knows it by.
       title: one line.
       columns: names.
       rows: as many cells each as there are columns.
-      closing: how many of the last rows sum up the others.
       better: for each column -1 where less is better, 1 where more is, 0 where neither
         is; nothing is marked where it is empty.
-      comparable: groups of row numbers; in each group the best of a column is bold.
+      groups: how many rows, from the first on, compete with each other, then how many
+        further ones; by default all rows do.
       note: what one must know to read it, and where quoted rows come from.
     """
 
+    name: str
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    closing: int = 0
+    rows: tuple[Row, ...]
     better: tuple[int, ...] = ()
-    comparable: tuple[tuple[int, ...], ...] = ()
+    groups: tuple[int, ...] = ()
     note: str = ""
 
-
-_WIDTH = 88  # columns of text on the console
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+    @property
+    def closing(self) -> int:
+        """How many of the last rows sum up the others."""
+        return sum(row.closing for row in self.rows)
 
 
 def best_cells(table: Table) -> frozenset[tuple[int, int]]:
     """The (row, column) of the cells that are bold: the best of their group.
 
-    Cells are compared as they are shown, so that what looks equal is marked alike; of
-    ``54.2 ± 0.3`` the mean counts. A group in which all are equal has no best.
+    Numbers are compared as they are shown, so that what looks equal is marked alike. A
+    group in which all are equal has no best.
 
     Raises:
       ValueError: ``better`` has not one entry a column.
@@ -62,72 +122,23 @@ def best_cells(table: Table) -> frozenset[tuple[int, int]]:
             f"{table.title}: expected {len(table.columns)} entries of better, one a "
             f"column; got {len(table.better)}"
         )
-    found = set()
-    for group in table.comparable:
+    best = set()
+    start = 0
+    for size in table.groups or (len(table.rows),):
+        group = range(start, start + size)
+        start += size
         for column, sign in enumerate(table.better):
             values = {
-                row: sign * float(number[0])
-                for row in group
-                if sign and (number := _NUMBER.match(table.rows[row][column]))
+                number: sign * cell.shown
+                for number in group
+                if sign
+                and table.rows[number].counts
+                and isinstance(cell := table.rows[number].cells[column], Number)
             }
             if len(set(values.values())) > 1:
                 top = max(values.values())
-                found |= {(row, column) for row, one in values.items() if one == top}
-    return frozenset(found)
-
-
-_MPJPE = tuple(f"P1 {name}" for name in metrics.ERROR_NAMES)
-_PA_MPJPE = tuple(f"P2 {name}" for name in metrics.ERROR_NAMES)
-
-
-def of_result(result: EvaluationResult, title: str) -> Table:
-    """A row an action, then the mean over actions and the mean over frames.
-
-    P1 is MPJPE, P2 PA-MPJPE, both in mm; PCK in per cent; ECE the calibration error.
-    """
-    rows = [_row(action, one) for action, one in result.per_action.items()]
-    rows.append(_row("Average of actions", result.average))
-    rows.append(_row("All frames", result.pooled))
-    columns = ("Action", "frames", *_MPJPE, *_PA_MPJPE, "PCK", "CPS", "ECE")
-    return Table(title, columns, tuple(rows), closing=2)
-
-
-def _row(name: str, figures: Figures) -> tuple[str, ...]:
-    errors = [*figures.mpjpe, *figures.pa_mpjpe]
-    return (
-        name,
-        str(figures.frames),
-        *(f"{error:.1f}" for error in errors),
-        f"{100 * figures.pck:.1f}",
-        f"{figures.cps:.1f}",
-        f"{figures.ece:.3f}",
-    )
-
-
-def spread(figures: Figures, joints: Sequence[str]) -> Table:
-    """Standard deviation over the hypotheses, a row a joint, a column an axis, mm."""
-    rows = [
-        (joint, *(f"{value:.1f}" for value in axes))
-        for joint, axes in zip(joints, figures.spread, strict=True)
-    ]
-    rows.append(("Mean", *(f"{value:.1f}" for value in figures.spread_per_axis)))
-    title = "Spread of the hypotheses (standard deviation, mm)"
-    return Table(title, ("Joint", "x", "y", "z"), tuple(rows), closing=1)
-
-
-_MORE_IS_BETTER = ("PCK", "CPS", "AUC")
-_LESS_IS_BETTER = ("MPJPE", "PMPJPE", "PA-MPJPE", "P1", "P2", "ECE")
-
-
-def ranked(table: Table) -> Table:
-    """The table with the best row of every column that bears an error's name marked."""
-    words = [set(name.split()) for name in table.columns]
-    better = [
-        1 if one & set(_MORE_IS_BETTER) else -1 if one & set(_LESS_IS_BETTER) else 0
-        for one in words
-    ]
-    everyone = tuple(range(len(table.rows)))
-    return table._replace(better=(0, *better[1:]), comparable=(everyone,))
+                best |= {(row, column) for row, value in values.items() if value == top}
+    return frozenset(best)
 
 
 def to_console(table: Table, bold: bool = False) -> str:
@@ -138,12 +149,16 @@ def to_console(table: Table, bold: bool = False) -> str:
       bold: mark the best with the terminal's bold type; see ``wants_bold``.
     """
     header = _header(table)
-    cells = [[_printable(cell) for cell in row] for row in (*header, *table.rows)]
+    cells = [
+        [_printable(cell) for cell in row]
+        for row in (*header, *(row.texts for row in table.rows))
+    ]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     marked = best_cells(table) if bold else frozenset()
     lines = []
     for number, row in enumerate(cells, start=-len(header)):
-        padded = map(_pad, row, widths, _left(row))
+        # Only names are flush left; numbers are flush right.
+        padded = map(_pad, row, widths, [True] + [False] * (len(row) - 1))
         shown = (
             _bold(cell) if (number, column) in marked else cell
             for column, cell in enumerate(padded)
@@ -184,11 +199,6 @@ def _header(table: Table) -> list[list[str]]:
     return lines if any(lines[0]) else lines[1:]
 
 
-def _left(row: Sequence[str]) -> list[bool]:
-    """Only names are flush left; numbers are flush right."""
-    return [i == 0 for i in range(len(row))]
-
-
 def _pad(cell: str, width: int, left: bool) -> str:
     space = " " * (width - _width(cell))
     return cell + space if left else space + cell
@@ -196,8 +206,8 @@ def _pad(cell: str, width: int, left: bool) -> str:
 
 def _width(text: str) -> int:
     """Columns on a console: East Asian wide characters take two, accents none."""
-    wide = sum(unicodedata.east_asian_width(one) in "WF" for one in text)
-    return len(text) + wide - sum(unicodedata.combining(one) > 0 for one in text)
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
 
 
 def _printable(text: str) -> str:
@@ -210,19 +220,18 @@ def to_markdown(table: Table) -> str:
 
     Bold is the best of comparable rows; where no rows are compared, the closing ones.
     """
-    body = len(table.rows) - table.closing
     marked = best_cells(table)
     lines = [
         "| " + " | ".join(map(_escaped, table.columns)) + " |",
         "|" + "|".join([" :-- "] + [" --: "] * (len(table.columns) - 1)) + "|",
     ]
     for number, row in enumerate(table.rows):
-        closing = number >= body and not table.comparable
+        closing = row.closing and not table.better
         cells = [
             f"**{_escaped(cell)}**"
             if cell and (closing or (number, column) in marked)
             else _escaped(cell)
-            for column, cell in enumerate(row)
+            for column, cell in enumerate(row.texts)
         ]
         lines.append("| " + " | ".join(cells) + " |")
     note = [_escaped(table.note), ""] if table.note else []
@@ -240,21 +249,21 @@ def to_csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.columns)
-    writer.writerows(table.rows)
+    writer.writerows(row.texts for row in table.rows)
     return text.getvalue()
 
 
-def to_json(table: Table) -> dict[str, Any]:
-    """Title, columns, rows and note; cells that are plain numbers as numbers."""
+def to_json(table: Table) -> dict[str, object]:
+    """Title, columns, rows and note; numbers as they are shown."""
     return {
         "title": table.title,
         "columns": list(table.columns),
-        "rows": [[_plain(cell) for cell in row] for row in table.rows],
+        "rows": [[_plain(cell) for cell in row.cells] for row in table.rows],
         "note": table.note,
     }
 
 
-def _plain(cell: str) -> str | int | float:
-    if not _NUMBER.fullmatch(cell):
-        return cell
-    return float(cell) if "." in cell else int(cell)
+def _plain(cell: Cell) -> str | int | float:
+    if isinstance(cell, Number) and cell.deviation is None:
+        return cell.shown if cell.digits else int(cell.shown)
+    return MISSING if cell is None else str(cell)

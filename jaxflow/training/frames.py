@@ -14,7 +14,6 @@ import numpy as np
 from jaxflow import data
 from jaxflow.config import RunConfig
 from jaxflow.runs import multihost
-from jaxflow.training import validation
 from jaxflow.types import PoseRecords
 
 
@@ -39,7 +38,7 @@ def load(config: RunConfig) -> tuple[PoseRecords, PoseRecords | None]:
         return train, None
     if held_out is None:
         held_out = _split(config, "test")
-    return train, validation.choose(held_out, config.loop.validation_frames)
+    return train, data.evenly(held_out, config.loop.validation_frames)
 
 
 def _split(config: RunConfig, split: str) -> PoseRecords:

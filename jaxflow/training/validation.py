@@ -13,6 +13,7 @@ import numpy as np
 from jaxflow import data
 from jaxflow.config import RunConfig
 from jaxflow.evaluation import measuring
+from jaxflow.methods.flow import FlowModel
 from jaxflow.training import health
 from jaxflow.types import Params, PoseRecords
 
@@ -32,23 +33,16 @@ class Validation(NamedTuple):
     heatmaps: np.ndarray
 
 
-def choose(records: PoseRecords, frames: int) -> PoseRecords:
-    """So many frames, evenly spaced; all where there are fewer."""
-    wanted = min(frames, len(records))
-    return records.take(np.linspace(0, len(records) - 1, wanted).astype(int))
-
-
 def validate(params: Params, records: PoseRecords, config: RunConfig) -> Validation:
     """Figures of the frames with these parameters."""
     batch = data.to_batch(records)
     result = measuring.evaluate(
-        params,
+        FlowModel.of(params, config.train.flow),
         batch,
-        measuring.targets_of(records),
+        data.targets_of(records),
         records.action,
         jax.random.key(0),
-        num_hypotheses=config.loop.validation_hypotheses,
-        clamp=config.train.flow.clamp,
+        measuring.Draw(config.loop.validation_hypotheses),
     )
     pooled = result.pooled.to_json()
     values = {

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import data, flow
+from jaxflow import data, flow, methods
 from jaxflow.config import DataConfig
 from jaxflow.evaluation import calibrating
 from jaxflow.evaluation.calibrating import CalibrationConfig
 from jaxflow.flow import calibration_file, checkpoint
+from jaxflow.reporting import calibration
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs.checkpoint import CheckpointError, DamagedError
 from jaxflow.training import frames, loop
@@ -45,7 +46,7 @@ def calibrated(run, data_dir, said=None, **settings):
     source = DataConfig(dataset=DATASET, data_dir=str(data_dir))
     settings = CalibrationConfig(**{"frames": 12, "num_hypotheses": 8, **settings})
     warn = pytest.fail if said is None else said.append
-    return calibrating.calibrate(str(run), source, settings, warn)
+    return calibrating.calibrate(methods.load(run), str(run), source, settings, warn)
 
 
 def test_held_out_subjects_are_not_trained_on(data_dir, subjects):
@@ -77,10 +78,11 @@ def test_what_was_found_is_stored(run, data_dir, subjects):
     assert error["after"] <= error["before"]
     assert calibration_file.resolve(run, "fitted") == found.temperature
     assert jaxflow.load_temperature(run) == stored["temperature"]
-    assert found.picture == folder / "calibration.png"
-    assert found.picture.stat().st_size > 10_000
+    picture = calibration.draw(found)
+    assert picture == folder / "calibration.png"
+    assert picture.stat().st_size > 10_000
     for words in ("<- fitted", "calibration error", "--temperature=fitted"):
-        assert words in found.describe()
+        assert words in calibration.describe(found, picture)
 
 
 def test_the_command(tmp_path, data_dir):

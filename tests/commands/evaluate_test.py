@@ -8,9 +8,10 @@ import sys
 import jax
 import pytest
 
-from jaxflow import commands, config, data, evaluate, flow
+from jaxflow import commands, config, data, evaluate, flow, methods
 from jaxflow.evaluation import protocol
 from jaxflow.flow import calibration_file, checkpoint
+from jaxflow.reporting import result_tables
 from tests.helpers.evaluation import TEST, records
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -36,19 +37,24 @@ def fake_data(monkeypatch):
     monkeypatch.setattr(data, "splits", lambda *_: ("train", "test"))
 
 
+def load(folder, test):
+    model = methods.load(folder)
+    return protocol.load(model, str(folder), config.DataConfig(), test)
+
+
 def test_the_protocol_counts_strided_and_ambiguous_frames(small_checkpoint, fake_data):
-    loaded = protocol.load(str(small_checkpoint), config.DataConfig(), TEST)
-    found = protocol.evaluate(loaded, TEST)
+    loaded = load(small_checkpoint, TEST)
+    found = protocol.evaluate(loaded)
     per_action = {name: one.frames for name, one in found.test.per_action.items()}
     assert per_action == {"Eating": 5, "Walking": 5}
     assert found.ambiguous.pooled.frames == len(range(0, 40, 9))
     assert found.mean_pose_mpjpe > 0
-    text = found.describe()
+    text = result_tables.describe(found)
     for word in ("Average of actions", "10 frames, 5 hypotheses", "Ambiguous", "RKnee"):
         assert word in text
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert document["ambiguous"]["frames"] == 5
-    again = protocol.evaluate(loaded, TEST)
+    again = protocol.evaluate(loaded)
     assert again.to_json() == found.to_json()
 
 
@@ -56,8 +62,8 @@ def test_what_is_not_asked_for_is_left_out(small_checkpoint, fake_data):
     import dataclasses
 
     test = dataclasses.replace(TEST, ambiguous=False, mean_pose=False)
-    loaded = protocol.load(str(small_checkpoint), config.DataConfig(), test)
-    found = protocol.evaluate(loaded, test)
+    loaded = load(small_checkpoint, test)
+    found = protocol.evaluate(loaded)
     assert loaded.train is None
     assert found.ambiguous is None and found.mean_pose_mpjpe is None
     assert found.to_json()["ambiguous"] is None
@@ -72,10 +78,11 @@ def test_the_fitted_temperature_is_taken(small_checkpoint, fake_data, tmp_path):
     calibration_file.save(folder, {"temperature": 2.5})
     for wanted in ("1", "2.5", "fitted"):
         test = dataclasses.replace(TEST, temperature=wanted, reductions=True)
-        loaded = protocol.load(str(folder), config.DataConfig(), test)
-        found[wanted] = protocol.evaluate(loaded, test)
-        assert f"temperature {loaded.temperature:g}." in found[wanted].describe()
-    assert protocol.resolved(loaded, test).temperature == "2.5"
+        loaded = load(folder, test)
+        found[wanted] = protocol.evaluate(loaded)
+        text = result_tables.describe(found[wanted])
+        assert f"temperature {loaded.temperature:g}." in text
+    assert loaded.test.temperature == "2.5"
     assert found["fitted"].to_json() == found["2.5"].to_json()
     assert found["fitted"].to_json()["temperature"] == 2.5
     wider = (
@@ -83,7 +90,7 @@ def test_the_fitted_temperature_is_taken(small_checkpoint, fake_data, tmp_path):
     )
     assert 1.5 < wider < 4
     with pytest.raises(ValueError, match="has no fitted temperature; run python -m"):
-        protocol.load(str(small_checkpoint), config.DataConfig(), test)
+        load(small_checkpoint, test)
 
 
 def run_main(monkeypatch, *arguments):
@@ -167,7 +174,7 @@ def test_another_models_checkpoint_is_refused(small_checkpoint, tmp_path):
         next((other / "checkpoints").iterdir()) / "params", inner / "params"
     )
     with pytest.raises(ValueError, match="not this model"):
-        protocol.load(str(folder), config.DataConfig(), TEST)
+        load(folder, TEST)
 
 
 def test_expected_errors_are_those_of_the_commands():

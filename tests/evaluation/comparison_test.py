@@ -8,11 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxflow import config, data, flow
+from jaxflow import config, data, flow, methods
 from jaxflow.evaluation import comparison, protocol
+from jaxflow.evaluation import seed_statistics as statistics
 from jaxflow.evaluation.comparison import Comparison, Entry, Member
 from jaxflow.flow import checkpoint
-from jaxflow.reporting import seed_statistics as statistics
+from jaxflow.reporting import comparison as tell
 from jaxflow.reporting import tables
 from jaxflow.training import presets
 from tests.helpers.evaluation import TEST, records
@@ -38,13 +39,15 @@ def compared(folders):
     entries = Entry("full", tuple(folders[:2])), Entry("other", (folders[2],))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "load_records", lambda *arguments: records())
-        return comparison.compare(entries, config.DataConfig(), TEST)
+        return comparison.compare(entries, config.DataConfig(), TEST, methods.load)
 
 
 def test_figures_are_those_of_evaluate(folders, compared, monkeypatch):
     monkeypatch.setattr(data, "load_records", lambda *arguments: records())
-    loaded = protocol.load(folders[1], config.DataConfig(), TEST)
-    alone = protocol.evaluate(loaded, TEST)
+    model = methods.load(folders[1])
+    alone = protocol.evaluate(
+        protocol.load(model, folders[1], config.DataConfig(), TEST)
+    )
     member = compared.members[0]
     assert member.test[1].to_json() == alone.test.to_json()
     assert member.ambiguous[1].to_json() == alone.ambiguous.to_json()
@@ -64,43 +67,43 @@ def test_seeds_have_a_mean_and_a_spread(compared):
     wanted = abs(best[0] - best[1]) / np.sqrt(2)
     assert got["standard_deviation"] == pytest.approx(wanted)
     assert other["ambiguous"]["MPJPE"]["standard_deviation"] is None
-    test, ablations = compared.tables()
-    cell = ablations.rows[0][ablations.columns.index("MPJPE")]
-    assert cell == f"{np.mean(best):.1f} ± {wanted:.1f}"
-    assert "±" not in "".join(test.rows[1])
-    assert [row[:2] for row in test.rows] == [("full", "2"), ("other", "1")]
+    test, ablations = tell.models(compared), tell.ablations(compared)
+    cell = ablations.rows[0].cells[ablations.columns.index("MPJPE")]
+    assert str(cell) == f"{np.mean(best):.1f} ± {wanted:.1f}"
+    assert "±" not in "".join(test.rows[1].texts)
+    assert [row.texts[:2] for row in test.rows] == [("full", "2"), ("other", "1")]
     assert "standard deviation over seeds" in test.note
 
 
 def test_every_row_is_as_long_as_its_header(compared):
-    for table in compared.tables():
-        assert {len(row) for row in table.rows} == {len(table.columns)}
+    for table in tell.tables_of(compared).values():
+        assert {len(row.cells) for row in table.rows} == {len(table.columns)}
 
 
 def test_the_paper_s_row_stands_beside_ours(compared):
-    ablations = compared.tables()[1]
+    ablations = tell.ablations(compared)
     assert ablations.columns[-4:] == (
         "paper MPJPE",
         "paper PA-MPJPE",
         "paper PCK",
         "paper CPS",
     )
-    assert ablations.rows[0][-4:] == ("71.0", "54.2", "93.4", "171.0")
-    assert ablations.rows[1][-4:] == ("–",) * 4
+    assert ablations.rows[0].texts[-4:] == ("71.0", "54.2", "93.4", "171.0")
+    assert ablations.rows[1].texts[-4:] == ("–",) * 4
     assert "Table 4" in ablations.note and "± the standard" in ablations.note
     renamed = Comparison(compared.members[1:])
-    assert "paper" not in str(renamed.tables()[1])
+    assert "paper" not in str(tell.ablations(renamed))
 
 
 def test_every_ablation_has_the_paper_s_row():
-    assert set(comparison._PAPER) == set(presets.ABLATIONS)
+    assert set(tell.PAPER) == set(presets.ABLATIONS)
 
 
 def test_the_best_model_is_marked(compared):
     """Less error, more PCK and CPS."""
-    for table in compared.tables():
+    for table in tell.tables_of(compared).values():
         marked = tables.best_cells(table)
-        values = [float(row[2].split(" ")[0]) for row in table.rows]
+        values = [row.cells[2].value for row in table.rows]
         assert {row for row, column in marked if column == 2} == {np.argmin(values)}
         signs = {
             name: table.better[table.columns.index(name)] for name in ("CPS", "ECE")
@@ -112,19 +115,22 @@ def test_the_best_model_is_marked(compared):
 def test_without_ambiguous_frames_it_says_so(compared):
     members = tuple(one._replace(ambiguous=()) for one in compared.members)
     found = Comparison(members)
-    assert len(found.tables()) == 1
-    assert "no ambiguous frame" in found.describe()
+    assert list(tell.tables_of(found)) == ["models"]
+    assert "no ambiguous frame" in tell.describe(found)
     assert found.to_json()["models"][0]["ambiguous"] == {}
-    assert "no ambiguous frame" not in compared.describe()
+    assert "no ambiguous frame" not in tell.describe(compared)
 
 
 def made_up(name, result, scale, shift):
     """A model with other errors and another calibration."""
     totals = {
-        action: dataclasses.replace(
-            one, mpjpe=scale * one.mpjpe, hits=one.hits + shift * one.frames
+        action: total._replace(
+            sums=total.sums._replace(
+                mpjpe=scale * total.sums.mpjpe,
+                hits=total.sums.hits + shift * total.frames,
+            )
         )
-        for action, one in result.totals.items()
+        for action, total in result.totals.items()
     }
     changed = dataclasses.replace(result, totals=totals)
     return Member(Entry(name, ("x",)), (changed,), ())
@@ -138,18 +144,18 @@ def test_a_sharper_model_that_is_worse_calibrated_is_named(compared):
     sharp = max(models, key=lambda one: statistics.ECE.value(one.test[0]))
     assert statistics.ECE.value(sharp.test[0]) > ece + 0.01
     for order in ((base, sharp), (sharp, base)):
-        (line,) = Comparison(order).trade_offs()
+        (line,) = tell.trade_offs(Comparison(order))
         best = statistics.BEST.value(base.test[0])
         said = f"sharp has a better best of 5 than base ({best:.1f} mm, {ece:.3f}) but"
         assert line.startswith(said + " is worse calibrated")
-        assert line in Comparison(order).describe()
+        assert line in tell.describe(Comparison(order))
     # Better in both is no trade-off, nor is the same.
-    assert Comparison((base, made_up("best", result, 0.5, 0.0))).trade_offs() == []
-    assert Comparison((base, base)).trade_offs() == []
+    assert tell.trade_offs(Comparison((base, made_up("best", result, 0.5, 0.0)))) == []
+    assert tell.trade_offs(Comparison((base, base))) == []
 
 
 def test_files_say_what_the_tables_say(compared, tmp_path):
-    names = [path.name for path in comparison.write(compared, tmp_path / "new")]
+    names = [path.name for path in tell.write(compared, tmp_path / "new")]
     assert names == [
         "comparison.md",
         "comparison.json",
@@ -160,7 +166,7 @@ def test_files_say_what_the_tables_say(compared, tmp_path):
     ]
     assert sorted(names) == sorted(one.name for one in (tmp_path / "new").iterdir())
     text = (tmp_path / "new" / "comparison.md").read_text()
-    for table in compared.tables():
+    for table in tell.tables_of(compared).values():
         assert tables.to_markdown(table) in text
     assert json.loads((tmp_path / "new" / "comparison.json").read_text())["models"]
 
@@ -172,13 +178,13 @@ def test_malformed_entries_are_quoted(text):
 
 
 def test_temperatures_are_told(compared):
-    assert compared.notes() == []
+    assert tell.notes(compared) == []
     first, second = compared.members
     warm = compared._replace(
         members=(first._replace(temperatures=(1.35, 1.37)), second)
     )
-    assert warm.notes() == ["full is drawn at temperature 1.35, 1.37."]
-    assert "temperature 1.35, 1.37." in warm.describe()
+    assert tell.notes(warm) == ["full is drawn at temperature 1.35, 1.37."]
+    assert "temperature 1.35, 1.37." in tell.describe(warm)
     assert warm.to_json()["models"][0]["temperatures"] == [1.35, 1.37]
 
 
@@ -202,4 +208,4 @@ def test_entries():
 )
 def test_bad_entries_are_refused_before_anything_is_tested(entries, message):
     with pytest.raises(ValueError, match=message):
-        comparison.compare(entries, config.DataConfig(), TEST)
+        comparison.compare(entries, config.DataConfig(), TEST, methods.load)

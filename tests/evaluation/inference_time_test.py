@@ -9,10 +9,11 @@ import pytest
 
 import jaxflow
 from jaxflow import torch_weights
-from jaxflow.config import EXACT_CLAMP, FlowConfig
+from jaxflow.config import FlowConfig
 from jaxflow.evaluation import inference_time
 from jaxflow.evaluation.inference_time import InferenceTimes
-from jaxflow.reporting import tables
+from jaxflow.methods.flow import FlowModel
+from jaxflow.reporting import result_tables, tables
 from tests.golden import make
 
 TIMES = InferenceTimes("Some Chip", 7, 1.23, {1: 0.456, 200: 2.0, 1000: 19.96})
@@ -20,9 +21,10 @@ TIMES = InferenceTimes("Some Chip", 7, 1.23, {1: 0.456, 200: 2.0, 1000: 19.96})
 
 @pytest.fixture(scope="module")
 def measured():
-    config = FlowConfig(blocks=2, **make.SIZES)
+    config = FlowConfig(blocks=2, exact_clamp=True, **make.SIZES)
     params = torch_weights.params_from_state(make.flow_state(0, blocks=2), config)
-    return inference_time.measure(params, EXACT_CLAMP, repeats=3, hypotheses=(1, 5))
+    model = FlowModel.of(params, config)
+    return inference_time.measure(model, repeats=3, hypotheses=(1, 5))
 
 
 def test_measures_the_fit_and_each_number_of_hypotheses(measured):
@@ -60,7 +62,7 @@ def test_the_image_can_be_fitted():
 
 
 def test_table_puts_the_paper_beside_ours():
-    table = TIMES.table()
+    table = result_tables.inference_time(TIMES)
     assert table.columns == (
         "Method",
         "Fit of 16 heatmaps",
@@ -69,8 +71,8 @@ def test_table_puts_the_paper_beside_ours():
         "1000 hypotheses",
     )
     ours, paper = table.rows
-    assert ours == ("jaxflow, Some Chip", "1.2", "0.46", "2.0", "20.0")
-    assert paper[1:] == ("70.0", "4.6", "–", "5.1")
+    assert ours.texts == ("jaxflow, Some Chip", "1.2", "0.46", "2.0", "20.0")
+    assert paper.texts[1:] == ("70.0", "4.6", "–", "5.1")
     assert "7 runs" in table.title and "RTX 3090" in table.note
     assert "Some Chip" in tables.to_console(table)
 
@@ -91,4 +93,30 @@ def test_the_device_is_named():
 
 def test_no_repeats_are_refused():
     with pytest.raises(ValueError, match="repeats must be at least 1, not 0"):
-        inference_time.measure({}, repeats=0)
+        inference_time.measure(None, repeats=0)
+
+
+def test_times_are_measured_once_and_kept(monkeypatch, tmp_path):
+    measured = []
+
+    def measure(model):
+        measured.append(model)
+        return TIMES._replace(fit_ms=float(len(measured)))
+
+    run = tmp_path / "run"
+    monkeypatch.setattr(inference_time, "measure", measure)
+    monkeypatch.setattr(inference_time, "device_name", lambda: TIMES.device)
+    step = run / "checkpoints" / "7"
+    monkeypatch.setattr(inference_time.checkpoint, "find", lambda _: step)
+    run.mkdir()
+
+    def times(choice):
+        return inference_time.kept("a model", str(run), choice, tmp_path / "out")
+
+    assert times("off") is None and not measured
+    assert times("kept") == times("kept") == TIMES._replace(fit_ms=1.0)
+    assert times("new").fit_ms == times("kept").fit_ms == 2.0
+    assert measured == ["a model"] * 2
+    (run / inference_time.FILE).write_text(f'{{"{TIMES.device}": {{}}}}')
+    with pytest.raises(ValueError, match="remove the file"):
+        times("kept")

@@ -1,6 +1,9 @@
 """Evaluation of a set against the slow reference, with samplers one can see through."""
 
+import dataclasses
+import functools
 import json
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -10,25 +13,39 @@ import pytest
 from benchmarks.common import made_up
 from jaxflow import config, flow, metrics
 from jaxflow.evaluation import measuring
+from jaxflow.evaluation.measuring import Draw
 from jaxflow.flow import sampling
-from jaxflow.metrics.sums import Figures, Totals
+from jaxflow.methods.flow import FlowModel
+from jaxflow.metrics.sums import Means, Sums, Total, add
 from jaxflow.types import Batch, PoseRecords
 from tests.helpers.compiled import compilations
 from tests.helpers.training import TINY
 from tests.oracles import metrics as oracle
 
 FRAMES, HYPOTHESES = 11, 6
+SMALL = config.FlowConfig(hidden=8, blocks=2)
 ACTIONS = np.array(["Walking", "Eating", "Sitting"])[np.arange(FRAMES) % 3]
 
 
-def fake_sampler(params, pose2d, cond, key, *, num_hypotheses, temperature=1.0, clamp):
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["mix"], meta_fields=["told"]
+)
+@dataclasses.dataclass(frozen=True)
+class Fake:
     """A pose from the input plus noise, so that every frame and key is different."""
-    base = (pose2d @ params["mix"]).reshape(-1, 1, 17, 3) + 0.1
 
-    def noise(one):
-        return jax.random.normal(one, (num_hypotheses, 17, 3))
+    mix: jax.Array
+    told: Callable[[int], None] = lambda many: None
+    method = "fake"
 
-    return base + temperature * 0.07 * jax.vmap(noise)(key)
+    def sample(self, pose2d, cond, key, *, num_hypotheses, temperature=1.0):
+        self.told(num_hypotheses)
+        base = (pose2d @ self.mix).reshape(-1, 1, 17, 3) + 0.1
+
+        def noise(frame_key):
+            return jax.random.normal(frame_key, (num_hypotheses, 17, 3))
+
+        return base + temperature * 0.07 * jax.vmap(noise)(key)
 
 
 @pytest.fixture(scope="module")
@@ -39,24 +56,23 @@ def case():
         pose2d=rng.normal(size=(FRAMES, 32)).astype(np.float32),
         cond=rng.normal(size=(FRAMES, 78)).astype(np.float32),
     )
-    params = {"mix": jnp.asarray(rng.normal(size=(32, 51)) * 0.03, jnp.float32)}
-    poses = batch.pose2d @ np.asarray(params["mix"])
+    model = Fake(jnp.asarray(rng.normal(size=(32, 51)) * 0.03, jnp.float32))
+    poses = batch.pose2d @ np.asarray(model.mix)
     targets = poses.reshape(-1, 17, 3) + rng.normal(size=(FRAMES, 17, 3)) * 0.08
     targets = (targets - targets[:, :1]).astype(np.float32)
-    return params, batch, targets
+    return model, batch, targets
 
 
-def run(case, key=1, rows=slice(None), sampler=fake_sampler, **options):
-    params, batch, targets = case
+def run(case, key=1, rows=slice(None), batch_size=4, temperature=1.0, **options):
+    model, batch, targets = case
     part = Batch(*(array[rows] for array in batch))
-    options = {"num_hypotheses": HYPOTHESES, "batch_size": 4, **options}
     return measuring.evaluate(
-        params,
+        model,
         part,
         targets[rows],
         ACTIONS[rows],
         jax.random.key(key),
-        sampler=sampler,
+        Draw(HYPOTHESES, temperature, batch_size),
         **options,
     )
 
@@ -71,13 +87,13 @@ def hip_free(poses):
 
 
 def test_everything_at_once_equals_the_slow_reference(case, result):
-    params, batch, targets = case
+    model, batch, targets = case
     frames = []
     for i in range(FRAMES):
         own = jax.random.fold_in(jax.random.key(1), i)[None]
-        arguments = params, batch.pose2d[i][None], batch.cond[i][None], own
-        draw = fake_sampler(*arguments, num_hypotheses=HYPOTHESES, clamp=None)
-        z0 = fake_sampler(*arguments, num_hypotheses=1, temperature=0.0, clamp=None)
+        arguments = batch.pose2d[i][None], batch.cond[i][None], own
+        draw = model.sample(*arguments, num_hypotheses=HYPOTHESES)
+        z0 = model.sample(*arguments, num_hypotheses=1, temperature=0.0)
         frames.append(oracle.frame(hip_free(draw)[0], hip_free(z0)[0, 0], targets[i]))
     per_action, average, pooled = oracle.table(frames, ACTIONS)
     assert list(result.per_action) == sorted(per_action)
@@ -113,11 +129,11 @@ def test_the_temperature_scales_the_latents(case, result):
 
 def assert_same(got, want, rtol=1e-5):
     assert list(got.totals) == list(want.totals)
-    for action, totals in got.totals.items():
-        for name, value in vars(totals).items():
-            np.testing.assert_allclose(
-                value, getattr(want.totals[action], name), rtol=rtol, err_msg=name
-            )
+    for action, total in got.totals.items():
+        assert total.frames == want.totals[action].frames
+        for name, value in total.sums._asdict().items():
+            wanted = getattr(want.totals[action].sums, name)
+            np.testing.assert_allclose(value, wanted, rtol=rtol, err_msg=name)
 
 
 @pytest.mark.parametrize("batch_size", [1, 64])
@@ -134,11 +150,10 @@ def test_the_key_decides_the_noise(case, result):
 
 
 def test_parts_merge_to_the_whole(result):
-    first, *rest = result.totals.values()
-    merged = sum(rest, start=first)
+    merged = add(*result.totals.values())
     assert merged.frames == FRAMES
-    by_hand = sum(t.mpjpe for t in result.totals.values()) / FRAMES
-    np.testing.assert_allclose(Figures.of(merged).mpjpe, by_hand)
+    by_hand = sum(total.sums.mpjpe for total in result.totals.values()) / FRAMES
+    np.testing.assert_allclose(Means.of(merged).mpjpe, by_hand)
 
 
 def test_json_is_plain_and_complete(result):
@@ -167,33 +182,27 @@ def test_a_measure_sees_the_same_hypotheses_and_changes_no_figure(case, result):
     got = run(case, measure=largest_joint, watch=watch)
     assert_same(got, result, rtol=0)
     assert list(seen) == list(range(FRAMES))
-    params, batch, _ = case
+    model, batch, _ = case
     own = jax.random.fold_in(jax.random.key(1), 9)[None]
-    arguments = params, batch.pose2d[9][None], batch.cond[9][None], own
-    draw = hip_free(fake_sampler(*arguments, num_hypotheses=HYPOTHESES, clamp=None))
+    arguments = batch.pose2d[9][None], batch.cond[9][None], own
+    draw = hip_free(model.sample(*arguments, num_hypotheses=HYPOTHESES))
     want = np.linalg.norm(draw, axis=-1).max()
     np.testing.assert_allclose(seen[9], want, rtol=1e-5)
 
 
 def test_log_densities_are_those_of_the_flow_s_hypotheses(case):
-    _, batch, targets = case
-    params = flow.init(jax.random.key(0), config.FlowConfig(hidden=8, blocks=2))
-    options = {"num_hypotheses": HYPOTHESES, "batch_size": 4}
-    chunks = measuring.stream(
-        params,
-        batch,
-        targets,
-        jax.random.key(1),
-        (densities,),
-        log_density=True,
-        **options,
-    )
+    fake, batch, targets = case
+    params = flow.init(jax.random.key(0), SMALL)
+    inputs = batch, targets, jax.random.key(1), (densities,), Draw(HYPOTHESES, 1.0, 4)
+    chunks = measuring.stream(FlowModel.of(params, SMALL), *inputs, log_density=True)
     got = np.concatenate([found for _, (found,) in chunks])
     own = jax.random.key(1)
     want = sampling.sample_with_log_density(
         params, batch.pose2d, batch.cond, own, num_hypotheses=HYPOTHESES
     )
     np.testing.assert_allclose(got, want.log_density, rtol=1e-5)
+    with pytest.raises(ValueError, match="method fake knows no log-density"):
+        next(measuring.stream(fake, *inputs, log_density=True))
 
 
 def densities(drawn):
@@ -208,39 +217,36 @@ def test_progress_is_told_every_frame_once(case):
 
 def test_one_compilation_serves_all_batches(case):
     traced = []
-
-    def counting(*arguments, **options):
-        traced.append(options["num_hypotheses"])
-        return fake_sampler(*arguments, **options)
-
-    run(case, sampler=counting)
+    model, *others = case
+    run((dataclasses.replace(model, told=traced.append), *others))
     assert sorted(traced) == [1, HYPOTHESES]
 
 
 def test_a_broken_frame_is_named(case):
-    params, batch, targets = case
+    model, batch, targets = case
     pose2d = batch.pose2d.copy()
     pose2d[9, 0] = np.nan
     with pytest.raises(FloatingPointError, match="frame 9"):
-        run((params, batch._replace(pose2d=pose2d), targets))
+        run((model, batch._replace(pose2d=pose2d), targets))
 
 
 def test_empty_sets_and_wrong_sizes_are_refused(case):
     with pytest.raises(ValueError, match="at least one frame"):
         run(case, rows=slice(0, 0))
-    params, batch, targets = case
+    model, batch, targets = case
     with pytest.raises(ValueError, match="11 2D poses.*10 targets"):
-        run((params, batch, targets[1:]))
+        run((model, batch, targets[1:]))
     with pytest.raises(ValueError, match="at least 2 hypotheses"):
-        run(case, num_hypotheses=1)
+        Draw(num_hypotheses=1)
     with pytest.raises(TypeError, match="typed key"):
-        measuring.evaluate(params, batch, targets, ACTIONS, np.zeros(2, np.uint32))
+        measuring.evaluate(model, batch, targets, ACTIONS, np.zeros(2, np.uint32))
 
 
 def test_a_real_flow_goes_through(case):
     _, batch, targets = case
-    params = flow.init(jax.random.key(0), config.FlowConfig(hidden=8, blocks=2))
-    got = run((params, batch, targets), sampler=sampling.sample)
+    params = flow.init(jax.random.key(0), SMALL)
+    case = FlowModel.of(params, SMALL), batch, targets
+    got = run(case)
     z0 = sampling.sample(
         params,
         batch.pose2d,
@@ -250,7 +256,7 @@ def test_a_real_flow_goes_through(case):
         temperature=0.0,
     )
     want = oracle.distances(np.asarray(z0)[0, 0], targets[0]).mean()
-    part = run((params, batch, targets), rows=slice(0, 1), sampler=sampling.sample)
+    part = run(case, rows=slice(0, 1))
     np.testing.assert_allclose(part.pooled.mpjpe[0], want, rtol=1e-4)
     assert got.pooled.frames == FRAMES
 
@@ -285,26 +291,26 @@ def test_mean_pose_error_is_the_distance_to_the_mean():
 
 
 def test_no_frames_have_no_mean():
-    empty = Totals(0, *(np.zeros(1) for _ in range(7)))
+    empty = Total(0, Sums(*(np.zeros(1) for _ in range(7))))
     with pytest.raises(ValueError, match="at least one frame"):
-        Figures.of(empty)
+        Means.of(empty)
 
 
 def test_more_frames_compile_nothing_new():
     params, data = flow.init(jax.random.key(0), TINY.flow), made_up(9, seed=3)
+    model = FlowModel.of(params, TINY.flow)
     targets = np.zeros((9, 17, 3), np.float32)
     actions = np.full(9, "Walking")
 
     def evaluate(count):
         part = jax.tree.map(lambda leaf: leaf[:count], data)
         return measuring.evaluate(
-            params,
+            model,
             part,
             targets[:count],
             actions[:count],
             jax.random.key(5),
-            num_hypotheses=5,
-            batch_size=4,
+            Draw(5, batch_size=4),
         )
 
     evaluate(5)

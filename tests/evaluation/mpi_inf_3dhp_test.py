@@ -12,6 +12,10 @@ from jaxflow import data, flow
 from jaxflow.config import FlowConfig
 from jaxflow.evaluation import measuring
 from jaxflow.evaluation import mpi_inf_3dhp as settings_protocol
+from jaxflow.evaluation.measuring import Draw
+from jaxflow.methods.flow import FlowModel
+from jaxflow.reporting import result_tables, tables
+from jaxflow.reporting.tables import best_cells
 from jaxflow.skeleton import PCK_JOINTS
 from jaxflow.types import PoseRecords
 from tests.oracles import mpi_inf_3dhp as oracle
@@ -52,16 +56,15 @@ def poses_of(drawn):
     return drawn.hypotheses, drawn.mode
 
 
-def drawn_by(params, records, key):
+def drawn_by(model, records, key):
     """Hypotheses and z = 0 poses of some frames."""
     parts = measuring.stream(
-        params,
+        model,
         data.to_batch(records),
-        measuring.targets_of(records),
+        data.targets_of(records),
         key,
         (poses_of,),
-        num_hypotheses=HYPOTHESES,
-        batch_size=5,
+        Draw(HYPOTHESES, batch_size=5),
     )
     found = [arrays for _, (arrays,) in parts]
     return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))
@@ -71,21 +74,23 @@ def drawn_by(params, records, key):
 def case():
     """A random flow, and frames whose truth is about one of its hypotheses."""
     params, key = flow.init(jax.random.key(3), SMALL), jax.random.key(5)
+    model = FlowModel.of(params, SMALL)
     records = made_records()
     valid = records.extra["valid"]
-    hypotheses, mode = drawn_by(params, records.take(valid), key)
+    hypotheses, mode = drawn_by(model, records.take(valid), key)
     rng = np.random.default_rng(1)
     scale = rng.uniform(20, 160, (valid.sum(), 1, 1))
     truth = 1000 * hypotheses[:, 0] + scale * rng.normal(size=(valid.sum(), 17, 3))
     records.extra["pose3d_universal"][valid] = truth + 4000
-    return params, records, key, hypotheses, mode
+    return model, records, key, hypotheses, mode
 
 
-def run(case, **options):
-    params, records, key, _, _ = case
+def run(case, batch_size=5, **options):
+    model, records, key, _, _ = case
+    model = options.pop("model", model)
     records = options.pop("records", records)
-    options = {"num_hypotheses": HYPOTHESES, "batch_size": 5, **options}
-    return settings_protocol.evaluate_settings(params, SMALL, records, key, **options)
+    draw = Draw(HYPOTHESES, batch_size=batch_size)
+    return settings_protocol.evaluate_settings(model, records, key, draw, **options)
 
 
 @pytest.fixture(scope="module")
@@ -224,47 +229,53 @@ def test_a_perfect_prediction(case):
     truth = jnp.asarray(settings_protocol.targets_of(records.take(valid), "universal"))
     poses2d = data.to_batch(records.take(valid)).pose2d
 
-    def perfect(params, pose2d, cond, key, *, num_hypotheses, temperature=1.0, clamp):
-        row = jnp.argmin(jnp.sum((pose2d[:, None] - poses2d) ** 2, axis=-1), axis=1)
-        return jnp.repeat(truth[row][:, None], num_hypotheses, axis=1)
+    @jax.tree_util.register_static
+    class Perfect:
+        def sample(self, pose2d, cond, key, *, num_hypotheses, temperature=1.0):
+            row = jnp.argmin(jnp.sum((pose2d[:, None] - poses2d) ** 2, axis=-1), axis=1)
+            return jnp.repeat(truth[row][:, None], num_hypotheses, axis=1)
 
-    result = run(case, sampler=perfect)
+    result = run(case, model=Perfect())
     for figures in result.figures.values():
         np.testing.assert_array_equal(figures.pck, 1)
         np.testing.assert_array_equal(figures.auc, 30 / 31)  # 0 < 0 does not hold
         np.testing.assert_array_equal(figures.mpjpe, 0)
-    assert "100.0  96.8  96.8" in result.describe()
+    shown = tables.to_console(result_tables.by_setting(result))
+    assert "100.0  96.8  96.8" in shown
 
 
 def test_tables_stand_beside_the_paper_s(result):
-    by_setting, beside = result.tables()
+    by_setting = result_tables.by_setting(result)
+    beside = result_tables.settings_beside(result)
     assert by_setting.title == (
         "MPI-INF-3DHP: 17 valid frames (6 more are not valid), 6 hypotheses each, "
         "target univ_annot3"
     )
-    assert [row[:2] for row in by_setting.rows] == [
+    assert [row.texts[:2] for row in by_setting.rows] == [
         ("Studio GS", "8"),
         ("Studio no GS", "3"),
         ("Outdoor", "6"),
         ("All", "17"),
     ]
     assert beside.columns == ("Method", "Studio GS", "Studio no GS", "Outdoor", "All")
-    rows = {row[0]: row[1:] for row in beside.rows}
+    rows = {row.texts[0]: row.texts[1:] for row in beside.rows}
     assert rows["Wehrbein et al., ICCV 2021"] == ("86.6", "82.8", "82.5", "84.3")
-    assert rows["This model, best of 6"] == tuple(row[2] for row in by_setting.rows)
-    assert rows["This model, z0"] == tuple(row[3] for row in by_setting.rows)
+    assert rows["This model, best of 6"] == tuple(
+        row.texts[2] for row in by_setting.rows
+    )
+    assert rows["This model, z0"] == tuple(row.texts[3] for row in by_setting.rows)
     assert rows["Frames counted"] == ("8", "3", "6", "17")
     assert "Li and Lee, CVPR 2019: given the true 2D joints" in beside.note
-    text = result.describe()
-    assert by_setting.title in text and "Table 3" in text and "strictly" in text
+    # The table is of the best hypothesis: of these one is best, and no count of frames.
+    assert {row for row, _ in best_cells(beside)} <= {0, 1, 2, 3}
+    assert {column for _, column in best_cells(beside)} == {1, 2, 3, 4}
+    assert "Table 3" in beside.title and "strictly" in result_tables.SETTINGS_LEGEND
 
 
 def test_json_is_plain(result):
     found = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert list(found["settings"]) == ["Studio GS", "Studio no GS", "Outdoor"]
     assert found["all_frames"]["frames"] == 17 and found["frames_not_valid"] == 6
-    paper = found["paper_table_3_pck_percent"]["Wehrbein et al., ICCV 2021"]
-    assert paper["Outdoor"] == 82.5
     best = found["settings"]["Outdoor"]["pck150_share"]["best"]
     np.testing.assert_allclose(best, result.figures["Outdoor"].pck[0])
 
@@ -273,13 +284,20 @@ def test_a_part_of_the_set_has_the_settings_it_has(case):
     _, records, _, _, _ = case
     part = run(case, records=records.take(slice(0, 13)))
     assert list(part.figures) == ["Studio GS", "Studio no GS", "All"]
-    assert part.tables()[1].rows[2][1:] == ("86.6", "82.8", "84.3")
+    assert result_tables.settings_beside(part).rows[2].texts[1:] == (
+        "86.6",
+        "82.8",
+        "84.3",
+    )
 
 
 def test_annotated_2d_joints_are_named(result):
-    assert "this model" not in result.tables()[1].note
+    assert "this model" not in result_tables.settings_beside(result).note
     annotated = dataclasses.replace(result, annotated_2d=True)
-    assert "this model: given the true 2D joints." in annotated.tables()[1].note
+    assert (
+        "this model: given the true 2D joints."
+        in result_tables.settings_beside(annotated).note
+    )
     assert annotated.to_json()["annotated_2d"] and not result.to_json()["annotated_2d"]
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from jaxflow.evaluation import measuring, reductions
 from jaxflow.maths import kmeans
-from jaxflow.metrics import selection
+from jaxflow.metrics import selection, sums
+from jaxflow.reporting import result_tables
 from jaxflow.reporting.tables import best_cells
 from tests.oracles import metrics as oracle
 
@@ -46,7 +47,8 @@ def test_what_is_asked_for_fits_the_hypotheses():
     assert reductions.Reductions.of(12).few == (5, 10, 12)
     small = reductions.Reductions.of(3)
     assert small.few == (3,) and small.centres == ()
-    assert small.rules == selection.RULES
+    assert small.rules == tuple(selection.RULES)
+    assert "most_likely" not in reductions.Reductions.of(3, log_density=False).rules
 
 
 def test_the_best_of_a_few_is_the_mean_over_all_subsets(drawn, measured):
@@ -92,11 +94,11 @@ def test_single_poses_and_centres_have_their_errors(drawn, measured):
 def test_sums_are_averaged_over_actions(measured):
     asked, found = measured
     actions = np.array(["b", "a", "a", "b", "b"])
-    sums = reductions.Sums(actions)
+    totals = {}
     for rows in (slice(0, 2), slice(2, 5)):
         part = jax.tree.map(lambda leaf, rows=rows: leaf[rows], found)
-        sums.watch(rows, None, part)
-    result = sums.result(asked)
+        sums.add_by_name(totals, sums.grouped(actions[rows], part))
+    result = reductions.ReductionResult.of(asked, totals)
     want = (found.poses[1:3].mean(0) + found.poses[[0, 3, 4]].mean(0)) / 2
     np.testing.assert_allclose(result.average.poses, want, rtol=1e-5)
     document = result.to_json()
@@ -104,6 +106,6 @@ def test_sums_are_averaged_over_actions(measured):
     np.testing.assert_allclose(
         document["best_of_drawn"]["5"]["mpjpe_mm"], result.average.drawn[0, 0]
     )
-    few, single = result.tables()
-    assert [row[0] for row in few.rows][-1] == "10 K-means centres"
+    few, single = result_tables.fewer(result), result_tables.one_pose(result)
+    assert few.rows[-1].cells[0] == "10 K-means centres"
     assert len(best_cells(single)) >= 2

@@ -10,11 +10,13 @@ from jaxflow.config import FlowConfig
 from jaxflow.evaluation import temperature
 from jaxflow.flow import sampling
 from jaxflow.maths import geometry
+from jaxflow.methods.flow import FlowModel
 from jaxflow.metrics import coverage
 from tests.helpers.evaluation import records
 
 FLOW = FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6)
 PARAMS = flow.init(jax.random.key(0), FLOW)
+MODEL = FlowModel.of(PARAMS, FLOW)
 BATCH = data.to_batch(records(count=150))
 M = 60
 TRUE = 1.4
@@ -35,7 +37,7 @@ def truths():
 
 def curve(truths, temperatures, **options):
     return temperature.curve(
-        PARAMS,
+        MODEL,
         BATCH,
         truths,
         jax.random.key(1),
@@ -48,7 +50,7 @@ def curve(truths, temperatures, **options):
 def test_the_true_temperature_is_found(truths):
     done = []
     found = temperature.fit(
-        PARAMS, BATCH, truths, jax.random.key(1), num_hypotheses=M, progress=done.append
+        MODEL, BATCH, truths, jax.random.key(1), num_hypotheses=M, progress=done.append
     )
     assert abs(found.temperatures[found.fitted] - TRUE) < 0.15
     assert found.ece[found.fitted] < 0.03 < 0.08 < found.ece[found.at(1.0)]
@@ -89,9 +91,9 @@ def test_what_cannot_be_fitted_is_refused(truths):
         curve(truths[:0], [1.0])
     with pytest.raises(ValueError, match="got 150, 1 and 64"):
         temperature.curve(
-            PARAMS, BATCH, truths, jax.random.key(1), [1.0], num_hypotheses=1
+            MODEL, BATCH, truths, jax.random.key(1), [1.0], num_hypotheses=1
         )
-    broken = jax.tree.map(lambda leaf: leaf * jnp.nan, PARAMS)
+    broken = jax.tree.map(lambda leaf: leaf * jnp.nan, MODEL)
     with pytest.raises(FloatingPointError, match="parameters are broken"):
         temperature.curve(
             broken, BATCH, truths, jax.random.key(1), [1.0], num_hypotheses=M

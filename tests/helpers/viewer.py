@@ -4,6 +4,7 @@ import numpy as np
 
 from jaxflow import skeleton
 from jaxflow.reporting.viewer import viewer
+from jaxflow.types import Hypotheses
 
 _RIGHT_SIDE = {
     "Hip": (0.13, 0.0, 0.0),
@@ -34,7 +35,7 @@ def standing():
     return np.array(joints, np.float32)
 
 
-def viewer_pose(title="A pose", count=12, seed=0, **fields):
+def viewer_pose(title="A pose", count=12, seed=0, detail="a line about it", **fields):
     """A frame of the standing figure with hypotheses that scatter along the depth."""
     rng = np.random.default_rng(seed)
     pose = standing()
@@ -42,13 +43,13 @@ def viewer_pose(title="A pose", count=12, seed=0, **fields):
     flat = 128 + 100 * pose[list(skeleton.MPII_TO_H36M), :2]
     fit = np.ones((16, 7), np.float32)
     fit[:, 1:3], fit[:, [3, 5]], fit[:, 4] = flat / 4, (3.0, 2.0), 0.5
-    given = {
-        "detail": "a line about it",
-        "pose2d": flat,
-        "fit": fit,
-        "hypotheses": (pose + noise).astype(np.float32),
-        "mode": pose * 0.95,
-        "target": pose,
-        "log_density": -20 - 4 * rng.random(count),
-    }
-    return viewer.ViewerPose(title, **{**given, **fields})
+    frame = Hypotheses(
+        poses=(pose + noise).astype(np.float32),
+        log_density=-20 - 4 * rng.random(count),
+        mode=pose * 0.95,
+        pose2d=flat,
+        fit=fit,
+        target=pose,
+    )
+    picture = fields.pop("picture", None)
+    return viewer.ViewerPose(title, detail, frame._replace(**fields), picture)

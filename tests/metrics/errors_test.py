@@ -8,7 +8,7 @@ import pytest
 from jaxflow import metrics
 from jaxflow.maths import procrustes
 from jaxflow.maths.geometry import to_joints
-from jaxflow.metrics import sample_size
+from jaxflow.metrics import errors as of_errors
 from tests.oracles import metrics as oracle
 
 # Compiled whole: op by op, the first call of each costs seconds.
@@ -88,7 +88,7 @@ def test_every_figure_equals_the_slow_reference(count):
         np.testing.assert_array_equal(got.hits[i], want["hits"])
         curve = np.asarray(got.cps_radius)[i] <= np.array(metrics.CPS_THRESHOLDS)
         np.testing.assert_array_equal(curve, want["cps_curve"])
-        best = [want["best_of"][m] for m in sample_size.counts(count)]
+        best = [want["best_of"][m] for m in of_errors.sample_counts(count)]
         np.testing.assert_allclose(got.best_of[i], best, rtol=1e-4)
 
 
@@ -143,10 +143,10 @@ def test_pck_counts_a_joint_at_the_threshold_and_ignores_spine_and_nose():
 
 
 def test_sample_sizes_run_from_one_to_all():
-    assert sample_size.counts(6) == (1, 2, 3, 5, 6)
-    assert sample_size.counts(200) == (1, 2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200)
+    assert of_errors.sample_counts(6) == (1, 2, 3, 5, 6)
+    assert of_errors.sample_counts(200) == (1, 2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200)
     errors = np.random.default_rng(0).gamma(9.0, size=(3, 200)).astype(np.float32)
-    best = sample_size.expected_best(errors)
+    best = of_errors.expected_best(errors)
     np.testing.assert_allclose(best[:, 0], errors.mean(-1), rtol=1e-5)
     np.testing.assert_allclose(best[:, -1], errors.min(-1), rtol=1e-6)
     assert (np.diff(best, axis=-1) < 0).all()

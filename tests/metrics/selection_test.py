@@ -26,7 +26,13 @@ INPUTS = {"mode": MODE, "log_density": LOG_DENSITY, "key": KEY}
 
 
 def test_the_rules_by_name():
-    assert selection.RULES == ("z0", "mean", "medoid", "largest_cluster", "most_likely")
+    assert tuple(selection.RULES) == (
+        "z0",
+        "mean",
+        "medoid",
+        "largest_cluster",
+        "most_likely",
+    )
 
 
 @pytest.mark.parametrize("rule", selection.RULES)

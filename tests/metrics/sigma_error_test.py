@@ -5,13 +5,8 @@ import pytest
 import scipy.stats
 
 from jaxflow.metrics import sigma_error
-from jaxflow.metrics.sigma_error import (
-    ERROR_EDGES,
-    SIGMA_EDGES,
-    add,
-    summarize,
-    sums_of,
-)
+from jaxflow.metrics.sigma_error import ERROR_EDGES, SIGMA_EDGES, summarize, sums_of
+from jaxflow.metrics.sums import add
 
 
 def frames(seed, count=50):

@@ -136,9 +136,9 @@ def test_they_are_what_evaluate_measures(model, source, monkeypatch):
     where = config.DataConfig()
     found = sets.load(str(model), where, settings).records
     test = protocol.EvaluationConfig(mean_pose=False)
-    loaded = protocol.load(str(model), where, test)
-    test = protocol.resolved(loaded, test)
-    chosen = data.every_nth_per_action(protocol.counted(loaded.records), test.stride)
+    loaded = protocol.load(methods.load(model), str(model), where, test)
+    counted = protocol.counted(loaded.records)
+    chosen = data.every_nth_per_action(counted, loaded.test.stride)
     assert 0 < len(found) < 30
     np.testing.assert_array_equal(found.frame, chosen.frame)
     np.testing.assert_array_equal(found.extra["row"], chosen.frame)

@@ -2,9 +2,11 @@
 
 import base64
 import hashlib
+import html
 import re
 
 from jaxflow.reporting import page
+from jaxflow.reporting.tables import Number, Row, Table
 
 ODD = "<em>&\"'"
 
@@ -15,10 +17,44 @@ def policy(text):
 
 def test_all_text_is_escaped():
     tile = page.Tile(ODD, ODD, ODD)
-    section = page.Section(ODD, ODD, [page.Drawing("<svg></svg>", ODD)])
+    table = Table("odd", ODD, (ODD,), (Row((ODD,)),), note=ODD)
+    section = page.Section(ODD, ODD, [page.Drawing("<svg></svg>", ODD)], [table])
     text = page.render(ODD, ODD, [tile], [section, section], ODD)
     assert "<em>" not in text
-    assert text.count("&lt;em&gt;&amp;&quot;&#x27;") == 15
+    shown = html.unescape(text)
+    for element in (
+        "<title>{}</title>",
+        "<h1>{}</h1>",
+        '<p class="note">{}</p>\n<nav',
+        '<a href="#section-em">{}</a>',
+        "<h2>{}</h2>",
+        "<p>{}</p>",
+        "<b>{0} <small>{0}</small></b><span>{0}</span>",
+        "<figcaption>{}</figcaption>",
+        'aria-label="{}"',
+        "<h3>{}</h3>",
+        "<th>{}</th>",
+        "<td>{}</td>",
+        '<p class="note">{}</p>\n</div>',
+        '<p class="note">{}</p>\n</main>',
+    ):
+        assert element.format(ODD) in shown, element
+    # Text that is like markup stands nowhere but where it has been escaped.
+    assert shown.count(ODD) == text.count("&lt;em&gt;&amp;&#34;&#39;")
+
+
+def test_the_best_is_bold_and_a_rule_stands_above_what_sums_up():
+    rows = Row(("a", Number(2.0))), Row(("b", None)), Row(("c", Number(1.0)))
+    table = Table("t", "T", ("Name", "mm"), rows, better=(0, -1))
+    text = page.render("", "", [], [page.Section("A", "", tables=[table])])
+    assert re.findall(r"<td>(.*?)</td>", text) == [
+        *("a", "2.0", "b", "–", "c", "<b>1.0</b>")
+    ]
+    closing = tuple(row._replace(closing=i > 0) for i, row in enumerate(rows))
+    plain = table._replace(rows=closing, better=())
+    text = page.render("", "", [], [page.Section("A", "", tables=[plain])])
+    kinds = [kind.split() for kind in re.findall(r'<tr class="([^"]*)">', text)]
+    assert kinds == [[], ["rule", "closing"], ["closing"]]
 
 
 def test_the_contents_lead_to_the_sections():

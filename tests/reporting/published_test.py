@@ -87,9 +87,19 @@ def test_ablations_go_by_the_names_of_the_presets():
 
 
 def test_rows_as_text():
-    rows = published.as_rows(published.PROTOCOL_1, ["Sitting", "Juggling", "Average"])
+    columns = ["Sitting", "Juggling", "Average"]
+    rows = [row.texts for row in published.as_rows(published.PROTOCOL_1, columns)]
     assert rows[0] == ("Martinez et al., ICCV 2017 (M = 1)", "74.0", "–", "62.9")
     assert rows[-2][0] == "Wehrbein et al., ICCV 2021, z0 (M = 1)"
-    whole = published.as_rows(published.CALIBRATION, missing="")
-    assert whole[-1] == ("Wehrbein et al., ICCV 2021 (M = 200)", "0.18")
+    whole = published.as_rows(published.CALIBRATION)
+    assert whole[-1].texts == ("Wehrbein et al., ICCV 2021 (M = 200)", "0.18")
     assert published.label(published.MPI_INF_3DHP.rows[0]) == "Li and Lee, BMVC 2020"
+
+
+def test_every_table_says_where_it_is_from():
+    assert published.PROTOCOL_1.source == (
+        "Wehrbein et al., ICCV 2021, Table 1, protocol 1"
+    )
+    assert published.CALIBRATION.source == "Pierzchlewicz et al., arXiv 2022"
+    names = [table.name for table in TABLES.values() if table.name]
+    assert len(names) == len(set(names)) >= 6

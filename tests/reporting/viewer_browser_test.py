@@ -150,8 +150,8 @@ def test_colours_show_density_and_error_with_their_range(opened):
         pictures.append(drawn(opened))
         assert unit in said(opened, "unit")
     assert len(set(pictures)) == 3
-    pose = viewer_pose()
-    centred = pose.hypotheses - pose.hypotheses[:, :1]
+    pose = viewer_pose().frame
+    centred = pose.poses - pose.poses[:, :1]
     errors = 1000 * np.linalg.norm(centred - pose.target, axis=-1).mean(axis=-1)
     low, high = (float(said(opened, end).split()[0]) for end in ("low", "high"))
     np.testing.assert_allclose([low, high], [errors.min(), errors.max()], atol=0.11)
@@ -159,8 +159,8 @@ def test_colours_show_density_and_error_with_their_range(opened):
 
 
 def test_the_best_come_first_in_their_order(opened):
-    pose = viewer_pose()
-    centred = pose.hypotheses - pose.hypotheses[:, :1]
+    pose = viewer_pose().frame
+    centred = pose.poses - pose.poses[:, :1]
     errors = 1000 * np.linalg.norm(centred - pose.target, axis=-1).mean(axis=-1)
     chosen = said(opened, "number").split()[0]
     for order, best in (
@@ -217,7 +217,7 @@ def test_a_hypothesis_that_projects_onto_the_detection_lies_on_it(browser, tmp_p
     bent = pose.copy()
     bent[1:7, 0] += 0.3
     path = tmp_path / "page.html"
-    given = viewer_pose(hypotheses=np.stack([pose, other, bent]), log_density=None)
+    given = viewer_pose(poses=np.stack([pose, other, bent]), log_density=None)
     path.write_text(page.render("", "", [], [viewer.section([given])]), "utf-8")
     opened = Opened(browser, path)
     same = drawn(opened, PLANE)

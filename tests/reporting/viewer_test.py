@@ -44,9 +44,9 @@ def positions(text):
 
 
 def test_positions_are_kept_to_half_a_millimetre():
-    given = viewer_pose(hypotheses=viewer_pose().hypotheses + [0.3, -1.0, 4.0])
+    given = viewer_pose(poses=viewer_pose().frame.poses + [0.3, -1.0, 4.0])
     found = document(given)
-    want = given.hypotheses - given.hypotheses[:, :1]
+    want = given.poses - given.poses[:, :1]
     np.testing.assert_allclose(positions(found["hypotheses"]), want, atol=5.01e-4)
     mean = want.mean(axis=0)
     np.testing.assert_allclose(positions(found["mean"])[0], mean, atol=5.01e-4)
@@ -61,9 +61,9 @@ def test_positions_out_of_range_stop_at_it():
 
 
 def test_errors_are_those_of_the_hypotheses():
-    given = viewer_pose()
-    found = document(given)
-    centred = given.hypotheses - given.hypotheses[:, :1]
+    shown = viewer_pose()
+    found, given = document(shown), shown.frame
+    centred = given.poses - given.poses[:, :1]
     want = 1000 * np.linalg.norm(centred - given.target, axis=-1).mean(axis=-1)
     np.testing.assert_allclose(found["error"], want, atol=0.06)
     mode = 1000 * np.linalg.norm(given.mode - given.target, axis=-1).mean()
@@ -115,8 +115,8 @@ def test_pictures():
     [
         ("pose2d", np.zeros((17, 2)), r"pose2d of 'A pose'.*\(16, 2\).*\(17, 2\)"),
         ("fit", np.full((16, 7), np.nan), "fit of 'A pose'.*finite.*112"),
-        ("hypotheses", np.zeros((12, 51)), r"hypotheses.*\(12, 17, 3\).*\(12, 51\)"),
-        ("hypotheses", np.zeros((0, 17, 3)), "one or more"),
+        ("poses", np.zeros((12, 51)), r"poses.*\(12, 17, 3\).*\(12, 51\)"),
+        ("poses", np.zeros((0, 17, 3)), "one or more"),
         ("target", np.zeros((16, 3)), "target"),
         ("log_density", np.zeros(11), r"log_density.*\(12,\).*\(11,\)"),
     ],

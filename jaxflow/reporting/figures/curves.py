@@ -1,6 +1,6 @@
 """Plots: calibration, error against the number of samples, CPS, spread, training.
 
-In: ``summary.Figures`` and rows of a training log. Out: figures about as wide as a
+In: ``sums.Means`` and rows of a training log. Out: figures about as wide as a
 phone, so that their text stays legible on one.
 """
 
@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from jaxflow import metrics
-from jaxflow.metrics import sample_size
+from jaxflow.metrics import errors
 from jaxflow.metrics.coverage import CALIBRATION_LEVELS
-from jaxflow.metrics.sums import Figures
+from jaxflow.metrics.sums import Means
 from jaxflow.reporting.figures import style
 from jaxflow.skeleton import H36M_JOINTS
 
@@ -34,7 +34,7 @@ def looks(count: int) -> list[dict[str, Any]]:
     return [{"linestyle": line, "color": colour} for line, colour in chosen]
 
 
-def calibration(series: Mapping[str, Figures]) -> Figure:
+def calibration(series: Mapping[str, Means]) -> Figure:
     """How often the truth lies within each quantile, and the two ways to be wrong.
 
     Args:
@@ -80,7 +80,7 @@ def calibration_axes(axes: Axes) -> None:
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
-def samples(series: Mapping[str, Figures], num_hypotheses: int) -> Figure:
+def samples(series: Mapping[str, Means], num_hypotheses: int) -> Figure:
     """Error of the best hypothesis against the number drawn (paper figure 5).
 
     Args:
@@ -95,7 +95,7 @@ def samples(series: Mapping[str, Figures], num_hypotheses: int) -> Figure:
             series.items(), looks(len(series)), above, strict=True
         ):
             colour = look["color"]
-            counts = sample_size.counts(num_hypotheses)
+            counts = errors.sample_counts(num_hypotheses)
             axes.plot(
                 counts,
                 one.best_of,
@@ -140,7 +140,7 @@ def _labelled_above(values: Sequence[float]) -> list[bool]:
     return [not any(0 < other - one < near for other in values) for one in values]
 
 
-def cps(series: Mapping[str, Figures]) -> Figure:
+def cps(series: Mapping[str, Means]) -> Figure:
     """Share of frames with a correct hypothesis against the threshold."""
     with style.themed():
         figure = Figure(figsize=_SIZE, layout="constrained")
@@ -165,7 +165,7 @@ def cps(series: Mapping[str, Figures]) -> Figure:
     return figure
 
 
-def spread(figures: Figures) -> Figure:
+def spread(figures: Means) -> Figure:
     """Standard deviation of the hypotheses per joint, a bar an axis."""
     with style.themed():
         figure = Figure(figsize=(4.4, 5.6), layout="constrained")

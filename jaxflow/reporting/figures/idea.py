@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon
 
 from jaxflow.reporting.figures import poses, style
-from jaxflow.reporting.figures.poses import PoseExample
 from jaxflow.skeleton import H36M_BONES, H36M_ENDS, H36M_JOINTS, MPII_BONES, MPII_JOINTS
+from jaxflow.types import Hypotheses
 
 _SIZE = (13.0, 5.6)  # inches; the canvas has these units, too
 _HEAT = LinearSegmentedColormap.from_list(
@@ -28,11 +28,11 @@ _PLANE = -1.25  # metres in front of the body: where the picture plane stands
 _VIEW = np.deg2rad([40.0, 12.0])  # azimuth and elevation of the 3D scene
 
 
-def idea(example: PoseExample, latents: np.ndarray) -> Figure:
+def idea(frame: Hypotheses, latents: np.ndarray) -> Figure:
     """The picture.
 
     Args:
-      example: the frame; ``title`` is not used.
+      frame: what is drawn; its log-densities and its target are not used.
       latents: (N, 2) two coordinates of latents that were drawn.
     """
     with style.themed():
@@ -40,13 +40,13 @@ def idea(example: PoseExample, latents: np.ndarray) -> Figure:
         canvas = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         canvas.set(xlim=(0, _SIZE[0]), ylim=(0, _SIZE[1]))
         canvas.set_axis_off()
-        _heatmaps(_panel(figure, 0.3, 3.05, 2.1, 2.1), example)
-        _observation(_panel(figure, 0.35, 0.45, 1.25, 1.75), example.pose2d)
+        _heatmaps(_panel(figure, 0.3, 3.05, 2.1, 2.1), frame)
+        _observation(_panel(figure, 0.35, 0.45, 1.25, 1.75), frame.pose2d)
         _latents(_panel(figure, 1.85, 0.75, 1.25, 1.25), latents)
-        _scene(_panel(figure, 8.62, 0.1, 4.3, 4.8), example)
+        _scene(_panel(figure, 8.62, 0.1, 4.3, 4.8), frame)
         _condition(canvas)
         _flow(canvas)
-        _words(canvas, len(example.hypotheses))
+        _words(canvas, len(frame.poses))
         _arrows(canvas)
     return figure
 
@@ -57,15 +57,15 @@ def _panel(figure: Figure, x: float, y: float, width: float, height: float) -> A
     return figure.add_axes((x / w, y / h, width / w, height / h))
 
 
-def _heatmaps(axes: Axes, example: PoseExample) -> None:
+def _heatmaps(axes: Axes, frame: Hypotheses) -> None:
     """All heatmaps of the frame in one, as their fits describe them, and the fits."""
-    axes.imshow(heatmap(example.fit), cmap=_HEAT, extent=(0, 256, 256, 0))
-    means, covariances = poses.gaussians_in_crop(example.fit)
+    axes.imshow(heatmap(frame.fit), cmap=_HEAT, extent=(0, 256, 256, 0))
+    means, covariances = poses.gaussians_in_crop(frame.fit)
     for mean, covariance in zip(means, covariances, strict=True):
         poses.ellipse(axes, mean, covariance, outline="#ffffff")
     style.bare(axes)
     # The square that the pose fills, within the picture.
-    low, high = example.pose2d.min(axis=0) - 22, example.pose2d.max(axis=0) + 22
+    low, high = frame.pose2d.min(axis=0) - 22, frame.pose2d.max(axis=0) + 22
     side = min(256.0, float(np.max(high - low)))
     x, y = np.clip((low + high - side) / 2, 0, 256 - side)
     axes.set(xlim=(x, x + side), ylim=(y + side, y))
@@ -107,21 +107,21 @@ def _latents(axes: Axes, latents: np.ndarray) -> None:
     axes.set(xlim=(-2.9, 2.9), ylim=(-2.9, 2.9))
 
 
-def _scene(axes: Axes, example: PoseExample) -> None:
+def _scene(axes: Axes, frame: Hypotheses) -> None:
     """Hypotheses from an oblique view, and their shadows on the picture plane."""
-    drawn = example.hypotheses[:: max(1, len(example.hypotheses) // 36)][:36]
+    drawn = frame.poses[:: max(1, len(frame.poses) // 36)][:36]
     plane = _plane(axes, drawn)
     shadows = drawn.copy()
     shadows[..., 2] = _PLANE
     look: Any = {"linewidth": 0.8, "alpha": 0.22, "clip_path": plane}
     poses.bones(axes, _oblique(shadows), H36M_BONES, H36M_JOINTS, **look)
-    for joint in example.mode[list(H36M_ENDS)]:
+    for joint in frame.mode[list(H36M_ENDS)]:
         ends = _oblique(np.array([joint, [joint[0], joint[1], _PLANE]]))
         axes.plot(*ends.T, color=style.MUTED, lw=0.7, ls=(0, (2, 3)), zorder=1)
     look = {"linewidth": 1.0, "alpha": 0.3}
     poses.bones(axes, _oblique(drawn), H36M_BONES, H36M_JOINTS, **look)
     look = {"linewidth": 2.2, "colour": style.MODE, "zorder": 6}
-    poses.bones(axes, _oblique(example.mode[None]), H36M_BONES, H36M_JOINTS, **look)
+    poses.bones(axes, _oblique(frame.mode[None]), H36M_BONES, H36M_JOINTS, **look)
     style.bare(axes)
     axes.autoscale_view()
     axes.margins(0.02)

@@ -8,7 +8,7 @@ figures 3 and 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,46 +28,33 @@ from jaxflow.skeleton import (
     MPII_JOINTS,
     MPII_TO_H36M,
 )
+from jaxflow.types import Hypotheses
 
 _DRAWN = 24  # skeletons; more would be a smear
 _TURN = np.deg2rad(90.0)  # of the side view
 
 
-class PoseExample(NamedTuple):
-    """One frame to draw.
+def hypotheses_figure(titles: Sequence[str], frames: Hypotheses) -> Figure:
+    """A row a frame: the detection, the hypotheses from the camera and the side.
 
-    Attributes:
-      title: says why it was chosen.
-      pose2d: (16, 2) px of the 256-px crop, MPII order.
-      fit: (16, 7) heatmap px, the authors' layout.
-      hypotheses: (M, 17, 3) metres.
-      mode: (17, 3) metres, the z = 0 pose.
-      target: (17, 3) metres.
+    Args:
+      titles: (n,) why each frame was chosen.
+      frames: n of them, with their targets.
     """
-
-    title: str
-    pose2d: np.ndarray
-    fit: np.ndarray
-    hypotheses: np.ndarray
-    mode: np.ndarray
-    target: np.ndarray
-
-
-def hypotheses_figure(examples: Sequence[PoseExample]) -> Figure:
-    """A row a frame: the detection, the hypotheses from the camera and the side."""
     with style.themed():
-        figure = Figure(figsize=(8.4, 3.3 * len(examples)), layout="constrained")
-        rows = figure.subplots(len(examples), 3, squeeze=False)
-        for axes, example in zip(rows, examples, strict=True):
-            detection(axes[0], example.pose2d, example.fit)
-            axes[0].set_title(example.title)
+        figure = Figure(figsize=(8.4, 3.3 * len(titles)), layout="constrained")
+        rows = figure.subplots(len(titles), 3, squeeze=False)
+        for i, (axes, title) in enumerate(zip(rows, titles, strict=True)):
+            frame = frames.take(i)
+            detection(axes[0], frame.pose2d, frame.fit)
+            axes[0].set_title(title)
             for view, angle, name in zip(
                 axes[1:],
                 (0.0, _TURN),
                 ("From the camera", "From the side"),
                 strict=True,
             ):
-                spread_of_hypotheses(view, example, angle)
+                spread_of_hypotheses(view, frame, angle)
                 view.set_title(name, color=style.MUTED, fontweight="normal")
         _legend(figure)
     return figure
@@ -127,11 +114,11 @@ def ellipse(
         axes.add_patch(patch)
 
 
-def spread_of_hypotheses(axes: Axes, example: PoseExample, angle: float) -> None:
+def spread_of_hypotheses(axes: Axes, frame: Hypotheses, angle: float) -> None:
     """Some skeletons, all places of the most uncertain joint, the mode, the truth."""
-    drawn = example.hypotheses[:: max(1, len(example.hypotheses) // _DRAWN)][:_DRAWN]
-    joint = most_uncertain_joint(example.fit)
-    flat = project(example.hypotheses, angle)
+    drawn = frame.poses[:: max(1, len(frame.poses) // _DRAWN)][:_DRAWN]
+    joint = most_uncertain_joint(frame.fit)
+    flat = project(frame.poses, angle)
     axes.scatter(
         flat[:, joint, 0],
         flat[:, joint, 1],
@@ -144,17 +131,17 @@ def spread_of_hypotheses(axes: Axes, example: PoseExample, angle: float) -> None
     skeletons = project(drawn, angle)
     bones(axes, skeletons, H36M_BONES, H36M_JOINTS, linewidth=0.9, alpha=0.28)
     one: Any = {"linewidth": 1.8, "colour": style.MODE, "zorder": 5}
-    bones(axes, project(example.mode[None], angle), H36M_BONES, H36M_JOINTS, **one)
+    bones(axes, project(frame.mode[None], angle), H36M_BONES, H36M_JOINTS, **one)
     one = {
         "linewidth": 1.8,
         "colour": style.INK,
         "zorder": 6,
         "linestyle": (0, (3, 1.4)),
     }
-    bones(axes, project(example.target[None], angle), H36M_BONES, H36M_JOINTS, **one)
+    bones(axes, project(frame.target[None], angle), H36M_BONES, H36M_JOINTS, **one)
     style.bare(axes)
-    middle = (example.target[:, 1].min() + example.target[:, 1].max()) / 2
-    reach = 0.65 * float(np.ptp(example.target, axis=0).max())
+    middle = (frame.target[:, 1].min() + frame.target[:, 1].max()) / 2
+    reach = 0.65 * float(np.ptp(frame.target, axis=0).max())
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-middle - reach, -middle + reach)
 

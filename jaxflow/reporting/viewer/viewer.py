@@ -14,10 +14,8 @@ which they are joined: ``viewer_data.js`` (reading), ``viewer_colour.js`` (colou
 from __future__ import annotations
 
 import base64
-import html
 import json
 import pathlib
-import string
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -34,6 +32,7 @@ from jaxflow.skeleton import (
     MPII_JOINTS,
     MPII_TO_H36M,
 )
+from jaxflow.types import Hypotheses
 
 _FOLDER = pathlib.Path(__file__).parent
 _SCRIPTS = ("viewer_data", "viewer_colour", "viewer_scene", "viewer_plane", "viewer")
@@ -46,28 +45,19 @@ _TEXT = (
 
 
 class ViewerPose(NamedTuple):
-    """A frame to show. 3D poses in the camera frame: x right, y down, z away.
+    """A frame to show.
 
     Attributes:
       title: what the list of poses calls it; any text.
       detail: a line about it; any text.
-      pose2d: (16, 2) px of the 256-px crop, MPII order, y down.
-      fit: (16, 7) heatmap px, MPII order, the authors' layout.
-      hypotheses: (M, 17, 3) metres, H36M-17; any place, each is moved to its hip.
-      mode: (17, 3) metres, the z = 0 pose.
-      target: (17, 3) metres, the truth, if known.
-      log_density: (M,) of the hypotheses' latents, or any other log-density, if known.
+      frame: its hypotheses (M, 17, 3); poses in any place, each is moved to its hip.
+        What is not known of target and log-densities is not shown.
       picture: the 256-px crop as JPEG or PNG, drawn beneath the 2D skeleton, if any.
     """
 
     title: str
     detail: str
-    pose2d: np.ndarray
-    fit: np.ndarray
-    hypotheses: np.ndarray
-    mode: np.ndarray
-    target: np.ndarray | None = None
-    log_density: np.ndarray | None = None
+    frame: Hypotheses
     picture: bytes | None = None
 
 
@@ -86,16 +76,14 @@ def section(
       name: of letters and hyphens, unique among the viewers of a page.
 
     Raises:
-      ValueError: no pose, or an array of another shape than ``ViewerPose`` says, or
+      ValueError: no pose, or an array of another shape than ``Hypotheses`` says, or
         with numbers that are not finite, or a picture that is neither JPEG nor PNG; the
         message names the pose.
     """
     if not poses:
         raise ValueError("the viewer needs at least one pose; got none")
     data = {**_skeletons(), "poses": [_document(pose) for pose in poses]}
-    elements = string.Template(_read("viewer.html")).substitute(
-        name=html.escape(name), data=_json(data)
-    )
+    elements = page.from_template("viewer/viewer.html", name=name, data=_json(data))
     functions = "\n".join(_read(f"{one}.js") for one in _SCRIPTS)
     script = f'(() => {{\n"use strict";\n{functions}}})();'
     return page.Section(
@@ -135,7 +123,8 @@ def _bone(names: Sequence[str], start: int, end: int) -> tuple[int, int, int]:
 def _document(pose: ViewerPose) -> dict[str, Any]:
     """One frame for JSON: text, numbers, base64."""
     _check(pose)
-    hypotheses, mode = _at_hip(pose.hypotheses), _at_hip(pose.mode)
+    frame = pose.frame
+    hypotheses, mode = _at_hip(frame.poses), _at_hip(frame.mode)
     mean = hypotheses.mean(axis=0)
     document: dict[str, Any] = {
         "title": pose.title,
@@ -143,34 +132,34 @@ def _document(pose: ViewerPose) -> dict[str, Any]:
         "hypotheses": _millimetres(hypotheses),
         "mode": _millimetres(mode),
         "mean": _millimetres(mean),
-        "pose2d": _rounded(pose.pose2d, 1),
-        "ellipses": _rounded(ellipses(pose.fit), 2),
+        "pose2d": _rounded(frame.pose2d, 1),
+        "ellipses": _rounded(ellipses(frame.fit), 2),
     }
-    if pose.target is not None:
-        target = _at_hip(pose.target)
+    if frame.target is not None:
+        target = _at_hip(frame.target)
         document["target"] = _millimetres(target)
         document["error"] = _rounded(metrics.mpjpe(hypotheses, target), 1)
         document["modeError"] = _rounded(metrics.mpjpe(mode, target), 1)
         document["meanError"] = _rounded(metrics.mpjpe(mean, target), 1)
-    if pose.log_density is not None:
-        document["density"] = _rounded(pose.log_density, 2)
+    if frame.log_density is not None:
+        document["density"] = _rounded(frame.log_density, 2)
     if pose.picture is not None:
         document["picture"] = _picture(pose)
     return document
 
 
 def _check(pose: ViewerPose) -> None:
-    count = np.shape(pose.hypotheses)[:1]
+    count = np.shape(pose.frame.poses)[:1]
     wanted = {
         "pose2d": (16, 2),
         "fit": (16, 7),
-        "hypotheses": (*(count or ("M",)), 17, 3),
+        "poses": (*(count or ("M",)), 17, 3),
         "mode": (17, 3),
         "target": (17, 3),
         "log_density": count,
     }
     for field, shape in wanted.items():
-        value = getattr(pose, field)
+        value = getattr(pose.frame, field)
         if value is None and field in ("target", "log_density"):
             continue
         if np.shape(value) != shape:
@@ -184,7 +173,7 @@ def _check(pose: ViewerPose) -> None:
                 f"{np.size(value) - np.isfinite(value).sum()} that are not"
             )
     if count == (0,):
-        raise ValueError(f"hypotheses of {pose.title!r}: expected one or more, got 0")
+        raise ValueError(f"poses of {pose.title!r}: expected one or more, got 0")
 
 
 def _at_hip(poses: np.ndarray) -> np.ndarray:

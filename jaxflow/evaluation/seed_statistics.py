@@ -1,6 +1,6 @@
-"""Figures over a model's seeds: mean, standard deviation, and both as text.
+"""Figures over a model's seeds: mean and standard deviation.
 
-    evaluations of one model trained with several seeds -> a table's cells, JSON
+    evaluations of one model trained with several seeds -> a number a column
 
 Errors, PCK and CPS are averaged over actions first, as the paper's tables are; the
 calibration error is of all frames.
@@ -78,19 +78,6 @@ def mean(results: Sequence[EvaluationResult], column: Column) -> float:
 def deviation(numbers: Sequence[float]) -> float | None:
     """The sample standard deviation (divisor n - 1); None for a single number."""
     return float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None
-
-
-def cells(
-    results: Sequence[EvaluationResult], columns: Sequence[Column]
-) -> tuple[str, ...]:
-    """``71.0 ± 0.4`` for each column, or ``71.0`` where there is one seed."""
-    found = []
-    for column in columns:
-        numbers = values(results, column)
-        spread = deviation(numbers)
-        text = f"{np.mean(numbers):.{column.digits}f}"
-        found.append(text if spread is None else f"{text} ± {spread:.{column.digits}f}")
-    return tuple(found)
 
 
 def to_json(

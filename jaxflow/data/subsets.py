@@ -1,0 +1,65 @@
+"""Which frames of a data set: the test protocol's, some subjects', the ambiguous ones.
+
+records of a split -> the frames that are wanted, or which they are: (N,) bool
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxflow import gaussians
+from jaxflow.types import PoseRecords
+
+
+def every_nth_per_action(records: PoseRecords, stride: int) -> PoseRecords:
+    """The test protocol's frames: every ``stride``-th of each action.
+
+    An action's recordings, of all subjects and cameras, are joined in the set's order
+    before frames are skipped. The paper's test uses a stride of 16 (section 4.1: every
+    64th video frame, of which the set holds every 4th). The frames keep their order.
+
+    Args:
+      records: N frames.
+      stride: at least 1; the first frame of each action is always taken.
+
+    Raises:
+      ValueError: stride below 1.
+    """
+    if stride < 1:
+        raise ValueError(f"expected a stride of at least 1; got {stride}")
+    rows = [
+        np.flatnonzero(records.action == action)[::stride]
+        for action in np.unique(records.action)
+    ]
+    return records.take(np.sort(np.concatenate([np.zeros(0, int), *rows])))
+
+
+def evenly(records: PoseRecords, frames: int) -> PoseRecords:
+    """So many frames, evenly spaced; all where there are fewer."""
+    count = min(frames, len(records))
+    return records.take(np.linspace(0, len(records) - 1, count).astype(int))
+
+
+def of_subjects(records: PoseRecords, names: Sequence[str]) -> np.ndarray:
+    """Which frames show one of these subjects, (N,) bool.
+
+    Raises:
+      ValueError: a subject that no frame shows; names those there are.
+    """
+    present = np.unique(records.subject)
+    unknown = sorted(set(names) - set(present))
+    if unknown:
+        raise ValueError(
+            f"expected subjects of {', '.join(present)}; got {', '.join(unknown)}"
+        )
+    return np.isin(records.subject, list(names))
+
+
+def ambiguous(records: PoseRecords) -> np.ndarray:
+    """Which frames belong to the ambiguous subset, (N,) bool: `gaussians.is_ambiguous`.
+
+    Source: paper section 4.1.
+    """
+    return np.asarray(gaussians.is_ambiguous(records.gaussfit))

@@ -1,0 +1,56 @@
+"""A calibration as a text and a picture.
+
+In: what ``calibrating`` found. Out: a table of some temperatures and where everything
+lies, and the curves before and after as a PNG.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from jaxflow.evaluation import temperature
+from jaxflow.evaluation.calibrating import Calibrated
+from jaxflow.evaluation.temperature import Curve
+
+_SHOWN = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)  # rows of the text's table
+
+
+def describe(result: Calibrated, picture: pathlib.Path | None) -> str:
+    """A table of some temperatures, and where everything lies."""
+    curve = result.curve
+    before, after = curve.ece[curve.at(1.0)], curve.ece[curve.fitted]
+    ends = temperature.LOWEST, temperature.HIGHEST
+    at_end = min(abs(result.temperature - end) for end in ends) < 0.1
+    note = " (at the end of the range: this model is far from calibrated)"
+    return (
+        f"{_table(curve)}\n"
+        f"temperature {result.temperature:.2f}: calibration error "
+        f"{before:.3f} -> {after:.3f}{note if at_end else ''}\n"
+        f"written: {result.path}\n"
+        f"picture: {picture or 'none, for want of Matplotlib: jaxflow[report]'}\n"
+        "use it:  --temperature=fitted"
+    )
+
+
+def _table(curve: Curve) -> str:
+    """A line for some temperatures, the fitted one marked."""
+    lines = ["temperature  calibration error  best mm  mean mm"]
+    for i in sorted({curve.at(t) for t in _SHOWN} | {curve.fitted}):
+        mark = "  <- fitted" if i == curve.fitted else ""
+        lines.append(
+            f"{curve.temperatures[i]:11.2f}  {curve.ece[i]:17.3f}  "
+            f"{curve.best[i]:7.1f}  {curve.mean[i]:7.1f}{mark}"
+        )
+    return "\n".join(lines)
+
+
+def draw(result: Calibrated) -> pathlib.Path | None:
+    """calibration.png beside the document; None where Matplotlib is not installed."""
+    try:
+        from jaxflow.reporting.figures import style
+        from jaxflow.reporting.figures import temperature as temperature_figure
+    except ImportError:
+        return None
+    figure = temperature_figure.temperature(result.curve)
+    png, _ = style.save(figure, result.path.with_name("calibration"))
+    return pathlib.Path(png)
