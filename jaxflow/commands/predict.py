@@ -33,8 +33,8 @@ from jaxflow.prediction import inputs, run, stream
 from jaxflow.prediction.files import Output
 from jaxflow.prediction.inputs import Reading
 from jaxflow.prediction.lifter import Lifter
-from jaxflow.prediction.stream import Clock
 from jaxflow.runs.errors import UserError
+from jaxflow.runs.profiling import Clock
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
@@ -129,17 +129,15 @@ def main(argv: Sequence[str]) -> int:
         sizes=stream.SIZES,
     )
     output = Output(pathlib.Path(_OUT.value), _OVERLAYS.value, _JSON_HYPOTHESES.value)
-    about = run.about_run(
-        lifter, reading, output, _CHECKPOINT.value, _DETECTOR.value, _BOXES.value
-    )
-    clock = Clock()
-    tally = run.make(sources, lifter, reading, output, about, clock)
+    task = run.Task(lifter, reading, output, Clock())
+    about = run.about_run(task, _CHECKPOINT.value, _DETECTOR.value, _BOXES.value)
+    tally = run.make(sources, task, about)
     print(tally.told())
     if tally.problems:
         print(tally.skipped(), file=sys.stderr)
     print(f"temperature of the latents: {lifter.temperature:g}")
     if _TIMING.value:
-        print(clock.table())
+        print(task.clock.table())
     return SKIPPED_SOME if tally.problems else 0
 
 

@@ -74,16 +74,17 @@ class Reading(NamedTuple):
 
 def find(paths: Sequence[str | os.PathLike[str]]) -> list[Source | Skipped]:
     """The sources that paths name, in order; Skipped for a path that names none."""
-    found: list[tuple[pathlib.Path, str] | Skipped] = []
+    named: list[tuple[pathlib.Path, str] | Skipped] = []
     for path in map(pathlib.Path, paths):
         try:
-            found += _expand(path)
+            named += _expand(path)
         except (OSError, ValueError) as error:
-            found.append(Skipped(str(path), None, None, str(error)))
-    files = [one[0] for one in found if not isinstance(one, Skipped)]
+            named.append(Skipped(str(path), None, None, str(error)))
+    files = [entry[0] for entry in named if not isinstance(entry, Skipped)]
     names = iter(_names(files))
     return [
-        one if isinstance(one, Skipped) else Source(*one, next(names)) for one in found
+        entry if isinstance(entry, Skipped) else Source(*entry, next(names))
+        for entry in named
     ]
 
 
@@ -91,7 +92,7 @@ def _expand(path: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
     """(file, kind) of what one path names."""
     if path.is_dir():
         try:
-            return [(one, PICTURE) for one in pictures.list_folder(path)]
+            return [(file, PICTURE) for file in pictures.list_folder(path)]
         except FileNotFoundError:
             if any(path.glob("*.json")):
                 return [(path, KEYPOINTS)]
@@ -110,7 +111,7 @@ def _expand(path: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
     for kind, suffixes in kinds.items():
         if suffix in suffixes:
             return [(path, kind)]
-    known = ", ".join(dict.fromkeys(one for some in kinds.values() for one in some))
+    known = ", ".join(dict.fromkeys(itertools.chain(*kinds.values())))
     raise UserError(f"{path}: expected a folder or a file that ends in {known}")
 
 
@@ -198,13 +199,13 @@ def _video(
     frames = videos.frames(
         source.path, reading.every, start=start, megapixels=reading.megapixels
     )
-    for one in frames:
-        if isinstance(one, Skipped):
-            yield one
+    for frame in frames:
+        if isinstance(frame, Skipped):
+            yield frame
             continue
-        if one.number > start and not one.number % (_FRAMES_A_MARK * reading.every):
-            yield Mark(one.number)
-        yield from _in_frame(source, reading, one.number, one.picture)
+        if frame.number > start and not frame.number % (_FRAMES_A_MARK * reading.every):
+            yield Mark(frame.number)
+        yield from _in_frame(source, reading, frame.number, frame.picture)
 
 
 def _marked(
@@ -237,8 +238,8 @@ def _heatmaps(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
     step = _MAPS_AT_ONCE * len(MPII_JOINTS)
     for start in range(0, flat.shape[0], step):
         block = flat[slice(start, start + step)].reshape(-1, *_MAP_SHAPE)
-        for i, one in enumerate(block, start // len(MPII_JOINTS)):
-            yield Seen(source.path.name, i, 0, square, _drawn(one), one)
+        for i, heatmaps in enumerate(block, start // len(MPII_JOINTS)):
+            yield Seen(source.path.name, i, 0, square, _drawn(heatmaps), heatmaps)
 
 
 def _drawn(maps: np.ndarray) -> Picture:
@@ -255,8 +256,8 @@ def _keypoints(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
     for person in people.read_people(source.path, reading.skeleton):
         if isinstance(person, Seen):
             picture = _beside(source.path, person.file)
-            own = person.file == str(source.path)
-            name = source.path.name if own else person.file
+            unnamed = person.file == str(source.path)
+            name = source.path.name if unnamed else person.file
             person = person._replace(file=name, picture=picture)
         yield person
 

@@ -53,8 +53,8 @@ def write(
       failed: a line for each source that could not be read.
     """
     poses = [_pose(folder, row) for folder, row in _chosen(done)]
-    people = sum(one.summary["people"] for one in done)
-    lines = [*failed, *(line for one in done for line in problems(one))]
+    people = sum(source.summary["people"] for source in done)
+    lines = [*failed, *(line for source in done for line in problems(source))]
     sections = []
     if poses:
         sections.append(viewer.section(poses, title="People in 3D", text=_TEXT))
@@ -78,8 +78,8 @@ def write(
 
 def problems(done: Done) -> Iterator[str]:
     """A line for each frame or person of a source that was skipped."""
-    for one in done.summary["skipped"]:
-        yield problem(one["source"], one["frame"], one["person_id"], one["reason"])
+    for event in done.summary["skipped"]:
+        yield problem(*(event[k] for k in ("source", "frame", "person_id", "reason")))
     if more := done.summary.get("skipped_left_out"):
         yield f"{done.folder.name}: and {more} more that could not be used"
 
@@ -106,12 +106,12 @@ def _chosen(done: Sequence[Done]) -> list[tuple[pathlib.Path, int]]:
 
     Those whose crops were kept come first; they are spread evenly over their source.
     """
-    queues = [(one.folder, _rows(one)) for one in done if one.summary["people"]]
+    queues = [(s.folder, _rows(s)) for s in done if s.summary["people"]]
     step = -(-len(queues) // SHOWN) or 1
     counts = [len(rows) for _, rows in queues[::step]]
     # What sources of few people leave goes to the others.
     share = max(
-        (n for n in range(1, SHOWN + 1) if sum(min(n, one) for one in counts) <= SHOWN),
+        (n for n in range(1, SHOWN + 1) if sum(min(n, k) for k in counts) <= SHOWN),
         default=1,
     )
     picked = [
@@ -120,9 +120,9 @@ def _chosen(done: Sequence[Done]) -> list[tuple[pathlib.Path, int]]:
     return _even(picked, SHOWN)
 
 
-def _rows(one: Done) -> list[int]:
-    with_crop = sorted(int(path.stem) for path in one.folder.glob("crops/*.jpg"))
-    return with_crop or list(range(one.summary["people"]))
+def _rows(done: Done) -> list[int]:
+    with_crop = sorted(int(path.stem) for path in done.folder.glob("crops/*.jpg"))
+    return with_crop or list(range(done.summary["people"]))
 
 
 def _even(items: list[Any], count: int) -> list[Any]:
@@ -143,14 +143,18 @@ def _pose(folder: pathlib.Path, row: int) -> viewer.ViewerPose:
     middle_x, middle_y, side = read("square")
     square = Crop(np.array([middle_x, middle_y]), np.float64(side))
     picture = folder / "crops" / f"{row:06d}.jpg"
-    spread, log_density = 1000 * read("spread"), read("log_density")
+    spread = 1000 * read("spread")
+    try:
+        log_density = read("log_density")[:_HYPOTHESES]
+    except ValueError:  # of a model without a density
+        log_density = None
     return viewer.ViewerPose(
         f"{read('source')}, frame {read('frame')}, person {read('person')}",
         f"spread {spread[1:, 0].mean():.0f} mm across, "
         f"{spread[1:, 1].mean():.0f} mm up, {spread[1:, 2].mean():.0f} mm in depth",
         Hypotheses(
             poses=read("hypotheses")[:_HYPOTHESES],
-            log_density=log_density[:_HYPOTHESES],
+            log_density=log_density,
             mode=read("mode"),
             pose2d=crop.image_to_crop(read("pose2d").astype(np.float64), square),
             fit=read("fit"),

@@ -41,8 +41,8 @@ def frame(people: Sequence[Lifted]) -> bytes | None:
         return None
     if picture is not None:
         return overlay.draw(picture.pixels, figures, (picture.width, picture.height))
-    corners = np.array([one.seen.square.center for one in people])
-    sides = np.array([[one.seen.square.side] for one in people])
+    corners = np.array([person.seen.square.center for person in people])
+    sides = np.array([[person.seen.square.side] for person in people])
     low, high = (corners - sides / 2).min(axis=0), (corners + sides / 2).max(axis=0)
     moved = [_moved(figure, -low) for figure in figures]
     return overlay.draw(None, moved, (high[0] - low[0], high[1] - low[1]))

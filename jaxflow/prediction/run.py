@@ -27,8 +27,8 @@ from jaxflow.prediction.inputs import Reading, Source
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.page import Done, problem
 from jaxflow.prediction.records import Ended, Mark
-from jaxflow.prediction.stream import Clock
 from jaxflow.prediction.unfinished import Begun
+from jaxflow.runs.profiling import Clock
 from jaxflow.runs.run import Run, Stop
 
 _LISTED = 20  # of what was skipped
@@ -53,12 +53,12 @@ class Plan(NamedTuple):
 
     def rest(self) -> list[Source]:
         """What is not done."""
-        return [one for one in self.sources if one.name not in self.done]
+        return [source for source in self.sources if source.name not in self.done]
 
     def frames(self) -> int:
         """How many frames need not be done again."""
-        whole = sum(one.summary["frames_read"] for one in self.done.values())
-        return whole + sum(one.state["frames"] for one in self.begun.values())
+        whole = sum(done.summary["frames_read"] for done in self.done.values())
+        return whole + sum(begun.state["frames"] for begun in self.begun.values())
 
 
 class Tally(NamedTuple):
@@ -97,74 +97,78 @@ class Tally(NamedTuple):
         return "\n  ".join(lines)
 
 
+class Task(NamedTuple):
+    """How it is predicted, and where to.
+
+    Attributes:
+      lifter: with a detector if there are pictures.
+      reading: of the sources.
+      output: what is written.
+      clock: gets the seconds of each stage.
+    """
+
+    lifter: Lifter
+    reading: Reading
+    output: Output
+    clock: Clock
+
+
 def make(
-    sources: Sequence[Source | Skipped],
-    lifter: Lifter,
-    reading: Reading,
-    output: Output,
-    about: dict[str, Any],
-    clock: Clock,
+    sources: Sequence[Source | Skipped], task: Task, about: dict[str, Any]
 ) -> Tally:
     """Predicts with a progress bar, alone in the folder; goes on where it was.
 
     Args:
       sources: from ``inputs.find``.
-      lifter: with a detector if there are pictures.
-      reading: how.
-      output: where to.
+      task: how, and where to.
       about: from `about_run`.
-      clock: gets the seconds of each stage.
 
     Raises:
-      KeyboardInterrupt: SIGINT or SIGTERM has come, and what was done is kept.
       LockedError: another run is under way in the folder.
-      OSError, ImportError, FloatingPointError: as `predict` raises them.
+      KeyboardInterrupt, OSError, ImportError, FloatingPointError: as for `predict`.
     """
-    with Run(output.folder, flag="--out") as job:
-        todo = plan(sources, output, about)
-        total = sum(inputs.count(source, reading) for source in todo.sources)
+    with Run(task.output.folder, flag="--out") as job:
+        todo = plan(sources, task.output, about)
+        total = sum(inputs.count(source, task.reading) for source in todo.sources)
         with tqdm(total=total, initial=todo.frames(), unit="frame") as bar:
             bar.set_description("compiling" if todo.rest() else "")
-            stop = job.listen()
 
             def advance(frames: int) -> None:
                 bar.desc = ""
                 bar.update(frames)
 
-            return predict(todo, lifter, reading, output, clock, advance, stop)
+            return predict(todo, task, advance, job.listen())
 
 
 def plan(
-    found: Sequence[Source | Skipped], output: Output, about: dict[str, Any]
+    sources: Sequence[Source | Skipped], output: Output, about: dict[str, Any]
 ) -> Plan:
     """Looks for what earlier runs left.
 
     Args:
-      found: from ``prediction_inputs.find``.
+      sources: from ``inputs.find``.
       output: where to.
       about: of the run, plain values; what must be equal for its results to be kept.
     """
-    sources = [one for one in found if isinstance(one, Source)]
-    failed = {one.source: one.reason for one in found if isinstance(one, Skipped)}
-    notes = {one.name: {"run": about, "input": _identity(one.path)} for one in sources}
+    readable = [source for source in sources if isinstance(source, Source)]
+    skipped = [source for source in sources if isinstance(source, Skipped)]
+    notes = {s.name: {"run": about, "input": _identity(s.path)} for s in readable}
     done: dict[str, Done] = {}
     begun: dict[str, Begun] = {}
     for name, note in notes.items():
         folder = output.folder / name
-        if kept := _kept(folder, note):
-            done[name] = kept
+        if whole := _whole(folder, note):
+            done[name] = whole
             unfinished.remove(folder)  # if it was killed before it could
-        elif under_way := unfinished.begun(folder, note):
-            begun[name] = under_way
-    return Plan(sources, notes, failed, done, begun)
+        elif underway := unfinished.begun(folder, note):
+            begun[name] = underway
+    failed = {event.source: event.reason for event in skipped}
+    return Plan(readable, notes, failed, done, begun)
 
 
 def predict(
     plan: Plan,
-    lifter: Lifter,
-    reading: Reading,
-    output: Output,
-    clock: Clock,
+    task: Task,
     advance: Callable[[int], object] = lambda frames: None,
     stop: Stop | None = None,
 ) -> Tally:
@@ -172,36 +176,30 @@ def predict(
 
     Args:
       plan: what is there, and what is to be done.
-      lifter: with a detector if there are pictures.
-      reading: how.
-      output: where to.
-      clock: gets the seconds of each stage.
+      task: how, and where to.
       advance: called with the number of frames that were done since.
       stop: asks to stop at the next place that can be gone on from.
 
     Raises:
-      KeyboardInterrupt: it was to stop.
+      KeyboardInterrupt: it was to stop, and what was done is kept.
       OSError: no space, no permission.
       ImportError, FloatingPointError: see ``stream.stream``.
     """
     failed, done = dict(plan.failed), dict(plan.done)
-    for source, summary in _write(
-        plan, lifter, reading, output, clock, advance, stop or Stop()
-    ):
+    for source, summary in _write(plan, task, advance, stop or Stop()):
         if isinstance(summary, str):
             failed[str(source.path)] = summary
         else:
-            done[source.name] = Done(output.folder / source.name, summary)
-    ordered = [done[one.name] for one in plan.sources if one.name in done]
-    broken = [problem(path, None, None, reason) for path, reason in failed.items()]
-    if reading.boxes is not None:
-        broken += [one.reason for one in reading.boxes.skipped]
-    with clock("write"):
-        written = page.write(output.folder, ordered, broken)
-    skipped = [line for one in ordered for line in page.problems(one)]
-    people = sum(one.summary["people"] for one in ordered)
-    problems = broken + skipped
-    return Tally(people, ordered, len(plan.done), len(plan.begun), problems, written)
+            done[source.name] = Done(task.output.folder / source.name, summary)
+    whole = [done[source.name] for source in plan.sources if source.name in done]
+    problems = [problem(path, None, None, reason) for path, reason in failed.items()]
+    if task.reading.boxes is not None:
+        problems += [event.reason for event in task.reading.boxes.skipped]
+    with task.clock("write"):
+        path = page.write(task.output.folder, whole, problems)
+    problems += [line for source in whole for line in page.problems(source)]
+    people = sum(source.summary["people"] for source in whole)
+    return Tally(people, whole, len(plan.done), len(plan.begun), problems, path)
 
 
 def _identity(path: pathlib.Path) -> dict[str, Any]:
@@ -218,24 +216,22 @@ def _identity(path: pathlib.Path) -> dict[str, Any]:
 
 
 def about_run(
-    lifter: Lifter,
-    reading: Reading,
-    output: Output,
+    task: Task,
     checkpoint: str | os.PathLike[str],
     detector: str | os.PathLike[str] | None,
     boxes: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Everything that results depend on, as plain values."""
+    lifter, reading, output, _ = task
     checksum = 0
     for leaf in jax.tree.leaves(lifter.model.parameters()):
         checksum = zlib.crc32(np.asarray(leaf).tobytes(), checksum)
-    shown = lifter.detector
     return {
         "jaxflow": __version__,
         "checkpoint": os.fspath(checkpoint),
         "parameters_crc32": checksum,
         "detector": _identity(pathlib.Path(detector)) if detector else None,
-        "flip_test": shown.flip_test if shown else None,
+        "flip_test": lifter.detector.flip_test if lifter.detector else None,
         "num_hypotheses": lifter.num_hypotheses,
         "temperature": lifter.temperature,
         "seed": lifter.seed,
@@ -250,7 +246,7 @@ def about_run(
     }
 
 
-def _kept(folder: pathlib.Path, note: Mapping[str, Any]) -> Done | None:
+def _whole(folder: pathlib.Path, note: Mapping[str, Any]) -> Done | None:
     """What an earlier run with the same note left, if it is whole."""
     summary = files.read_summary(folder)
     if summary is None or "frames_read" not in summary:
@@ -261,16 +257,11 @@ def _kept(folder: pathlib.Path, note: Mapping[str, Any]) -> Done | None:
 
 
 def _write(
-    plan: Plan,
-    lifter: Lifter,
-    reading: Reading,
-    output: Output,
-    clock: Clock,
-    advance: Callable[[int], object],
-    stop: Stop,
+    plan: Plan, task: Task, advance: Callable[[int], object], stop: Stop
 ) -> Iterator[tuple[Source, dict[str, Any] | str]]:
     """Each source with its summary, or with why there is nothing of it."""
-    starts = {name: one.state["place"] for name, one in plan.begun.items()}
+    lifter, reading, output, clock = task
+    starts = {name: begun.state["place"] for name, begun in plan.begun.items()}
     writer: PeopleWriter | None = None
     for source, event in stream.stream(plan.rest(), lifter, reading, clock, starts):
         with clock("write"):

@@ -27,12 +27,19 @@ from jaxflow.detector.readers.boxes import BoxTable, read_boxes
 from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Seen, Skipped
 from jaxflow.maths import batching
-from jaxflow.prediction import inputs as prediction_inputs
-from jaxflow.prediction.inputs import Reading, Source
+from jaxflow.prediction.inputs import (
+    NEED_DETECTOR,
+    PICTURE,
+    VIDEO,
+    Reading,
+    Source,
+    find,
+    read,
+)
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.records import Ended, Lifted, Mark
 from jaxflow.runs.errors import UserError
-from jaxflow.runs.prediction_clock import Clock
+from jaxflow.runs.profiling import Clock
 
 # One person alone is lifted with seven blanks, so that a frame's poses do not depend,
 # even by rounding, on how many frames were left over for its batch.
@@ -104,15 +111,15 @@ def stream(
 
 def _crop_sizes(sources: Sequence[Source]) -> tuple[int, ...]:
     """How many crops the detector is compiled for, which takes longer than a batch."""
-    pictures = sum(one.kind == prediction_inputs.PICTURE for one in sources)
+    pictures = sum(source.kind == PICTURE for source in sources)
     few = pictures < _MOST_CROPS
-    few &= all(one.kind != prediction_inputs.VIDEO for one in sources)
+    few &= all(source.kind != VIDEO for source in sources)
     return (1,) if few else (_MOST_CROPS,)
 
 
 def _begins_anew(last: Source, now: Source) -> bool:
     """Whether a source of many frames begins."""
-    return now.name != last.name and now.kind != prediction_inputs.PICTURE
+    return now.name != last.name and now.kind != PICTURE
 
 
 def _read_all(
@@ -123,7 +130,7 @@ def _read_all(
         try:
             with clock("reading"):
                 start = starts.get(source.name, 0)
-                events = prediction_inputs.read(source, reading, start)
+                events = read(source, reading, start)
             while True:
                 with clock("reading"):
                     event = next(events, None)
@@ -140,7 +147,7 @@ def _enough(waiting: Sequence[_Entry]) -> bool:
     people = _people(waiting)
     pixels = {
         id(picture): picture.pixels.nbytes
-        for picture in (one.seen.picture for one in people)
+        for picture in (entry.seen.picture for entry in people)
         if isinstance(picture, Picture)
     }
     return (
@@ -164,17 +171,17 @@ def _processed(
     entries: Sequence[_Entry], lifter: Lifter, sizes: tuple[int, ...], clock: Clock
 ) -> Iterator[tuple[Source, Any]]:
     """The batch's events, everybody in it lifted or skipped."""
-    unseen = [one for one in _people(entries) if _needs_detector(one)]
+    unseen = [entry for entry in _people(entries) if _needs_detector(entry)]
     if unseen:
         _detect(unseen, lifter, sizes, clock)
     people = _people(entries)
-    mapped = [one for one in people if one.seen.maps is not None]
-    for kind in {one.seen.maps.dtype for one in mapped}:
+    mapped = [entry for entry in people if entry.seen.maps is not None]
+    for kind in {entry.seen.maps.dtype for entry in mapped}:
         with clock("fit"):
-            _fit([one for one in mapped if one.seen.maps.dtype == kind], lifter)
-    for one in people:
-        if reason := _unusable(one.seen):
-            one.skip(reason)
+            _fit([entry for entry in mapped if entry.seen.maps.dtype == kind], lifter)
+    for entry in people:
+        if reason := _unusable(entry.seen):
+            entry.skip(reason)
     usable = _people(entries)
     if usable:
         with clock("lift"):
@@ -213,37 +220,37 @@ def _detect(
 
 
 def _fit(entries: Sequence[_Entry], lifter: Lifter) -> None:
-    """Gaussians and joints for those who have heatmaps, all of one dtype."""
-    fits, peaks = lifter.fit(np.stack([one.seen.maps for one in entries]))
+    """Gaussians and joints for those who have heatmaps, all of entry dtype."""
+    fits, peaks = lifter.fit(np.stack([entry.seen.maps for entry in entries]))
     for entry, fit, peak in zip(entries, fits, peaks, strict=True):
         place = heatmap_to_image(peak.astype(np.float64), entry.seen.square)
         entry.event = entry.seen._replace(fit=fit, pose2d=place)
 
 
-def _unusable(one: Seen) -> str:
+def _unusable(person: Seen) -> str:
     """Why a person cannot be lifted, or ""."""
-    if not (np.isfinite(one.fit).all() and np.isfinite(one.pose2d).all()):
+    if not (np.isfinite(person.fit).all() and np.isfinite(person.pose2d).all()):
         return "numbers that are not finite"
-    if np.ptp(one.pose2d, axis=0).max() <= 0:
-        return "nobody found: all joints are at one place"
+    if np.ptp(person.pose2d, axis=0).max() <= 0:
+        return "nobody found: all joints are at person place"
     return ""
 
 
 def _lift(entries: Sequence[_Entry], lifter: Lifter) -> None:
     """Hypotheses for those who have fits."""
     prediction = lifter.lift_fits(
-        np.stack([one.seen.fit for one in entries]),
-        np.stack([one.seen.pose2d for one in entries]),
-        positions=[position(one.seen) for one in entries],
+        np.stack([entry.seen.fit for entry in entries]),
+        np.stack([entry.seen.pose2d for entry in entries]),
+        positions=[position(entry.seen) for entry in entries],
     )
     for i, entry in enumerate(entries):
         row = [None if column is None else column[i] for column in prediction[:-1]]
         entry.event = Lifted._make([entry.seen, *row, entry.crop])
 
 
-def position(one: Seen) -> int:
+def position(person: Seen) -> int:
     """What keys a person's latents, beside the seed."""
-    return zlib.crc32(f"{one.file}\0{one.frame}\0{one.person}".encode())
+    return zlib.crc32(f"{person.file}\0{person.frame}\0{person.person}".encode())
 
 
 class Predictions(NamedTuple):
@@ -287,16 +294,16 @@ def predictions(
       UserError: pictures without a detector, or a checkpoint that cannot be read.
     """
     paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    found = prediction_inputs.find(paths)
-    check_detector(found, detector)
+    sources = find(paths)
+    check_detector(sources, detector)
     lifter = Lifter.load(checkpoint, detector, sizes=SIZES, **options)
     if isinstance(boxes, str | os.PathLike):
         boxes = read_boxes(boxes)
     reading = Reading(every=every, skeleton=skeleton, boxes=boxes)
-    skipped = [one for one in found if isinstance(one, Skipped)]
-    sources = [one for one in found if isinstance(one, Source)]
+    skipped = [source for source in sources if isinstance(source, Skipped)]
     people: list[Lifted] = []
-    for source, event in stream(sources, lifter, reading, Clock()):
+    readable = [source for source in sources if isinstance(source, Source)]
+    for source, event in stream(readable, lifter, reading, Clock()):
         if isinstance(event, Lifted):
             seen = event.seen._replace(picture=None, maps=None)
             people.append(event._replace(seen=seen, crop=None))
@@ -314,9 +321,9 @@ def check_detector(sources: Sequence[Any], detector: Any) -> None:
       UserError: says what to give.
     """
     needing = [
-        one
-        for one in sources
-        if isinstance(one, Source) and one.kind in prediction_inputs.NEED_DETECTOR
+        source
+        for source in sources
+        if isinstance(source, Source) and source.kind in NEED_DETECTOR
     ]
     if detector is None and needing:
         raise UserError(

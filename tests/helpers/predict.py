@@ -23,6 +23,7 @@ from jaxflow.prediction import run as prediction_run
 from jaxflow.prediction import stream
 from jaxflow.prediction.files import Output
 from jaxflow.prediction.lifter import Lifter
+from jaxflow.runs.profiling import Clock
 from jaxflow.skeleton import MPII_BONES
 
 NETWORK = dataclasses.replace(hrnet.TINY, stage3_modules=0)
@@ -107,10 +108,9 @@ def run(inputs, lifter, out, reading=None, about=None, **options):
     plan = prediction_run.plan(found, output, about or {"rule": "z0"})
     outcome = prediction_run.predict(
         plan,
-        lifter,
-        reading or prediction_inputs.Reading(),
-        output,
-        stream.Clock(),
+        prediction_run.Task(
+            lifter, reading or prediction_inputs.Reading(), output, Clock()
+        ),
         steps.append,
     )
     return outcome, plan.frames() + sum(steps)

@@ -21,7 +21,7 @@ from jaxflow.prediction import inputs as prediction_inputs
 from jaxflow.prediction import page as prediction_page
 from jaxflow.prediction import run as prediction_run
 from jaxflow.prediction.inputs import Reading
-from jaxflow.prediction.stream import Clock
+from jaxflow.runs.profiling import Clock
 from jaxflow.runs.run import LockedError, Run
 from tests.detector.readers.pictures_test import png_header
 from tests.helpers import predict as predict_helpers
@@ -182,10 +182,10 @@ def test_memory_holds_no_more_than_some_people(tmp_path, monkeypatch):
 
 
 def test_two_runs_do_not_write_to_one_folder(tmp_path):
-    options = [], None, Reading(), files.Output(tmp_path), {}, Clock()
+    task = prediction_run.Task(None, Reading(), files.Output(tmp_path), Clock())
     with Run(tmp_path, flag="--out"):
         with pytest.raises(LockedError, match="or take another --out"):
-            prediction_run.make(*options)
+            prediction_run.make([], task, {})
 
 
 def test_no_input_takes_the_place_of_what_lies_beside_it(tmp_path):
