@@ -35,8 +35,8 @@ _PRECISION = flags.DEFINE_enum(
 STOPPED = 130  # exit status, as a shell has it for SIGINT
 
 # Mistakes of the user or the machine. Others are ours, and show their traceback.
-# ValueError and TypeError are here until every edge raises UserError.
-EXPECTED = (UserError, OSError, ImportError, FloatingPointError, ValueError, TypeError)
+# ValueError is here until every edge raises UserError.
+EXPECTED = (UserError, OSError, ImportError, FloatingPointError, ValueError)
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:

@@ -59,8 +59,8 @@ class Reading(NamedTuple):
     Attributes:
       every: one in so many frames of a video.
       megapixels: of a picture, at most.
-      skeleton: of keypoints, a name of ``foreign_skeletons``; None to tell it by their
-        number.
+      skeleton: of keypoints, a name of ``gaussians.skeletons``; None to tell it by
+        their number.
       boxes: where people are in pictures and videos; None: one fills each frame.
       key: name of the array of heatmaps inside an .npz or HDF5 file.
     """

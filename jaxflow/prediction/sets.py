@@ -1,6 +1,6 @@
 """Hypotheses of every frame of a split, over all local devices, written as they come.
 
-    checkpoint, data set, `SampleConfig` -> shards of `sample_files`
+    checkpoint, data set, `SampleConfig` -> shards of `set_files`
 
 The hypotheses are those of `jaxflow.sample` of all chosen frames with the key
 `protocol.key_of` gives, which `evaluate` with the same seed and stride measures: frame

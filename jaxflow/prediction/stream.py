@@ -287,7 +287,7 @@ def predictions(
       boxes: where people are in pictures and videos, a file for
         ``detector.boxes.read_boxes`` or what it gives; default one fills each frame.
       every: one in so many frames of a video.
-      skeleton: of keypoints, a name of ``foreign_skeletons``; default by their number.
+      skeleton: of keypoints, of ``gaussians.skeletons``; default by their number.
       **options: of `Lifter`: num_hypotheses, temperature, rule, seed.
 
     Raises:

@@ -101,7 +101,7 @@ def load(
       path: a folder with an HRNet checkpoint, or an .onnx file.
       flip_test: whether each crop is also shown mirrored.
       batch: crops that go through the network together.
-      skeleton: the joints of an ONNX network, as ``foreign_skeletons`` names them;
+      skeleton: the joints of an ONNX network, as ``gaussians.skeletons`` names them;
         default by their number: 16 mpii_16, 17 coco_17, 25 body_25, 26 halpe_26.
       dtype: of HRNet's convolutions; bfloat16 is faster on accelerators.
 

@@ -12,7 +12,7 @@ sees the middle three quarters of the crop, one for 384 x 288 the same half as l
 again, and its heatmaps are brought back to the 64 x 64 that the fits are made for. Both
 grids are related as in ``crop``.
 
-Another skeleton than MPII's becomes it by ``foreign_skeletons``. A joint that the
+Another skeleton than MPII's becomes it by ``gaussians.skeletons``. A joint that the
 network has keeps its own map. A joint made of several (the pelvis as the middle of the
 hips) has none: the mean of two bumps is not the bump of the mean. It is drawn anew, as
 the Gaussian that the fits of its parts add up to.
@@ -75,7 +75,7 @@ class _Output(NamedTuple):
     Attributes:
       name: of the tensor.
       channels_first: whether it is (B, J, h, w).
-      skeleton: its joints, a name of ``foreign_skeletons``.
+      skeleton: its joints, a name of ``gaussians.skeletons``.
     """
 
     name: str
@@ -248,7 +248,7 @@ def to_mpii(maps: np.ndarray, skeleton: str) -> np.ndarray:
 
     Args:
       maps: float32.
-      skeleton: a name of ``foreign_skeletons``.
+      skeleton: a name of ``gaussians.skeletons``.
 
     Returns:
       (B, 16, 64, 64) float32. Maps of joints made of several others are Gaussians of

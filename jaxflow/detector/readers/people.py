@@ -46,7 +46,7 @@ def read_people(
     Args:
       path: .json, .csv or .npz, as ``keypoint_json`` and ``keypoint_tables`` describe
         them, or a folder of .json files, one a frame.
-      skeleton: the joints' order, as ``foreign_skeletons`` names it; default by their
+      skeleton: the joints' order, as ``gaussians.skeletons`` names it; default by their
         number: 16 mpii_16, 17 or 133 coco_17, 25 body_25, 26 or 136 halpe_26.
 
     Yields:
