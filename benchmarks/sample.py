@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks import common
 from jaxflow import flow
 from jaxflow.config import RELEASED_CLAMP, FlowConfig
-from jaxflow.flow import drawing, sampling
+from jaxflow.flow import sampling
 from jaxflow.types import Params
 
 SIZES = "1x200,1x1000,64x200,512x200"
@@ -69,7 +69,7 @@ def difference(params: Params) -> float:
 
     inputs = common.made_up(8)
     z = np.random.default_rng(1).normal(size=(8, 50, 16)).astype(np.float32)
-    found = drawing.hypotheses(params, z, inputs.pose2d, inputs.cond, RELEASED_CLAMP)
+    found = sampling.hypotheses(params, z, inputs.pose2d, inputs.cond, RELEASED_CLAMP)
     with torch.no_grad():
         expected = torch_peer.Flow(params).hypotheses(
             torch.from_numpy(np.swapaxes(z, 0, 1).copy()),
@@ -143,7 +143,7 @@ def precisions(params: Params, repeats: int) -> str:
         pose2d = jnp.asarray(inputs.pose2d, dtype)
         cond = jnp.asarray(inputs.cond, dtype)
         decode = jax.jit(
-            lambda w, z, p, c: drawing.hypotheses(w, z, p, c, RELEASED_CLAMP)
+            lambda w, z, p, c: sampling.hypotheses(w, z, p, c, RELEASED_CLAMP)
         )
         found[name] = decode(weights, z.astype(dtype), pose2d[:8], cond[:8])
         runs[name] = lambda w=weights, p=pose2d, c=cond: sampling.sample(

@@ -9,13 +9,12 @@
 from jaxflow.flow.model import (
     encode,
     forward,
-    forward_projected,
     init,
     inverse,
-    inverse_projected,
     log_prob,
     permutations,
     project,
+    separate,
     size,
     trainable,
 )
@@ -23,13 +22,12 @@ from jaxflow.flow.model import (
 __all__ = [
     "encode",
     "forward",
-    "forward_projected",
     "init",
     "inverse",
-    "inverse_projected",
     "log_prob",
     "permutations",
     "project",
+    "separate",
     "size",
     "trainable",
 ]

@@ -20,36 +20,17 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+import flax.core
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxflow.config import SoftClamp
 from jaxflow.maths.arctangent import arctan
-from jaxflow.maths.layers import columns, normal_dense, precision
+from jaxflow.maths.layers import columns, precision
 from jaxflow.types import Params
 
 INIT_SCALE = 0.05
-
-
-class CouplingNet(nn.Module):
-    """Linear, ReLU, Linear from [features, h] to [s | t]: what its parameters are.
-
-    The first layer is split by input, so that h's share can be hoisted.
-    """
-
-    hidden: int
-    outputs: int
-
-    def setup(self) -> None:
-        """The layers, with their initialisation."""
-        self.features = normal_dense(self.hidden, INIT_SCALE, use_bias=False)
-        self.condition = normal_dense(self.hidden, INIT_SCALE)
-        self.output = normal_dense(self.outputs, INIT_SCALE)
-
-    def __call__(self, features: jax.Array, encoded: jax.Array) -> jax.Array:
-        """(..., D/2) and h (..., 56) -> (..., D)."""
-        return self.output(nn.relu(self.features(features) + self.condition(encoded)))
 
 
 class Projected(NamedTuple):
@@ -61,13 +42,32 @@ class Projected(NamedTuple):
 
 def init(key: jax.Array, half: int, encoded: int, hidden: int) -> Params:
     """Parameters of one block on 2 * half numbers: ``{"net1": ..., "net2": ...}``."""
-    net = CouplingNet(hidden, 2 * half)
-    inputs = jnp.zeros(half, jnp.float32), jnp.zeros(encoded, jnp.float32)
+    net = functools.partial(_init_net, half=half, encoded=encoded, hidden=hidden)
     key1, key2 = jax.random.split(key)
-    return {
-        "net1": net.init(key1, *inputs)["params"],
-        "net2": net.init(key2, *inputs)["params"],
+    return {"net1": net(key1), "net2": net(key2)}
+
+
+def _init_net(key: jax.Array, half: int, encoded: int, hidden: int) -> Params:
+    """Of a net from [features, h] to [s | t]; see `plain_net` for what it computes.
+
+    The first layer is split by input, so that h's share can be hoisted.
+    """
+    kernels = {
+        "features": (half, hidden),
+        "condition": (encoded, hidden),
+        "output": (hidden, 2 * half),
     }
+    start = nn.initializers.normal(INIT_SCALE)
+
+    def declare(scope: flax.core.Scope) -> None:
+        for name, shape in kernels.items():
+            layer = scope.push(name)
+            layer.param("kernel", start, shape, jnp.float32)
+            if name != "features":
+                layer.param("bias", start, shape[1:], jnp.float32)
+
+    _, variables = flax.core.init(declare)(key)
+    return variables["params"]
 
 
 def project(params: Params, encoded: jax.Array) -> Projected:

@@ -7,14 +7,15 @@ is what it makes of N(0, I) latents and an observation N(pose2d, scale^2 I). Its
 
 from __future__ import annotations
 
+from typing import Any
+
 import distrax
 import jax
 import jax.numpy as jnp
 import jax.typing
 
 from jaxflow.config import RELEASED_CLAMP, SoftClamp
-from jaxflow.flow import model
-from jaxflow.flow.coupling import Projected
+from jaxflow.flow import model, stack
 from jaxflow.maths import checks
 from jaxflow.types import Params
 
@@ -27,32 +28,33 @@ class InverseFlow(distrax.Bijector):
     """
 
     def __init__(self, params: Params, cond: jax.Array, clamp: SoftClamp):
-        """Computes the condition's share of every net once."""
+        """Encodes the conditions once."""
         super().__init__(event_ndims_in=1)
         self._params = params
         self._clamp = clamp
-        self._projected = model.project(params, cond)
+        self._encoded = model.encode(params, cond)
 
     def forward_and_log_det(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[z, pose2d] -> pose3d, log|det|."""
-        return model.inverse_projected(self._params, x, self._broadcast(x), self._clamp)
+        return self._mapped(stack.inverse, x)
 
     def inverse_and_log_det(self, y: jax.Array) -> tuple[jax.Array, jax.Array]:
         """pose3d -> [z, pose2d], log|det|."""
-        return model.forward_projected(self._params, y, self._broadcast(y), self._clamp)
+        return self._mapped(stack.forward, y)
 
     def same_as(self, other: distrax.Bijector) -> bool:
         """Whether the other is this very object."""
         return other is self
 
-    def _broadcast(self, x: jax.Array) -> Projected:
-        """Shares with the sample axes that distrax puts in front of the batch's."""
-        extra = x.ndim - (self._projected.net1.ndim - 1)
-
-        def expand(share: jax.Array) -> jax.Array:
-            return share.reshape(share.shape[0], *(1,) * extra, *share.shape[1:])
-
-        return jax.tree.map(expand, self._projected)
+    def _mapped(self, along: Any, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        # Distrax puts sample axes in front of the batch's.
+        extra = (1,) * (rows.ndim - self._encoded.ndim)
+        encoded = self._encoded.reshape(*extra, *self._encoded.shape)
+        blocks = self._params["blocks"]
+        shares = stack.project(blocks, jnp.moveaxis(encoded, -1, 0))
+        columns = jnp.moveaxis(rows, -1, 0)
+        mapped, log_det = along(blocks, columns, shares, self._clamp)
+        return jnp.moveaxis(mapped, 0, -1), log_det
 
 
 def posterior(

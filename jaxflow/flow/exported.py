@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow.config import SoftClamp
-from jaxflow.flow import model
+from jaxflow.flow import sampling
 from jaxflow.gaussians.condition import condition
 from jaxflow.maths import geometry
 from jaxflow.types import Params
@@ -68,13 +68,8 @@ def sampler(params: Params, clamp: SoftClamp) -> Sampler:
     """
 
     def hypotheses(fits: jax.Array, pose2d: jax.Array, z: jax.Array) -> jax.Array:
-        observed = geometry.normalize_pose2d(pose2d)[:, None]
-        observed = jnp.broadcast_to(observed, (*z.shape[:2], observed.shape[-1]))
-        shares = model.project(params, condition(fits))
-        shares = jax.tree.map(lambda share: share[..., None, :], shares)
-        output = jnp.concatenate([z, observed], axis=-1)
-        poses, _ = model.inverse_projected(params, output, shares, clamp)
-        return geometry.denormalize_pose3d(poses)
+        observed = geometry.normalize_pose2d(pose2d)
+        return sampling.poses(params, z, observed, condition(fits), clamp)
 
     return hypotheses
 

@@ -21,6 +21,8 @@ import jax.typing
 from jaxflow.config import RELEASED_CLAMP, FlowConfig, SoftClamp
 from jaxflow.flow import coupling, stack
 from jaxflow.flow.stack import permutations as permutations
+from jaxflow.flow.stack import separate as separate
+from jaxflow.flow.stack import size as size
 from jaxflow.maths import checks
 from jaxflow.maths.keys import check_key
 from jaxflow.maths.layers import apply, uniform_dense
@@ -99,14 +101,13 @@ def encode(params: Params, cond: jax.Array) -> jax.Array:
     return apply(Encoder(inputs, hidden, outputs), encoder, cond)
 
 
-def project(params: Params, cond: jax.Array) -> coupling.Projected:
-    """The condition's share of every net: (..., 78) -> two of (blocks, ..., hidden).
+def project(params: Params, cond: jax.Array) -> stack.Shares:
+    """The condition's shares (hidden, ...) of every block's nets, for `stack`.
 
-    Computed once per pose however many hypotheses are drawn: see `coupling`.
+    (..., 78) -> computed once per pose however many hypotheses are drawn: see
+    `coupling`.
     """
-    encoded = _columns(encode(params, cond))
-    shares = stack.project(params, encoded)
-    return jax.tree.map(lambda share: jnp.moveaxis(share, 1, -1), shares)
+    return stack.project(params["blocks"], _columns(encode(params, cond)))
 
 
 @functools.partial(jax.jit, static_argnames="clamp")
@@ -136,10 +137,9 @@ def forward(
     pose3d = checks.floating("pose3d", pose3d, (length,))
     cond = jnp.asarray(cond)
     checks.same_batch(pose3d=pose3d.shape[:-1], cond=cond.shape[:-1])
-    encoded = _columns(encode(params, cond))
-    output, log_det = stack.forward(params, _columns(pose3d), encoded, clamp)
-    output = _rows(output)
-    z, pose2d = jnp.split(output, [length // 3], axis=-1)
+    shares = project(params, cond)
+    output, log_det = stack.forward(params["blocks"], _columns(pose3d), shares, clamp)
+    z, pose2d = jnp.split(_rows(output), [length // 3], axis=-1)
     return z, pose2d, log_det
 
 
@@ -174,8 +174,8 @@ def inverse(
     cond = jnp.asarray(cond)
     checks.same_batch(z=z.shape[:-1], pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
     output = _columns(jnp.concatenate([z, pose2d], axis=-1))
-    encoded = _columns(encode(params, cond))
-    vector, log_det = stack.inverse(params, output, encoded, clamp)
+    shares = project(params, cond)
+    vector, log_det = stack.inverse(params["blocks"], output, shares, clamp)
     return _rows(vector), log_det
 
 
@@ -223,27 +223,6 @@ def log_prob(
     return jnp.sum(normal(z), axis=-1) + log_likelihood + log_det
 
 
-def forward_projected(
-    params: Params, pose3d: jax.Array, projected: coupling.Projected, clamp: SoftClamp
-) -> tuple[jax.Array, jax.Array]:
-    """pose3d (..., D) -> [z, pose2d] (..., D) and log_det, given `project`'s result."""
-    shares = jax.tree.map(lambda share: jnp.moveaxis(share, -1, 1), projected)
-    output, log_det = stack.forward(params, _columns(pose3d), shares, clamp)
-    return _rows(output), log_det
-
-
-def inverse_projected(
-    params: Params, output: jax.Array, projected: coupling.Projected, clamp: SoftClamp
-) -> tuple[jax.Array, jax.Array]:
-    """[z, pose2d] (..., D) -> pose3d (..., D) and log_det, given `project`'s result.
-
-    The shares may have length-one axes where ``output`` has many hypotheses.
-    """
-    shares = jax.tree.map(lambda share: jnp.moveaxis(share, -1, 1), projected)
-    pose3d, log_det = stack.inverse(params, _columns(output), shares, clamp)
-    return _rows(pose3d), log_det
-
-
 def _columns(rows: jax.Array) -> jax.Array:
     """(..., D) -> (D, ...)."""
     return jnp.moveaxis(rows, -1, 0)
@@ -252,8 +231,3 @@ def _columns(rows: jax.Array) -> jax.Array:
 def _rows(columns: jax.Array) -> jax.Array:
     """(D, ...) -> (..., D)."""
     return jnp.moveaxis(columns, 0, -1)
-
-
-def size(params: Params) -> int:
-    """D, the length of a pose: 48."""
-    return params["blocks"]["net1"]["output"]["bias"].shape[-1]

@@ -2,21 +2,24 @@
 
     pose2d (..., 32), cond (..., 78), key -> (..., M, 17, 3), log-density (..., M)
 
-Paper section 3: repeatedly drawing z ~ N(0, I) and inverting approximates the posterior
-over 3D poses. The condition's share of every net is computed once per pose; poses go
-through the flow in tiles that fit the cache (`batching`).
+Paper section 3: repeatedly drawing and inverting approximates the posterior over 3D
+poses. `poses` is the method,
 
-A program is compiled for a few numbers of poses (`batching.bucket`) and others are
-filled up to one of them; `sample_blocks` draws for any number of poses in bounded
-memory.
+    z ~ N(0, T^2 I);   pose3d = denormalize(inverse([z, pose2d], cond)),
+
+and what else is here makes it fast without changing what it gives: the condition's
+share of every net is computed once per pose, `batching.tiled` sends poses through the
+flow in tiles that fit the cache, `batching.bucketed` compiles a program for a few
+numbers of poses and fills others up, and blocks that are `separate` need no copies.
+`sample_blocks` draws for any number of poses in bounded memory.
 """
 
 from __future__ import annotations
 
-import math
+import functools
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,11 +28,106 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxflow.config import RELEASED_CLAMP, SoftClamp
-from jaxflow.flow import drawing, kept_blocks
-from jaxflow.flow.drawing import hypotheses as hypotheses
-from jaxflow.maths import checks, keys
-from jaxflow.maths.batching import bucket
+from jaxflow.flow import model, stack
+from jaxflow.maths import batching, checks, geometry, keys
 from jaxflow.types import Params, Sampled
+
+
+def poses(
+    params: Params, z: jax.Array, pose2d: jax.Array, cond: jax.Array, clamp: SoftClamp
+) -> jax.Array:
+    """The 3D poses that the latents z (..., M, 16) of 2D poses (..., 32) stand for.
+
+    Returns:
+      (..., M, 17, 3) as `sample` gives them.
+    """
+    pose3d = hypotheses(params, z, pose2d, cond, clamp)
+    return geometry.denormalize_pose3d(pose3d)
+
+
+def log_densities(
+    params: Params, z: jax.Array, pose2d: jax.Array, cond: jax.Array, clamp: SoftClamp
+) -> jax.Array:
+    """Of the same hypotheses, (..., M): see `sample_with_log_density`."""
+    _, log_det = _inverse(params, z, pose2d, cond, clamp)
+    return jnp.sum(jax.scipy.stats.norm.logpdf(z), axis=-1) - log_det
+
+
+def hypotheses(
+    params: Params,
+    z: jax.Array,
+    pose2d: jax.Array,
+    cond: jax.Array,
+    clamp: SoftClamp,
+    **options: Any,
+) -> jax.Array:
+    """`poses` in the network's frame, metres: (..., M, 48).
+
+    Args:
+      params: the flow's.
+      z: (..., M, 16).
+      pose2d: (..., 32).
+      cond: (..., 78); its share of the nets is computed once, not M times.
+      clamp: the soft clamp of the flow.
+      **options: of `stack.inverse`: how, not what, it computes.
+    """
+    columns, _ = _inverse(params, z, pose2d, cond, clamp, **options)
+    return jnp.moveaxis(columns, 0, -1)
+
+
+def _inverse(
+    params: Params,
+    z: jax.Array,
+    pose2d: jax.Array,
+    cond: jax.Array,
+    clamp: SoftClamp,
+    **options: Any,
+) -> tuple[jax.Array, jax.Array]:
+    """`hypotheses` as columns (48, ..., M), and the log|det J| of each (..., M)."""
+    observed = jnp.moveaxis(pose2d, -1, 0)[..., None]
+    observed = jnp.broadcast_to(observed, (*observed.shape[:-1], z.shape[-2]))
+    output = jnp.concatenate([jnp.moveaxis(z, -1, 0), observed])
+    encoded = jnp.moveaxis(model.encode(params, cond), -1, 0)[..., None]
+    shares = stack.project(params["blocks"], encoded)
+    return stack.inverse(params["blocks"], output, shares, clamp, **options)
+
+
+@batching.bucketed
+@functools.partial(jax.jit, static_argnames=("decode", "num_hypotheses", "clamp"))
+def draw(
+    pose2d: jax.Array,
+    cond: jax.Array,
+    key: jax.Array,
+    temperature: jax.Array,
+    *,
+    params: Params,
+    decode: Callable[..., jax.Array],
+    num_hypotheses: int,
+    clamp: SoftClamp,
+) -> jax.Array:
+    """``decode`` (`poses`, `log_densities`) of M latents for every 2D pose.
+
+    Checked input; batch axes in front: (..., M, ...).
+    """
+    batch_shape = pose2d.shape[:-1]
+    rows = batching.rows_per_tile()
+    decode = functools.partial(decode, stack.separate(params), clamp=clamp)
+
+    def of_tile(pose2d: jax.Array, cond: jax.Array, key: jax.Array) -> jax.Array:
+        normal = functools.partial(
+            jax.random.normal, shape=(num_hypotheses, 16), dtype=pose2d.dtype
+        )
+        z = temperature * (jax.vmap(normal) if key.ndim else normal)(key)
+        if num_hypotheses <= rows:
+            return decode(z, pose2d, cond)
+        # One pose has more of them than a tile holds.
+        return batching.tiled(lambda z: decode(z, pose2d, cond), rows)(z)
+
+    each = keys.for_batch(key, batch_shape).reshape(-1)
+    flat = pose2d.reshape(-1, 32), cond.reshape(-1, 78)
+    size = batching.poses_per_tile(num_hypotheses)
+    decoded = batching.tiled(of_tile, size)(*flat, each)
+    return decoded.reshape(*batch_shape, *decoded.shape[1:])
 
 
 def sample(
@@ -68,8 +166,8 @@ def sample(
 
     Source: paper section 3.1; 200 hypotheses as in its section 4.3.
     """
-    inputs = _checked(pose2d, cond, key, temperature, num_hypotheses)
-    return _bucketed(drawing.poses, params, inputs, clamp)
+    inputs, static = _checked(pose2d, cond, key, temperature, num_hypotheses, clamp)
+    return draw(*inputs, params=params, decode=poses, **static)
 
 
 def sample_bfloat16(
@@ -83,7 +181,8 @@ def sample_bfloat16(
 
     Half the memory and, where the device has units for it, several times the speed, for
     hypotheses that no longer meet the 2D pose exactly. The latents are drawn in
-    bfloat16, too, and so are others. Arguments and errors as of `sample`.
+    bfloat16 and therefore differ from those of `sample`. Arguments and errors as of
+    `sample`.
     """
 
     def rough(array: jax.typing.ArrayLike) -> jax.Array:
@@ -122,9 +221,9 @@ def sample_with_log_density(
 
     Args, errors and source as for `sample`.
     """
-    inputs = _checked(pose2d, cond, key, temperature, num_hypotheses)
-    poses = _bucketed(drawing.poses, params, inputs, clamp)
-    return Sampled(poses, _bucketed(drawing.log_densities, params, inputs, clamp))
+    inputs, static = _checked(pose2d, cond, key, temperature, num_hypotheses, clamp)
+    both = poses, log_densities
+    return Sampled(*(draw(*inputs, params=params, decode=d, **static) for d in both))
 
 
 def sample_blocks(
@@ -169,51 +268,28 @@ def sample_blocks(
             f"{pose2d.shape} and block = {block}"
         )
     keys.check_key(key)
-    waiting: tuple[slice, jax.Array] | None = None
-    for start in range(0, len(pose2d), block):
-        rows = slice(start, min(start + block, len(pose2d)))
-        # The last block repeats the last example, so that one program serves all.
-        examples = np.minimum(np.arange(start, start + block), len(pose2d) - 1)
-        own = key[examples] if key.shape else _keys(key, examples)
-        poses = sample(
-            params,
-            pose2d[examples],
-            cond[examples],
-            own,
-            clamp=clamp,
-            num_hypotheses=num_hypotheses,
-            temperature=temperature,
-        )
-        if waiting is not None:
-            yield _fetched(*waiting)
-        waiting = rows, poses
-    if waiting is not None:
-        yield _fetched(*waiting)
+    params = stack.separate(params)
+
+    def drawn() -> Iterator[tuple[slice, jax.Array]]:
+        for rows, examples in batching.blocks(len(pose2d), block):
+            yield (
+                rows,
+                sample(
+                    params,
+                    pose2d[examples],
+                    cond[examples],
+                    key[examples] if key.shape else _keys(key, examples),
+                    clamp=clamp,
+                    num_hypotheses=num_hypotheses,
+                    temperature=temperature,
+                ),
+            )
+
+    for rows, hypotheses_ in batching.one_late(drawn()):
+        yield rows, np.asarray(hypotheses_)[: rows.stop - rows.start]
 
 
 _keys = jax.jit(keys.per_example)
-
-
-def _fetched(rows: slice, poses: jax.Array) -> tuple[slice, np.ndarray]:
-    return rows, np.asarray(poses)[: rows.stop - rows.start]
-
-
-class _Inputs(NamedTuple):
-    """What is drawn for, checked; B examples.
-
-    Attributes:
-      pose2d: (..., 32).
-      cond: (..., 78).
-      key: one key, or one an example (...).
-      temperature: a scalar.
-      num_hypotheses: M.
-    """
-
-    pose2d: jax.Array
-    cond: jax.Array
-    key: jax.Array
-    temperature: jax.Array | np.ndarray
-    num_hypotheses: int
 
 
 def _checked(
@@ -222,8 +298,9 @@ def _checked(
     key: jax.Array,
     temperature: float | jax.Array,
     num_hypotheses: int,
-) -> _Inputs:
-    """The inputs as arrays; see `sample` for what is refused."""
+    clamp: SoftClamp,
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What `draw` takes: arrays, and what is static; see `sample` for errors."""
     pose2d = checks.floating("pose2d", pose2d, (32,))
     cond = checks.floating("cond", cond, (78,))
     batch_shape = checks.same_batch(pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
@@ -235,36 +312,5 @@ def _checked(
     array = (
         temperature if isinstance(temperature, jax.Array) else np.asarray(temperature)
     )
-    return _Inputs(pose2d, cond, key, array.astype(pose2d.dtype), num_hypotheses)
-
-
-def _bucketed(
-    draw: Callable[..., jax.Array], params: Params, inputs: _Inputs, clamp: SoftClamp
-) -> jax.Array:
-    """``draw`` of all examples, filled up to a number that is compiled for."""
-    params = kept_blocks.separate(params)
-    batch_shape = inputs.pose2d.shape[:-1]
-    count = math.prod(batch_shape)
-    size = bucket(count)
-    if size == count or not count or not _on_one_device(inputs):
-        return draw(params, *inputs, clamp)
-    # Rows are repeated by NumPy, which compiles nothing for another number of them.
-    rows = np.minimum(np.arange(size), count - 1)
-    pose2d = jnp.asarray(np.asarray(inputs.pose2d).reshape(count, -1)[rows])
-    cond = jnp.asarray(np.asarray(inputs.cond).reshape(count, -1)[rows])
-    key = inputs.key
-    if key.shape:
-        data = np.asarray(jax.random.key_data(key)).reshape(count, -1)[rows]
-        key = jax.random.wrap_key_data(jnp.asarray(data), impl=jax.random.key_impl(key))
-    drawn = draw(params, pose2d, cond, key, *inputs[3:], clamp)
-    return drawn[:count].reshape(*batch_shape, *drawn.shape[1:])
-
-
-def _on_one_device(inputs: _Inputs) -> bool:
-    """Whether these are numbers, not traced, and not spread over devices."""
-    arrays = inputs.pose2d, inputs.cond, inputs.key
-    if any(isinstance(array, jax.core.Tracer) for array in arrays):
-        return False
-    return all(array.is_fully_addressable for array in arrays) and all(
-        len(array.devices()) == 1 for array in arrays
-    )
+    arrays = pose2d, cond, key, array.astype(pose2d.dtype)
+    return arrays, {"num_hypotheses": num_hypotheses, "clamp": clamp}

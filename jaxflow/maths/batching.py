@@ -12,10 +12,13 @@ a bound on memory all the same.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 _ROWS = {"cpu": 1600}
@@ -131,3 +134,75 @@ def even_parts(count: int, most: int) -> tuple[int, int]:
     """
     parts = max(1, -(-count // most))
     return parts, -(-count // parts)
+
+
+def tiled(function: Callable[..., jax.Array], most: int) -> Callable[..., jax.Array]:
+    """A function of a few rows as one of any number, at most ``most`` at a time.
+
+    Tiles are equal, so that one compiled body does all; what is computed to fill the
+    last one is thrown away.
+
+    Args:
+      function: arrays (n, ...) -> (n, ...), for any n. A tile of one row comes without
+        the axis of rows: a tenth faster.
+      most: rows of a tile.
+    """
+
+    def of_all(*arrays: jax.Array) -> jax.Array:
+        count = len(arrays[0])
+        tiles, size = even_parts(count, most)
+
+        def split(array: jax.Array) -> jax.Array:
+            if tiles * size != count:
+                array = array[jnp.arange(tiles * size) % count]
+            return array.reshape(tiles, size, *array.shape[1:])
+
+        if size == 1:
+            return jax.lax.map(lambda row: function(*row), arrays)
+        computed = jax.lax.map(lambda tile: function(*tile), tuple(map(split, arrays)))
+        return jax.lax.collapse(computed, 0, 2)[:count]
+
+    return of_all
+
+
+def bucketed(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """A compiled function, called with as many rows as a `bucket` has.
+
+    The batch axes are those of the first array but its last. Arrays that have them are
+    filled up with their last row; others, a single key or a temperature, serve all
+    rows. What is traced or spread over devices is passed on as it is.
+    """
+
+    @functools.wraps(function)
+    def of_any(*arrays: Any, **options: Any) -> jax.Array:
+        batch_shape = arrays[0].shape[:-1]
+        count = math.prod(batch_shape)
+        size = bucket(count)
+        batched = [array.shape[: len(batch_shape)] == batch_shape for array in arrays]
+        rows = [array for array, has in zip(arrays, batched, strict=True) if has]
+        if size == count or not count or not all(map(_on_one_device, rows)):
+            return function(*arrays, **options)
+        full = [
+            _filled_up(array, count, len(batch_shape), size) if has else array
+            for array, has in zip(arrays, batched, strict=True)
+        ]
+        result = function(*full, **options)[:count]
+        return result.reshape(*batch_shape, *result.shape[1:])
+
+    return of_any
+
+
+def _filled_up(array: jax.Array, count: int, batch_axes: int, size: int) -> jax.Array:
+    """Batch axes as one, filled up by NumPy: nothing is compiled for another size."""
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        data = _filled_up(jax.random.key_data(array), count, batch_axes, size)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+    host = np.asarray(array)
+    return jnp.asarray(filled(host.reshape(count, *host.shape[batch_axes:]), size))
+
+
+def _on_one_device(array: jax.Array) -> bool:
+    """Whether these are numbers, not traced, and not spread over devices."""
+    if isinstance(array, jax.core.Tracer):
+        return False
+    return array.is_fully_addressable and len(array.devices()) == 1

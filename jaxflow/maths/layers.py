@@ -44,18 +44,6 @@ def uniform_dense(fan_in: int, features: int) -> nn.Dense:
     return nn.Dense(features, kernel_init=init, bias_init=init, precision=precision())
 
 
-def normal_dense(features: int, scale: float, use_bias: bool = True) -> nn.Dense:
-    """An exact dense layer whose weights and biases start as scale * N(0, 1)."""
-    init = nn.initializers.normal(scale)
-    return nn.Dense(
-        features,
-        use_bias=use_bias,
-        kernel_init=init,
-        bias_init=init,
-        precision=precision(),
-    )
-
-
 def columns(layer: Params, x: jax.Array) -> jax.Array:
     """A dense layer on columns: (inputs, ...) -> (features, ...).
 

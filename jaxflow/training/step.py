@@ -26,7 +26,7 @@ import optax
 
 from jaxflow import critic, flow, losses
 from jaxflow.config import OptimizerConfig, TrainConfig
-from jaxflow.flow import coupling, drawing
+from jaxflow.flow import coupling, sampling
 from jaxflow.maths import checks
 from jaxflow.maths.batching import dividing_tile
 from jaxflow.training.noise import Noise
@@ -301,7 +301,7 @@ def _hypothesis_terms(
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     """One tile's share of the terms: latents (b, L, 16), b of batch_size poses."""
     weights = config.loss
-    hypotheses = drawing.hypotheses(
+    hypotheses = sampling.hypotheses(
         params,
         latents,
         batch.pose2d,

@@ -11,7 +11,8 @@ import pytest
 import jaxflow
 from benchmarks.common import made_up
 from jaxflow.config import RELEASED_CLAMP
-from jaxflow.flow import drawing, sampling
+from jaxflow.flow import sampling
+from jaxflow.maths import batching
 from tests.helpers.compiled import compilations
 from tests.helpers.training import TINY
 
@@ -35,7 +36,7 @@ def test_sampling_compiles_once_a_bucket_and_agrees_bit_for_bit(params):
             )
             assert poses.shape == (count, M, 17, 3)
             np.testing.assert_array_equal(poses[:9], whole)
-    assert "jit(poses)" not in compiled
+    assert "jit(draw)" not in compiled
 
 
 def test_a_warm_call_compiles_nothing_and_fetches_nothing(params):
@@ -77,14 +78,18 @@ def test_hypotheses_of_one_pose_are_tiled(params, monkeypatch):
     """Thirteen in parts of at most five are the same thirteen."""
 
     def draw():
-        untraced = functools.partial(drawing.poses.__wrapped__, num_hypotheses=13)
-        return jax.jit(untraced, static_argnames="clamp")(
-            params, DATA.pose2d, DATA.cond, KEY, np.float32(1), clamp=RELEASED_CLAMP
+        untraced = functools.partial(
+            sampling.draw.__wrapped__.__wrapped__,
+            decode=sampling.poses,
+            num_hypotheses=13,
+            clamp=RELEASED_CLAMP,
         )
+        inputs = DATA.pose2d, DATA.cond, KEY, np.float32(1)
+        return jax.jit(untraced)(*inputs, params=params)
 
     whole = draw()
-    monkeypatch.setattr(drawing, "rows_per_tile", lambda: 5)
-    monkeypatch.setattr(drawing, "poses_per_tile", lambda hypotheses: 1)
+    monkeypatch.setattr(batching, "rows_per_tile", lambda: 5)
+    monkeypatch.setattr(batching, "poses_per_tile", lambda hypotheses: 1)
     np.testing.assert_allclose(draw(), whole, atol=1e-5)
 
 
@@ -114,3 +119,49 @@ def test_bfloat16_is_near(params):
     assert rough.dtype == jnp.float32
     error = np.abs(np.asarray(rough - exact))
     assert 0 < error.mean() < 0.05 * np.abs(np.asarray(exact)).mean()
+
+
+def test_separate_blocks_are_those_of_the_stack_and_made_once(params):
+    apart = jaxflow.flow.separate(params)
+    assert jaxflow.flow.separate(apart) is apart
+    assert len(apart["blocks"]) == TINY.flow.blocks
+    for k, block in enumerate(apart["blocks"]):
+        jax.tree.map(
+            lambda one, whole, k=k: np.testing.assert_array_equal(one, whole[k]),
+            block,
+            params["blocks"],
+        )
+    draw = functools.partial(jaxflow.sample, num_hypotheses=M)
+    inputs = DATA.pose2d, DATA.cond, KEY
+    np.testing.assert_array_equal(draw(apart, *inputs), draw(params, *inputs))
+
+
+def test_every_function_takes_either_form(params):
+    apart = jaxflow.flow.separate(params)
+    z, pose2d = jnp.split(jnp.asarray(DATA.pose3d), [16], axis=-1)
+    calls = {
+        "forward": lambda p: jaxflow.flow.forward(p, DATA.pose3d, DATA.cond),
+        "inverse": lambda p: jaxflow.flow.inverse(p, z, pose2d, DATA.cond),
+        "log_prob": lambda p: jaxflow.log_prob(
+            p, DATA.pose3d, DATA.pose2d, DATA.cond, observation_scale=0.1
+        ),
+        "posterior": lambda p: jaxflow.posterior(
+            p, DATA.pose2d, DATA.cond, observation_scale=0.1
+        ).log_prob(DATA.pose3d),
+    }
+    for call in calls.values():
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
+            call(params),
+            call(apart),
+        )
+
+
+def test_numbers_that_change_are_read_at_each_call(params):
+    writable = jax.tree.map(np.array, jax.device_get(params))
+    draw = functools.partial(jaxflow.sample, num_hypotheses=2)
+    inputs = DATA.pose2d[:2], DATA.cond[:2], KEY
+    before = draw(writable, *inputs)
+    np.testing.assert_array_equal(before, draw(params, *inputs))
+    jax.tree.map(lambda leaf: np.copyto(leaf, 0.5 * leaf), writable)
+    assert np.abs(np.asarray(draw(writable, *inputs)) - before).max() > 1e-3

@@ -12,7 +12,8 @@ from jax.test_util import check_grads
 import jaxflow
 from jaxflow import torch_weights
 from jaxflow.config import EXACT_CLAMP, RELEASED_CLAMP, FlowConfig
-from jaxflow.flow import drawing, sampling
+from jaxflow.flow import sampling
+from jaxflow.maths import batching
 from tests.golden import make
 from tests.oracles import flow as flow_oracle
 from tests.oracles import preprocessing
@@ -115,12 +116,15 @@ def test_several_batch_axes_count_row_by_row(params, poses):
 
 def test_results_do_not_depend_on_the_tiles(params, poses, monkeypatch):
     """Five poses in tiles of two and two and one."""
-    monkeypatch.setattr(drawing, "poses_per_tile", lambda hypotheses: 2)
-    untraced = functools.partial(drawing.poses.__wrapped__, num_hypotheses=M)
-    keys = jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(5))
-    tiled = jax.jit(untraced, static_argnames="clamp")(
-        params, POSE2D, COND, keys, jnp.float32(1), clamp=RELEASED_CLAMP
+    monkeypatch.setattr(batching, "poses_per_tile", lambda hypotheses: 2)
+    untraced = functools.partial(
+        sampling.draw.__wrapped__.__wrapped__,
+        decode=sampling.poses,
+        num_hypotheses=M,
+        clamp=RELEASED_CLAMP,
     )
+    keys = jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(5))
+    tiled = jax.jit(untraced)(POSE2D, COND, keys, jnp.float32(1), params=params)
     np.testing.assert_allclose(tiled, poses, atol=1e-5)
 
 
@@ -166,15 +170,15 @@ def test_the_exact_clamp_is_passed_on(params):
 
 def test_same_shapes_compile_once(params, poses):
     del poses  # compiled by now
-    before = drawing.poses._cache_size()
+    before = sampling.draw.__wrapped__._cache_size()
     for seed, temperature in ((1, 0.0), (2, 0.5), (3, 1)):
         key = jax.random.key(seed)
         jaxflow.sample(
             params, POSE2D + seed, COND, key, num_hypotheses=M, temperature=temperature
         )
-    assert drawing.poses._cache_size() == before
+    assert sampling.draw.__wrapped__._cache_size() == before
     jaxflow.sample(params, POSE2D[:3], COND[:3], KEY, num_hypotheses=M)
-    assert drawing.poses._cache_size() == before + 1
+    assert sampling.draw.__wrapped__._cache_size() == before + 1
 
 
 def products(jaxpr):
