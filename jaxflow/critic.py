@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import jax.typing
 import numpy as np
 
-from jaxflow.maths import checks
+from jaxflow.maths import checks, linalg
 from jaxflow.maths.keys import check_key
-from jaxflow.maths.layers import EXACT, apply, uniform_dense
+from jaxflow.maths.layers import apply, uniform_dense
 from jaxflow.skeleton import KCS_PAIRS
 from jaxflow.types import Params
 
@@ -43,8 +43,8 @@ def kcs(pose3d: jax.typing.ArrayLike) -> jax.Array:
     pose3d = checks.floating("pose3d", pose3d, (48,))
     pose = pose3d.reshape(*pose3d.shape[:-1], 3, 16)
     matrix = jnp.asarray(kcs_matrix(), pose.dtype)
-    bones = jnp.matmul(pose, matrix, precision=EXACT)
-    return jnp.matmul(jnp.swapaxes(bones, -1, -2), bones, precision=EXACT)
+    bones = linalg.matmul(pose, matrix)
+    return linalg.matmul(jnp.swapaxes(bones, -1, -2), bones)
 
 
 class Critic(nn.Module):

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import jax.typing
 
+from jaxflow.gaussians import ellipses
 from jaxflow.maths import checks
 from jaxflow.maths.geometry import normalize_pose2d, to_joints
 from jaxflow.skeleton import CONDITIONED_MPII
@@ -51,11 +52,11 @@ def condition(fits: GaussianFit | jax.typing.ArrayLike) -> jax.Array:
     fits = checks.floating("fits", fits, (16, 7))
     amplitude = jnp.clip(fits[..., 0], 0.0, MAX_AMPLITUDE)
     means = to_joints(normalize_pose2d(jnp.clip(fits[..., 1:3], 0.0, MAP_EDGE)), axes=2)
-    c00, c01, c11 = _covariance(
-        _scaled_sigma(fits[..., 3]), fits[..., 4], _scaled_sigma(fits[..., 5])
-    )
-    features = jnp.stack(
-        [amplitude, means[..., 0], means[..., 1], c00, c01, c11], axis=-1
+    sigma = _scaled_sigma(fits[..., jnp.asarray([3, 5])])
+    covariance = ellipses.covariance_pose_frame(sigma, jnp.mod(fits[..., 4], jnp.pi))
+    rows = covariance.reshape(*covariance.shape[:-2], 4)
+    features = jnp.concatenate(
+        [amplitude[..., None], means, rows[..., :2], rows[..., 3:]], axis=-1
     )
     kept = features[..., jnp.asarray(CONDITIONED_MPII), :]
     return kept.reshape(*kept.shape[:-2], -1)
@@ -65,18 +66,3 @@ def _scaled_sigma(sigma: jax.Array) -> jax.Array:
     """Positive, clipped, doubled where uncertain, in units of 20 px."""
     sigma = jnp.clip(jnp.abs(sigma), *SIGMA_RANGE)
     return jnp.where(sigma > UNCERTAIN_SIGMA, 2 * sigma, sigma) / SIGMA_UNIT
-
-
-def _covariance(
-    sx: jax.Array, theta: jax.Array, sy: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """C00, C01, C11 of ``R diag(sx^2, sy^2) R^T`` with R the rotation by theta.
-
-    The fit's exponent turns clockwise where R turns counter-clockwise, and the image's
-    y points down where the pose's points up: the two cancel, so this is the covariance
-    in the y-up frame without further signs.
-    """
-    theta = jnp.mod(theta, jnp.pi)
-    cos, sin = jnp.cos(theta), jnp.sin(theta)
-    vx, vy = sx**2, sy**2
-    return (cos**2 * vx + sin**2 * vy, cos * sin * (vx - vy), sin**2 * vx + cos**2 * vy)

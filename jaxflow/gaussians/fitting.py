@@ -29,7 +29,7 @@ import numpy as np
 from jaxflow.gaussians import ellipses, gauss_newton, moments
 from jaxflow.gaussians import heatmaps as maps_
 from jaxflow.gaussians.gauss_newton import Solution
-from jaxflow.maths import checks
+from jaxflow.maths import checks, linalg
 from jaxflow.types import GaussianFit
 
 # Fits that advance together. On a CPU their maps must fit a core's cache; other
@@ -261,5 +261,5 @@ def _solve_scaled(matrix: jax.Array, vector: jax.Array, use: jax.Array) -> jax.A
     largest = jnp.max(jnp.abs(inverse), axis=(1, 2))
     use = use & (largest < 1 / jnp.finfo(matrix.dtype).eps)
     inverse = jnp.where(use[:, None, None], inverse, 0)
-    solved = jnp.einsum("nij,nj->ni", inverse, vector / scale, precision="highest")
+    solved = linalg.einsum("nij,nj->ni", inverse, vector / scale)
     return jnp.where(use[:, None], solved / scale, 0)

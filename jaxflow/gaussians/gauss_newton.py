@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jaxflow.gaussians import ellipses, heatmaps, moments
 from jaxflow.gaussians.heatmaps import Starts
 from jaxflow.gaussians.moments import Moments
+from jaxflow.maths import linalg
 
 MAX_ITERATIONS = 200
 
@@ -240,7 +241,7 @@ def _propose(state: _Lanes) -> _Lanes:
     scaled = matrix / (scale[:, :, None] * scale[:, None, :])
     damped = scaled + state.damping[:, None, None] * jnp.eye(6, dtype=matrix.dtype)
     step = _solve_positive_definite(damped, vector / scale)
-    norm = jnp.einsum("ki,kij,kj->k", step, scaled, step, precision="highest")
+    norm = linalg.einsum("ki,kij,kj->k", step, scaled, step)
     change = norm / matrix[:, 0, 0]
     return state._replace(
         trial=state.best + moments.apply_step(state.best, step / scale),

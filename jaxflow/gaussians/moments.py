@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxflow.gaussians import heatmaps
+from jaxflow.maths import linalg
 
 # Powers of dx and of dy in the monomials P.
 _X_POWERS = (0, 1, 0, 2, 1, 0)
@@ -55,8 +56,8 @@ def moment_table(weight: jax.Array, quadratic: jax.Array, degree: int) -> jax.Ar
     dx, dy = heatmaps.offsets(quadratic, *weight.shape[-2:])
     x_powers = jnp.stack([dx**i for i in range(degree + 1)], axis=2)
     y_powers = jnp.stack([dy**j for j in range(degree + 1)], axis=1)
-    rows = jnp.einsum("kjy,kyx->kjx", y_powers, weight, precision="highest")
-    return jnp.einsum("kjx,kxi->kji", rows, x_powers, precision="highest")
+    rows = linalg.einsum("kjy,kyx->kjx", y_powers, weight)
+    return linalg.einsum("kjx,kxi->kji", rows, x_powers)
 
 
 def moment_matrix(table: jax.Array) -> jax.Array:

@@ -17,9 +17,8 @@ import flax.linen as nn
 import jax
 from flax.typing import Dtype, Initializer, PRNGKey, Shape
 
+from jaxflow.maths.linalg import EXACT
 from jaxflow.types import Params
-
-EXACT = jax.lax.Precision.HIGHEST
 
 
 def precision() -> jax.lax.Precision | None:

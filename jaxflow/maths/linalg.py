@@ -17,9 +17,17 @@ from jaxflow.maths import checks
 _SWEEPS = 7
 
 
+EXACT = jax.lax.Precision.HIGHEST
+
+
 def einsum(subscripts: str, *operands: jax.Array) -> jax.Array:
     """``jnp.einsum`` whose products keep the full precision of their dtype."""
-    return jnp.einsum(subscripts, *operands, precision=jax.lax.Precision.HIGHEST)
+    return jnp.einsum(subscripts, *operands, precision=EXACT)
+
+
+def matmul(a: jax.Array, b: jax.Array) -> jax.Array:
+    """``jnp.matmul``, likewise."""
+    return jnp.matmul(a, b, precision=EXACT)
 
 
 def eigh_jacobi(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxflow.maths.layers import EXACT
+from jaxflow.maths.linalg import EXACT
 
 _EPSILON = 1e-5
 MOMENTUM = 0.9  # share of the old statistics; PyTorch's momentum 0.1

@@ -45,7 +45,7 @@ from jaxflow.detector.network.blocks import (
 )
 from jaxflow.maths import checks
 from jaxflow.maths.keys import check_key
-from jaxflow.maths.layers import EXACT
+from jaxflow.maths.linalg import EXACT
 from jaxflow.types import Params
 
 STRIDE = 4  # image pixels a heatmap pixel

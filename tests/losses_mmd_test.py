@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxflow.mmd import mmd
+from jaxflow.losses import mmd
 from tests.golden import store
 from tests.golden.store import assert_close
 from tests.oracles import losses as oracle
