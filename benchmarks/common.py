@@ -7,7 +7,6 @@ does meets all alike; ratios are of medians, the floor is of the fastest product
 from __future__ import annotations
 
 import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ import numpy as np
 
 from jaxflow.config import FlowConfig, TrainConfig
 from jaxflow.evaluation.inference_time import device_name
+from jaxflow.runs import profiling
 from jaxflow.types import Batch
 
 _PAUSE = 0.3  # seconds
@@ -181,8 +181,7 @@ def made_up(frames: int, seed: int = 0) -> Batch:
 
 def peak_mib() -> float:
     """The most memory this process has had, MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    return profiling.host_peak() / 2**20
 
 
 def status_mib() -> tuple[float, float]:

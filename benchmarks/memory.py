@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 from benchmarks import common
 from jaxflow.config import TrainConfig
+from jaxflow.methods import flow
 from jaxflow.runs import compilation_cache
 from jaxflow.training import dispatch, loop, parallel, state
 
@@ -48,7 +49,7 @@ def measure(config: TrainConfig, frames: int) -> list[list[str]]:
     now = parallel.replicate(now, devices)
     jax.block_until_ready(now)
     stages.done("parameters and optimisers")
-    run = parallel.make_run(config, devices, 8)
+    run = parallel.make_run(config, devices, 8, flow)
     dispatch.give_back_memory()  # as training does, before and after compiling
     now, _ = run(now, data, jnp.int32(1))
     dispatch.give_back_memory()

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 
 from benchmarks import common
 from jaxflow.config import TrainConfig
-from jaxflow.training import parallel, state
-from jaxflow.training.checkpointer import Checkpointer
+from jaxflow.methods import flow
+from jaxflow.training import loop, parallel, state
 
 SECONDS = 6.0  # a window's length, long enough for a save to end in it
 MOST = 8  # iterations a dispatch
@@ -39,12 +39,12 @@ def measure(
     now = parallel.replicate(
         state.init(parallel.seeds(config.seed).init, config), devices
     )
-    run = parallel.make_run(config, devices, MOST)
+    run = parallel.make_run(config, devices, MOST, flow)
     now, _ = jax.block_until_ready(run(now, data, jnp.int32(1)))
     began = time.perf_counter()
     now, _ = jax.block_until_ready(run(now, data, jnp.int32(MOST)))
     dispatches = max(1, round(SECONDS / (time.perf_counter() - began)))
-    checkpointer = Checkpointer(folder, config)
+    checkpointer = loop.checkpointer(folder, config, flow)
     checkpointer.save(jax.device_get(now))  # the first one sets up
     checkpointer.wait()
     plain, saving, calls = [], [], []

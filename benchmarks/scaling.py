@@ -30,6 +30,7 @@ import jax.numpy as jnp
 
 from benchmarks import common
 from jaxflow.config import TrainConfig
+from jaxflow.methods import flow
 from jaxflow.training import parallel, state
 from jaxflow.types import Batch
 
@@ -87,7 +88,7 @@ def measure(config: TrainConfig, count: int) -> float:
     data = parallel.replicate(common.made_up(4 * config.frames_per_iteration), devices)
     start = state.init(parallel.seeds(config.seed).init, config)
     now = parallel.replicate(start, devices)
-    run = parallel.make_run(config, devices, ITERATIONS)
+    run = parallel.make_run(config, devices, ITERATIONS, flow)
     now, _ = jax.block_until_ready(run(now, data, jnp.int32(1)))
     seconds = []
     for _ in range(DISPATCHES):
@@ -103,7 +104,7 @@ def traffic(config: TrainConfig, devices: int) -> Traffic:
     frames = 2 * config.frames_per_iteration
     shapes = [jax.ShapeDtypeStruct((frames, n), jnp.float32) for n in (48, 32, 78)]
     traced = jax.make_jaxpr(
-        functools.partial(parallel._run, config=config, most=1),
+        functools.partial(parallel.iterations, config=config, most=1, method=flow),
         axis_env=[(parallel.AXIS, devices)],
     )(
         start,

@@ -28,6 +28,7 @@ import numpy as np
 
 from benchmarks import common
 from jaxflow.config import TrainConfig
+from jaxflow.methods import flow
 from jaxflow.training import parallel, presets, state, step
 from jaxflow.types import Batch
 
@@ -44,7 +45,7 @@ class Run:
         self._data = parallel.replicate(data, chosen)
         start = state.init(parallel.seeds(config.seed).init, config)
         self._state = parallel.replicate(start, chosen)
-        self._run = parallel.make_run(config, chosen, ITERATIONS)
+        self._run = parallel.make_run(config, chosen, ITERATIONS, flow)
         began = time.perf_counter()
         self(1)
         self.first = time.perf_counter() - began

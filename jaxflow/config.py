@@ -176,6 +176,9 @@ class OptimizerConfig:
 class TrainConfig:
     """Everything that decides a run's trajectory on given data (paper section 4.2)."""
 
+    method: str = option(
+        "flow", "what is trained, by its name in jaxflow.methods", before="flow"
+    )
     batch_size: int = option(64, "poses in a batch, over all devices")
     hypotheses: int = option(200, "L, hypotheses per pose for L_MB and L_HM")
     critic_updates: int = option(5, "critic updates per update of the flow")

@@ -117,7 +117,6 @@ prediction/predict
     jaxflow.prediction.records
     jaxflow.prediction.stream
     jaxflow.reporting.figures.overlay
-    jaxflow.runs.prediction_clock
 prediction/predict_faults
     jaxflow.prediction.files
     jaxflow.prediction.run
@@ -147,17 +146,18 @@ reporting/viewer
 runs/multihost
     jaxflow.commands._multihost
 training/faults
+    jaxflow.runs.checkpointer
     jaxflow.runs.errors
     jaxflow.runs.files
     jaxflow.runs.run
     jaxflow.runs.trees
-    jaxflow.training.checkpointer
     jaxflow.training.dispatch
 training/health
     jaxflow.runs.progress
 training/loop
     jaxflow.runs.window
     jaxflow.runs.writer
+    jaxflow.training.method
     jaxflow.training.validation
 training/step
     jaxflow.training.state

@@ -198,7 +198,7 @@ def test_imports_have_no_circles():
 
 
 OWNERS = {
-    "orbax": {"jaxflow.runs.checkpoint", "jaxflow.training.checkpointer"},
+    "orbax": {"jaxflow.runs.checkpoint", "jaxflow.runs.checkpointer"},
     "distrax": {"jaxflow.flow.distribution"},
     "tensorboard": {"jaxflow.runs.writer"},
     "torch": {"jaxflow.runs.torch_files"},

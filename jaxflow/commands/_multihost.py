@@ -5,6 +5,7 @@ from __future__ import annotations
 from absl import flags
 
 from jaxflow.runs import multihost
+from jaxflow.runs.errors import UserError
 
 _MULTIHOST = flags.DEFINE_bool(
     "multihost", False, "Work together with other processes; never guessed."
@@ -32,7 +33,7 @@ def join_others() -> None:
     """With --multihost, connects to the other processes.
 
     Raises:
-      ValueError: the flags for several processes do not belong together.
+      UserError: the flags for several processes do not belong together.
     """
     if _MULTIHOST.value:
         multihost.initialize(
@@ -41,4 +42,4 @@ def join_others() -> None:
         return
     for flag in (_COORDINATOR, _PROCESSES, _PROCESS):
         if flag.value is not None:
-            raise ValueError(f"--{flag.name} is of no use without --multihost")
+            raise UserError(f"--{flag.name} is of no use without --multihost")

@@ -33,12 +33,17 @@ from absl import flags
 from jaxflow import commands
 from jaxflow.commands import _multihost
 from jaxflow.config import RunConfig
+from jaxflow.methods import METHODS
+from jaxflow.runs.errors import UserError
 from jaxflow.training import loop, presets
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run, made if need be.", required=True
 )
 
+_METHOD = flags.DEFINE_enum(
+    "method", "flow", list(METHODS), "What is trained; flow: the paper's."
+)
 _RECIPE = flags.DEFINE_enum(
     "recipe",
     "paper",
@@ -56,6 +61,7 @@ _ABLATION = flags.DEFINE_enum(
 _DEFAULT = RunConfig()
 # These two describe the poses themselves; no data set here has others.
 _FIXED = ("joints", "condition")
+_OTHERS = (*_FIXED, "method")  # which have no flag, or one of their own
 # Of all commands, and part of what a run is or costs.
 _SHARED = ("precision", "compilation_cache")
 _ONCE = ("profile",)  # asked of one call, not of the run
@@ -68,7 +74,7 @@ _GROUPS: dict[str, Any] = {
     "logging": _DEFAULT.loop,
 }
 for _name, _group in _GROUPS.items():
-    commands.define_flags(_group, _name, skip=_FIXED)
+    commands.define_flags(_group, _name, skip=_OTHERS)
 flags.adopt_module_key_flags(commands)
 flags.adopt_module_key_flags(_multihost)
 
@@ -81,7 +87,9 @@ def main(argv: Sequence[str]) -> int:
     _multihost.join_others()
     workdir = pathlib.Path(_WORKDIR.value)
     notes = {"flags.txt": commands.as_flagfile(_flag_names())}
-    outcome = loop.train_and_evaluate(config, workdir, notes=notes)
+    outcome = loop.train_and_evaluate(
+        config, workdir, METHODS[_METHOD.value], notes=notes
+    )
     if outcome.stopped_by is None:
         print(
             f"trained {outcome.step} iterations ({outcome.seconds:.0f} s in this "
@@ -104,7 +112,7 @@ def take_presets() -> None:
     """Makes the presets' values the flags' own, so that flags.txt has them, too.
 
     Raises:
-      ValueError: a flag was given a value that is not the ablation's.
+      UserError: a flag was given a value that is not the ablation's.
     """
     for name, value in presets.RECIPES[_RECIPE.value].values.items():
         if flags.FLAGS[name].present and flags.FLAGS[name].value != value:
@@ -113,7 +121,7 @@ def take_presets() -> None:
     for name, value in presets.ABLATIONS[_ABLATION.value].values.items():
         flag = flags.FLAGS[name]
         if flag.present and flag.value != value:
-            raise ValueError(
+            raise UserError(
                 f"--ablation={_ABLATION.value} means {name} = {value}, but "
                 f"{flag.serialize()} was given; leave one of them out"
             )
@@ -127,12 +135,14 @@ def config_from_flags() -> RunConfig:
       ValueError: a value makes no sense.
     """
     parts = {
-        name: commands.from_flags(group, skip=_FIXED)
+        name: commands.from_flags(group, skip=_OTHERS)
         for name, group in _GROUPS.items()
         if name != "training"
     }
     train = commands.from_flags(
         _DEFAULT.train,
+        skip=_OTHERS,
+        method=_METHOD.value,
         flow=parts["flow"],
         loss=parts["losses"],
         optimizer=parts["optimizer"],

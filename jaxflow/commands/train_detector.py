@@ -27,7 +27,7 @@ from jaxflow.detector.learning.step import LearningConfig
 from jaxflow.detector.network import checkpoint
 from jaxflow.detector.network.hrnet import HRNetConfig
 from jaxflow.gaussians.skeletons import SKELETONS
-from jaxflow.runs import files
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS
 from jaxflow.types import Params
 
@@ -50,7 +50,7 @@ _SKELETON = flags.DEFINE_enum(
 
 _FIXED = ("joints",)  # what a flow is conditioned on
 commands.define_flags(LearningConfig(), "training")
-commands.define_flags(loop.Pace(), "logging")
+commands.define_flags(loop.Logging(), "logging")
 commands.define_flags(HRNetConfig(), "detector", skip=_FIXED)
 flags.adopt_module_key_flags(commands)
 
@@ -60,15 +60,17 @@ def main(argv: Sequence[str]) -> int:
     commands.no_arguments(argv)
     out = pathlib.Path(_OUT.value)
     config = commands.from_flags(LearningConfig())
-    pace = commands.from_flags(loop.Pace())
+    pace = commands.from_flags(loop.Logging())
     initial, network = _start()
     labels = labels_lib.read(_ANNOTATIONS.value, _IMAGES.value, _SKELETON.value)
-    files.write_text(out / "flags.txt", commands.as_flagfile(_flag_names()))
+    notes = {"flags.txt": commands.as_flagfile(_flag_names())}
     print(
         f"{len(labels.picture)} persons in {len(set(labels.picture))} pictures, "
         f"{labels.found.mean():.0%} of their joints labelled; HRNet-W{network.width}"
     )
-    outcome = loop.train(labels, network, config, out, initial=initial, pace=pace)
+    outcome = loop.train(
+        labels, network, config, out, initial=initial, pace=pace, notes=notes
+    )
     if outcome.stopped_by is not None:
         print(
             f"stopped at step {outcome.step} of {config.steps} and saved; "
@@ -86,19 +88,19 @@ def _start() -> tuple[Params | None, HRNetConfig]:
     """The detector to start from, if any, and the network's sizes.
 
     Raises:
-      ValueError: sizes were given beside a checkpoint, or it has other joints.
+      UserError: sizes were given beside a checkpoint, or it has other joints.
     """
     if not _CHECKPOINT.value:
         return None, commands.from_flags(HRNetConfig(), skip=_FIXED)
     given = [name for name in _sizes() if flags.FLAGS[name].present]
     if given:
-        raise ValueError(
+        raise UserError(
             f"--{given[0]} and --checkpoint were given, but the checkpoint has its own "
             "sizes; leave one of them out"
         )
     variables, network = checkpoint.load(_CHECKPOINT.value)
     if network.joints != len(MPII_JOINTS):
-        raise ValueError(
+        raise UserError(
             f"{_CHECKPOINT.value}: expected a detector of MPII's {len(MPII_JOINTS)} "
             f"joints; it has {network.joints}"
         )
@@ -112,7 +114,7 @@ def _sizes() -> list[str]:
 
 def _flag_names() -> list[str]:
     """Every flag of the run but its folder."""
-    configs = LearningConfig, loop.Pace
+    configs = LearningConfig, loop.Logging
     names = [field.name for config in configs for field in dataclasses.fields(config)]
     inputs = ["annotations", "images", "checkpoint", "skeleton"]
     return inputs + names + ([] if _CHECKPOINT.value else _sizes())

@@ -3,7 +3,7 @@
     params, config <-> DIR/checkpoints/<step>/params and config
 
 How a checkpoint lies on disk is `runs.checkpoint`'s; those of a run under way are
-`training.checkpointer`'s.
+`runs.checkpointer`'s.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from jaxflow.flow import model
 from jaxflow.runs.checkpoint import (
     CheckpointError,
     DamagedError,
+    check_same,
     check_tree,
     find,
     read_about,
@@ -69,11 +70,18 @@ def load_params(directory: str | pathlib.Path) -> Params:
       CheckpointError: there is no complete checkpoint, or it is another model's.
     """
     folder = find(directory)
-    return restore_tree(folder / "params", flow_shapes(_read_config(folder).flow))
+    config = _read_config(folder)
+    if config.method != METHOD:
+        raise CheckpointError(
+            f"{folder} is of the method {config.method!r}, expected a flow"
+        )
+    return restore_tree(folder / "params", flow_shapes(config.flow))
 
 
 def load_config(directory: str | pathlib.Path) -> TrainConfig:
-    """What the checkpoint was trained with; ``.flow.clamp`` is what `sample` wants.
+    """What a checkpoint of any method was trained with.
+
+    Of a flow ``.flow.clamp`` is what `sample` wants.
 
     Args:
       directory: as `load_params` takes it.
@@ -92,9 +100,9 @@ def flow_shapes(config: FlowConfig) -> Params:
 def about_run(
     config: TrainConfig, fingerprint: dict[str, int] | None = None
 ) -> dict[str, Any]:
-    """What a flow's checkpoint says of itself."""
+    """What the checkpoint of a run, of any method, says of itself."""
     train = config_lib.to_dict(config)
-    return {"method": METHOD, "train": train, "data": fingerprint or {}}
+    return {"method": config.method, "train": train, "data": fingerprint or {}}
 
 
 def _read_config(folder: pathlib.Path) -> TrainConfig:
@@ -102,10 +110,6 @@ def _read_config(folder: pathlib.Path) -> TrainConfig:
     if "kind" in about:
         raise CheckpointError(
             f"{folder} holds a detector ({about['kind']}), expected a flow"
-        )
-    if about.get("method", METHOD) != METHOD:  # the first checkpoints name none
-        raise CheckpointError(
-            f"{folder} is of the method {about['method']!r}, expected a flow"
         )
     try:
         return config_lib.from_dict(TrainConfig, about.get("train", {}))
@@ -126,10 +130,10 @@ def check_same_run(folder: pathlib.Path, ours: dict[str, Any]) -> None:
     """
     # Read as a configuration first: one stored before a field was added lacks it.
     theirs = about_run(_read_config(folder), read_about(folder).get("data"))
-    lines = config_lib.differences(ours, theirs, skip=("epochs", "iterations"))
-    if lines:
-        listed = "\n  ".join(lines)
-        raise CheckpointError(
-            f"{folder} belongs to another run:\n  {listed}\n"
-            "take that run's flags and data, or another --workdir"
-        )
+    check_same(
+        ours,
+        theirs,
+        str(folder),
+        advice="take that run's flags and data, or another --workdir",
+        longer=("epochs", "iterations"),
+    )

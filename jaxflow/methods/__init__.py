@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import pathlib
 
+import jax
+
+from jaxflow.flow import checkpoint as flow_checkpoint
 from jaxflow.methods import flow
 from jaxflow.runs import checkpoint
 from jaxflow.runs.checkpoint import CheckpointError
+from jaxflow.training.method import Method, shown_params
 from jaxflow.types import Model
 
 __all__ = ["METHODS", "load"]
 
 # Name, as checkpoints and --method have it -> module.
-METHODS = {"flow": flow}
+METHODS: dict[str, Method] = {"flow": flow}
 
 
 def load(directory: str | pathlib.Path) -> Model:
@@ -38,4 +42,8 @@ def load(directory: str | pathlib.Path) -> Model:
         raise CheckpointError(
             f"{folder} is of the method {name!r}; known are {', '.join(METHODS)}"
         )
-    return METHODS[name].load(folder)
+    method = METHODS[name]
+    config = flow_checkpoint.load_config(folder)
+    start = jax.eval_shape(lambda: method.init(jax.random.key(0), config))
+    params = checkpoint.restore_tree(folder / "params", shown_params(method, start))
+    return method.model(params, config)

@@ -1,18 +1,39 @@
-"""The paper's conditional normalizing flow as a model: draw latents, invert."""
+"""The paper's conditional normalizing flow: draw latents, invert.
+
+The model, and beside it what `jaxflow.training.method.Method` asks of a method. How the
+flow learns is ``training.step``; what it learns from there is in ``training.state``.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import pathlib
 
 import jax
 import jax.numpy as jnp
 import jax.typing
 
-from jaxflow.config import FlowConfig
-from jaxflow.flow import checkpoint, model, sampling, stack
+from jaxflow.config import FlowConfig, TrainConfig
+from jaxflow.flow import model as density
+from jaxflow.flow import sampling, stack
+from jaxflow.training.noise import draw_noise
+from jaxflow.training.state import init, shown
+from jaxflow.training.step import Losses, iteration
 from jaxflow.types import Params, Sampled
+
+__all__ = [
+    "FlowModel",
+    "losses",
+    "batches",
+    "draw_noise",
+    "init",
+    "iteration",
+    "model",
+    "name",
+    "shown",
+]
+
+name, losses = "flow", Losses
 
 
 @functools.partial(
@@ -38,7 +59,7 @@ class FlowModel:
     @property
     def method(self) -> str:
         """The name of the method."""
-        return "flow"
+        return name
 
     def parameters(self) -> Params:
         """As `jaxflow.load_params` gives them, the blocks stacked."""
@@ -50,7 +71,7 @@ class FlowModel:
 
     def fresh(self, key: jax.Array) -> FlowModel:
         """A flow of the same architecture with initial parameters."""
-        return FlowModel.of(model.init(key, self.config), self.config)
+        return FlowModel.of(density.init(key, self.config), self.config)
 
     def sample(
         self,
@@ -101,7 +122,7 @@ class FlowModel:
         observation_scale: float | jax.Array,
     ) -> jax.Array:
         """Log-density of the posterior (...): `jaxflow.log_prob`."""
-        return model.log_prob(
+        return density.log_prob(
             self.parameters(),  # forwards, the blocks are a scan's
             pose3d,
             pose2d,
@@ -111,7 +132,11 @@ class FlowModel:
         )
 
 
-def load(directory: str | pathlib.Path) -> FlowModel:
-    """The flow that a checkpoint holds; errors as of `jaxflow.load_params`."""
-    config = checkpoint.load_config(directory).flow
-    return FlowModel.of(checkpoint.load_params(directory), config)
+def model(params: Params, config: TrainConfig) -> FlowModel:
+    """What draws hypotheses with these parameters."""
+    return FlowModel.of(params, config.flow)
+
+
+def batches(config: TrainConfig) -> int:
+    """Two for each update of the critic, and the flow's."""
+    return config.batches_per_iteration

@@ -14,11 +14,13 @@ known by its checksums.
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Collection
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
+from jaxflow import config as config_lib
 from jaxflow.runs import trees
 from jaxflow.runs.errors import UserError
 
@@ -40,7 +42,6 @@ def save_items(
     about: dict[str, Any],
     *,
     step: int,
-    keep: int | None = None,
 ) -> None:
     """Saves any model: trees of arrays, ``params`` among them, and its config.
 
@@ -49,7 +50,6 @@ def save_items(
       items: name -> nested arrays.
       about: plain values; ``kind`` tells models other than the flow.
       step: the checkpoint's number.
-      keep: how many of the newest checkpoints stay; default all.
 
     Raises:
       CheckpointError: the checkpoint is there already or cannot be written.
@@ -58,11 +58,8 @@ def save_items(
     if (folder / str(step)).exists():
         raise CheckpointError(f"{folder / str(step)} exists already")
     host = jax.device_get(items)
-    options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, cleanup_tmp_directories=keep is not None
-    )
     try:
-        with ocp.CheckpointManager(folder, options=options) as manager:
+        with ocp.CheckpointManager(folder) as manager:
             manager.save(step, args=as_saved(host, about))
     except Exception as error:
         raise CheckpointError(f"{folder} could not be written: {error}") from error
@@ -150,6 +147,32 @@ def restore_tree(folder: pathlib.Path, target: Any) -> Any:
             f"{folder} is damaged: the checksum differs of\n  {_listed(differing)}"
         )
     return found
+
+
+def check_same(
+    ours: dict[str, Any],
+    theirs: dict[str, Any],
+    what: str,
+    *,
+    advice: str,
+    longer: Collection[str] = (),
+) -> None:
+    """A run goes on only with what it began with, but may be longer.
+
+    Args:
+      ours: nested plain values that say what the run is.
+      theirs: of the run that is there.
+      what: where that one is.
+      advice: what the user may do instead.
+      longer: names of the values that may differ.
+
+    Raises:
+      CheckpointError: names every difference.
+    """
+    lines = config_lib.differences(ours, theirs, skip=longer)
+    if lines:
+        listed = "\n  ".join(lines)
+        raise CheckpointError(f"{what} belongs to another run:\n  {listed}\n{advice}")
 
 
 def check_tree(stored: Any, wanted: Any, where: str) -> None:

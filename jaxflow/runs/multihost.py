@@ -20,6 +20,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxflow.runs.errors import UserError
 from jaxflow.types import PoseRecords
 
 TIMEOUT = 60  # seconds without a sign of life after which a process counts as lost
@@ -55,7 +56,7 @@ def initialize(
             shutdown_timeout_seconds=timeout,
         )
     except ValueError as error:
-        raise ValueError(
+        raise UserError(
             f"--multihost: {error} Give --coordinator_address=HOST:PORT, "
             "--num_processes and --process_id; only on Cloud TPU, Slurm and Open MPI "
             "can they be left out"
@@ -138,8 +139,8 @@ def failures_named() -> Iterator[None]:
 
 def own_part(split: str) -> str:
     """The part of a data set's split that this process reads: ``train[50%:100%]``."""
-    own, count = jax.process_index(), jax.process_count()
-    return f"{split}[{100 * own // count}%:{100 * (own + 1) // count}%]"
+    number, count = jax.process_index(), jax.process_count()
+    return f"{split}[{100 * number // count}%:{100 * (number + 1) // count}%]"
 
 
 def gather(part: PoseRecords) -> PoseRecords:
@@ -148,22 +149,22 @@ def gather(part: PoseRecords) -> PoseRecords:
     Every frame's bytes travel as they are, so the result does not depend on the number
     of processes. It is not small: 0.8 kB a frame.
     """
-    columns = {name: _gather_column(array) for name, array in part.columns().items()}
+    columns = {name: gather_column(array) for name, array in part.columns().items()}
     extra = {name: columns.pop(name) for name in part.extra}
     return PoseRecords(**columns, extra=extra)
 
 
-def _gather_column(own: np.ndarray) -> np.ndarray:
+def gather_column(column: np.ndarray) -> np.ndarray:
     """Rows of all processes, in their order; texts take the longest one's length."""
-    size = np.asarray([len(own), own.dtype.itemsize], np.int32)
+    size = np.asarray([len(column), column.dtype.itemsize], np.int32)
     sizes = np.asarray(multihost_utils.process_allgather(size)).reshape(-1, 2)
     most, width = sizes.max(axis=0)
-    if own.dtype.kind == "U":
-        own = own.astype(f"U{width // np.dtype('U1').itemsize}")
-    rows = np.ascontiguousarray(own).reshape(len(own), -1).view(np.uint8)
+    if column.dtype.kind == "U":
+        column = column.astype(f"U{width // np.dtype('U1').itemsize}")
+    rows = np.ascontiguousarray(column).reshape(len(column), -1).view(np.uint8)
     padded = np.zeros((most, rows.shape[1]), np.uint8)
     padded[: len(rows)] = rows
     gathered = np.asarray(multihost_utils.process_allgather(padded))
-    parts = [one[:count] for one, count in zip(gathered, sizes[:, 0], strict=True)]
-    whole = np.ascontiguousarray(np.concatenate(parts)).view(own.dtype)
-    return whole.reshape(-1, *own.shape[1:])
+    parts = [rows[:count] for rows, count in zip(gathered, sizes[:, 0], strict=True)]
+    whole = np.ascontiguousarray(np.concatenate(parts)).view(column.dtype)
+    return whole.reshape(-1, *column.shape[1:])

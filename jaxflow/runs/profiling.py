@@ -1,4 +1,4 @@
-"""Where the time goes: traces for TensorBoard and Perfetto, seconds by stage.
+"""Where the time and the memory go: traces, stages, high-water marks.
 
     a folder -> <folder>/plugins/profile/<time>/*, written by JAX's profiler
 
@@ -12,8 +12,9 @@ import atexit
 import contextlib
 import itertools
 import pathlib
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -121,3 +122,30 @@ class Clock:
             first = self.first.get(stage, 0.0)
             lines.append(f"{stage:<10}{first:9.2f} s {seconds:11.2f} s {share:7.1f} %")
         return "\n".join(lines)
+
+
+def memory(devices: Sequence[jax.Device]) -> dict[str, float]:
+    """The most memory used so far, MiB: this process's, and the fullest device's.
+
+    Returns:
+      host_peak_mib, and device_peak_mib where the devices count it (GPU and TPU).
+    """
+    peaks = [
+        stats["peak_bytes_in_use"]
+        for device in devices
+        if (stats := device.memory_stats()) and "peak_bytes_in_use" in stats
+    ]
+    host = {"host_peak_mib": host_peak() / 2**20}
+    return host | ({"device_peak_mib": max(peaks) / 2**20} if peaks else {})
+
+
+def host_peak() -> int:
+    """The most bytes that this process has had in memory."""
+    try:  # Linux's getrusage counts what the process that started this one had, too
+        status = pathlib.Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError):
+        import resource  # which Windows has not
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -15,14 +15,15 @@ import tqdm
 
 
 class Progress:
-    """A bar over poses, or heartbeat lines; close it at the end."""
+    """A bar, or heartbeat lines; close it at the end."""
 
     def __init__(
         self,
         total: int,
         done: int,
-        poses_per_iteration: int,
+        per_iteration: int,
         *,
+        unit: str = "poses",
         every: float = 30.0,
         quiet: bool = False,
     ):
@@ -31,20 +32,29 @@ class Progress:
         Args:
           total: iterations of the whole run.
           done: iterations done before this call.
-          poses_per_iteration: what an iteration consumes.
+          per_iteration: what an iteration consumes.
+          unit: of that.
           every: seconds between lines where the output is no terminal.
           quiet: show nothing at all.
         """
-        terminal = sys.stderr.isatty()
-        self._total, self._done, self._poses = total, done, poses_per_iteration
-        self._every, self._lines = every, not (terminal or quiet)
-        self._quiet = quiet
+        terminal = sys.stderr.isatty() and not quiet
+        self._total, self._done = total, done
+        self._each, self._unit = per_iteration, unit
+        self._quiet, self._lines = quiet, not (terminal or quiet)
+        self._every = 0.5 if terminal else every
         self._text = ""
         self._since = time.monotonic()  # start of the time not yet counted
         self._told_at = -float("inf")
         self._told = done
         self._iterations, self._seconds = 0, 0.0  # since the last line
-        self._bar = _bar(total, done, poses_per_iteration, terminal and not quiet)
+        # Not tqdm's own rate, whose clock may be set back.
+        self._bar = tqdm.tqdm(
+            total=total,
+            initial=done,
+            bar_format="training: {percentage:3.0f}%|{bar:20}| {desc}",
+            dynamic_ncols=True,
+            disable=not terminal,
+        )
 
     def write(self, text: str) -> None:
         """A line of its own on stdout, beside the bar."""
@@ -55,7 +65,6 @@ class Progress:
     def unpause(self) -> None:
         """Leaves out of the rate what happened since the last iterations."""
         self._since = time.monotonic()
-        self._bar.unpause()
 
     def update(self, iterations: int, text: str) -> None:
         """Some more are done; ``text`` says what came out."""
@@ -65,48 +74,32 @@ class Progress:
         self._iterations += iterations
         self._done += iterations
         self._text = text
-        self._bar.set_postfix_str(text, refresh=False)
-        self._bar.update(iterations * self._poses)
-        if self._lines and now - self._told_at >= self._every:
+        if not self._quiet and now - self._told_at >= self._every:
             self._tell(now)
 
     def close(self) -> None:
         """Shows the last state."""
-        if self._lines and self._done > self._told:
+        if not self._quiet and self._done > self._told:
             self._tell(time.monotonic())
         self._bar.close()
 
     def _tell(self, now: float) -> None:
-        print(self._line(), file=sys.stderr, flush=True)
         self._told_at, self._told = now, self._done
-        self._iterations, self._seconds = 0, 0.0
+        if self._lines:
+            print(self._line(), file=sys.stderr, flush=True)
+            self._iterations, self._seconds = 0, 0.0
+            return
+        self._bar.n = self._done
+        self._bar.set_description_str(self._line())
 
     def _line(self) -> str:
         rate = self._iterations / max(self._seconds, 1e-9)
         left = (self._total - self._done) / rate
         return (
             f"{self._done} of {self._total} iterations, {rate:.3g} it/s, "
-            f"{rate * self._poses:.3g} poses/s, {duration(left)} left: {self._text}"
+            f"{rate * self._each:.3g} {self._unit}/s, {duration(left)} left: "
+            f"{self._text}"
         )
-
-
-def _bar(total: int, done: int, poses: int, shown: bool) -> tqdm.tqdm:
-    """Over poses, so that it shows poses/s."""
-    bar = tqdm.tqdm(
-        total=total * poses,
-        initial=done * poses,
-        desc="training",
-        unit=" poses",
-        unit_scale=True,
-        smoothing=0.1,
-        mininterval=0.5,
-        dynamic_ncols=True,
-        disable=not shown,
-    )
-    # Its own clock may be set back, and then it would stand still.
-    bar._time = time.monotonic
-    bar.start_t = bar.last_print_t = time.monotonic()
-    return bar
 
 
 def duration(seconds: float) -> str:

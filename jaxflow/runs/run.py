@@ -1,4 +1,4 @@
-"""One object for a long job: its folder, lock, signals, logs, profile.
+"""One object for a long job: its folder, lock, signals, logs, checkpoints, profile.
 
     with Run(folder, flag="--out") as run: ...
 
@@ -17,13 +17,18 @@ import pathlib
 import signal
 import socket
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import IO, Any
 
 import filelock
+import jax
+import numpy as np
 
 from jaxflow.runs import files, multihost, profiling
+from jaxflow.runs.checkpointer import Checkpointer
+from jaxflow.runs.errors import NonFiniteError
+from jaxflow.runs.window import Window
 from jaxflow.runs.writer import Writer
 
 LOCK = "lock"
@@ -85,6 +90,7 @@ class Run:
       folder: absolute.
       flag: by which the user names the folder.
       stop: whether a signal has come, from `listen` on.
+      checkpoints: from `resume` on, in the first process; else None.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, flag: str = "--workdir"):
@@ -92,6 +98,7 @@ class Run:
         self.folder = pathlib.Path(folder).absolute()
         self.flag = flag
         self.stop = Stop()
+        self.checkpoints: Checkpointer | None = None
         self._writer: Writer | None = None
         self._stack = contextlib.ExitStack()
 
@@ -158,6 +165,23 @@ class Run:
         if multihost.is_first():
             files.write_text(self.folder / name, text)
 
+    def resume(self, opened: Callable[[], Checkpointer]) -> Any:
+        """The newest state, from here on; None where there is none.
+
+        Args:
+          opened: opens the run's checkpoints; called in the first process.
+
+        Raises:
+          CheckpointError: the run there is another one, or none can be read.
+        """
+
+        def restored() -> Any:
+            self.checkpoints = opened()
+            self._stack.callback(self.checkpoints.close)
+            return self.checkpoints.restore()
+
+        return multihost.first_does(restored)
+
     def log_from(self, step: int) -> None:
         """Opens metrics.jsonl and tensorboard/ of a run that goes on at a step."""
         if multihost.is_first():
@@ -168,6 +192,35 @@ class Run:
         """A line of the log; without effect before `log_from`."""
         if self._writer:
             self._writer.write(kind, step, values)
+
+    def window(self, names: Sequence[str], step: int) -> Window:
+        """The losses since the last line of the log, at first none."""
+        return Window(names, step, self.kept)
+
+    def save(self, state: Any, figure: float | None = None) -> None:
+        """Saves a state in the background, see `Checkpointer.save`.
+
+        Raises:
+          NonFiniteError: it is not worth keeping.
+          CheckpointError: it could not be written.
+        """
+        host = jax.device_get(state)
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host)):
+            raise NonFiniteError(
+                f"the parameters are not finite after iteration {host.step}; training "
+                f"stopped, {self.kept()}"
+            )
+        if self.checkpoints:
+            self.checkpoints.save(host, figure)
+
+    def kept(self) -> str:
+        """What a run that breaks down leaves behind."""
+        if not self.checkpoints:
+            return "process 0 says which checkpoint is kept"
+        step = self.checkpoints.latest_step()
+        if step is None:
+            return "no checkpoint is kept"
+        return f"the checkpoint of step {step} is kept"
 
     def profiled(
         self, function: Callable[..., Any], folder: str | pathlib.Path

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import jax
 import numpy as np
 
 from jaxflow.runs.errors import NonFiniteError
@@ -55,20 +53,3 @@ class Window:
         means = np.mean(np.asarray(self._rows, np.float64), axis=0).tolist()
         self._rows.clear()
         return dict(zip(self._names, means, strict=True))
-
-    def check_parameters(self, tree: Any) -> None:
-        """Refuses parameters that are not worth keeping.
-
-        Raises:
-          NonFiniteError: one of the arrays is not finite.
-        """
-        if not finite(tree):
-            raise NonFiniteError(
-                f"the parameters are not finite after iteration {self.step}; training "
-                f"stopped, {self._kept()}"
-            )
-
-
-def finite(tree: Any) -> bool:
-    """Whether every number of every array is finite."""
-    return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))

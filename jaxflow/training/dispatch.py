@@ -1,4 +1,4 @@
-"""How many iterations go to the devices next, and whether any: alike in all processes.
+"""How many iterations to dispatch next; all processes agree.
 
 In: how fast the last ones were, and whether a signal has come. Out: the next dispatch's
 number of iterations, or none. Of several processes each must send the same, so they

@@ -14,6 +14,7 @@ import numpy as np
 from jaxflow import data
 from jaxflow.config import RunConfig
 from jaxflow.runs import multihost
+from jaxflow.runs.errors import UserError
 from jaxflow.types import PoseRecords
 
 
@@ -24,16 +25,16 @@ def load(config: RunConfig) -> tuple[PoseRecords, PoseRecords | None]:
     test set; None where no validation is wanted.
 
     Raises:
-      ValueError: see `data.load_records`; or nothing is left to train on.
+      UserError: see `data.load_records`; or nothing is left to train on.
     """
     train = _split(config, "train")
     names = config.train.held_out
     held_out = None
     if names:
-        chosen = data.of_subjects(train, names)
-        if chosen.all():
-            raise ValueError(f"hold_out = {', '.join(names)} leaves no frame to train")
-        train, held_out = train.take(~chosen), train.take(chosen)
+        theirs = data.of_subjects(train, names)
+        if theirs.all():
+            raise UserError(f"hold_out = {', '.join(names)} leaves no frame to train")
+        train, held_out = train.take(~theirs), train.take(theirs)
     if not config.loop.validate_every:
         return train, None
     if held_out is None:

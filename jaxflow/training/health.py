@@ -1,4 +1,4 @@
-"""Signs that a run goes wrong without breaking down, and the memory it needs.
+"""Signs that a run goes wrong without breaking down.
 
 In: mean losses, a validation's spread. Out: warnings, one when a sign appears and not
 again until it has gone. They stop nothing: a loss that is not finite does.
@@ -14,12 +14,8 @@ mean of both. A trained model spreads wider than its heatmaps on all three.
 
 from __future__ import annotations
 
-import pathlib
-import resource
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-import jax
 import numpy as np
 
 from jaxflow.gaussians.condition import SIGMA_UNIT
@@ -39,7 +35,7 @@ class Health:
 
     def losses(self, step: int, means: Mapping[str, float]) -> None:
         """Looks at the mean losses up to a step."""
-        critic = means["critic"]
+        critic = means.get("critic", 0.0)  # not every method has one
         self._sign(
             "critic",
             abs(critic) > CRITIC_BOUND,
@@ -48,16 +44,16 @@ class Health:
             "nothing; lower critic_learning_rate or raise gradient_penalty_weight",
         )
 
-    def spread(self, step: int, found: np.ndarray, heatmaps: np.ndarray) -> None:
+    def spread(self, step: int, poses: np.ndarray, heatmaps: np.ndarray) -> None:
         """Looks at a validation's hypotheses.
 
         Args:
           step: of the validation.
-          found: (3,) mm, the hypotheses' standard deviation along x, y, z.
+          poses: (3,) mm, the hypotheses' standard deviation along x, y, z.
           heatmaps: (2,) mm, that of the heatmaps, see `heatmap_spread`.
         """
         expected = [*heatmaps, np.mean(heatmaps)]
-        for axis, ours, theirs in zip("xyz", found, expected, strict=True):
+        for axis, ours, theirs in zip("xyz", poses, expected, strict=True):
             self._sign(
                 f"spread {axis}",
                 ours < SPREAD_BOUND * theirs,
@@ -84,28 +80,3 @@ def heatmap_spread(cond: np.ndarray) -> np.ndarray:
     variance = np.asarray(cond).reshape(len(cond), -1, 6)[..., [3, 5]]
     pixels = SIGMA_UNIT * np.sqrt(np.maximum(variance, 0))
     return 1000 * METRES_PER_PIXEL * pixels.mean(axis=(0, 1))
-
-
-def memory(devices: Sequence[jax.Device]) -> dict[str, float]:
-    """The most memory used so far, MiB: this process's, and the fullest device's.
-
-    Returns:
-      host_peak_mib, and device_peak_mib where the devices count it (GPU and TPU).
-    """
-    peaks = [
-        stats["peak_bytes_in_use"]
-        for device in devices
-        if (stats := device.memory_stats()) and "peak_bytes_in_use" in stats
-    ]
-    found = {"host_peak_mib": _host_peak() / 2**20}
-    return found | ({"device_peak_mib": max(peaks) / 2**20} if peaks else {})
-
-
-def _host_peak() -> int:
-    """The most bytes that this process has had in memory."""
-    try:  # Linux's getrusage counts what the process that started this one had, too
-        status = pathlib.Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    except (OSError, IndexError):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

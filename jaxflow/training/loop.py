@@ -16,21 +16,20 @@ import pathlib
 import signal
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxflow import data
 from jaxflow.config import RunConfig, TrainConfig
-from jaxflow.runs import multihost, profiling, writer
-from jaxflow.runs.errors import NonFiniteError
+from jaxflow.flow import checkpoint
+from jaxflow.runs import multihost, profiling
+from jaxflow.runs.checkpointer import Checkpointer
 from jaxflow.runs.progress import Progress, terms_text
-from jaxflow.runs.run import Run, Stop
-from jaxflow.training import dispatch, frames, health, parallel, state, validation
-from jaxflow.training.checkpointer import Checkpointer
-from jaxflow.training.state import TrainState
-from jaxflow.training.step import Losses
+from jaxflow.runs.run import Run
+from jaxflow.training import dispatch, frames, health, parallel, validation
+from jaxflow.training.method import Method, shown_params
 from jaxflow.types import Batch, PoseRecords
 
 
@@ -56,6 +55,7 @@ class Outcome(NamedTuple):
 def train_and_evaluate(
     config: RunConfig,
     workdir: str | pathlib.Path,
+    method: Method,
     *,
     notes: Mapping[str, str] | None = None,
 ) -> Outcome:
@@ -65,241 +65,201 @@ def train_and_evaluate(
       config: the run. A workdir's run goes on only with the trajectory's own
         configuration, except that it may be made longer, and its devices other ones.
       workdir: made if need be; gets checkpoints/, metrics.jsonl, tensorboard/.
+      method: what is trained: the module of ``jaxflow.methods`` that the configuration
+        names.
       notes: name -> text of further files, written once the workdir is this run's.
 
     Returns:
       How it ended. SIGTERM and SIGINT save and return early.
 
     Raises:
-      ValueError: the configuration, the data or a checkpoint is refused.
+      UserError: the configuration, the data or a checkpoint is refused.
       NonFiniteError: names the terms and the step; the last good checkpoint stays.
       CheckpointError: a checkpoint could not be written.
       OSError: the workdir cannot be written to, or another run is under way there.
     """
     began = time.monotonic()
-    workdir = pathlib.Path(workdir).absolute()
-    with contextlib.ExitStack() as stack:
-        job = stack.enter_context(Run(workdir))
+    with Run(workdir) as run:
         for name, text in (notes or {}).items():
-            job.note(name, text)
+            run.note(name, text)
         records, held_out = frames.load(config)
-        stop = job.listen()
-        run = stack.enter_context(contextlib.closing(_Run(workdir, config, records)))
-        with multihost.failures_named():
-            poses = parallel.replicate(data.to_batch(records), run.devices)
-            del records  # the devices have what training needs
-            plan = _iterate(run, poses, held_out, stop)
+        run.listen()
+        with contextlib.closing(_Training(run, config, method, records)) as training:
+            with multihost.failures_named():
+                poses = parallel.replicate(data.to_batch(records), training.devices)
+                del records  # the devices have what training needs
+                plan = training.iterate(poses, held_out)
+        step, total = training.window.step, training.total
     multihost.wait_for_all("the end")
-    stopped_by = stop.signal
+    stopped_by = run.stop.signal
     if plan.stopping and stopped_by is None:  # it came to another process
         stopped_by = signal.SIGTERM
-    seconds = time.monotonic() - began
-    return Outcome(run.step, run.total, stopped_by, seconds, plan.abandoned)
+    return Outcome(step, total, stopped_by, time.monotonic() - began, plan.abandoned)
 
 
-def total_iterations(config: TrainConfig, frames: int) -> int:
+def total_iterations(config: TrainConfig, frames: int, method: Method) -> int:
     """``iterations`` if set, else what ``epochs`` passes over the frames give."""
-    per_epoch = parallel.iterations_per_epoch(frames, config)
+    per_epoch = parallel.iterations_per_epoch(frames, config, method)
     return config.iterations or config.epochs * per_epoch
 
 
-class _Run:
-    """The parts of a run under way; checkpointer and writer in the first process."""
+def checkpointer(
+    folder: str | pathlib.Path,
+    config: TrainConfig,
+    method: Method,
+    *,
+    fingerprint: dict[str, int] | None = None,
+    keep: int = 3,
+    keep_best: bool = False,
+) -> Checkpointer:
+    """The checkpoints of a training run.
 
-    def __init__(self, workdir: pathlib.Path, config: RunConfig, records: PoseRecords):
-        self.config = config
-        self.total = total_iterations(config.train, len(records))
-        self.per_epoch = parallel.iterations_per_epoch(len(records), config.train)
-        self.devices = parallel.choose(config.train, config.loop.devices)
-        self.checkpointer: Checkpointer | None = None
-        self.writer: writer.Writer | None = None
-        restored = multihost.first_does(lambda: self._open(workdir, records))
+    Args:
+      folder: the run's.
+      config: of the run.
+      method: that is trained.
+      fingerprint: of the data the run trains on.
+      keep: how many of the newest stay.
+      keep_best: whether the one with the lowest figure stays, too.
+
+    Raises:
+      CheckpointError: the run there has another configuration or other data.
+    """
+    about = checkpoint.about_run(config, fingerprint)
+    target = jax.eval_shape(lambda: method.init(jax.random.key(0), config))
+    return Checkpointer(
+        folder,
+        about,
+        target,
+        method.shown(target),
+        check=lambda newest: checkpoint.check_same_run(newest, about),
+        keep=keep,
+        keep_best=keep_best,
+    )
+
+
+class _Training:
+    """A run under way: what is dispatched, and what is done with what comes back."""
+
+    def __init__(
+        self, run: Run, config: RunConfig, method: Method, records: PoseRecords
+    ):
+        self._run, self._config, self._method = run, config, method
+        train = config.train
+        self.total = total_iterations(train, len(records), method)
+        self._per_epoch = parallel.iterations_per_epoch(len(records), train, method)
+        self.devices = parallel.choose(train, config.loop.devices)
+        restored = run.resume(lambda: self._checkpoints(records))
         if restored is None:
-            restored = state.init(parallel.seeds(config.train.seed).init, config.train)
+            restored = method.init(parallel.seeds(train.seed).init, train)
         start = multihost.from_first(restored)
-        self.step = int(start.step)
-        self.state = parallel.replicate(start, self.devices)
-        first = multihost.is_first()
-        if first:
-            self.writer = writer.Writer(workdir, self.step)
-        self.bar = Progress(
+        self._step = int(start.step)
+        self._state = parallel.replicate(start, self.devices)
+        self.window = run.window(method.losses._fields, self._step)
+        run.log_from(self._step)
+        self._bar = Progress(
             self.total,
-            self.step,
-            config.train.frames_per_iteration,
+            self._step,
+            method.batches(train) * train.batch_size,
             every=config.loop.heartbeat,
-            quiet=not first,
+            quiet=not multihost.is_first(),
         )
-        self.health = health.Health(self.bar.write)
-        if self.checkpointer:
-            for text in self.checkpointer.set_aside:
-                self.bar.write(f"warning: {text}")
-        if self.step:
-            self.bar.write(f"resuming from step {self.step} of {self.total}")
+        self._health = health.Health(self._bar.write)
+        for text in run.checkpoints.set_aside if run.checkpoints else ():
+            self._bar.write(f"warning: {text}")
+        if self._step:
+            self._bar.write(f"resuming from step {self._step} of {self.total}")
 
-    def _open(self, workdir: pathlib.Path, records: PoseRecords) -> TrainState | None:
-        self.checkpointer = Checkpointer(
-            workdir,
-            self.config.train,
-            keep=self.config.loop.keep,
-            keep_best=self.config.loop.keep_best,
+    def _checkpoints(self, records: PoseRecords) -> Checkpointer:
+        return checkpointer(
+            self._run.folder,
+            self._config.train,
+            self._method,
             fingerprint=frames.fingerprint(records),
-        )
-        return self.checkpointer.restore()
-
-    def log(self, kind: str, step: int, values: Mapping[str, float]) -> None:
-        """Writes a line, with the memory's high-water marks."""
-        if self.writer:
-            memory = health.memory(parallel.own(self.devices))
-            self.writer.write(kind, step, {**values, **memory})
-
-    def save(self, figure: float | None = None) -> None:
-        """Saves the present state, unless it is already.
-
-        Args:
-          figure: the validation's, by which the best checkpoint is known.
-
-        Raises:
-          NonFiniteError: it is not worth keeping.
-        """
-        host = jax.device_get(self.state)
-        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host)):
-            raise NonFiniteError(
-                f"the parameters are not finite after iteration {self.step}; training "
-                f"stopped, {self.last_good()}"
-            )
-        if self.checkpointer:
-            self.checkpointer.save(host, figure)
-
-    def last_good(self) -> str:
-        """What a run that broke down leaves behind."""
-        if not self.checkpointer:
-            return "process 0 says which checkpoint is kept"
-        step = self.checkpointer.latest_step()
-        return (
-            "no checkpoint is kept"
-            if step is None
-            else (f"the checkpoint of step {step} is kept")
+            keep=self._config.loop.keep,
+            keep_best=self._config.loop.keep_best,
         )
 
     def close(self) -> None:
-        """Flushes everything; a save under way is waited for."""
-        self.bar.close()
-        if self.writer:
-            self.writer.close()
-        if self.checkpointer:
-            self.checkpointer.close()
+        """The bar's last state."""
+        self._bar.close()
 
-
-def _iterate(
-    run: _Run, poses: Batch, held_out: PoseRecords | None, stop: Stop
-) -> dispatch.Plan:
-    """Dispatches until done or stopped, at most one dispatch ahead of the losses."""
-    config = run.config
-    most = min(dispatch.MOST_PER_DISPATCH, run.per_epoch)
-    # A longer run is the same program.
-    program = dataclasses.replace(config.train, epochs=1, iterations=0)
-    advance = parallel.make_run(program, run.devices, most)
-    advance = profiling.steady(advance, config.loop.profile)
-    window = _Window(run)
-    plan = dispatch.Plan(most, run.devices, stop)
-    pending: tuple[int, Losses] | None = None
-    while run.step < run.total and not plan.stopping:
-        boundary = _next_boundary(run.step, config, run.total)
-        count = min(plan.count(), boundary - run.step)
-        if not pending:
-            run.bar.unpause()  # validating and saving are not training speed
-        compiling = plan.fresh
-        number = parallel.replicate(np.int32(count), run.devices)
-        sent = plan.send(advance, run.state, poses, number)
-        if sent is None:  # stopped while compiling: nothing is new
-            return plan
-        run.state, history = sent
-        if compiling:
-            run.bar.unpause()  # nor is that
+    def iterate(self, poses: Batch, held_out: PoseRecords | None) -> dispatch.Plan:
+        """Dispatches until done or stopped, at most one ahead of the losses."""
+        most = min(dispatch.MOST_PER_DISPATCH, self._per_epoch)
+        # A longer run is the same program.
+        program = dataclasses.replace(self._config.train, epochs=1, iterations=0)
+        advance = parallel.make_run(program, self.devices, most, self._method)
+        advance = self._run.profiled(advance, self._config.loop.profile)
+        plan = dispatch.Plan(most, self.devices, self._run.stop)
+        pending: tuple[int, Any] | None = None
+        while self._step < self.total and not plan.stopping:
+            count = min(plan.count(), self._next_boundary() - self._step)
+            if not pending:
+                self._bar.unpause()  # validating and saving are not training speed
+            compiling = plan.fresh
+            number = parallel.replicate(np.int32(count), self.devices)
+            sent = plan.send(advance, self._state, poses, number)
+            if sent is None:  # stopped while compiling: nothing is new
+                return plan
+            self._state, history = sent
+            if compiling:
+                self._bar.unpause()  # nor is that
+            if pending:
+                self._arrived(plan, *pending)
+            pending = count, history
+            self._step += count
+            validate, save = self._due()
+            if validate or save:
+                self._arrived(plan, *pending)
+                pending = None
+                figure = self._validate(held_out) if validate else None
+                if save:
+                    self._run.save(self._state, figure)
+                plan.restart()
         if pending:
-            window.add(*pending)
-            plan.arrived(pending[0])
-        pending = count, history
-        run.step += count
-        validate, save = _due(run)
-        if validate or save:
-            window.add(*pending)
-            plan.arrived(pending[0])
-            pending = None
-            figure = _validate(run, held_out) if validate else None
-            if save:
-                run.save(figure)
-            plan.restart()
-    if pending:
-        window.add(*pending)
-        run.save()
-    return plan
+            self._arrived(plan, *pending)
+            self._run.save(self._state)
+        return plan
 
+    def _due(self) -> tuple[bool, bool]:
+        """Whether to validate and whether to save at this step."""
+        loop, last = self._config.loop, self._step == self.total
+        validate = loop.validate_every > 0 and self._step % loop.validate_every == 0
+        save = self._step % loop.checkpoint_every == 0
+        return validate or last, save or (loop.keep_best and validate) or last
 
-def _due(run: _Run) -> tuple[bool, bool]:
-    """Whether to validate and whether to save at this step."""
-    loop, last = run.config.loop, run.step == run.total
-    validate = loop.validate_every > 0 and run.step % loop.validate_every == 0
-    save = run.step % loop.checkpoint_every == 0 or (loop.keep_best and validate)
-    return validate or last, save or last
+    def _next_boundary(self) -> int:
+        """The next step at which the host has something to do."""
+        loop, step = self._config.loop, self._step
+        intervals = (loop.log_every, loop.checkpoint_every, loop.validate_every)
+        return min(self.total, *(step - step % n + n for n in intervals if n > 0))
 
+    def _arrived(self, plan: dispatch.Plan, count: int, history: Any) -> None:
+        """Fetches the losses of ``count`` iterations, and logs where a line is due."""
+        window = self.window
+        window.add(np.stack(jax.device_get(history), axis=-1)[:count])
+        plan.arrived(count)
+        self._bar.update(count, terms_text(window.step, window.last))
+        if window.step % self._config.loop.log_every == 0 or window.step == self.total:
+            means = window.means()
+            memory = profiling.memory(parallel.own(self.devices))
+            self._run.log("train", window.step, {**means, **memory})
+            self._health.losses(window.step, means)
 
-def _next_boundary(step: int, config: RunConfig, total: int) -> int:
-    """The next step at which the host has something to do."""
-    loop = config.loop
-    intervals = (loop.log_every, loop.checkpoint_every, loop.validate_every)
-    return min(
-        total, *(step - step % every + every for every in intervals if every > 0)
-    )
-
-
-class _Window:
-    """Losses since the last log line; refuses numbers that are not finite."""
-
-    def __init__(self, run: _Run):
-        self._run = run
-        self._step = run.step
-        self._rows: list[np.ndarray] = []
-
-    def add(self, count: int, history: Losses) -> None:
-        """Fetches the losses of ``count`` iterations."""
-        rows = np.stack(jax.device_get(history), axis=-1)[:count]
-        broken = np.flatnonzero(~np.isfinite(rows).all(axis=-1))
-        if broken.size:
-            first = broken[0]
-            terms = np.asarray(Losses._fields)[~np.isfinite(rows[first])]
-            raise NonFiniteError(
-                f"loss {', '.join(terms)} of iteration {self._step + first + 1} is not "
-                f"finite; training stopped, {self._run.last_good()}"
-            )
-        self._rows.extend(rows)
-        self._step += count
-        values = dict(zip(Losses._fields, rows[-1].tolist(), strict=True))
-        self._run.bar.update(count, terms_text(self._step, values))
-        every, last = self._run.config.loop.log_every, self._run.total
-        if self._step % every == 0 or self._step == last:
-            self._log()
-
-    def _log(self) -> None:
-        """Writes the means since the last line."""
-        means = np.mean(np.asarray(self._rows, np.float64), axis=0)
-        values = dict(zip(Losses._fields, means.tolist(), strict=True))
-        self._run.log("train", self._step, values)
-        self._run.health.losses(self._step, values)
-        self._rows.clear()
-
-
-def _validate(run: _Run, records: PoseRecords | None) -> float | None:
-    """Logs a validation, in the first process; the MPJPE of the best hypothesis."""
-    if records is None or not run.writer:
-        return None
-    params = jax.device_put(run.state.sampling_params, parallel.own(run.devices)[0])
-    found = validation.validate(params, records, run.config)
-    run.writer.write("validation", run.step, found.values)
-    run.health.spread(run.step, found.spread, found.heatmaps)
-    best = found.values["mpjpe_best"]
-    run.bar.write(
-        f"step {run.step}: validation MPJPE best {best:.1f} mm, "
-        f"z0 {found.values['mpjpe_z0']:.1f} mm"
-    )
-    return best
+    def _validate(self, records: PoseRecords | None) -> float | None:
+        """Logs a validation, in the first process; the MPJPE of the best hypothesis."""
+        if records is None or not multihost.is_first():
+            return None
+        params = jax.device_put(
+            shown_params(self._method, self._state), parallel.own(self.devices)[0]
+        )
+        model = self._method.model(params, self._config.train)
+        result = validation.validate(model, records, self._config)
+        self._run.log("validation", self._step, result.values)
+        self._health.spread(self._step, result.spread, result.heatmaps)
+        best, z0 = result.values["mpjpe_best"], result.values["mpjpe_z0"]
+        self._bar.write(
+            f"step {self._step}: validation MPJPE best {best:.1f} mm, z0 {z0:.1f} mm"
+        )
+        return best

@@ -21,9 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow.config import TrainConfig
-from jaxflow.training import step
-from jaxflow.training.state import TrainState
+from jaxflow.config import OptimizerConfig, TrainConfig
+from jaxflow.runs.errors import UserError
+from jaxflow.training.method import Method
 from jaxflow.types import Batch
 
 AXIS = "devices"
@@ -49,20 +49,21 @@ def seeds(seed: int) -> Seeds:
     return Seeds(*jax.random.split(jax.random.key(seed), 3))
 
 
-def iterations_per_epoch(frames: int, config: TrainConfig) -> int:
+def iterations_per_epoch(frames: int, config: TrainConfig, method: Method) -> int:
     """Whole iterations that one pass over the data gives (482 on Human3.6M).
 
     Raises:
       ValueError: not even one.
     """
-    iterations = frames // config.frames_per_iteration
-    if iterations < 1:
-        raise ValueError(
-            f"an iteration takes {config.batches_per_iteration} batches of "
-            f"{config.batch_size} = {config.frames_per_iteration} frames, but the data "
-            f"set has only {frames}: lower the batch size"
+    batches = method.batches(config)
+    count = frames // (batches * config.batch_size)
+    if count < 1:
+        raise UserError(
+            f"an iteration takes {batches} batches of {config.batch_size} = "
+            f"{batches * config.batch_size} frames, but the data set has only "
+            f"{frames}: lower the batch size"
         )
-    return iterations
+    return count
 
 
 def check_divides(config: TrainConfig, devices: int) -> None:
@@ -72,7 +73,7 @@ def check_divides(config: TrainConfig, devices: int) -> None:
       ValueError: names the batch size and the number of devices.
     """
     if config.batch_size % devices:
-        raise ValueError(
+        raise UserError(
             f"batch_size = {config.batch_size} does not divide over {devices} devices; "
             f"take a multiple of {devices}, or fewer devices"
         )
@@ -90,15 +91,15 @@ def choose(config: TrainConfig, wanted: int = 0) -> tuple[jax.Device, ...]:
     """
     available = jax.local_devices()
     if wanted > len(available):
-        raise ValueError(
+        raise UserError(
             f"devices = {wanted}, but this machine has {len(available)}: {available}"
         )
-    chosen: list[jax.Device] = []
+    devices: list[jax.Device] = []
     for process in range(jax.process_count()):
         of_process = jax.local_devices(process_index=process)
-        chosen += of_process[: wanted or len(of_process)]
-    check_divides(config, len(chosen))
-    return tuple(chosen)
+        devices += of_process[: wanted or len(of_process)]
+    check_divides(config, len(devices))
+    return tuple(devices)
 
 
 def own(devices: Sequence[jax.Device]) -> tuple[jax.Device, ...]:
@@ -115,14 +116,15 @@ def replicate(tree: _Tree, devices: Sequence[jax.Device]) -> _Tree:
 
 @functools.lru_cache(maxsize=8)
 def make_run(
-    config: TrainConfig, devices: tuple[jax.Device, ...], most: int
-) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, step.Losses]]:
+    config: TrainConfig, devices: tuple[jax.Device, ...], most: int, method: Method
+) -> Callable[[Any, Batch, jax.Array], tuple[Any, Any]]:
     """Compiles, on first use, ``run(state, data, count)``; the same call, the same run.
 
     Args:
       config: static.
       devices: each takes an equal part of every batch.
       most: the largest count of one call; at most an epoch's iterations.
+      method: what an iteration does.
 
     Returns:
       A function of the state (donated), the replicated data set and the number of
@@ -136,7 +138,7 @@ def make_run(
     """
     check_divides(config, len(devices))
     run: Any = jax.pmap(
-        functools.partial(_run, config=config, most=most),
+        functools.partial(iterations, method=method, config=config, most=most),
         axis_name=AXIS,
         in_axes=(None, None, None, 0),
         out_axes=None,
@@ -145,7 +147,7 @@ def make_run(
     )
     on_cpu = devices[0].platform == "cpu" and jax.process_count() == 1
     if on_cpu and config.loss.any_hypotheses and config.hypotheses >= _LEAN_FROM:
-        run = _compiled_with(_LEAN, run)
+        run = compiled_with(_LEAN, run)
     # Each device's rows of a batch, the one argument that differs between devices.
     examples = np.arange(config.batch_size, dtype=np.int32).reshape(len(devices), -1)
     local = [device in own(devices) for device in devices]
@@ -157,7 +159,7 @@ def make_run(
     return lambda state, data, count: run(state, data, count, rows)
 
 
-def _compiled_with(options: dict[str, bool], run: Any) -> Callable[..., Any]:
+def compiled_with(options: dict[str, bool], run: Any) -> Callable[..., Any]:
     """``run``, as `jax.pmap` gave it, compiled with options that pmap does not take.
 
     Of one process alone: a program compiled ahead does not join several ones' arrays.
@@ -203,8 +205,8 @@ def make_map(
         return np.asarray(array).reshape(-1, *array.shape[2:])
 
     def call(shared: Any, rows: Any) -> Callable[[], Any]:
-        found = mapped(shared, jax.tree.map(split, rows))
-        return lambda: jax.tree.map(joined, found)
+        results = mapped(shared, jax.tree.map(split, rows))
+        return lambda: jax.tree.map(joined, results)
 
     return call
 
@@ -225,22 +227,27 @@ def make_vote(devices: tuple[jax.Device, ...]) -> Callable[[Sequence[int]], jax.
     return lambda numbers: vote(np.tile(np.asarray(numbers, np.int32), (count, 1)))
 
 
-def _run(
-    state: TrainState,
+def iterations(
+    state: Any,
     data: Batch,
     count: jax.Array,
     examples: jax.Array,
+    *,
     config: TrainConfig,
     most: int,
-) -> tuple[TrainState, step.Losses]:
-    per_epoch = iterations_per_epoch(data.pose3d.shape[0], config)
+    method: Method,
+) -> tuple[Any, Any]:
+    """Iterations of one device: what `make_run` compiles."""
+    per_epoch = iterations_per_epoch(data.pose3d.shape[0], config, method)
+    each = method.batches(config)
+    frames = each * config.batch_size
     if most > per_epoch:
         raise ValueError(
             f"a call may do {most} iterations, but an epoch has only {per_epoch}: the "
             "orders of two epochs must do"
         )
     first_epoch = state.step // per_epoch
-    order = _orders(first_epoch, data.pose3d.shape[0], config)
+    order = orders(first_epoch, data.pose3d.shape[0], config)
     noise_key = seeds(config.seed).noise
 
     def more(carry: Any) -> jax.Array:
@@ -251,32 +258,38 @@ def _run(
     def body(carry: Any) -> Any:
         done, state, history = carry
         epoch, within = jnp.divmod(state.step, per_epoch)
-        start = within * config.frames_per_iteration
         rows = jax.lax.dynamic_slice_in_dim(
-            order[epoch - first_epoch], start, config.frames_per_iteration
-        )
-        rows = rows.reshape(config.batches_per_iteration, config.batch_size)
+            order[epoch - first_epoch], within * frames, frames
+        ).reshape(each, config.batch_size)
         batches = jax.tree.map(lambda array: array[rows[:, examples]], data)
         key = jax.random.fold_in(noise_key, state.step)
-        state, losses = step.iteration(
+        state, losses = method.iteration(
             state,
             batches,
-            step.draw_noise(key, config, examples),
+            method.draw_noise(key, config, examples),
             config,
-            rate_scale=step.rate_scale(config.optimizer, epoch, state.step),
+            rate_scale=rate_scale(config.optimizer, epoch, state.step),
             axis_name=AXIS,
         )
-        history = jax.tree.map(lambda all, one: all.at[done].set(one), history, losses)
+        history = jax.tree.map(lambda all, new: all.at[done].set(new), history, losses)
         return done + 1, state, history
 
     empty = jnp.full(most, jnp.nan, data.pose3d.dtype)
-    history = step.Losses(*(empty for _ in step.Losses._fields))
+    history = method.losses(*(empty for _ in method.losses._fields))
     start = jnp.zeros((), jnp.int32), state, history
     _, state, history = jax.lax.while_loop(more, body, start)
     return state, history
 
 
-def _orders(first_epoch: jax.Array, frames: int, config: TrainConfig) -> jax.Array:
+def rate_scale(config: OptimizerConfig, epoch: jax.Array, step: jax.Array) -> jax.Array:
+    """1, less during warm-up, and 0.5 once ``halve_after_epoch`` epochs are done."""
+    late = jnp.where(epoch >= config.halve_after_epoch, 0.5, 1.0)
+    if not config.warmup:
+        return late
+    return late * jnp.minimum(1.0, (step.astype(jnp.float32) + 1) / config.warmup)
+
+
+def orders(first_epoch: jax.Array, frames: int, config: TrainConfig) -> jax.Array:
     """(2, frames) orders of this epoch and the next: a dispatch may cross into it."""
     order_key = seeds(config.seed).order
 

@@ -36,10 +36,10 @@ class TrainState(NamedTuple):
     critic_optimizer: optax.OptState
     average: Params | None = None
 
-    @property
-    def sampling_params(self) -> Params:
-        """What to sample with: the average where there is one."""
-        return self.flow if self.average is None else self.average
+
+def shown(state: TrainState) -> str:
+    """The field to sample with: the average where there is one."""
+    return "flow" if state.average is None else "average"
 
 
 def init(key: jax.Array, config: TrainConfig) -> TrainState:

@@ -22,10 +22,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jax.typing
 import optax
 
 from jaxflow import critic, flow, losses
-from jaxflow.config import OptimizerConfig, TrainConfig
+from jaxflow.config import TrainConfig
 from jaxflow.flow import coupling, sampling
 from jaxflow.maths import checks
 from jaxflow.maths.batching import dividing_tile
@@ -134,9 +135,9 @@ def _check_inputs(batches: Batch, noise: Noise, config: TrainConfig) -> None:
         "generator_z": (rows, 16),
         "hypothesis_z": (None, rows, 16),
     }
-    given = {**batches._asdict(), **noise._asdict()}
+    arrays = {**batches._asdict(), **noise._asdict()}
     for name, shape in shapes.items():
-        checks.exactly(name, given[name], shape)
+        checks.exactly(name, arrays[name], shape)
 
 
 def _train_critic(
@@ -200,20 +201,20 @@ def _flow_gradient(
     axis_name: str | None,
 ) -> tuple[Losses, Params]:
     """The terms of the flow's objective and the gradient of their weighted sum."""
-    single = jax.grad(_single_pose_terms, has_aux=True)
+    single = jax.grad(single_pose_terms, has_aux=True)
     gradient, (l2d, mmd, det, gen) = single(
         params, critic_params, batch, noise, config, axis_name
     )
     best = heatmap = energy = jnp.zeros((), batch.pose3d.dtype)
     if config.loss.any_hypotheses:
-        (best, heatmap, energy), hypothesis_gradient = _hypothesis_gradient(
+        (best, heatmap, energy), further = hypothesis_gradient(
             params, batch, noise.hypothesis_z, config
         )
-        gradient = jax.tree.map(jnp.add, gradient, hypothesis_gradient)
+        gradient = jax.tree.map(jnp.add, gradient, further)
     return Losses(l2d, mmd, det, gen, best, heatmap, energy=energy), gradient
 
 
-def _single_pose_terms(
+def single_pose_terms(
     params: Params,
     critic_params: Params,
     batch: Batch,
@@ -224,44 +225,43 @@ def _single_pose_terms(
     """Weighted sum of the terms with one pose an example, and (L2D, MMD, det, gen)."""
     clamp, weights = config.flow.clamp, config.loss
     z, predicted, _ = flow.forward(params, batch.pose3d, batch.cond, clamp=clamp)
-    l2d = jnp.mean(jnp.abs(predicted - batch.pose2d))
-
-    joint = jnp.concatenate([z, jax.lax.stop_gradient(predicted)], axis=-1)
-    product = jnp.concatenate([noise.mmd_z, batch.pose2d], axis=-1)
-    if axis_name is not None:
-        gather = functools.partial(
-            jax.lax.all_gather, axis_name=axis_name, axis=0, tiled=True
-        )
-        joint, product = gather(joint), gather(product)
-    mmd = losses.mmd(joint, product, unbiased=weights.unbiased_mmd)
-
     # One pass for both: the latent found for the pose itself, and a drawn one.
     drawn = [noise.generator_z] if weights.gen_weight else []
     latents = jnp.stack([jax.lax.stop_gradient(z), *drawn])
-    given = (jnp.stack([a] * len(latents)) for a in (batch.pose2d, batch.cond))
-    poses, _ = flow.inverse(params, latents, *given, clamp=clamp)
-    det = jnp.mean(jnp.abs(poses[0] - batch.pose3d))
-    gen = -jnp.mean(critic.score(critic_params, poses[-1]))
+    shared = (jnp.stack([a] * len(latents)) for a in (batch.pose2d, batch.cond))
+    poses, _ = flow.inverse(params, latents, *shared, clamp=clamp)
+
+    def mmd() -> jax.Array:
+        joint = jnp.concatenate([z, jax.lax.stop_gradient(predicted)], axis=-1)
+        product = jnp.concatenate([noise.mmd_z, batch.pose2d], axis=-1)
+        if axis_name is not None:
+            gather = functools.partial(
+                jax.lax.all_gather, axis_name=axis_name, axis=0, tiled=True
+            )
+            joint, product = gather(joint), gather(product)
+        return losses.mmd(joint, product, unbiased=weights.unbiased_mmd)
+
     return _weighted(
-        (weights.l2d_weight, l2d),
+        batch.pose3d.dtype,
+        (weights.l2d_weight, lambda: jnp.mean(jnp.abs(predicted - batch.pose2d))),
         (weights.mmd_weight, mmd),
-        (weights.det_weight, det),
-        (weights.gen_weight, gen),
+        (weights.det_weight, lambda: jnp.mean(jnp.abs(poses[0] - batch.pose3d))),
+        (weights.gen_weight, lambda: -jnp.mean(critic.score(critic_params, poses[1]))),
     )
 
 
-def _weighted(*terms: tuple[float, jax.Array]) -> tuple[jax.Array, Any]:
-    """The sum of weight * term, and the terms; those of weight 0 are left out.
-
-    What only they need is then used by nothing, and the compiler drops it.
-    """
-    zero = jnp.zeros_like(terms[0][1])
-    counted = [weight * term for weight, term in terms if weight]
+def _weighted(
+    dtype: jax.typing.DTypeLike, *terms: tuple[float, Callable[[], jax.Array]]
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """The sum of weight * term, and the terms; one of weight 0 is 0, and not made."""
+    zero = jnp.zeros((), dtype)
+    values = [make() if weight else zero for weight, make in terms]
+    counted = [w * value for (w, _), value in zip(terms, values, strict=True) if w]
     total = functools.reduce(jnp.add, counted) if counted else zero
-    return total, tuple(term if weight else zero for weight, term in terms)
+    return total, tuple(values)
 
 
-def _hypothesis_gradient(
+def hypothesis_gradient(
     params: Params, batch: Batch, hypothesis_z: jax.Array, config: TrainConfig
 ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Params]:
     """(best-of-M, heatmap, energy) terms, their weighted gradient, in tiles of poses.
@@ -309,26 +309,27 @@ def _hypothesis_terms(
         config.flow.clamp,
         net=coupling.recomputing_net,
     )
-    best = jax.vmap(losses.pose_best_of_m, in_axes=(0, 0, None))(
-        hypotheses, batch.pose3d, min(weights.best_k, latents.shape[1])
-    )
-    heatmap = jax.vmap(losses.pose_heatmap_covariance, in_axes=(0, 0, None))(
-        hypotheses, batch.cond, weights.mask_needs_both
-    )
-    energy = jax.vmap(losses.pose_energy_score)(hypotheses, batch.pose3d)
+
+    def best() -> jax.Array:
+        k = min(weights.best_k, latents.shape[1])
+        each = jax.vmap(losses.pose_best_of_m, in_axes=(0, 0, None))
+        return jnp.sum(each(hypotheses, batch.pose3d, k)) / batch_size
+
+    def heatmap() -> jax.Array:
+        each = jax.vmap(losses.pose_heatmap_covariance, in_axes=(0, 0, None))
+        terms = each(hypotheses, batch.cond, weights.mask_needs_both)
+        return jnp.sum(terms) / batch_size
+
+    def energy() -> jax.Array:
+        each = jax.vmap(losses.pose_energy_score)
+        return jnp.sum(each(hypotheses, batch.pose3d)) / batch_size
+
     return _weighted(
-        (weights.best_of_m_weight, jnp.sum(best) / batch_size),
-        (weights.heatmap_weight, jnp.sum(heatmap) / batch_size),
-        (weights.energy_weight, jnp.sum(energy) / batch_size),
+        batch.pose3d.dtype,
+        (weights.best_of_m_weight, best),
+        (weights.heatmap_weight, heatmap),
+        (weights.energy_weight, energy),
     )
-
-
-def rate_scale(config: OptimizerConfig, epoch: jax.Array, step: jax.Array) -> jax.Array:
-    """1, less during warm-up, and 0.5 once ``halve_after_epoch`` epochs are done."""
-    late = jnp.where(epoch >= config.halve_after_epoch, 0.5, 1.0)
-    if not config.warmup:
-        return late
-    return late * jnp.minimum(1.0, (step.astype(jnp.float32) + 1) / config.warmup)
 
 
 def _update(

@@ -1,6 +1,6 @@
 """Validation while training: a few test frames, the same noise every time.
 
-In: parameters, frames. Out: figures for the log, and how widely hypotheses spread.
+In: a model, frames. Out: figures for the log, and how widely hypotheses spread.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import numpy as np
 from jaxflow import data
 from jaxflow.config import RunConfig
 from jaxflow.evaluation import measuring
-from jaxflow.methods.flow import FlowModel
 from jaxflow.training import health
-from jaxflow.types import Params, PoseRecords
+from jaxflow.types import Model, PoseRecords
 
 
 class Validation(NamedTuple):
@@ -33,11 +32,11 @@ class Validation(NamedTuple):
     heatmaps: np.ndarray
 
 
-def validate(params: Params, records: PoseRecords, config: RunConfig) -> Validation:
-    """Figures of the frames with these parameters."""
+def validate(model: Model, records: PoseRecords, config: RunConfig) -> Validation:
+    """Figures of the frames with this model."""
     batch = data.to_batch(records)
     result = measuring.evaluate(
-        FlowModel.of(params, config.train.flow),
+        model,
         batch,
         data.targets_of(records),
         records.action,

@@ -17,8 +17,14 @@ from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.reporting import calibration
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs.checkpoint import CheckpointError, DamagedError
-from jaxflow.training import frames, loop
-from tests.helpers.training import DATASET, TINY, command, run_config
+from jaxflow.training import frames
+from tests.helpers.training import (
+    DATASET,
+    TINY,
+    command,
+    run_config,
+    train_and_evaluate,
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,7 @@ def trained(data_dir, subjects, tmp_path_factory):
     """A run that left the last subject out."""
     workdir = tmp_path_factory.mktemp("run")
     held = dataclasses.replace(TINY, iterations=2, hold_out=str(subjects[-1]))
-    loop.train_and_evaluate(run_config(data_dir, held), workdir)
+    train_and_evaluate(run_config(data_dir, held), workdir)
     return workdir
 
 
@@ -104,7 +110,7 @@ def test_a_calibrated_run_goes_on(run, data_dir, subjects):
     """Its longer self is another model, which has no temperature yet."""
     calibration_file.save(run, {"temperature": 1.5})
     longer = dataclasses.replace(TINY, iterations=3, hold_out=str(subjects[-1]))
-    assert loop.train_and_evaluate(run_config(data_dir, longer), run).step == 3
+    assert train_and_evaluate(run_config(data_dir, longer), run).step == 3
     assert calibration_file.load(run) is None
     assert calibration_file.load(run / "checkpoints" / "2")["temperature"] == 1.5
 
@@ -142,7 +148,7 @@ def test_a_damaged_file_is_refused(run, text):
 def test_a_file_of_other_parameters_is_refused(run, data_dir, subjects):
     path = calibration_file.save(run, {"temperature": 1.5})
     longer = dataclasses.replace(TINY, iterations=3, hold_out=str(subjects[-1]))
-    loop.train_and_evaluate(run_config(data_dir, longer), run)
+    train_and_evaluate(run_config(data_dir, longer), run)
     shutil.copy(path, store.find(run))
     with pytest.raises(DamagedError, match="belongs to other parameters"):
         calibration_file.load(run)

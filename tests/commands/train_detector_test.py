@@ -17,8 +17,8 @@ from jaxflow.detector.network import checkpoint, decode, hrnet
 from jaxflow.detector.network.hrnet import TINY
 from jaxflow.detector.readers import pictures
 from jaxflow.runs.checkpoint import CheckpointError
+from jaxflow.runs.errors import NonFiniteError
 from jaxflow.runs.writer import read
-from jaxflow.training.loop import NonFiniteError
 from tests.helpers import drawn_people
 from tests.helpers.training import command
 
@@ -166,7 +166,7 @@ def test_another_run_s_folder_is_refused(drawn, trained):
 
 def test_a_loss_that_is_not_finite_stops(drawn, tmp_path):
     config = dataclasses.replace(CONFIG, learning_rate=1e30)
-    with pytest.raises(NonFiniteError, match=r"step \d+ is not finite"):
+    with pytest.raises(NonFiniteError, match=r"iteration \d+ is not finite"):
         training.train(drawn[0], SMALL, config, tmp_path, pace=PACE)
     with pytest.raises(CheckpointError, match="no complete checkpoint"):
         checkpoint.load(tmp_path)

@@ -14,8 +14,7 @@ from jaxflow.flow import checkpoint
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.training import state
-from jaxflow.training.checkpointer import Checkpointer
-from tests.helpers.training import TINY
+from tests.helpers.training import TINY, checkpoints_of
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def trained():
 
 
 def saved(workdir, states, **options):
-    checkpointer = Checkpointer(workdir, TINY, **options)
+    checkpointer = checkpoints_of(workdir, TINY, **options)
     for one in states:
         checkpointer.save(one)
     checkpointer.close()
@@ -48,7 +47,7 @@ def assert_same(ours, theirs):
 
 def test_the_whole_state_comes_back(trained, tmp_path):
     saved(tmp_path, [trained])
-    checkpointer = Checkpointer(tmp_path, TINY)
+    checkpointer = checkpoints_of(tmp_path, TINY)
     assert checkpointer.latest_step() == 7
     assert_same(checkpointer.restore(), trained)
     checkpointer.close()
@@ -95,7 +94,7 @@ def test_a_half_written_checkpoint_is_never_loaded(trained, tmp_path):
     shutil.copytree(folder / "7", half)
     shutil.rmtree(half / "training")
     assert store.find(tmp_path).name == "7"
-    checkpointer = Checkpointer(tmp_path, TINY)
+    checkpointer = checkpoints_of(tmp_path, TINY)
     assert int(checkpointer.restore().step) == 7
     checkpointer.close()
     assert not half.exists()
@@ -105,14 +104,14 @@ def test_another_run_is_refused(trained, tmp_path):
     saved(tmp_path, [trained], fingerprint={"frames": 5, "crc32": 1})
     other = dataclasses.replace(TINY, batch_size=4, seed=1)
     with pytest.raises(CheckpointError) as refused:
-        Checkpointer(tmp_path, other, fingerprint={"frames": 6, "crc32": 1})
+        checkpoints_of(tmp_path, other, fingerprint={"frames": 6, "crc32": 1})
     message = str(refused.value)
     for line in ("batch_size: 4 here, 8 there", "seed: 1 here", "frames: 6 here, 5"):
         assert line in message
     assert "hypotheses" not in message
     # Longer is no other run.
     longer = dataclasses.replace(TINY, iterations=999, epochs=1)
-    Checkpointer(tmp_path, longer, fingerprint={"frames": 5, "crc32": 1}).close()
+    checkpoints_of(tmp_path, longer, fingerprint={"frames": 5, "crc32": 1}).close()
 
 
 def test_another_architecture_is_refused(trained, tmp_path):
@@ -145,13 +144,13 @@ def test_damage_is_an_error_that_names_the_folder(trained, tmp_path, part):
         if path.is_file() and path.stat().st_size > 0:
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(CheckpointError, match=str(tmp_path)):
-        Checkpointer(tmp_path, TINY).restore()
+        checkpoints_of(tmp_path, TINY).restore()
 
 
 def test_no_disk_space_is_an_error_and_loses_nothing(trained, tmp_path):
     """A limit on the size of files stands in for a full disk: the write fails."""
     saved(tmp_path, [trained])
-    checkpointer = Checkpointer(tmp_path, TINY)
+    checkpointer = checkpoints_of(tmp_path, TINY)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
@@ -163,7 +162,7 @@ def test_no_disk_space_is_an_error_and_loses_nothing(trained, tmp_path):
     for part in ("could not be written", str(tmp_path), "step 7", "free disk space"):
         assert part in str(refused.value)
     assert_same(checkpoint.load_params(tmp_path), trained.flow)
-    again = Checkpointer(tmp_path, TINY)
+    again = checkpoints_of(tmp_path, TINY)
     assert_same(again.restore(), trained)
     again.save(trained._replace(step=jnp.int32(9)))
     again.close()

@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 from jaxflow.config import DataConfig, FlowConfig, LoopConfig, RunConfig, TrainConfig
+from jaxflow.methods import flow
+from jaxflow.training import loop
 
 DATASET = "synthetic_lift/seed0-train300-test40"
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -42,3 +44,13 @@ def command(
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def train_and_evaluate(config, workdir, **options):
+    """A run of the paper's flow."""
+    return loop.train_and_evaluate(config, workdir, flow, **options)
+
+
+def checkpoints_of(workdir, config=TINY, **options):
+    """The checkpoints of a run of the paper's flow."""
+    return loop.checkpointer(workdir, config, flow, **options)

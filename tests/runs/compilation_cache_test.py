@@ -8,6 +8,7 @@ from tests.helpers.training import command
 PROGRAM = """
 import sys, jax, jax.monitoring
 from jaxflow import commands
+from jaxflow.methods import flow
 from jaxflow.runs import compilation_cache
 from jaxflow.training import parallel, state
 from benchmarks.common import made_up
@@ -18,7 +19,7 @@ jax.monitoring.register_event_listener(lambda event, **_: hits.append(event))
 folder = compilation_cache.enable(sys.argv[1])
 devices = tuple(jax.devices()[:1])
 now = parallel.replicate(state.init(jax.random.key(0), TINY), devices)
-run = parallel.make_run(TINY, devices, 4)
+run = parallel.make_run(TINY, devices, 4, flow)
 data = parallel.replicate(made_up(400), devices)
 hits.clear()
 now, losses = run(now, data, jnp.int32(2))

@@ -13,8 +13,13 @@ import pytest
 from jaxflow import data
 from jaxflow.flow import checkpoint
 from jaxflow.runs import multihost
-from jaxflow.training.loop import train_and_evaluate
-from tests.helpers.training import DATASET, TINY, command, run_config
+from tests.helpers.training import (
+    DATASET,
+    TINY,
+    command,
+    run_config,
+    train_and_evaluate,
+)
 
 TIMEOUT = 30  # seconds; see --heartbeat_timeout
 # One critic update: each all-reduce between processes is slow on a busy machine.
@@ -175,7 +180,7 @@ def test_the_parts_put_together_are_the_whole(data_dir, monkeypatch):
     monkeypatch.setattr(multihost.multihost_utils, "process_allgather", exchange)
     for name, column in whole.columns().items():
         for third in thirds:
-            found = multihost._gather_column(third.columns()[name])
+            found = multihost.gather_column(third.columns()[name])
             np.testing.assert_array_equal(found, column)
             assert found.dtype == column.dtype
 

@@ -10,8 +10,7 @@ from jaxflow.flow import checkpoint
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.training import state
-from jaxflow.training.checkpointer import Checkpointer
-from tests.helpers.training import TINY
+from tests.helpers.training import TINY, checkpoints_of
 
 ADDED = {
     "flow": ["use_condition"],
@@ -24,7 +23,7 @@ ADDED_TO_TRAIN = ["hold_out"]
 @pytest.fixture
 def older(tmp_path):
     """A run whose stored configuration lacks every field that was added."""
-    checkpointer = Checkpointer(tmp_path, TINY, fingerprint={"frames": 5})
+    checkpointer = checkpoints_of(tmp_path, TINY, fingerprint={"frames": 5})
     checkpointer.save(state.init(jax.random.key(0), TINY))
     checkpointer.close()
     path = store.find(tmp_path) / "config" / "metadata"
@@ -57,7 +56,7 @@ def test_another_method_s_is_refused_by_name(older):
 
 def test_it_goes_on(older):
     workdir, _, _ = older
-    checkpointer = Checkpointer(workdir, TINY, fingerprint={"frames": 5})
+    checkpointer = checkpoints_of(workdir, TINY, fingerprint={"frames": 5})
     assert int(checkpointer.restore().step) == 0
     checkpointer.close()
 
@@ -69,7 +68,7 @@ def test_other_settings_are_refused_all_the_same(older):
     flow = dataclasses.replace(TINY.flow, use_condition=False)
     other = dataclasses.replace(TINY, flow=flow)
     with pytest.raises(CheckpointError, match="use_condition: False here, True there"):
-        Checkpointer(workdir, other, fingerprint={"frames": 5})
+        checkpoints_of(workdir, other, fingerprint={"frames": 5})
 
 
 def test_unknown_settings_are_still_refused(older):

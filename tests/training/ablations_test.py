@@ -59,7 +59,7 @@ def test_terms_of_weight_zero_need_no_random_numbers():
     off = {name.removesuffix("_weight") for name in NEEDS} | {"critic"}
     assert {name for name, value in terms._asdict().items() if value == 0} == off
     assert "energy" in off
-    single = jax.jit(step._single_pose_terms, static_argnums=(4, 5))
+    single = jax.jit(step.single_pose_terms, static_argnums=(4, 5))
     batch, noise = Batch(*(array[-1] for array in PART)), step.Noise(**NOISE)
     want = single(before.flow, before.critic, batch, noise, configured(), None)[1]
     np.testing.assert_allclose([terms.l2d, terms.det], [want[0], want[2]], rtol=1e-5)
@@ -78,7 +78,7 @@ def hypothesis_part(**weights):
     config = configured(**(off | weights))
     params = state.init(jax.random.key(5), config).flow
     batch = Batch(*(array[-1] for array in PART))
-    part = jax.jit(step._hypothesis_gradient, static_argnums=3)
+    part = jax.jit(step.hypothesis_gradient, static_argnums=3)
     return part(params, batch, jnp.asarray(NOISE["hypothesis_z"]), config)
 
 

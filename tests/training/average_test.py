@@ -9,9 +9,8 @@ import pytest
 from jaxflow.config import OptimizerConfig
 from jaxflow.flow import checkpoint
 from jaxflow.runs import checkpoint as store
-from jaxflow.training import state, step
-from jaxflow.training.loop import train_and_evaluate
-from tests.helpers.training import TINY, run_config
+from jaxflow.training import parallel, state
+from tests.helpers.training import TINY, run_config, train_and_evaluate
 
 DECAY = 0.3
 AVERAGED = dataclasses.replace(
@@ -70,12 +69,12 @@ def test_a_resumed_run_ends_with_the_same_bits(trained, data_dir, tmp_path):
 def test_warm_up_grows_linearly_and_then_stays():
     config = OptimizerConfig(warmup=4, halve_after_epoch=2)
     scales = [
-        float(step.rate_scale(config, np.int32(0), np.int32(i))) for i in range(6)
+        float(parallel.rate_scale(config, np.int32(0), np.int32(i))) for i in range(6)
     ]
     assert scales == [0.25, 0.5, 0.75, 1, 1, 1]
-    assert float(step.rate_scale(config, np.int32(2), np.int32(9))) == 0.5
+    assert float(parallel.rate_scale(config, np.int32(2), np.int32(9))) == 0.5
     plain = OptimizerConfig(halve_after_epoch=2)
-    assert float(step.rate_scale(plain, np.int32(0), np.int32(0))) == 1
+    assert float(parallel.rate_scale(plain, np.int32(0), np.int32(0))) == 1
 
 
 @pytest.mark.parametrize(

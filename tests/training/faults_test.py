@@ -26,9 +26,13 @@ from jaxflow.runs import run as run_lib
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.runs.run import LockedError, Run, Stop
 from jaxflow.training import dispatch, frames, state
-from jaxflow.training.checkpointer import Checkpointer
-from jaxflow.training.loop import train_and_evaluate
-from tests.helpers.training import REPOSITORY, TINY, run_config
+from tests.helpers.training import (
+    REPOSITORY,
+    TINY,
+    checkpoints_of,
+    run_config,
+    train_and_evaluate,
+)
 
 DAMAGES = ("truncated", "missing", "flipped")
 HOLD = (
@@ -43,7 +47,7 @@ def three(tmp_path_factory):
     """A workdir with checkpoints of steps 1, 2 and 3, and the state of step 0."""
     workdir = tmp_path_factory.mktemp("three")
     fresh = state.init(jax.random.key(3), TINY)
-    checkpointer = Checkpointer(workdir, TINY)
+    checkpointer = checkpoints_of(workdir, TINY)
     for step in (1, 2, 3):
         checkpointer.save(fresh._replace(step=jnp.int32(step)))
     checkpointer.close()
@@ -76,7 +80,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     newest = tmp_path / "checkpoints" / "3"
     damage(newest / part, how)
     try:
-        checkpointer = Checkpointer(tmp_path, TINY)
+        checkpointer = checkpoints_of(tmp_path, TINY)
     except CheckpointError as error:
         # A flipped bit may leave a readable config, which then is another run's.
         assert (part, how) == ("config", "flipped") and str(newest) in str(error)
@@ -117,7 +121,7 @@ def test_if_none_can_be_read_nothing_is_begun_anew(three, tmp_path):
     shutil.copytree(workdir / "checkpoints", tmp_path / "checkpoints")
     for step in "123":
         damage(tmp_path / "checkpoints" / step / "training", "truncated")
-    checkpointer = Checkpointer(tmp_path, TINY)
+    checkpointer = checkpoints_of(tmp_path, TINY)
     with pytest.raises(CheckpointError, match="no checkpoint in .* can be read"):
         checkpointer.restore()
     checkpointer.close()
@@ -128,7 +132,7 @@ def test_the_best_checkpoint_stays(three, tmp_path):
     _, fresh = three
 
     def steps(first, figures):
-        checkpointer = Checkpointer(tmp_path, TINY, keep=2, keep_best=True)
+        checkpointer = checkpoints_of(tmp_path, TINY, keep=2, keep_best=True)
         for step, figure in enumerate(figures, first):
             checkpointer.save(fresh._replace(step=jnp.int32(step)), figure)
         best = checkpointer.best_step()
@@ -235,7 +239,7 @@ def test_a_clock_that_jumps_back_changes_nothing(tmp_path, monkeypatch, capfd):
     assert sorted(os.listdir(folder)) == ["12", "4", "8"]
     # The oldest files are the newest step's.
     os.utime(folder / "12", (0, 0))
-    checkpointer = Checkpointer(
+    checkpointer = checkpoints_of(
         tmp_path / "run", TINY, fingerprint=_fingerprint(tmp_path / "data", dataset)
     )
     assert int(checkpointer.restore().step) == 12

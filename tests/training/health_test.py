@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxflow.runs import progress
+from jaxflow.runs import profiling, progress
 from jaxflow.training import health
 
 
@@ -44,10 +44,10 @@ def test_the_heatmaps_spread_is_the_losses_scale():
 
 
 def test_memory_is_that_of_the_process():
-    before = health.memory(jax.devices())["host_peak_mib"]
+    before = profiling.memory(jax.devices())["host_peak_mib"]
     assert 50 < before < 1e6
     block = np.ones(64 * 2**20, np.uint8)
-    assert health.memory(jax.devices())["host_peak_mib"] >= before
+    assert profiling.memory(jax.devices())["host_peak_mib"] >= before
     assert block.sum() == block.size
 
 

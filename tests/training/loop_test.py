@@ -14,12 +14,14 @@ import pytest
 from jaxflow import data
 from jaxflow.config import OptimizerConfig
 from jaxflow.flow import checkpoint
+from jaxflow.methods import flow
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs import writer
 from jaxflow.runs.checkpoint import CheckpointError
+from jaxflow.runs.errors import NonFiniteError
+from jaxflow.runs.window import Window
 from jaxflow.training import frames, loop, parallel
-from jaxflow.training.loop import NonFiniteError, train_and_evaluate
-from tests.helpers.training import DATASET, TINY, run_config
+from tests.helpers.training import DATASET, TINY, run_config, train_and_evaluate
 
 
 def guarded(make_run=parallel.make_run):
@@ -115,19 +117,19 @@ def test_the_log_has_the_memory(uninterrupted):
 
 def test_a_signal_stops_and_saves(uninterrupted, data_dir, tmp_path, monkeypatch):
     """The signal comes while iteration 7 to 9 is in flight."""
-    fetch = loop._Window.add
+    fetch = Window.add
 
     sent = []
 
-    def then_signal(window, count, history):
-        fetch(window, count, history)
-        if window._step >= 6 and not sent:
+    def then_signal(window, rows):
+        fetch(window, rows)
+        if window.step >= 6 and not sent:
             sent.append(signal.SIGTERM)
             signal.raise_signal(signal.SIGTERM)
 
     handler = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Window, "add", then_signal)
+        patch.setattr(Window, "add", then_signal)
         outcome = train_and_evaluate(run_config(data_dir), tmp_path)
     assert outcome.stopped_by == signal.SIGTERM
     assert 6 <= outcome.step < 12
@@ -217,14 +219,16 @@ def test_damaged_logs_are_named(tmp_path):
 
 def test_epochs_give_the_number_of_iterations():
     config = dataclasses.replace(TINY, iterations=0, epochs=155)
-    assert loop.total_iterations(config, 300) == 155 * (300 // 88)
-    assert loop.total_iterations(dataclasses.replace(config, iterations=9), 300) == 9
+    assert loop.total_iterations(config, 300, flow) == 155 * (300 // 88)
+    assert (
+        loop.total_iterations(dataclasses.replace(config, iterations=9), 300, flow) == 9
+    )
 
 
 def _row_first_used_in(frames, iteration):
     """A row whose 3D pose iteration ``iteration`` (from 0) is the first to use."""
-    per_epoch = parallel.iterations_per_epoch(frames, TINY)
-    orders = np.asarray(parallel._orders(jnp.int32(0), frames, TINY))
+    per_epoch = parallel.iterations_per_epoch(frames, TINY, flow)
+    orders = np.asarray(parallel.orders(jnp.int32(0), frames, TINY))
     seen: set[int] = set()
     for number in range(iteration + 1):
         epoch, within = divmod(number, per_epoch)

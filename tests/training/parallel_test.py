@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.common import made_up
 from jaxflow.config import OptimizerConfig
+from jaxflow.methods import flow
 from jaxflow.training import parallel, state, step
 from tests.helpers.compiled import compilations
 from tests.helpers.training import TINY
@@ -25,7 +26,7 @@ DATA = made_up(FRAMES)
 def run(config, devices, counts, most=5):
     """The state after runs of the given lengths, and all losses."""
     chosen = tuple(jax.devices()[:devices])
-    advance = parallel.make_run(config, chosen, most)
+    advance = parallel.make_run(config, chosen, most, flow)
     data = parallel.replicate(DATA, chosen)
     start = state.init(parallel.seeds(config.seed).init, config)
     now = parallel.replicate(start, chosen)
@@ -82,18 +83,18 @@ def test_it_is_the_iteration_on_the_rows_of_the_epoch(one_device):
 
 
 def test_every_epoch_uses_other_rows_in_another_order():
-    orders = np.asarray(parallel._orders(jnp.int32(3), FRAMES, SGD))
+    orders = np.asarray(parallel.orders(jnp.int32(3), FRAMES, SGD))
     for order in orders:
         np.testing.assert_array_equal(np.sort(order), np.arange(FRAMES))
     assert (orders[0] != orders[1]).mean() > 0.9
-    later = np.asarray(parallel._orders(jnp.int32(4), FRAMES, SGD))
+    later = np.asarray(parallel.orders(jnp.int32(4), FRAMES, SGD))
     np.testing.assert_array_equal(later[0], orders[1])
 
 
 def test_it_stops_at_the_first_loss_that_is_not_finite():
     broken = DATA._replace(pose3d=np.full_like(DATA.pose3d, np.nan))
     chosen = tuple(jax.devices()[:1])
-    advance = parallel.make_run(SGD, chosen, 5)
+    advance = parallel.make_run(SGD, chosen, 5, flow)
     start = state.init(parallel.seeds(0).init, SGD)
     now, losses = advance(
         parallel.replicate(start, chosen),
@@ -106,7 +107,7 @@ def test_it_stops_at_the_first_loss_that_is_not_finite():
 
 def test_a_batch_that_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="batch_size = 8 .* 3 devices"):
-        parallel.make_run(SGD, tuple(jax.devices()[:3]), 5)
+        parallel.make_run(SGD, tuple(jax.devices()[:3]), 5, flow)
 
 
 def test_a_call_longer_than_an_epoch_is_refused():
@@ -116,8 +117,8 @@ def test_a_call_longer_than_an_epoch_is_refused():
 
 def test_too_little_data_is_refused():
     with pytest.raises(ValueError, match="11 batches of 8 = 88 frames.* only 87"):
-        parallel.iterations_per_epoch(87, SGD)
-    assert parallel.iterations_per_epoch(FRAMES, SGD) == 5
+        parallel.iterations_per_epoch(87, SGD, flow)
+    assert parallel.iterations_per_epoch(FRAMES, SGD, flow) == 5
 
 
 def test_many_hypotheses_compile_in_less_memory_to_the_same(one_device, monkeypatch):
@@ -126,10 +127,10 @@ def test_many_hypotheses_compile_in_less_memory_to_the_same(one_device, monkeypa
     monkeypatch.setattr(parallel, "_LEAN_FROM", SGD.hypotheses)
     parallel.make_run.cache_clear()
     asked = []
-    compiled_with = parallel._compiled_with
+    compiled_with = parallel.compiled_with
     monkeypatch.setattr(
         parallel,
-        "_compiled_with",
+        "compiled_with",
         lambda options, run: asked.append(options) or compiled_with(options, run),
     )
     for devices in (1, 2):
@@ -143,11 +144,11 @@ def test_many_hypotheses_compile_in_less_memory_to_the_same(one_device, monkeypa
 
 def test_a_compiler_without_the_option_does_without():
     double = jax.pmap(lambda x: 2 * x, devices=jax.devices()[:1])
-    run = parallel._compiled_with({"xla_no_such_option": False}, double)
+    run = parallel.compiled_with({"xla_no_such_option": False}, double)
     for size in (3, 4):  # a program for each shape
         np.testing.assert_array_equal(run(np.ones((1, size))), np.full((1, size), 2))
     with pytest.raises(TypeError, match="dot_general requires contracting"):
-        parallel._compiled_with({}, jax.pmap(jnp.dot))(np.ones((1, 2)), np.ones((1, 3)))
+        parallel.compiled_with({}, jax.pmap(jnp.dot))(np.ones((1, 2)), np.ones((1, 3)))
 
 
 def _pairs(ours, theirs):
@@ -157,7 +158,7 @@ def _pairs(ours, theirs):
 def test_training_compiles_once_and_moves_nothing():
     """Neither to the devices, nor from them, nor between them."""
     devices = tuple(jax.devices()[:2])
-    advance = parallel.make_run(TINY, devices, 4)
+    advance = parallel.make_run(TINY, devices, 4, flow)
     data = parallel.replicate(made_up(400), devices)
     now = parallel.replicate(state.init(jax.random.key(5), TINY), devices)
     counts = [parallel.replicate(np.int32(n), devices) for n in (1, 3, 2)]

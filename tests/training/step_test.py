@@ -10,8 +10,8 @@ import pytest
 
 from jaxflow import torch_weights
 from jaxflow.config import FlowConfig, LossConfig, OptimizerConfig, TrainConfig
+from jaxflow.training import parallel, step
 from jaxflow.training import state as state_lib
-from jaxflow.training import step
 from jaxflow.types import Batch
 from tests.golden import make, store
 from tests.oracles import critic as critic_oracle
@@ -331,6 +331,6 @@ def test_rates_are_halved_together(plain):
 )
 def test_rate_scale(epoch, want):
     assert (
-        float(step.rate_scale(OptimizerConfig(), jnp.int32(epoch), jnp.int32(0)))
+        float(parallel.rate_scale(OptimizerConfig(), jnp.int32(epoch), jnp.int32(0)))
         == want
     )

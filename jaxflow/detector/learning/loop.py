@@ -15,15 +15,13 @@ import dataclasses
 import os
 import pathlib
 import signal
-import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
-import tqdm
 
 from jaxflow import config as config_lib
 from jaxflow.detector.learning import examples
@@ -34,9 +32,8 @@ from jaxflow.detector.learning.step import LearningConfig, LearningState, Measur
 from jaxflow.detector.network import checkpoint, hrnet
 from jaxflow.detector.network.hrnet import HRNetConfig
 from jaxflow.runs import checkpoint as store
-from jaxflow.runs import writer
-from jaxflow.runs.checkpoint import CheckpointError
-from jaxflow.runs.errors import NonFiniteError
+from jaxflow.runs.checkpointer import Checkpointer
+from jaxflow.runs.progress import Progress, terms_text
 from jaxflow.runs.run import Run
 from jaxflow.types import Params
 
@@ -45,7 +42,7 @@ _SETTLING = 8  # batches
 _BEFORE = {"warmup": 0}
 
 
-class Outcome(NamedTuple):
+class Ending(NamedTuple):
     """How a run ended.
 
     Attributes:
@@ -60,7 +57,7 @@ class Outcome(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Pace:
+class Logging:
     """How a run is watched and saved; without influence on its result."""
 
     log_every: int = config_lib.option(20, "steps between log lines")
@@ -79,8 +76,9 @@ def train(
     out: str | pathlib.Path,
     *,
     initial: Params | None = None,
-    pace: Pace = Pace(),
-) -> Outcome:
+    pace: Logging = Logging(),
+    notes: Mapping[str, str] | None = None,
+) -> Ending:
     """Trains, or goes on training, until all steps are done or a signal comes.
 
     Args:
@@ -91,6 +89,7 @@ def train(
       out: folder, made if need be.
       initial: variables to start from; default fresh ones.
       pace: of logs and checkpoints.
+      notes: name -> text of further files, written once the folder is this run's.
 
     Returns:
       How it ended. SIGTERM and SIGINT save and return early.
@@ -101,32 +100,69 @@ def train(
       PictureError: a picture cannot be read; names it.
     """
     began = time.monotonic()
-    out = pathlib.Path(out).absolute()
-    out.mkdir(parents=True, exist_ok=True)
-    about = _about(config, labels)
-    state = _restored(out, network, about)
-    if state is None:
-        fresh = initial or hrnet.init(jax.random.key(config.seed), network)
-        state = learning.start(fresh)
-    with (
-        Run(out, flag="--out") as run,
-        contextlib.closing(_Log(out, config, int(state.step), pace)) as log,
-        contextlib.closing(batches(labels, config, int(state.step))) as source,
-    ):
+    with Run(out, flag="--out") as run:
+        for name, text in (notes or {}).items():
+            run.note(name, text)
+        restored = run.resume(lambda: _checkpoints(run, labels, network, config, pace))
+        if restored is None:
+            fresh = initial or hrnet.init(jax.random.key(config.seed), network)
+            state = learning.start(fresh)
+        else:  # on the host: a restored array's device is fixed, another program
+            state = jax.device_get(restored)
         run.listen()
-        for batch in source:
-            rate = np.float32(config.rate(log.step))
-            state, measures = learning.step(state, batch, rate, network)
-            log.add(measures)
-            last = log.step == config.steps
-            if last or run.stop.requested or log.step % pace.save_every == 0:
-                log.flush()
-                if last:
-                    state = _settled(state, labels, config, network)
-                _save(out, state, network, about, pace)
-            if run.stop.requested:
-                break
-    return Outcome(log.step, run.stop.signal, time.monotonic() - began)
+        log = _Log(run, config, int(state.step), pace)
+        with (
+            contextlib.closing(log),
+            contextlib.closing(batches(labels, config, int(state.step))) as source,
+        ):
+            for batch in source:
+                rate = np.float32(config.rate(log.step))
+                state, measures = learning.step(state, batch, rate, network)
+                log.add(measures)
+                last = log.step == config.steps
+                if last or run.stop.requested or log.step % pace.save_every == 0:
+                    log.flush()
+                    if last:
+                        state = _settled(state, labels, config, network)
+                    run.save(state)
+                if run.stop.requested:
+                    break
+    return Ending(log.step, run.stop.signal, time.monotonic() - began)
+
+
+def _checkpoints(
+    run: Run,
+    labels: Labels,
+    network: HRNetConfig,
+    config: LearningConfig,
+    pace: Logging,
+) -> Checkpointer:
+    """Of the run in the folder.
+
+    Raises:
+      CheckpointError: it is another run's.
+    """
+    about = checkpoint.about(network)
+    about |= {"learning": config_lib.to_dict(config), "data": labels.fingerprint()}
+
+    def check(newest: pathlib.Path) -> None:
+        stored = store.read_about(newest)
+        store.check_same(
+            about,
+            {
+                **checkpoint.about(checkpoint.read_config(newest)),
+                "learning": _BEFORE | stored.get("learning", {}),
+                "data": stored.get("data", {}),
+            },
+            str(newest),
+            advice="take that run's flags and annotations, or another --out",
+            longer=("steps",),
+        )
+
+    target = jax.eval_shape(learning.start, hrnet.shapes(network))
+    return Checkpointer(
+        run.folder, about, target, "variables", check=check, keep=pace.keep
+    )
 
 
 def batches(labels: Labels, config: LearningConfig, step: int) -> Generator[Example]:
@@ -134,10 +170,10 @@ def batches(labels: Labels, config: LearningConfig, step: int) -> Generator[Exam
     with ThreadPoolExecutor(min(config.batch_size, os.cpu_count() or 1)) as pool:
         ahead = _submit(pool, labels, config, step)
         for due in range(step, config.steps):
-            made = [example.result() for example in ahead]
+            batch = [example.result() for example in ahead]
             if due + 1 < config.steps:
                 ahead = _submit(pool, labels, config, due + 1)
-            yield Example(*(np.stack(field) for field in zip(*made, strict=True)))
+            yield Example(*(np.stack(field) for field in zip(*batch, strict=True)))
 
 
 def _settled(
@@ -182,22 +218,13 @@ def _submit(
 class _Log:
     """The bar and metrics.jsonl; refuses numbers that are not finite."""
 
-    def __init__(
-        self, out: pathlib.Path, config: LearningConfig, step: int, pace: Pace
-    ):
+    def __init__(self, run: Run, config: LearningConfig, step: int, pace: Logging):
         self.step = step
-        self._every = pace.log_every
+        self._run, self._every = run, pace.log_every
         self._waiting: list[Measures] = []
-        self._writer = writer.Writer(out, step)
-        # Where the output is no terminal it redraws seldom, to keep log files short.
-        self._bar = tqdm.tqdm(
-            total=config.steps,
-            initial=step,
-            desc="training",
-            unit="step",
-            mininterval=0.5 if sys.stderr.isatty() else 15,
-            dynamic_ncols=True,
-        )
+        run.log_from(step)
+        self._window = run.window(Measures._fields, step)
+        self._bar = Progress(config.steps, step, config.batch_size, unit="persons")
         if step:
             self._bar.write(f"resuming from step {step} of {config.steps}")
 
@@ -217,91 +244,12 @@ class _Log:
         if not self._waiting:
             return
         rows = np.asarray(jax.device_get(self._waiting), np.float64)
-        broken = np.flatnonzero(~np.isfinite(rows).all(axis=-1))
-        if broken.size:
-            raise NonFiniteError(
-                f"the loss of step {self.step - len(rows) + 1 + broken[0]} is not "
-                "finite; training stopped, the last checkpoint is kept"
-            )
-        means = dict(zip(Measures._fields, rows.mean(0).tolist(), strict=True))
-        self._writer.write("train", self.step, means)
-        text = " ".join(f"{name} {value:.3g}" for name, value in means.items())
-        self._bar.set_postfix_str(text, refresh=False)
-        self._bar.update(len(rows))
         self._waiting.clear()
+        self._window.add(rows)
+        means = self._window.means()
+        self._run.log("train", self.step, means)
+        self._bar.update(len(rows), terms_text(self.step, means))
 
     def close(self) -> None:
-        """Flushes the files."""
+        """Shows the last state."""
         self._bar.close()
-        self._writer.close()
-
-
-def _about(config: LearningConfig, labels: Labels) -> dict[str, Any]:
-    return {"learning": config_lib.to_dict(config), "data": labels.fingerprint()}
-
-
-def _restored(
-    out: pathlib.Path, network: HRNetConfig, about: dict[str, Any]
-) -> LearningState | None:
-    """The newest state of the run in the folder; None where there is none.
-
-    Raises:
-      CheckpointError: it is another run's, or damaged.
-    """
-    try:
-        folder = store.find(out)
-    except CheckpointError:
-        return None
-    ours = {checkpoint.KIND: config_lib.to_dict(network), **about}
-    stored = store.read_about(folder)
-    theirs = {checkpoint.KIND: config_lib.to_dict(checkpoint.read_config(folder))}
-    theirs |= {name: stored.get(name, {}) for name in about}
-    theirs["learning"] = _BEFORE | theirs["learning"]
-    lines = config_lib.differences(ours, theirs, skip=("steps",))
-    if lines:
-        listed = "\n  ".join(lines)
-        raise CheckpointError(
-            f"{folder} belongs to another run:\n  {listed}\n"
-            "take that run's flags and annotations, or another --out"
-        )
-    target = jax.eval_shape(learning.start, hrnet.shapes(network))
-    rest = store.restore_tree(folder / "training", _without_variables(target))
-    variables = store.restore_tree(folder / "params", target.variables)
-    # On the host, as a restored array's device is fixed, which is another program.
-    return jax.device_get(LearningState(variables=variables, **rest))
-
-
-def _save(
-    out: pathlib.Path,
-    state: LearningState,
-    network: HRNetConfig,
-    about: dict[str, Any],
-    pace: Pace,
-) -> None:
-    """Saves the state unless it is already.
-
-    Raises:
-      NonFiniteError: it is not worth keeping.
-      CheckpointError: it cannot be written.
-    """
-    host = jax.device_get(state)
-    if (out / store.FOLDER / str(host.step)).exists():
-        return
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host)):
-        raise NonFiniteError(
-            f"the weights are not finite after step {host.step}; training stopped, the "
-            "last checkpoint is kept"
-        )
-    checkpoint.save(
-        out,
-        host.variables,
-        network,
-        step=int(host.step),
-        training=_without_variables(host),
-        about=about,
-        keep=pace.keep,
-    )
-
-
-def _without_variables(state: LearningState) -> dict[str, Any]:
-    return {"step": state.step, "optimizer": state.optimizer}

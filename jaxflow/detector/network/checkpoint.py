@@ -24,9 +24,6 @@ def save(
     config: HRNetConfig,
     *,
     step: int = 0,
-    training: dict[str, Any] | None = None,
-    about: dict[str, Any] | None = None,
-    keep: int | None = None,
 ) -> None:
     """Saves a detector.
 
@@ -35,18 +32,18 @@ def save(
       variables: as from `hrnet.init`.
       config: of the network.
       step: the checkpoint's number.
-      training: arrays that only going on to train needs.
-      about: plain values to store with the configuration.
-      keep: how many of the newest checkpoints stay; default all.
 
     Raises:
       CheckpointError: the variables are not the configuration's, or the checkpoint is
         there already or cannot be written.
     """
     checkpoint.check_tree(variables, hrnet.shapes(config), "the given detector")
-    items = {"params": variables} | ({"training": training} if training else {})
-    described = {"kind": KIND, KIND: config_lib.to_dict(config), **(about or {})}
-    checkpoint.save_items(directory, items, described, step=step, keep=keep)
+    checkpoint.save_items(directory, {"params": variables}, about(config), step=step)
+
+
+def about(config: HRNetConfig) -> dict[str, Any]:
+    """What a detector's checkpoint says of itself."""
+    return {"kind": KIND, KIND: config_lib.to_dict(config)}
 
 
 def load(directory: str | pathlib.Path) -> tuple[Params, HRNetConfig]:
@@ -74,14 +71,14 @@ def read_config(folder: pathlib.Path) -> HRNetConfig:
     Raises:
       CheckpointError: it holds a flow, or its config is damaged.
     """
-    about = checkpoint.read_about(folder)
-    if about.get("kind") != KIND:
+    stored = checkpoint.read_about(folder)
+    if stored.get("kind") != KIND:
         raise CheckpointError(
             f"{folder} holds a flow, expected a detector, as python -m "
             "jaxflow.import_torch --kind=hrnet or python -m jaxflow.train_detector "
             "writes it"
         )
     try:
-        return config_lib.from_dict(HRNetConfig, about[KIND])
+        return config_lib.from_dict(HRNetConfig, stored[KIND])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder}: its config is damaged: {error}") from error

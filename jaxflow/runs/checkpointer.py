@@ -1,6 +1,6 @@
 """The checkpoints of one run by orbax: saved, kept, restored, passed over if damaged.
 
-    TrainState -> DIR/checkpoints/<step>, see `checkpoint`
+    state -> DIR/checkpoints/<step>, see `checkpoint`
 
 Saving runs in the background. The newest N stay and, if asked for, the best. A damaged
 one is moved aside to ``<step>.damaged`` and the one before it is used. Which is newest
@@ -13,22 +13,18 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
-from jaxflow.config import TrainConfig
-from jaxflow.flow import checkpoint
-from jaxflow.runs import checkpoint as store
+from jaxflow.runs import checkpoint
 from jaxflow.runs.checkpoint import CheckpointError, DamagedError
-from jaxflow.training import state as state_lib
-from jaxflow.training.state import TrainState
 
 
 class Checkpointer:
-    """Saves and restores the training state of one run.
+    """Saves and restores the states of one run.
 
     Attributes:
       set_aside: what `restore` has to say of damaged checkpoints it passed over.
@@ -37,28 +33,31 @@ class Checkpointer:
     def __init__(
         self,
         workdir: str | pathlib.Path,
-        config: TrainConfig,
+        about: Mapping[str, Any],
+        target: Any,
+        shown: str,
         *,
+        check: Callable[[pathlib.Path], None] = lambda folder: None,
         keep: int = 3,
         keep_best: bool = False,
-        fingerprint: dict[str, int] | None = None,
     ):
         """Opens DIR/checkpoints, made if need be; leftovers of killed saves go.
 
         Args:
           workdir: the run's folder.
-          config: of the run.
+          about: of the run, plain values.
+          target: a state, or its shapes and dtypes: a NamedTuple with a ``step``.
+          shown: the field of it that is saved as the model's parameters.
+          check: refuses the newest checkpoint's folder if it is another run's.
           keep: how many of the newest checkpoints stay.
           keep_best: whether the one with the lowest figure (see `save`) stays, too.
-          fingerprint: of the data the run trains on.
 
         Raises:
-          CheckpointError: the run there has another configuration or other data.
+          CheckpointError: the run there is another one.
         """
         self.set_aside: list[str] = []
-        self._config = config
-        self._about = checkpoint.about_run(config, fingerprint)
-        self._folder = pathlib.Path(workdir).absolute() / store.FOLDER
+        self._about, self._target, self._shown = dict(about), target, shown
+        self._folder = pathlib.Path(workdir).absolute() / checkpoint.FOLDER
         self._keep = _Keep(keep, keep_best)
         self._folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
@@ -69,16 +68,16 @@ class Checkpointer:
         )
         self._manager = ocp.CheckpointManager(self._folder, options=options)
         try:
-            self._check_same_run()
+            self._check(check)
         except BaseException:
             self._manager.close()
             raise
         self._keep.figures.update(_figures(self._folder, self._steps()))
 
-    def _check_same_run(self) -> None:
+    def _check(self, check: Callable[[pathlib.Path], None]) -> None:
         for step in reversed(self._steps()):
             try:
-                return checkpoint.check_same_run(self._folder / str(step), self._about)
+                return check(self._folder / str(step))
             except DamagedError:  # `restore` will say so
                 continue
 
@@ -93,7 +92,7 @@ class Checkpointer:
         """Step of the checkpoint with the lowest figure; None where none has one."""
         return self._keep.best_step(self._steps())
 
-    def save(self, state: TrainState, figure: float | None = None) -> None:
+    def save(self, state: Any, figure: float | None = None) -> None:
         """Saves in the background; the state may be donated right after the call.
 
         Args:
@@ -107,16 +106,22 @@ class Checkpointer:
         step = int(host.step)
         if step == self._manager.latest_step():
             return
-        items = {"params": host.sampling_params, "training": _rest(host)}
         about = self._about
         if figure is not None:
             about = {**about, "figure": figure}
             self._keep.figures[step] = figure
         try:
             self._manager.wait_until_finished()
-            self._manager.save(step, args=store.as_saved(items, about))
+            self._manager.save(step, args=checkpoint.as_saved(self._items(host), about))
         except Exception as error:
-            raise self._unwritten(step, error) from error
+            raise self._unwritten(f"the checkpoint of step {step}", error) from error
+
+    def _items(self, state: Any) -> dict[str, Any]:
+        """The model's parameters, and what going on to train needs besides."""
+        fields = state._asdict()
+        params = fields.pop(self._shown)
+        rest = {name: leaf for name, leaf in fields.items() if leaf is not None}
+        return {"params": params, "training": rest}
 
     def wait(self) -> None:
         """Returns once everything saved is on disk.
@@ -127,9 +132,9 @@ class Checkpointer:
         try:
             self._manager.wait_until_finished()
         except Exception as error:
-            raise self._unwritten(None, error) from error
+            raise self._unwritten("a checkpoint", error) from error
 
-    def restore(self) -> TrainState | None:
+    def restore(self) -> Any:
         """The newest state, on the default device; None where there is none.
 
         Damaged checkpoints are passed over, moved aside and named in `set_aside`.
@@ -154,11 +159,13 @@ class Checkpointer:
             )
         return None
 
-    def _read(self, folder: pathlib.Path) -> TrainState:
-        target = jax.eval_shape(lambda: state_lib.init(jax.random.key(0), self._config))
-        rest = store.restore_tree(folder / "training", _rest(target))
-        params = store.restore_tree(folder / "params", target.sampling_params)
-        return TrainState(**{_shown(target): params}, **rest)
+    def _read(self, folder: pathlib.Path) -> Any:
+        items = {
+            name: checkpoint.restore_tree(folder / name, tree)
+            for name, tree in self._items(self._target).items()
+        }
+        fields = {self._shown: items["params"], **items["training"]}
+        return type(self._target)(**fields)
 
     def _move_aside(self, damaged: dict[int, str]) -> None:
         for step, reason in damaged.items():
@@ -178,9 +185,8 @@ class Checkpointer:
         finally:
             self._manager.close()
 
-    def _unwritten(self, step: int | None, error: Exception) -> CheckpointError:
+    def _unwritten(self, which: str, error: Exception) -> CheckpointError:
         kept = ocp.utils.checkpoint_steps(self._folder)
-        which = "a checkpoint" if step is None else f"the checkpoint of step {step}"
         newest = f"step {max(kept)}" if kept else "none"
         return CheckpointError(
             f"{which} could not be written to {self._folder}: {error} "
@@ -218,32 +224,22 @@ def _this_process_alone() -> Any:
     """Orbax's setting not to wait for the other processes of a run."""
     if jax.process_count() == 1:
         return ocp.options.MultiprocessingOptions()
-    own = jax.process_index()
+    number = jax.process_index()
     return ocp.options.MultiprocessingOptions(
-        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"p{own}"
+        primary_host=number,
+        active_processes={number},
+        barrier_sync_key_prefix=f"p{number}",
     )
 
 
 def _figures(folder: pathlib.Path, steps: Sequence[int]) -> dict[int, float]:
     """The figures that saved checkpoints have; damaged ones have none."""
-    found = {}
+    figures = {}
     for step in steps:
         try:
-            figure = store.read_about(folder / str(step)).get("figure")
+            figure = checkpoint.read_about(folder / str(step)).get("figure")
         except DamagedError:
             continue
         if figure is not None:
-            found[step] = figure
-    return found
-
-
-def _shown(state: TrainState) -> str:
-    """The field that is saved as the model's parameters."""
-    return "flow" if state.average is None else "average"
-
-
-def _rest(state: TrainState) -> dict[str, Any]:
-    """The fields beside the model's parameters."""
-    fields = state._asdict().items()
-    shown = _shown(state)
-    return {name: leaf for name, leaf in fields if name != shown and leaf is not None}
+            figures[step] = figure
+    return figures

@@ -1,0 +1,78 @@
+"""What training knows of a method that lifts 2D to 3D.
+
+    key -> state;  state, batches, noise -> state, losses;  parameters -> Model
+
+A method is a module of ``jaxflow.methods`` with these names, and `jaxflow.training`
+runs it: data order, devices, checkpoints, validation and logs are the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Protocol
+
+import jax
+
+from jaxflow.config import TrainConfig
+from jaxflow.types import Batch, Model, Params
+
+
+class Method(Hashable, Protocol):
+    """A method as training sees it.
+
+    A state is a NamedTuple of trees of arrays, among them ``step``, () int32, the
+    iterations done; a checkpoint holds its fields by their names. Noise is any tree.
+
+    Attributes:
+      name: as in ``jaxflow.methods.METHODS`` and in `TrainConfig.method`.
+      losses: the NamedTuple of scalars that an iteration gives, all of which are
+        logged, and all of which must be finite.
+    """
+
+    @property
+    def name(self) -> str:
+        """See above."""
+
+    @property
+    def losses(self) -> Any:
+        """See above."""
+
+    def init(self, key: jax.Array, config: TrainConfig) -> Any:
+        """A fresh state; the same key and configuration give the same state."""
+
+    def batches(self, config: TrainConfig) -> int:
+        """How many batches an iteration takes."""
+
+    def draw_noise(
+        self, key: jax.Array, config: TrainConfig, examples: jax.Array | None = None
+    ) -> Any:
+        """The random numbers of one iteration, keyed by purpose and example.
+
+        Args:
+          key: the iteration's.
+          config: static.
+          examples: numbers within the global batch of the rows wanted; default all.
+        """
+
+    def iteration(
+        self,
+        state: Any,
+        batches: Batch,
+        noise: Any,
+        config: TrainConfig,
+        *,
+        rate_scale: float | jax.Array = 1.0,
+        axis_name: str | None = None,
+    ) -> tuple[Any, Any]:
+        """The state after one iteration, and its losses; see `training.step`."""
+
+    def shown(self, state: Any) -> str:
+        """Which field of a state holds the parameters to sample with."""
+
+    def model(self, params: Params, config: TrainConfig) -> Model:
+        """What draws hypotheses with these parameters."""
+
+
+def shown_params(method: Method, state: Any) -> Params:
+    """The parameters of a state to sample with."""
+    return getattr(state, method.shown(state))
