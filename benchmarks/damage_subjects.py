@@ -77,8 +77,10 @@ def make(folder: pathlib.Path, execute: Callable[[list[str]], Run]) -> list[Subj
     maps = _heatmaps(folder)
     return [
         *(
-            Subject(f"predict {path.name}", path, predict, predicted, json_whole)
-            for path in _keypoints(folder)
+            Subject(f"predict {path.name}", path, predict, predicted, whole)
+            for path, whole in zip(
+                _keypoints(folder), [json_whole, json_whole, csv_whole], strict=True
+            )
         ),
         *(
             Subject(f"predict {path.name}", path, predict, predicted, array_whole)
@@ -178,6 +180,17 @@ def _alike(ours: Any, theirs: Any) -> bool:
         number = isinstance(ours, int | float) and not isinstance(ours, bool)
         return number and bool(np.isfinite(ours)) and abs(ours) < 1e5
     return type(ours) is type(theirs)
+
+
+def csv_whole(victim: pathlib.Path, original: pathlib.Path) -> bool:
+    """The same head, and as many plain numbers."""
+    try:
+        ours, theirs = (path.read_text().splitlines() for path in (victim, original))
+        table = np.asarray([[float(x) for x in row.split(",")] for row in ours[1:]])
+    except ValueError:
+        return False
+    size = len(theirs) - 1, len(theirs[0].split(","))
+    return ours[0] == theirs[0] and table.shape == size and bool((table < 1e5).all())
 
 
 def array_whole(victim: pathlib.Path, original: pathlib.Path) -> bool:

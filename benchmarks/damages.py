@@ -129,10 +129,13 @@ def judge(
 
 
 def _longest_error(text: str) -> int:
-    """Lines of the longest error message: from its head to the next blank line."""
+    """Lines of the longest message: an error, or one item of what was skipped."""
     longest = count = 0
+    skipped = False
     for line in text.splitlines():
-        if ": error: " in line or line.startswith("skipped"):
+        skipped = line.startswith("skipped") or (skipped and line.startswith("  "))
+        item = skipped and line.startswith("  ") and not line.startswith("   ")
+        if ": error: " in line or item:
             count = 1
         elif count and line.startswith((" ", "\t")):
             count += 1
