@@ -101,13 +101,14 @@ def encode(params: Params, cond: jax.Array) -> jax.Array:
     return apply(Encoder(inputs, hidden, outputs), encoder, cond)
 
 
-def project(params: Params, cond: jax.Array) -> stack.Shares:
+def project(params: Params, cond: jax.Array, *, reverse: bool = False) -> stack.Shares:
     """The condition's shares (hidden, ...) of every block's nets, for `stack`.
 
     (..., 78) -> computed once per pose however many hypotheses are drawn: see
-    `coupling`.
+    `coupling`; ``reverse`` as of `stack.project`.
     """
-    return stack.project(params["blocks"], _columns(encode(params, cond)))
+    encoded = _columns(encode(params, cond))
+    return stack.project(params["blocks"], encoded, reverse=reverse)
 
 
 @functools.partial(jax.jit, static_argnames="clamp")
@@ -174,7 +175,7 @@ def inverse(
     cond = jnp.asarray(cond)
     checks.same_batch(z=z.shape[:-1], pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
     output = _columns(jnp.concatenate([z, pose2d], axis=-1))
-    shares = project(params, cond)
+    shares = project(params, cond, reverse=True)
     vector, log_det = stack.inverse(params["blocks"], output, shares, clamp)
     return _rows(vector), log_det
 

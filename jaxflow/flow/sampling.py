@@ -88,7 +88,7 @@ def _inverse(
     observed = jnp.broadcast_to(observed, (*observed.shape[:-1], z.shape[-2]))
     output = jnp.concatenate([jnp.moveaxis(z, -1, 0), observed])
     encoded = jnp.moveaxis(model.encode(params, cond), -1, 0)[..., None]
-    shares = stack.project(params["blocks"], encoded)
+    shares = stack.project(params["blocks"], encoded, reverse=True)
     return stack.inverse(params["blocks"], output, shares, clamp, **options)
 
 

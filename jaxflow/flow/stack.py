@@ -61,11 +61,22 @@ def _apart(blocks: Blocks) -> Blocks:
     )
 
 
-def project(blocks: Blocks, encoded: jax.Array) -> Shares:
-    """What h (56, ...) contributes to each net of each block."""
+def project(blocks: Blocks, encoded: jax.Array, *, reverse: bool = False) -> Shares:
+    """What h (56, ...) contributes to each net of each block.
+
+    Args:
+      blocks: the flow's, in either form.
+      encoded: h.
+      reverse: begin with the last block, as `inverse` does, so that h's gradient is
+        summed up from the first one on; the result is the same.
+    """
     if isinstance(blocks, tuple):
         return tuple(coupling.project(block, encoded) for block in blocks)
-    return jax.lax.map(lambda block: coupling.project(block, encoded), blocks)
+
+    def step(carry: None, block: Params) -> tuple[None, coupling.Projected]:
+        return carry, coupling.project(block, encoded)
+
+    return jax.lax.scan(step, None, blocks, reverse=reverse)[1]
 
 
 def forward(
