@@ -44,8 +44,8 @@ def positions(text):
 
 
 def test_positions_are_kept_to_half_a_millimetre():
-    given = viewer_pose(poses=viewer_pose().frame.poses + [0.3, -1.0, 4.0])
-    found = document(given)
+    shown = viewer_pose(poses=viewer_pose().frame.poses + [0.3, -1.0, 4.0])
+    found, given = document(shown), shown.frame
     want = given.poses - given.poses[:, :1]
     np.testing.assert_allclose(positions(found["hypotheses"]), want, atol=5.01e-4)
     mean = want.mean(axis=0)
