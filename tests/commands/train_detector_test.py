@@ -34,7 +34,7 @@ CONFIG = LearningConfig(
     mirror=False,
     crop_size=64,
 )
-PACE = training.Pace(log_every=2, save_every=4, keep=2)
+LOGGING = training.Logging(log_every=2, save_every=4, keep=2)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_settings_without_sense_are_refused(values, said):
 @pytest.fixture(scope="module")
 def trained(drawn, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained")
-    outcome = training.train(drawn[0], SMALL, CONFIG, out, pace=PACE)
+    outcome = training.train(drawn[0], SMALL, CONFIG, out, pace=LOGGING)
     assert outcome.step == STEPS and outcome.stopped_by is None
     return out
 
@@ -145,14 +145,14 @@ def test_ten_steps_overfit_a_few_pictures(drawn, trained, tmp_path):
 
 def test_a_stopped_run_ends_with_the_same_bits(drawn, trained, tmp_path):
     shorter = dataclasses.replace(CONFIG, steps=7)
-    training.train(drawn[0], SMALL, shorter, tmp_path, pace=PACE)
-    training.train(drawn[0], SMALL, CONFIG, tmp_path, pace=PACE)
+    training.train(drawn[0], SMALL, shorter, tmp_path, pace=LOGGING)
+    training.train(drawn[0], SMALL, CONFIG, tmp_path, pace=LOGGING)
     ours, theirs = checkpoint.load(tmp_path)[0], checkpoint.load(trained)[0]
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
     kept = sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir())
     assert kept == [8, 10]
     # A finished run has nothing left to do.
-    assert training.train(drawn[0], SMALL, CONFIG, tmp_path, pace=PACE).step == STEPS
+    assert training.train(drawn[0], SMALL, CONFIG, tmp_path, pace=LOGGING).step == STEPS
 
 
 def test_another_run_s_folder_is_refused(drawn, trained):
@@ -167,7 +167,7 @@ def test_another_run_s_folder_is_refused(drawn, trained):
 def test_a_loss_that_is_not_finite_stops(drawn, tmp_path):
     config = dataclasses.replace(CONFIG, learning_rate=1e30)
     with pytest.raises(NonFiniteError, match=r"iteration \d+ is not finite"):
-        training.train(drawn[0], SMALL, config, tmp_path, pace=PACE)
+        training.train(drawn[0], SMALL, config, tmp_path, pace=LOGGING)
     with pytest.raises(CheckpointError, match="no complete checkpoint"):
         checkpoint.load(tmp_path)
 
@@ -178,7 +178,7 @@ def test_a_damaged_picture_is_named(drawn, tmp_path):
     path.write_bytes(found.picture[0].read_bytes()[:200])
     damaged = found._replace(picture=[path] * 4)
     with pytest.raises(pictures.PictureError, match="bad.png"):
-        training.train(damaged, SMALL, CONFIG, tmp_path / "out", pace=PACE)
+        training.train(damaged, SMALL, CONFIG, tmp_path / "out", pace=LOGGING)
 
 
 def test_the_command_fine_tunes(drawn, trained, tmp_path):
