@@ -71,10 +71,9 @@ def load_params(directory: str | pathlib.Path) -> Params:
     """
     folder = find(directory)
     config = _read_config(folder)
-    if config.method != METHOD:
-        raise CheckpointError(
-            f"{folder} is of the method {config.method!r}, expected a flow"
-        )
+    method = read_about(folder).get("method", METHOD)  # the first ones name none
+    if method != METHOD:
+        raise CheckpointError(f"{folder} is of the method {method!r}, expected a flow")
     return restore_tree(folder / "params", flow_shapes(config.flow))
 
 

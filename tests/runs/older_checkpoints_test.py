@@ -17,7 +17,7 @@ ADDED = {
     "loss": ["energy_weight"],
     "optimizer": ["warmup", "average_decay"],
 }
-ADDED_TO_TRAIN = ["hold_out"]
+ADDED_TO_TRAIN = ["hold_out", "method"]
 
 
 @pytest.fixture
