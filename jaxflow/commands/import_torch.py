@@ -23,6 +23,7 @@ from jaxflow import commands, torch_weights
 from jaxflow.detector.network import checkpoint as detector_checkpoint
 from jaxflow.detector.network import weights
 from jaxflow.flow import checkpoint
+from jaxflow.runs import checkpoint as store
 from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS
 from jaxflow.types import Params
@@ -48,6 +49,7 @@ def main(argv: Sequence[str]) -> None:
     """Reads, checks, writes, and says what comes next."""
     commands.no_arguments(argv)
     source, target = pathlib.Path(_CHECKPOINT.value), pathlib.Path(_OUT.value)
+    store.check_vacant(target)
     if _KIND.value == "hrnet":
         if flags.FLAGS["exact_clamp"].present:
             raise UserError("--exact_clamp is for a flow; a detector has none")

@@ -21,8 +21,8 @@ import jax
 import orbax.checkpoint as ocp
 
 from jaxflow import config as config_lib
-from jaxflow.runs import trees
-from jaxflow.runs.errors import UserError
+from jaxflow.runs import files, trees
+from jaxflow.runs.errors import UserError, reason
 
 FOLDER = "checkpoints"
 _ARGS = ocp.args
@@ -46,23 +46,52 @@ def save_items(
     """Saves any model: trees of arrays, ``params`` among them, and its config.
 
     Args:
-      directory: made if need be; must not hold a checkpoint of this step.
+      directory: made if need be; must hold no checkpoint of this step or a later one,
+        which would stay the folder's newest.
       items: name -> nested arrays.
       about: plain values; ``kind`` tells models other than the flow.
       step: the checkpoint's number.
 
     Raises:
-      CheckpointError: the checkpoint is there already or cannot be written.
+      CheckpointError: the checkpoint or a later one is there already, or it cannot be
+        written.
     """
-    folder = pathlib.Path(directory).absolute() / FOLDER
-    if (folder / str(step)).exists():
-        raise CheckpointError(f"{folder / str(step)} exists already")
+    folder = pathlib.Path(directory).expanduser().absolute() / FOLDER
+    check_vacant(directory, step=step)
     host = jax.device_get(items)
     try:
         with ocp.CheckpointManager(folder) as manager:
-            manager.save(step, args=as_saved(host, about))
+            saved = manager.save(step, args=as_saved(host, about))
     except Exception as error:
-        raise CheckpointError(f"{folder} could not be written: {error}") from error
+        raise CheckpointError(
+            f"{folder} could not be written: {reason(error)}"
+        ) from error
+    if not saved:  # orbax says no more than that
+        raise CheckpointError(
+            f"{folder / str(step)} was not written; take another folder"
+        )
+
+
+def check_vacant(directory: str | pathlib.Path, *, step: int = 0) -> None:
+    """Refuses a folder that `save_items` could not save to.
+
+    Args:
+      directory: need not be there.
+      step: the number that a checkpoint would get.
+
+    Raises:
+      CheckpointError: a checkpoint of this step or a later one is there.
+      OSError: the folder cannot be written to.
+    """
+    files.check_folder(directory)
+    folder = pathlib.Path(directory).expanduser().absolute() / FOLDER
+    steps = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
+    newest = max(steps, default=-1)
+    if newest >= step:
+        raise CheckpointError(
+            f"{folder / str(newest)} exists already, and a checkpoint of step {step} "
+            "would not be the newest there; take another folder"
+        )
 
 
 def find(directory: str | pathlib.Path) -> pathlib.Path:
@@ -71,7 +100,7 @@ def find(directory: str | pathlib.Path) -> pathlib.Path:
     Raises:
       CheckpointError: there is none; says where it was looked for.
     """
-    directory = pathlib.Path(directory).absolute()
+    directory = pathlib.Path(directory).expanduser().absolute()
     if (directory / "params").is_dir():
         return directory
     for folder in (directory / FOLDER, directory):
@@ -107,7 +136,9 @@ def read_about(folder: pathlib.Path) -> dict[str, Any]:
     try:
         return dict(ocp.JsonCheckpointHandler().restore(folder / "config"))
     except Exception as error:
-        raise DamagedError(f"{folder}: its config cannot be read: {error}") from error
+        raise DamagedError(
+            f"{folder}: its config cannot be read: {reason(error)}"
+        ) from error
 
 
 def restore_tree(folder: pathlib.Path, target: Any) -> Any:
@@ -136,7 +167,7 @@ def restore_tree(folder: pathlib.Path, target: Any) -> Any:
         raise
     except Exception as error:
         raise DamagedError(
-            f"{folder} cannot be read, it may be damaged: {error}"
+            f"{folder} cannot be read, it may be damaged: {reason(error)}"
         ) from error
     finally:
         handler.close()

@@ -21,6 +21,7 @@ import orbax.checkpoint as ocp
 
 from jaxflow.runs import checkpoint
 from jaxflow.runs.checkpoint import CheckpointError, DamagedError
+from jaxflow.runs.errors import reason
 
 
 class Checkpointer:
@@ -56,8 +57,9 @@ class Checkpointer:
           CheckpointError: the run there is another one.
         """
         self.set_aside: list[str] = []
+        self._saving = 0  # the step that was saved last, maybe not on disk yet
         self._about, self._target, self._shown = dict(about), target, shown
-        self._folder = pathlib.Path(workdir).absolute() / checkpoint.FOLDER
+        self._folder = pathlib.Path(workdir).expanduser().absolute() / checkpoint.FOLDER
         self._keep = _Keep(keep, keep_best)
         self._folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
@@ -110,11 +112,16 @@ class Checkpointer:
         if figure is not None:
             about = {**about, "figure": figure}
             self._keep.figures[step] = figure
+        self.wait()
+        self._saving = step
         try:
-            self._manager.wait_until_finished()
-            self._manager.save(step, args=checkpoint.as_saved(self._items(host), about))
+            content = checkpoint.as_saved(self._items(host), about)
+            saved = self._manager.save(step, args=content)
         except Exception as error:
             raise self._unwritten(f"the checkpoint of step {step}", error) from error
+        if not saved:
+            reason = RuntimeError("a later one is there")
+            raise self._unwritten(f"the checkpoint of step {step}", reason)
 
     def _items(self, state: Any) -> dict[str, Any]:
         """The model's parameters, and what going on to train needs besides."""
@@ -132,7 +139,8 @@ class Checkpointer:
         try:
             self._manager.wait_until_finished()
         except Exception as error:
-            raise self._unwritten("a checkpoint", error) from error
+            which = f"the checkpoint of step {self._saving}"
+            raise self._unwritten(which, error) from error
 
     def restore(self) -> Any:
         """The newest state, on the default device; None where there is none.
@@ -168,13 +176,13 @@ class Checkpointer:
         return type(self._target)(**fields)
 
     def _move_aside(self, damaged: dict[int, str]) -> None:
-        for step, reason in damaged.items():
+        for step, told in damaged.items():
             place = self._folder / f"{step}.damaged"
             if place.exists():
                 shutil.rmtree(place)
             (self._folder / str(step)).rename(place)
             self._keep.figures.pop(step, None)
-            self.set_aside.append(f"{reason}\nit is set aside as {place}")
+            self.set_aside.append(f"{told}\nit is set aside as {place}")
         if damaged:
             self._manager.reload()
 
@@ -189,7 +197,7 @@ class Checkpointer:
         kept = ocp.utils.checkpoint_steps(self._folder)
         newest = f"step {max(kept)}" if kept else "none"
         return CheckpointError(
-            f"{which} could not be written to {self._folder}: {error} "
+            f"{which} could not be written to {self._folder}: {reason(error)} "
             f"(newest complete checkpoint: {newest}; free disk space: "
             f"{shutil.disk_usage(self._folder).free / 2**20:.0f} MiB)"
         )

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+DISTRIBUTION = "jaxflow-pose"  # what pip calls this package
+_LONGEST = 240  # characters of another library's words
+
 
 class UserError(ValueError):
     """A flag, configuration or file that is not as it must be; says what is wrong."""
@@ -9,3 +14,31 @@ class UserError(ValueError):
 
 class NonFiniteError(FloatingPointError):
     """A loss or a parameter is no longer a number; training cannot go on."""
+
+
+def missing(what: str, package: str, extra: str) -> ImportError:
+    """The error to raise where an optional package is not installed.
+
+    Args:
+      what: that needs it, such as "the report".
+      package: as people call it.
+      extra: of this distribution, that brings it.
+    """
+    return ImportError(
+        f"{what} needs {package}, which is not installed: {install(extra)}"
+    )
+
+
+def install(extra: str) -> str:
+    """The command that adds an extra to this package where it is installed."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
+
+
+def reason(error: BaseException) -> str:
+    """Another library's error in one line, however many it has itself."""
+    text = str(error).strip() or type(error).__name__
+    for known in ("No space left on device", "File too large", "Disk quota exceeded"):
+        if known in text:
+            return known
+    line = re.sub(r"\s*\[[\w ]*source locations?=.*", "", text.splitlines()[0])
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."

@@ -6,6 +6,7 @@ The content goes to a temporary file in the same folder, which then takes the na
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -14,6 +15,52 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
+
+def check_folder(path: str | os.PathLike[str], what: str = "") -> pathlib.Path:
+    """Makes a folder if need be, and refuses one that cannot be written to.
+
+    Args:
+      path: of the folder; ``~`` is the home folder.
+      what: how the message calls it, such as a flag.
+
+    Returns:
+      The folder, absolute.
+
+    Raises:
+      OSError: it cannot be made or written to; says which and why.
+    """
+    folder = pathlib.Path(path).expanduser().absolute()
+    called = f"{what} {folder}".strip()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        # Mounts that are read-only or full say so only when they are written to.
+        probe = folder / f".{secrets.token_hex(8)}"
+        try:
+            probe.touch()
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise type(error)(f"{called} cannot be written to: {reason}") from error
+    return folder
+
+
+def check_file(path: str | os.PathLike[str], what: str = "") -> pathlib.Path:
+    """`check_folder` of the folder of a file that will be written, and of its name.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    place = pathlib.Path(path).expanduser().absolute()
+    if place.is_dir():
+        raise IsADirectoryError(
+            f"{what} {place} is a folder; expected the name of a file".strip()
+        )
+    check_folder(place.parent, what)
+    return place
 
 
 @contextlib.contextmanager
@@ -26,7 +73,7 @@ def aside(path: str | os.PathLike[str]) -> Iterator[str]:
     Raises:
       OSError: the folder cannot be made or written to. What was there before stays.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = str(path.parent / f".{path.name}.{secrets.token_hex(4)}")
     # The system takes from the mode what the user's mask does not allow.
@@ -36,9 +83,12 @@ def aside(path: str | os.PathLike[str]) -> Iterator[str]:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+    except BaseException as error:
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno and not error.filename:
+            # A write that fails, such as on a full disk, does not say of which file.
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
 
 

@@ -95,7 +95,7 @@ class Run:
 
     def __init__(self, folder: str | os.PathLike[str], *, flag: str = "--workdir"):
         """Nothing is touched before the object is entered."""
-        self.folder = pathlib.Path(folder).absolute()
+        self.folder = pathlib.Path(folder).expanduser().absolute()
         self.flag = flag
         self.stop = Stop()
         self.checkpoints: Checkpointer | None = None
@@ -117,14 +117,8 @@ class Run:
         self._stack.close()
 
     def _claim(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            file = (self.folder / LOCK).open("a+", encoding="utf-8")
-        except OSError as error:
-            raise type(error)(
-                f"{self.flag} {self.folder} cannot be written to: "
-                f"{error.strerror or error}"
-            ) from error
+        files.check_folder(self.folder, self.flag)
+        file = (self.folder / LOCK).open("a+", encoding="utf-8")
         self._stack.enter_context(file)
         try:
             self._lock(file)

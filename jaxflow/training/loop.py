@@ -80,11 +80,12 @@ def train_and_evaluate(
     """
     began = time.monotonic()
     with Run(workdir) as run:
-        for name, text in (notes or {}).items():
-            run.note(name, text)
         records, held_out = frames.load(config)
         run.listen()
         with contextlib.closing(_Training(run, config, method, records)) as training:
+            # Not before: a run that is refused changes nothing of what is there.
+            for name, text in (notes or {}).items():
+                run.note(name, text)
             with multihost.failures_named():
                 poses = parallel.replicate(data.to_batch(records), training.devices)
                 del records  # the devices have what training needs

@@ -20,6 +20,7 @@ from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.runs.errors import NonFiniteError
 from jaxflow.runs.writer import read
 from tests.helpers import drawn_people
+from tests.helpers.refusals import contents
 from tests.helpers.training import command
 
 # Wide rather than deep: what a step of Adam moves grows with the width.
@@ -162,6 +163,14 @@ def test_another_run_s_folder_is_refused(drawn, trained):
     moved = drawn[0]._replace(points=drawn[0].points + 1)
     with pytest.raises(CheckpointError, match="crc32"):
         training.train(moved, SMALL, CONFIG, trained)
+
+
+def test_a_refused_run_changes_nothing(drawn, trained):
+    before = contents(trained)
+    other = dataclasses.replace(CONFIG, seed=5)
+    with pytest.raises(CheckpointError, match="another run"):
+        training.train(drawn[0], SMALL, other, trained, notes={"flags.txt": "--seed=5"})
+    assert contents(trained) == before
 
 
 def test_a_loss_that_is_not_finite_stops(drawn, tmp_path):

@@ -21,6 +21,7 @@ from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.runs.errors import NonFiniteError
 from jaxflow.runs.window import Window
 from jaxflow.training import frames, loop, parallel
+from tests.helpers.refusals import contents
 from tests.helpers.training import DATASET, TINY, run_config, train_and_evaluate
 
 
@@ -139,6 +140,20 @@ def test_a_signal_stops_and_saves(uninterrupted, data_dir, tmp_path, monkeypatch
     assert_same_parameters(tmp_path, uninterrupted)
 
 
+def test_a_refused_run_changes_nothing(data_dir, tmp_path):
+    short = dataclasses.replace(TINY, iterations=4)
+    notes = {"flags.txt": "--the_run_that_was_there"}
+    train_and_evaluate(run_config(data_dir, short), tmp_path, notes=notes)
+    before = contents(tmp_path)
+    assert before["flags.txt"] == notes["flags.txt"].encode()
+    other = dataclasses.replace(short, seed=9)
+    with pytest.raises(CheckpointError, match="another run"):
+        train_and_evaluate(
+            run_config(data_dir, other), tmp_path, notes={"flags.txt": "--seed=9"}
+        )
+    assert contents(tmp_path) == before
+
+
 def test_other_data_is_refused(uninterrupted, data_dir):
     config = run_config(data_dir)
     other = dataclasses.replace(config.data, dataset=DATASET.replace("seed0", "seed1"))
@@ -169,7 +184,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 def test_parameters_that_are_not_finite_are_not_saved(data_dir, tmp_path):
     """The update breaks them while the iteration's own losses are still fine."""
     absurd = dataclasses.replace(
-        TINY, iterations=1, optimizer=OptimizerConfig(learning_rate=float("inf"))
+        TINY, iterations=1, optimizer=OptimizerConfig(learning_rate=1e39)
     )
     with pytest.raises(NonFiniteError, match="parameters are not finite .* 1; .*no ch"):
         train_and_evaluate(run_config(data_dir, absurd), tmp_path)

@@ -101,9 +101,10 @@ def train(
     """
     began = time.monotonic()
     with Run(out, flag="--out") as run:
+        restored = run.resume(lambda: _checkpoints(run, labels, network, config, pace))
+        # Not before: a run that is refused changes nothing of what is there.
         for name, text in (notes or {}).items():
             run.note(name, text)
-        restored = run.resume(lambda: _checkpoints(run, labels, network, config, pace))
         if restored is None:
             fresh = initial or hrnet.init(jax.random.key(config.seed), network)
             state = learning.start(fresh)
