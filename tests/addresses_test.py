@@ -14,6 +14,7 @@ commands/build_data
 commands/calibrate
     jaxflow.evaluation.calibrating
     jaxflow.flow.calibration_file
+    jaxflow.reporting.calibration
     jaxflow.reporting.figures.temperature
     jaxflow.training.frames
 commands/evaluate
@@ -31,6 +32,7 @@ critic
     jaxflow.maths.layers
 data/records
     data_builders.features
+    jaxflow.data.subsets
 data_builders/cmu_mocap
     data_builders.cmu_mocap_lift.amc
     data_builders.cmu_mocap_lift.asf
@@ -82,7 +84,8 @@ detector/readers/people
     jaxflow.detector.readers.keypoint_json
     jaxflow.detector.readers.keypoint_tables
 evaluation/comparison
-    jaxflow.reporting.seed_statistics
+    jaxflow.evaluation.seed_statistics
+    jaxflow.reporting.comparison
 evaluation/measuring
     jaxflow.metrics.sums
 evaluation/mpi_inf_3dhp
@@ -94,8 +97,6 @@ flow/checkpoint
 flow/exported
     jaxflow.commands.export
     jaxflow.flow.onnx_graph
-flow/kept_blocks
-    jaxflow.flow.stack
 flow/sampling
     jaxflow.flow.drawing
 gaussians/fitting
@@ -141,6 +142,7 @@ reporting/report
     jaxflow.reporting.drawings
     jaxflow.reporting.figures.curves
     jaxflow.reporting.figures.sigma
+    jaxflow.reporting.result_tables
 reporting/viewer
     jaxflow.reporting.viewer.viewer
 runs/multihost

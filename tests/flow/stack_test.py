@@ -1,0 +1,102 @@
+"""The blocks in a row: stacked and separate are one map, and it has an inverse."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxflow.config import FlowConfig
+from jaxflow.flow import model, stack
+
+SMALL = FlowConfig(joints=4, blocks=3, hidden=16, encoded=5)
+CLAMP = SMALL.clamp
+
+
+@pytest.fixture(scope="module")
+def params():
+    """A small flow whose nets do something."""
+    fresh = model.init(jax.random.key(0), SMALL)
+    return jax.tree.map(lambda leaf: 3 * leaf, fresh)
+
+
+def vectors(count=7, size=12, seed=1):
+    return jax.random.normal(jax.random.key(seed), (size, count))
+
+
+def shares(blocks, count=7):
+    return stack.project(blocks, vectors(count, SMALL.encoded, seed=2))
+
+
+def test_permutations_are_numpys_legacy_ones():
+    perms = stack.permutations(3, 12)
+    for k in range(3):
+        np.testing.assert_array_equal(
+            perms[k], np.random.RandomState(k).permutation(12)
+        )
+
+
+def test_separate_blocks_are_the_stack_s(params):
+    blocks = stack.separate(params)["blocks"]
+    assert len(blocks) == stack.count(params["blocks"]) == stack.count(blocks) == 3
+    for k, block in enumerate(blocks):
+        jax.tree.map(
+            lambda leaf, whole, k=k: np.testing.assert_array_equal(leaf, whole[k]),
+            block,
+            params["blocks"],
+        )
+    assert stack.separate({"blocks": blocks})["blocks"] is blocks
+
+
+@pytest.mark.parametrize("direction", [stack.forward, stack.inverse])
+def test_either_form_gives_the_same(params, direction):
+    results = []
+    for form in (params, stack.separate(params)):
+        blocks = form["blocks"]
+        run = jax.jit(functools.partial(direction, clamp=CLAMP))
+        results.append(run(blocks, vectors(), shares(blocks)))
+    for stacked, separate in zip(*results, strict=True):
+        np.testing.assert_allclose(stacked, separate, rtol=1e-5, atol=1e-6)
+
+
+def test_there_and_back(params):
+    blocks, pose = params["blocks"], vectors()
+    output, log_det = stack.forward(blocks, pose, shares(blocks), CLAMP)
+    back, undone = stack.inverse(blocks, output, shares(blocks), CLAMP)
+    np.testing.assert_allclose(back, pose, atol=1e-5)
+    np.testing.assert_allclose(undone, -log_det, atol=1e-5)
+    assert not np.allclose(output, pose, atol=0.1)
+
+
+def test_log_determinant_is_the_jacobian_s(params):
+    blocks, pose = params["blocks"], vectors(1)
+    share = shares(blocks, 1)
+
+    def forward(column):
+        return stack.forward(blocks, column[:, None], share, CLAMP)[0][:, 0]
+
+    jacobian = jax.jacobian(forward)(pose[:, 0])
+    _, log_det = stack.forward(blocks, pose, share, CLAMP)
+    np.testing.assert_allclose(
+        np.linalg.slogdet(np.asarray(jacobian, np.float64))[1], log_det[0], atol=1e-4
+    )
+
+
+def test_projecting_backwards_changes_the_order_alone(params):
+    encoded = vectors(7, SMALL.encoded, seed=2)
+    there = stack.project(params["blocks"], encoded)
+    back = stack.project(params["blocks"], encoded, reverse=True)
+    jax.tree.map(np.testing.assert_array_equal, there, back)
+
+
+def test_one_share_serves_many_columns(params):
+    blocks, pose = params["blocks"], vectors()
+    one = shares(blocks, 1)
+    many = jax.tree.map(lambda share: jnp.repeat(share, 7, axis=-1), one)
+    for shared, repeated in zip(
+        stack.forward(blocks, pose, one, CLAMP),
+        stack.forward(blocks, pose, many, CLAMP),
+        strict=True,
+    ):
+        np.testing.assert_allclose(shared, repeated, atol=1e-6)
