@@ -153,8 +153,8 @@ def to_mpii(keypoints: Keypoints, skeleton: str) -> Keypoints:
     """Another skeleton's keypoints as MPII-16.
 
     Args:
-      keypoints: (..., n, ...) in the order that ``foreign_skeletons`` lists.
-      skeleton: coco_17, body_25, halpe_26, h36m_17 or mpii_16.
+      keypoints: (..., n, ...) in the order that ``skeletons`` lists.
+      skeleton: a name in ``SKELETONS``.
 
     Returns:
       Keypoints of 16 joints. Errors of different joints count as independent, so

@@ -114,10 +114,53 @@ MPII_16 = ForeignSkeleton(
     {name: ((1.0, name),) for name in MPII_JOINTS},
 )
 
+# As the MPII data set has them, and networks trained on it: where this project's order
+# has the spine and the thorax, the thorax and a neck above it.
+MPII_ORIGINAL_16 = ForeignSkeleton(
+    tuple({"Spine": "Thorax", "Thorax": "UpperNeck"}.get(j, j) for j in MPII_JOINTS),
+    {name: (name,) for name in MPII_JOINTS if name != "Spine"},
+    {
+        name: ((1.0, name),) if name != "Spine" else ((0.5, "Hip"), (0.5, "Thorax"))
+        for name in MPII_JOINTS
+    },
+)
+
+# OpenPose before BODY_25, trained on COCO with a neck between the shoulders.
+OPENPOSE_18 = _with_limbs(
+    (
+        "Nose", "Neck", "RightShoulder", "RightElbow", "RightWrist", "LeftShoulder",
+        "LeftElbow", "LeftWrist", "RightHip", "RightKnee", "RightAnkle", "LeftHip",
+        "LeftKnee", "LeftAnkle", "RightEye", "LeftEye", "RightEar", "LeftEar",
+    ),
+    pelvis=_HIPS, thorax=("Neck",), head=None,
+)  # fmt: skip
+
+# MediaPipe Pose.
+BLAZEPOSE_33 = _with_limbs(
+    (
+        "Nose", "LeftEyeInner", "LeftEye", "LeftEyeOuter", "RightEyeInner", "RightEye",
+        "RightEyeOuter", "LeftEar", "RightEar", "MouthLeft", "MouthRight",
+        "LeftShoulder", "RightShoulder", "LeftElbow", "RightElbow", "LeftWrist",
+        "RightWrist", "LeftPinky", "RightPinky", "LeftIndex", "RightIndex", "LeftThumb",
+        "RightThumb", "LeftHip", "RightHip", "LeftKnee", "RightKnee", "LeftAnkle",
+        "RightAnkle", "LeftHeel", "RightHeel", "LeftFootIndex", "RightFootIndex",
+    ),
+    pelvis=_HIPS, thorax=_SHOULDERS, head=None,
+)  # fmt: skip
+
+# COCO-WholeBody: feet, face and hands, of which nothing is used, follow the body.
+WHOLEBODY_133 = COCO_17._replace(
+    joints=(*COCO_17.joints, *(f"Detail{i}" for i in range(17, 133)))
+)
+
 SKELETONS: Mapping[str, ForeignSkeleton] = {
     "mpii_16": MPII_16,
+    "mpii_original_16": MPII_ORIGINAL_16,
     "h36m_17": H36M_17,
     "coco_17": COCO_17,
+    "openpose_18": OPENPOSE_18,
     "body_25": BODY_25,
     "halpe_26": HALPE_26,
+    "blazepose_33": BLAZEPOSE_33,
+    "wholebody_133": WHOLEBODY_133,
 }

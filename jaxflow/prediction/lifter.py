@@ -238,8 +238,7 @@ class Lifter:
         Args:
           points: (N, n, 2) px, y down; what is not finite was not found.
           confidence: (N, n) in [0, 1]; default all sure. 0 is a joint not found.
-          skeleton: whose n joints they are: mpii_16, coco_17, body_25, halpe_26 or
-            h36m_17.
+          skeleton: whose n joints they are, a name of ``gaussians.skeletons``.
           positions: as for `lift_fits`.
 
         Returns:

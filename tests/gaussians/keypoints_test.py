@@ -106,7 +106,17 @@ class TestOtherSkeletons:
             points.append((side, -height.get(plain, 0.0)))
         return np.array(points, np.float32)
 
-    @pytest.mark.parametrize("skeleton", ["coco_17", "body_25", "halpe_26"])
+    @pytest.mark.parametrize(
+        "skeleton",
+        [
+            "coco_17",
+            "openpose_18",
+            "body_25",
+            "halpe_26",
+            "blazepose_33",
+            "wholebody_133",
+        ],
+    )
     def test_a_standing_person(self, skeleton):
         points = self.standing(skeleton)
         keypoints = detections.from_sigma(points, np.full(len(points), 0.01, "f4"))

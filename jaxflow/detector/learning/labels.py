@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow.detector.readers import json_stream
+from jaxflow.detector.readers import joint_orders, json_stream
 from jaxflow.gaussians import keypoints as detections
 from jaxflow.gaussians.keypoints import Keypoints
 from jaxflow.gaussians.skeletons import SKELETONS
@@ -129,11 +129,11 @@ def _skeleton(
     path: pathlib.Path, content: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
 ) -> str:
     """By the names of the joints, or by their number where it belongs to one alone."""
-    known = {_plain(skeleton.joints): name for name, skeleton in SKELETONS.items()}
     for category in content.get("categories", []):
-        name = known.get(_plain(category.get("keypoints", [])))
-        if name:
-            return name
+        names = category.get("keypoints", [])
+        told = joint_orders.named(names)
+        if told and told.order == tuple(range(len(names))):
+            return told.skeleton
     count = len(records[0]["keypoints"]) // 3
     fitting = [name for name, s in SKELETONS.items() if len(s.joints) == count]
     if len(fitting) != 1:
@@ -142,10 +142,6 @@ def _skeleton(
             f"'categories' would tell); name it: one of {', '.join(SKELETONS)}"
         )
     return fitting[0]
-
-
-def _plain(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(str(name).lower().replace("_", "").replace(" ", "") for name in names)
 
 
 def _keypoints(

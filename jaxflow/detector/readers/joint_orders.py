@@ -1,18 +1,102 @@
-"""Whose joints a detector's are, told by their number.
+"""Whose joints a detector's are, told by their names or else by their number.
 
+    (nose, left_eye, ...) -> coco_17
     17 -> coco_17        133 -> coco_17, of which the first 17 joints count
 
-Numbers that two skeletons share mean the more common one; the other can be asked for.
+What a file says of its joints goes before their number. Numbers that two skeletons
+share mean the more common one; the other can be asked for.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.runs.errors import UserError
 
-BY_COUNT = {16: "mpii_16", 17: "coco_17", 25: "body_25", 26: "halpe_26"}
+BY_COUNT = {
+    16: "mpii_16",
+    17: "coco_17",
+    18: "openpose_18",
+    25: "body_25",
+    26: "halpe_26",
+    33: "blazepose_33",
+}
 # Whole bodies, whose feet, faces and hands follow the body's joints.
 WHOLE_BODIES = {133: "coco_17", 136: "halpe_26"}
+# A name for a file's number of joints, all but the first of which are of no use.
+ALIASES = {"wholebody_133": "coco_17"}
+# What data sets are called in files that do not name their joints.
+_DATA_SETS = {
+    "coco": "coco_17",
+    "h36m": "h36m_17",
+    "human36m": "h36m_17",
+    "mpii": "mpii_original_16",
+    "halpe26": "halpe_26",
+    "cocowholebody": "coco_17",
+}
+
+# Other words for a joint. A thorax has no other here: a neck is none beside it.
+_SIDED = "shoulder elbow wrist hip knee ankle foot eye ear heel bigtoe smalltoe"
+_WORDS = {
+    "leftfoot": "leftankle",
+    "rightfoot": "rightankle",
+    "root": "hip",
+    "pelvis": "hip",
+    "midhip": "hip",
+    "hips": "hip",
+    "neckbase": "nose",  # of Human3.6M, whose nose lies between neck and head
+    "neck/nose": "nose",
+    "headtop": "head",
+    "tophead": "head",
+    "topofhead": "head",
+}
+
+
+class Told(NamedTuple):
+    """What names of joints say.
+
+    Attributes:
+      skeleton: whose they are.
+      order: where in the file each of its joints is.
+    """
+
+    skeleton: str
+    order: tuple[int, ...]
+
+
+def named(names: Sequence[str], skeleton: str | None = None) -> Told | None:
+    """The largest skeleton all of whose joints are among the names, if any.
+
+    Args:
+      names: of a file's joints, in its order; however they are spelt.
+      skeleton: the only one that will do, or None.
+    """
+    words = [_word(name) for name in names]
+    told = None
+    for name, foreign in SKELETONS.items():
+        joints = [_word(joint) for joint in foreign.joints]
+        better = told is None or len(joints) > len(told.order)
+        if better and skeleton in (None, name) and set(joints) <= set(words):
+            told = Told(name, tuple(words.index(joint) for joint in joints))
+    return told
+
+
+def of_data_set(name: str) -> str | None:
+    """The skeleton of a data set of that name, if it is known."""
+    return _DATA_SETS.get(re.sub(r"[^a-z0-9]", "", name.lower()))
+
+
+def _word(name: str) -> str:
+    """One spelling of a joint's name: right_hip, RHip and r hip are righthip."""
+    word = re.sub(r"[^a-z0-9/]", "", str(name).lower())
+    sided = _SIDED.replace(" ", "|")
+    word = re.sub(rf"^l(?=({sided})$)", "left", word)
+    word = re.sub(rf"^r(?=({sided})$)", "right", word)
+    word = re.sub(rf"^({sided})(left|right)$", r"\2\1", word)
+    return _WORDS.get(word, word)
 
 
 def joints_of(skeleton: str) -> int:
@@ -39,14 +123,14 @@ def skeleton_of(count: int, skeleton: str | None = None) -> str:
         tells none.
     """
     if skeleton is not None:
-        own = joints_of(skeleton)
-        if count != own and WHOLE_BODIES.get(count) != skeleton:
-            raise UserError(f"expected {own} joints for {skeleton}; got {count}")
+        expected = joints_of(skeleton)
+        if count != expected and WHOLE_BODIES.get(count) != skeleton:
+            raise UserError(f"expected {expected} joints for {skeleton}; got {count}")
         return skeleton
-    found = BY_COUNT.get(count) or WHOLE_BODIES.get(count)
-    if found is None:
+    told = BY_COUNT.get(count) or WHOLE_BODIES.get(count)
+    if told is None:
         known = ", ".join(f"{n} ({s})" for n, s in (BY_COUNT | WHOLE_BODIES).items())
         raise UserError(
             f"expected a number of joints that tells the skeleton: {known}; got {count}"
         )
-    return found
+    return told

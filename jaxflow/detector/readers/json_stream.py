@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 from jaxflow.runs.errors import UserError
 
+EMPTY: Any = object()  # in place of elements
 MEGABYTES = 16  # of one element; some 150 MB as Python objects
 _CHUNK = 1 << 16
 
@@ -30,13 +31,17 @@ class JsonError(UserError):
 
 
 def items(
-    path: str | os.PathLike[str], megabytes: float = MEGABYTES
+    path: str | os.PathLike[str],
+    megabytes: float = MEGABYTES,
+    *,
+    tell_empty: bool = False,
 ) -> Iterator[tuple[str | None, Any]]:
     """The elements of the lists in a file, and its other values.
 
     Args:
       path: a file with a JSON list or object.
       megabytes: the longest element or value that is read.
+      tell_empty: whether (key, EMPTY) is given for a list under a key without elements.
 
     Yields:
       (key, element): key None for a list at the top.
@@ -52,20 +57,24 @@ def items(
     with open(path, encoding="utf-8-sig") as file:
         reader = _Reader(path, file, int(megabytes * 1e6))
         try:
-            yield from _items(reader)
+            yield from _items(reader, tell_empty)
         except (UnicodeDecodeError, RecursionError) as error:
             kind = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "too deep"
             raise JsonError(f"{path}: {kind}, near {reader.place()}") from error
 
 
-def _items(reader: _Reader) -> Iterator[tuple[str | None, Any]]:
+def _items(reader: _Reader, tell_empty: bool) -> Iterator[tuple[str | None, Any]]:
     if reader.peek() not in ("[", "{"):
         reader.fail("a list or an object")
     members = [None] if reader.peek() == "[" else _members(reader, "{}")
     for key in members:
         if reader.peek() == "[":
+            empty = tell_empty and key is not None
             for _ in _members(reader, "[]"):
+                empty = False
                 yield key, reader.value()
+            if empty:
+                yield key, EMPTY
         else:
             yield key, reader.value()
     if reader.peek():

@@ -11,21 +11,24 @@ What a file is, its content tells:
 * MMPose: a list of instances with ``keypoints`` and ``keypoint_scores`` (one picture),
   or of frames with ``instances``, either also under the key ``instance_info``.
 
+What a file says of its joints (COCO's ``categories``, MMPose's ``meta_info``) counts.
 Somebody whose entry is damaged is skipped; so is a damaged file of a folder.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxflow.detector.readers import json_stream
+from jaxflow.detector.readers.joint_orders import ALIASES, named, of_data_set
 from jaxflow.detector.readers.pictures import natural_order
 from jaxflow.detector.readers.records import Detection, Skipped
 from jaxflow.runs.errors import UserError
@@ -35,10 +38,14 @@ _EXPECTED = (
     "(keypoints, keypoint_scores, or instances)"
 )
 _OPENPOSE_NAME = re.compile(r"(.*?)(?:_([0-9]{12}))?_keypoints")
+_LISTS = (None, "annotations", "instance_info", "people")  # where persons are
+_MOST_UNKNOWN = 1000  # entries, after which there is nothing to be hoped for
 _DAMAGED = (KeyError, TypeError, ValueError, IndexError, OverflowError)
 
 
-def read_folder(folder: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
+def read_folder(
+    folder: str | os.PathLike[str], skeleton: str | None = None
+) -> Iterator[Detection | Skipped]:
     """All JSON files of a folder, by name, as OpenPose writes one for each frame.
 
     Raises:
@@ -50,31 +57,73 @@ def read_folder(folder: str | os.PathLike[str]) -> Iterator[Detection | Skipped]
         raise FileNotFoundError(f"no keypoint files (*.json) in {folder}")
     for path in paths:
         try:
-            yield from read(path)
+            yield from read(path, skeleton)
         except ValueError as error:
             yield Skipped(str(path), None, None, str(error))
 
 
-def read(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
+def read(
+    path: str | os.PathLike[str], skeleton: str | None = None
+) -> Iterator[Detection | Skipped]:
     """The persons in a JSON file, in its order.
+
+    Args:
+      path: of it.
+      skeleton: which the joints must be of, or None.
 
     Raises:
       FileNotFoundError: no such file.
-      UserError: not JSON, cut short, or no layout that is known; the file is named.
+      UserError: not JSON, cut short, no layout that is known, or joints whose names are
+        not known or another skeleton's; the file is named.
     """
     path = pathlib.Path(path)
-    reader = _Reader(path)
-    for number, (key, entry) in enumerate(json_stream.items(path)):
+    reader = _Reader(path, skeleton)
+    unknown: list[str] = []
+    entries = json_stream.items(path, tell_empty=True)
+    for number, (key, entry) in enumerate(entries):
         try:
             yield from reader.persons(key, entry)
+        except (JointsError, json_stream.JsonError):
+            raise
         except _DAMAGED as error:
             reason = f"{path}: entry {number} of {key or 'the list'}: {_say(error)}"
-            if key is None and not reader.known:
-                raise UserError(reason) from error
             yield Skipped(str(path), None, None, reason)
+            if not reader.known:
+                unknown.append(reason)
+        if len(unknown) > _MOST_UNKNOWN and not reader.known:
+            break
+    if unknown and not reader.known:
+        raise UserError(unknown[0])
     if reader.others and not reader.known:
-        found = ", ".join(sorted(reader.others))
-        raise UserError(f"{path}: expected {_EXPECTED}; got an object of {found}")
+        keys = ", ".join(sorted(reader.others))
+        raise UserError(f"{path}: expected {_EXPECTED}; got an object of {keys}")
+
+
+class _Joints(NamedTuple):
+    """What a file says of its joints.
+
+    Attributes:
+      skeleton: whose they are.
+      order: where each of its joints is; None: in its order.
+    """
+
+    skeleton: str | None = None
+    order: tuple[int, ...] | None = None
+
+    def of(self, person: Detection) -> Detection:
+        """The person with the joints that are meant, in the skeleton's order."""
+        rows = None if self.order is None else list(self.order)
+        if rows is not None:
+            assert person.confidence is not None
+            if len(person.points) <= max(rows):
+                raise UserError(
+                    f"expected {max(rows) + 1} or more joints, as the file names them; "
+                    f"got {len(person.points)}"
+                )
+            person = person._replace(
+                points=person.points[rows], confidence=person.confidence[rows]
+            )
+        return person._replace(skeleton=self.skeleton)
 
 
 class _Reader:
@@ -85,32 +134,35 @@ class _Reader:
       others: keys of entries that were of none.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(self, path: pathlib.Path, skeleton: str | None) -> None:
         self.known, self.others = False, set[str]()
-        self._path = path
+        self._path, self._skeleton = path, skeleton
         self._counts: Counter[Any] = Counter()
-        self._images: Mapping[Any, str] | None = None
 
-    def persons(self, key: str | None, entry: Any) -> list[Detection]:
+    def persons(self, key: str | None, entry: Any) -> Iterator[Detection | Skipped]:
         """The persons of one entry; none where the entry is about something else."""
-        has = entry.keys() if isinstance(entry, dict) else ()
-        if key in (None, "annotations") and {"image_id", "keypoints"} <= set(has):
-            found = [self._coco(entry, dataset=key is not None)]
+        has = set(entry) if isinstance(entry, dict) else set()
+        if key not in _LISTS:
+            self.others.add(key or "")
+        elif entry is json_stream.EMPTY:
+            self.known = True
+        elif key in (None, "annotations") and {"image_id", "keypoints"} <= has:
+            yield from self._whole(self._coco(entry, dataset=key is not None))
         elif key in (None, "instance_info") and "instances" in has:
-            found = self._mmpose_frame(entry)
-        elif key in (None, "instance_info") and {"keypoints", "keypoint_scores"} <= set(
-            has
-        ):
-            found = [_mmpose(str(self._path), 0, self._next(0), entry)]
-        elif key == "people":
-            found = [self._openpose(entry)]
-        elif key in (None, "annotations", "instance_info"):
-            raise UserError(f"expected {_EXPECTED}; got {_describe(entry)}")
+            joints = _Joints() if key is None else self._mmpose_joints
+            yield from self._mmpose_frame(entry, joints)
+        elif key in (None, "instance_info") and {"keypoints", "keypoint_scores"} <= has:
+            person = _mmpose(str(self._path), 0, self._next(0), entry)
+            joints = _Joints() if key is None else self._mmpose_joints
+            yield from self._whole(joints.of(person))
+        elif key == "people" and has:
+            yield from self._whole(self._openpose(entry))
         else:
-            self.others.add(key)
-            return []
+            raise UserError(f"expected {_EXPECTED}; got {_describe(entry)}")
+
+    def _whole(self, person: Detection) -> Iterator[Detection]:
         self.known = True
-        return found
+        yield person
 
     def _next(self, frame: Any) -> int:
         """Numbers the persons of a frame."""
@@ -126,15 +178,14 @@ class _Reader:
             if entry.get(name) is not None:
                 index = _scalar(entry[name])
                 break
-        if dataset and self._images is None:
-            self._images = _image_names(self._path)
-        source = (self._images or {}).get(image)
+        source = self._about.pictures.get(image) if dataset else None
         if source is None and isinstance(image, str):
             source = image
         frame = 0 if source is not None else int(image)
-        return Detection(
+        person = Detection(
             source or str(self._path), frame, index, numbers[:, :2], confidence
         )
+        return self._coco_joints(entry).of(person) if dataset else person
 
     def _openpose(self, entry: dict) -> Detection:
         numbers = _array(entry["pose_keypoints_2d"], 3)
@@ -146,18 +197,110 @@ class _Reader:
         person = index if own == -1 else own
         return Detection(source, int(frame or 0), person, numbers[:, :2], numbers[:, 2])
 
-    def _mmpose_frame(self, entry: dict) -> list[Detection]:
+    def _mmpose_frame(
+        self, entry: dict, joints: _Joints
+    ) -> Iterator[Detection | Skipped]:
+        """The instances of a frame; one that is damaged does no harm to the others."""
         frame = int(entry.get("frame_id", self._next("frames")))
         source = str(self._path)
-        return [
-            _mmpose(source, frame, index, instance)
-            for index, instance in enumerate(entry["instances"])
-        ]
+        instances = list(entry["instances"])
+        self.known = True
+        for index, instance in enumerate(instances):
+            try:
+                person = joints.of(_mmpose(source, frame, index, instance))
+            except _DAMAGED as error:
+                where = f"{source}: frame {frame}, person {index}"
+                yield Skipped(source, frame, index, f"{where}: {_say(error)}")
+            else:
+                yield from self._whole(person)
+
+    @functools.cached_property
+    def _about(self) -> _About:
+        """What the file says of itself, wherever in it."""
+        return _about(self._path)
+
+    @functools.cached_property
+    def _mmpose_joints(self) -> _Joints:
+        names, data_set = (
+            self._about.meta.get(key) for key in ("keypoint_id2name", "dataset_name")
+        )
+        words = []
+        if isinstance(names, dict):
+            words = [str(names[number]) for number in sorted(names, key=_number)]
+        return self._joints(words, data_set)
+
+    def _coco_joints(self, entry: dict) -> _Joints:
+        categories = self._about.categories
+        words = categories.get(str(entry.get("category_id")), ())
+        if "category_id" not in entry and len(categories) == 1:
+            (words,) = categories.values()
+        return self._joints(words, None)
+
+    def _joints(self, words: Sequence[str], data_set: Any) -> _Joints:
+        """By their names, or by the name of the data set where those do not tell.
+
+        Raises:
+          JointsError: neither tells, or it is not the skeleton that was asked for.
+        """
+        wanted = ALIASES.get(self._skeleton or "", self._skeleton)
+        told = named(words, wanted) or named(words)
+        found = told.skeleton if told else of_data_set(str(data_set))
+        if found is None and not wanted and (words or data_set is not None):
+            names = f"called {', '.join(words)[:90]}" if words else f"of {data_set}"
+            raise JointsError(
+                f"{self._path}: the file's joints are {names}, which is no skeleton "
+                "known here; say by --skeleton whose order they are in"
+            )
+        if found and wanted and found != wanted:
+            raise JointsError(
+                f"{self._path}: expected joints of {self._skeleton}, as --skeleton "
+                f"asks; the file says they are {found}'s"
+            )
+        return _Joints(found, told.order if told else None)
+
+
+class JointsError(UserError):
+    """What a file says of its joints is not known here, or not what was asked for."""
+
+
+class _About(NamedTuple):
+    """What a file says of itself.
+
+    Attributes:
+      pictures: names of a COCO data set's pictures, by their numbers.
+      categories: names of joints, by the number of what has them, as text.
+      meta: of MMPose.
+    """
+
+    pictures: dict[Any, str]
+    categories: dict[str, list[str]]
+    meta: dict[str, Any]
+
+
+def _about(path: pathlib.Path) -> _About:
+    about = _About({}, {}, {})
+    for key, entry in json_stream.items(path):
+        if not isinstance(entry, dict):
+            continue
+        number, names = entry.get("id"), entry.get("keypoints")
+        if key == "meta_info":
+            return about._replace(meta=entry)  # nothing else in such a file
+        if key == "images" and "file_name" in entry and isinstance(number, int | str):
+            about.pictures[number] = str(entry["file_name"])
+        elif key == "categories" and isinstance(names, list) and names:
+            about.categories[str(number)] = [str(name) for name in names]
+    return about
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
 
 
 def _mmpose(source: str, frame: int, index: int | str, entry: dict) -> Detection:
     points = np.asarray(entry["keypoints"], np.float64)
-    if points.ndim != 2 or points.shape[1] not in (2, 3):
+    if points.ndim == 2 and points.shape[1] == 3:
+        raise UserError("keypoints in 3D; expected those of the picture, [[x, y], ...]")
+    if points.ndim != 2 or points.shape[1] != 2:
         raise UserError(f"expected keypoints [[x, y], ...]; got shape {points.shape}")
     scores = np.asarray(entry["keypoint_scores"], np.float64)
     if scores.shape != points.shape[:1]:
@@ -167,15 +310,6 @@ def _mmpose(source: str, frame: int, index: int | str, entry: dict) -> Detection
     if entry.get("track_id") is not None:
         index = _scalar(entry["track_id"])
     return Detection(source, frame, index, points[:, :2], scores)
-
-
-def _image_names(path: pathlib.Path) -> dict[Any, str]:
-    """The pictures of a COCO data set, by their numbers."""
-    return {
-        entry["id"]: str(entry["file_name"])
-        for key, entry in json_stream.items(path)
-        if key == "images" and {"id", "file_name"} <= set(entry)
-    }
 
 
 def _array(numbers: Any, width: int) -> np.ndarray:

@@ -47,10 +47,11 @@ def read_csv(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
-            joints = _columns(rows.fieldnames or ())
+            joints, skeleton = _columns(rows.fieldnames or ())
             for row in rows:
                 try:
-                    yield _row(path, row, joints, counts)
+                    person = _row(path, row, joints, counts)
+                    yield person._replace(skeleton=skeleton)
                 except (TypeError, ValueError) as error:
                     reason = f"{path}: line {rows.line_num}: {error}"
                     yield Skipped(str(path), None, None, reason)
@@ -62,25 +63,30 @@ class _ColumnError(UserError):
     """The columns are not those of joints."""
 
 
-def _columns(names: Sequence[str]) -> list[tuple[str, str, str | None]]:
-    """The columns x, y and c of each joint."""
+def _columns(
+    names: Sequence[str],
+) -> tuple[list[tuple[str, str, str | None]], str | None]:
+    """The columns x, y and c of each joint, and whose joints they are if named."""
     there = set(names)
     number = 0
     while {f"x{number}", f"y{number}"} <= there:
         number += 1
-    sets = [[(f"x{i}", f"y{i}", f"c{i}") for i in range(number)]] if number else []
-    for skeleton in SKELETONS.values():
-        named = [(f"{j}_x", f"{j}_y", f"{j}_c") for j in skeleton.joints]
+    numbered = [(f"x{i}", f"y{i}", f"c{i}") for i in range(number)]
+    sets: list[tuple[list[tuple[str, str, str]], str | None]] = []
+    if number:
+        sets.append((numbered, None))
+    for skeleton, foreign in SKELETONS.items():
+        named = [(f"{j}_x", f"{j}_y", f"{j}_c") for j in foreign.joints]
         if {name for x, y, _ in named for name in (x, y)} <= there:
-            sets.append(named)
+            sets.append((named, skeleton))
     if not sets:
         raise _ColumnError(
             "expected columns x0, y0, c0, x1, ... or <joint>_x, <joint>_y, <joint>_c "
             f"for all joints of a skeleton ({', '.join(SKELETONS)}); got "
             f"{', '.join(list(names)[:12]) or 'nothing'}"
         )
-    chosen = max(sets, key=len)
-    return [(x, y, c if c in there else None) for x, y, c in chosen]
+    columns, whose = max(sets, key=lambda entry: len(entry[0]))
+    return [(x, y, c if c in there else None) for x, y, c in columns], whose
 
 
 def _row(
@@ -135,7 +141,7 @@ def read_npz(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
         rows = slice(start, min(start + _ROWS, shape[0]))
         block: dict[str, np.ndarray] = {
             name: np.asarray(arrays[name][rows], np.float64).reshape(
-                -1, len(persons), *arrays[name].shape[len(shape) - 2 :]
+                rows.stop - start, len(persons), *arrays[name].shape[len(shape) - 2 :]
             )
             for name in ("keypoints", "confidence", "sigma")
             if name in arrays

@@ -10,10 +10,12 @@ used is skipped, with the reason; the others are not concerned.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
 import pathlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -23,7 +25,7 @@ import numpy as np
 
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers import keypoint_json, keypoint_tables
-from jaxflow.detector.readers.joint_orders import joints_of, skeleton_of
+from jaxflow.detector.readers.joint_orders import ALIASES, joints_of, skeleton_of
 from jaxflow.detector.readers.records import Detection, Seen, Skipped
 from jaxflow.gaussians import keypoints as detections
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
@@ -36,6 +38,7 @@ SUFFIXES = (".json", ".csv", ".npz")
 MIN_JOINTS = 4  # found, of sixteen; fewer say nothing about a pose
 _BATCH = 256
 _FARTHEST = 1e6  # px; no picture is so large
+_NORMALISED = 2.0  # px; nobody is so small
 
 
 def read_people(
@@ -46,8 +49,8 @@ def read_people(
     Args:
       path: .json, .csv or .npz, as ``keypoint_json`` and ``keypoint_tables`` describe
         them, or a folder of .json files, one a frame.
-      skeleton: the joints' order, as ``gaussians.skeletons`` names it; default by their
-        number: 16 mpii_16, 17 or 133 coco_17, 25 body_25, 26 or 136 halpe_26.
+      skeleton: the joints' order, as ``gaussians.skeletons`` names it; default what the
+        file says, or else by their number: see ``joint_orders``.
 
     Yields:
       Seen with a fit, or Skipped with a reason that names the file and the person.
@@ -60,16 +63,16 @@ def read_people(
     if skeleton is not None:
         joints_of(skeleton)
     if path.is_dir():
-        entries = keypoint_json.read_folder(path)
+        entries = keypoint_json.read_folder(path, skeleton)
     elif path.suffix.lower() == ".json":
-        entries = keypoint_json.read(path)
+        entries = keypoint_json.read(path, skeleton)
     elif path.suffix.lower() == ".csv":
         entries = keypoint_tables.read_csv(path)
     elif path.suffix.lower() == ".npz":
         entries = keypoint_tables.read_npz(path)
     else:
         raise UserError(f"expected one of {', '.join(SUFFIXES)}; got {path}")
-    yield from to_people(entries, skeleton, str(path))
+    yield from to_people(entries, ALIASES.get(skeleton or "", skeleton), str(path))
 
 
 def to_people(
@@ -79,21 +82,54 @@ def to_people(
 
     Args:
       entries: all of one skeleton. Those that are skipped already are passed on.
-      skeleton: which; None: by the number of joints of the first one.
+      skeleton: which; None: what the file says, or else by the number of joints that
+        most of the first ones have.
       name: of the file, for messages.
     """
     entries = iter(entries)
+    ids: dict[tuple[str, int], set[str]] = {}
     while batch := list(itertools.islice(entries, _BATCH)):
+        told = _named(batch)
+        if skeleton and told and told != skeleton and not ids:
+            raise UserError(
+                f"{name}: expected joints of {skeleton}, as --skeleton asks; the file "
+                f"says they are {told}'s"
+            )
+        skeleton = skeleton or told or _counted(batch)
         checked: list[Detection | Skipped] = []
         for entry in batch:
             if isinstance(entry, Detection):
                 try:
-                    skeleton = skeleton_of(len(entry.points), skeleton)
-                    entry = _checked(entry, skeleton)
+                    entry = _checked(entry, skeleton_of(len(entry.points), skeleton))
+                    entry = _apart(entry, ids.setdefault(entry[:2], set()))
                 except ValueError as error:
                     entry = _skip(entry, name, str(error))
             checked.append(entry)
         yield from _persons(checked, skeleton, name)
+
+
+def _named(batch: Sequence[Detection | Skipped]) -> str | None:
+    """The skeleton that the file names, if it does."""
+    told = (entry.skeleton for entry in batch if isinstance(entry, Detection))
+    return next((skeleton for skeleton in told if skeleton is not None), None)
+
+
+def _counted(batch: Sequence[Detection | Skipped]) -> str | None:
+    """The skeleton that most numbers of joints mean, if they mean any."""
+    counts = Counter(len(e.points) for e in batch if isinstance(e, Detection))
+    for count, _ in counts.most_common():
+        with contextlib.suppress(UserError):
+            return skeleton_of(count)
+    return None
+
+
+def _apart(entry: Detection, taken: set[str]) -> Detection:
+    """Somebody else of the frame may have the same id: then the first that is free."""
+    index, number = entry.person_id, 0
+    while str(index) in taken:
+        index, number = number, number + 1
+    taken.add(str(index))
+    return entry._replace(person_id=index)
 
 
 def _skip(entry: Detection, name: str, reason: str) -> Skipped:
@@ -109,6 +145,10 @@ def _checked(entry: Detection, skeleton: str) -> Detection:
     Raises:
       UserError: numbers that cannot be meant.
     """
+    if entry.skeleton not in (None, skeleton):
+        raise UserError(f"expected joints of {skeleton}; got {entry.skeleton}'s")
+    if abs(entry.frame) >= 2**62:
+        raise UserError(f"frame {entry.frame:.3g}; expected a number of a frame")
     names = SKELETONS[skeleton].joints
     points = entry.points[: len(names)]
     confidence = entry.confidence
@@ -126,6 +166,11 @@ def _checked(entry: Detection, skeleton: str) -> Detection:
         raise UserError(
             f"{names[i]} is at ({points[i, 0]:g}, {points[i, 1]:g}); expected image "
             "pixels, or the confidence 0 for a joint that was not found"
+        )
+    if (np.abs(points[found]) <= _NORMALISED).all():
+        raise UserError(
+            f"all keypoints lie within {_NORMALISED:g} px of (0, 0): expected image "
+            "pixels; multiply numbers from 0 to 1 by the picture's width and height"
         )
     sigma = entry.sigma
     if sigma is not None:

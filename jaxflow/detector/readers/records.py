@@ -23,6 +23,7 @@ class Detection(NamedTuple):
       points: (n, 2) float64 image px.
       confidence: (n,) float64; None counts as 1 throughout.
       sigma: (n,) or (n, 2) float64 px, standard deviations instead of confidences.
+      skeleton: whose joints they are, in its order, if the file says so.
     """
 
     source: str
@@ -31,6 +32,7 @@ class Detection(NamedTuple):
     points: np.ndarray
     confidence: np.ndarray | None = None
     sigma: np.ndarray | None = None
+    skeleton: str | None = None
 
 
 class Seen(NamedTuple):
