@@ -80,7 +80,6 @@ detector/learning/examples
 detector/network/hrnet
     jaxflow.detector.network.blocks
 detector/readers/people
-    jaxflow.detector.readers.keypoint_json
     jaxflow.detector.readers.keypoint_tables
 evaluation/comparison
     jaxflow.evaluation.seed_statistics
