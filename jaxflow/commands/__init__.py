@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -43,6 +44,8 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
     """Runs a command; an expected error prints one line and exits with status 1."""
 
     def guarded(argv: Sequence[str]) -> int | None:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names need not be UTF-8
+            sys.stdout.reconfigure(errors="backslashreplace")
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # orbax tells much otherwise
         try:

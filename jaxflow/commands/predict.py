@@ -26,8 +26,9 @@ from collections.abc import Sequence
 from absl import flags
 
 from jaxflow import commands
-from jaxflow.detector.readers.boxes import read_boxes
+from jaxflow.detector.readers.boxes import MIN_SCORE, read_boxes
 from jaxflow.detector.readers.pictures import MEGAPIXELS
+from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.metrics import selection
 from jaxflow.prediction import inputs, run, stream
 from jaxflow.prediction.files import Output
@@ -55,11 +56,14 @@ _BOXES = flags.DEFINE_string(
     "File of people's boxes in the pictures and videos (JSON or "
     "CSV); default one person fills each picture.",
 )
+_BOX_SCORE = flags.DEFINE_float(
+    "box_score", MIN_SCORE, "Boxes of a lower score are left out."
+)
 _SKELETON = flags.DEFINE_string(
     "skeleton",
     None,
-    "Joints of keypoint files: mpii_16, coco_17, body_25, halpe_26, "
-    "or h36m_17; default by their number.",
+    "Joints of keypoint files, heatmaps and the detector: "
+    f"{', '.join(SKELETONS)}; default what the file says, or else by their number.",
 )
 _KEY = flags.DEFINE_string(
     "key", None, "Name of the array of heatmaps inside an .npz or HDF5 file."
@@ -111,17 +115,22 @@ def main(argv: Sequence[str]) -> int:
         )
     sources = inputs.find(argv[1:])
     stream.check_detector(sources, _DETECTOR.value)
+    boxes = notes = None
+    if _BOXES.value:
+        boxes = read_boxes(_BOXES.value, _BOX_SCORE.value)
+        notes = inputs.check_boxes(sources, boxes)
     reading = Reading(
         every=_EVERY.value,
         megapixels=_MEGAPIXELS.value,
         skeleton=_SKELETON.value,
-        boxes=read_boxes(_BOXES.value) if _BOXES.value else None,
+        boxes=boxes,
         key=_KEY.value,
     )
     lifter = Lifter.load(
         _CHECKPOINT.value,
         _DETECTOR.value,
         flip_test=_FLIP_TEST.value,
+        skeleton=_SKELETON.value,
         num_hypotheses=_HYPOTHESES.value,
         temperature=_TEMPERATURE.value,
         rule=_RULE.value,
@@ -135,6 +144,8 @@ def main(argv: Sequence[str]) -> int:
     print(tally.told())
     if tally.problems:
         print(tally.skipped(), file=sys.stderr)
+    for note in notes or ():
+        print(f"note: {note}", file=sys.stderr)
     print(f"temperature of the latents: {lifter.temperature:g}")
     if _TIMING.value:
         print(task.clock.table())

@@ -146,7 +146,8 @@ class PeopleWriter:
     def _end_frame(self) -> None:
         if self._frame:
             seen = self._frame[0].seen
-            name = f"{pathlib.PurePath(seen.file).stem}-{seen.frame:06d}.jpg"
+            stem = files.short(pathlib.PurePath(seen.file).stem)
+            name = f"{stem}-{seen.frame:06d}.jpg"
             draw = functools.partial(pictures.frame, self._frame)
             self._drawings["overlays"].offer(name, draw)
         self._frame = []

@@ -28,6 +28,7 @@ from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.prediction.records import Mark
 from jaxflow.runs import array_files
 from jaxflow.runs.errors import UserError
+from jaxflow.runs.files import printable, short
 from jaxflow.skeleton import MPII_JOINTS
 
 PICTURE, VIDEO, HEATMAPS, KEYPOINTS = "picture", "video", "heatmaps", "keypoints"
@@ -35,6 +36,8 @@ NEED_DETECTOR = PICTURE, VIDEO
 _MAPS_AT_ONCE = 32
 # Multiples of the detector's batch, which a Mark ends.
 _FRAMES_A_MARK, _PEOPLE_A_MARK = 16, 256
+# Pictures all the same, of phones and cameras.
+_UNREADABLE = ".heic .heif .dng .cr2 .cr3 .nef .arw .orf .raf .rw2 .svg".split()
 _OTHERS = ("lock", "index.html")  # that lie beside the sources' folders
 _MAP_SHAPE = len(MPII_JOINTS), HEATMAP_SIZE, HEATMAP_SIZE
 
@@ -88,15 +91,16 @@ def find(paths: Sequence[str | os.PathLike[str]]) -> list[Source | Skipped]:
     ]
 
 
-def _expand(path: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
-    """(file, kind) of what one path names."""
+def _expand(path: pathlib.Path) -> list[tuple[pathlib.Path, str] | Skipped]:
+    """(file, kind) of what one path names, and what of a folder is left out."""
     if path.is_dir():
         try:
-            return [(file, PICTURE) for file in pictures.list_folder(path)]
+            kind, files = PICTURE, pictures.list_folder(path)
         except FileNotFoundError:
-            if any(path.glob("*.json")):
-                return [(path, KEYPOINTS)]
-            raise
+            if not any(path.glob("*.json")):
+                raise
+            kind, files = KEYPOINTS, [path]
+        return [*((file, kind) for file in files), *_left_out(path, kind)]
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
     suffix = path.suffix.lower()
@@ -115,6 +119,26 @@ def _expand(path: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
     raise UserError(f"{path}: expected a folder or a file that ends in {known}")
 
 
+def _left_out(folder: pathlib.Path, kind: str) -> Iterator[Skipped]:
+    """What lies beside the files of a kind and may be meant, too."""
+    others = (*videos.SUFFIXES, *array_files.SUFFIXES)
+    for path in sorted(folder.iterdir()):
+        suffix, name = path.suffix.lower(), path.name
+        reason = ""
+        if name.startswith("."):
+            continue
+        if path.is_dir():
+            within = (file.suffix.lower() for file in path.iterdir())
+            if {*within} & {*pictures.SUFFIXES, *_UNREADABLE, *videos.SUFFIXES}:
+                reason = "a folder in a folder is left out; name it among the inputs"
+        elif suffix in _UNREADABLE:
+            reason = f"{suffix} pictures are not read; save it as JPEG or PNG"
+        elif suffix in others or (kind == PICTURE and name.endswith("_keypoints.json")):
+            reason = f"left out of a folder of {kind}s; name it among the inputs"
+        if reason:
+            yield Skipped(str(path), None, None, f"{path}: {reason}")
+
+
 def _has_maps(path: pathlib.Path) -> bool:
     """Whether an .npz file has heatmaps rather than keypoints."""
     try:
@@ -126,17 +150,29 @@ def _has_maps(path: pathlib.Path) -> bool:
 
 def _names(files: Sequence[pathlib.Path]) -> list[str]:
     """Each file's stem, or its whole name where stems are alike, or that numbered."""
-    stems = [path.stem if path.stem.strip(".") else path.name for path in files]
+    stems = [short(path.stem if path.stem.strip(".") else path.name) for path in files]
     names: list[str] = []
     taken = set(_OTHERS)
     for path, stem in zip(files, stems, strict=True):
-        base = name = stem if stems.count(stem) == 1 else path.name
+        base = name = stem if stems.count(stem) == 1 else short(path.name)
         number = 2
         while name in taken:
             name, number = f"{base}-{number}", number + 1
         taken.add(name)
         names.append(name)
     return names
+
+
+def check_boxes(sources: Sequence[Source | Skipped], boxes: BoxTable) -> list[str]:
+    """What there is to know of boxes and inputs that do not belong together.
+
+    Raises:
+      UserError: no box belongs to any picture or video.
+    """
+    pictured = [
+        s.path for s in sources if isinstance(s, Source) and s.kind in NEED_DETECTOR
+    ]
+    return boxes.join(pictured)
 
 
 def read(
@@ -181,7 +217,7 @@ def _in_frame(
     source: Source, reading: Reading, frame: int, picture: Picture
 ) -> Iterator[Seen | Skipped]:
     """Those whose boxes were given, or the one who fills the picture."""
-    file = source.path.name
+    file = printable(source.path.name)
     if reading.boxes is None:
         square = crop.of_picture(picture.width, picture.height)
         yield Seen(file, frame, 0, square, picture)
@@ -235,11 +271,12 @@ def _heatmaps(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
             f"{source.path}: expected floating point or uint8; got {maps.dtype}"
         )
     flat, square = array_files.Flat(maps), crop.of_picture(CROP_SIZE, CROP_SIZE)
+    name = printable(source.path.name)
     step = _MAPS_AT_ONCE * len(MPII_JOINTS)
     for start in range(0, flat.shape[0], step):
         block = flat[slice(start, start + step)].reshape(-1, *_MAP_SHAPE)
         for i, heatmaps in enumerate(block, start // len(MPII_JOINTS)):
-            yield Seen(source.path.name, i, 0, square, _drawn(heatmaps), heatmaps)
+            yield Seen(name, i, 0, square, _drawn(heatmaps), heatmaps)
 
 
 def _drawn(maps: np.ndarray) -> Picture:
@@ -257,13 +294,18 @@ def _keypoints(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
         if isinstance(person, Seen):
             picture = _beside(source.path, person.file)
             unnamed = person.file == str(source.path)
-            name = source.path.name if unnamed else person.file
-            person = person._replace(file=name, picture=picture)
+            name = printable(source.path.name if unnamed else person.file)
+            who = person.person
+            who = printable(who) if isinstance(who, str) else who
+            person = person._replace(file=name, person=who, picture=picture)
         yield person
 
 
 def _beside(file: pathlib.Path, name: str) -> pathlib.Path | None:
     """The picture that a keypoint file names, if there is one to draw on."""
     path = file.parent / name
-    is_picture = path.suffix.lower() in pictures.SUFFIXES
-    return path if is_picture and path.is_file() else None
+    try:
+        is_there = path.suffix.lower() in pictures.SUFFIXES and path.is_file()
+    except (OSError, ValueError):  # no name that a file can have
+        return None
+    return path if is_there else None

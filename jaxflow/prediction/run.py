@@ -240,10 +240,18 @@ def about_run(
         "megapixels": reading.megapixels,
         "skeleton": reading.skeleton,
         "key": reading.key,
-        "boxes": _identity(pathlib.Path(boxes)) if boxes else None,
+        "boxes": _boxes(boxes, reading),
         "overlays": output.overlays,
         "json_hypotheses": output.json_hypotheses,
     }
+
+
+def _boxes(
+    path: str | os.PathLike[str] | None, reading: Reading
+) -> dict[str, Any] | None:
+    if path is None or reading.boxes is None:
+        return None
+    return {**_identity(pathlib.Path(path)), "score": reading.boxes.score}
 
 
 def _whole(folder: pathlib.Path, note: Mapping[str, Any]) -> Done | None:

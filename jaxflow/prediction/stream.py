@@ -33,6 +33,7 @@ from jaxflow.prediction.inputs import (
     VIDEO,
     Reading,
     Source,
+    check_boxes,
     find,
     read,
 )
@@ -250,7 +251,8 @@ def _lift(entries: Sequence[_Entry], lifter: Lifter) -> None:
 
 def position(person: Seen) -> int:
     """What keys a person's latents, beside the seed."""
-    return zlib.crc32(f"{person.file}\0{person.frame}\0{person.person}".encode())
+    name = f"{person.file}\0{person.frame}\0{person.person}"
+    return zlib.crc32(name.encode(errors="backslashreplace"))
 
 
 class Predictions(NamedTuple):
@@ -299,6 +301,8 @@ def predictions(
     lifter = Lifter.load(checkpoint, detector, sizes=SIZES, **options)
     if isinstance(boxes, str | os.PathLike):
         boxes = read_boxes(boxes)
+    if boxes is not None:
+        check_boxes(sources, boxes)
     reading = Reading(every=every, skeleton=skeleton, boxes=boxes)
     skipped = [source for source in sources if isinstance(source, Skipped)]
     people: list[Lifted] = []

@@ -11,10 +11,13 @@ import json
 import os
 import pathlib
 import secrets
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
+_ODD = ("Cc", "Cs")  # control characters and halves of pairs
 
 
 def check_folder(path: str | os.PathLike[str], what: str = "") -> pathlib.Path:
@@ -113,8 +116,8 @@ def write_npz(
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> pathlib.Path:
-    """``write_bytes`` of UTF-8 text."""
-    return write_bytes(path, text.encode())
+    """``write_bytes`` of UTF-8 text; what it cannot hold is written in ASCII."""
+    return write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], data: Any) -> pathlib.Path:
@@ -124,3 +127,16 @@ def write_json(path: str | os.PathLike[str], data: Any) -> pathlib.Path:
       ValueError: a number in it is not finite, which JSON cannot hold.
     """
     return write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def printable(name: str) -> str:
+    """A name without what UTF-8 or a line cannot hold: that is written in ASCII."""
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in _ODD else c
+        for c in name
+    )
+
+
+def short(name: str, longest: int = 200) -> str:
+    """A `printable` name that leaves room for more in what a file's may have: 255 B."""
+    return printable(name).encode()[:longest].decode(errors="ignore")

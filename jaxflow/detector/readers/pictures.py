@@ -29,6 +29,7 @@ SUFFIXES = tuple(
 )
 _FORMATS = "PNG BMP WEBP TIFF GIF PPM AVIF JPEG2000".split()
 _ORIENTATION = 0x0112  # the EXIF tag
+_PHOTOMETRIC, _WHITE_IS_ZERO = 0x0106, 0  # a TIFF tag
 _JPEG = b"\xff\xd8\xff"
 _REDUCTIONS = (1, 2, 4, 8)
 # No JPEG holds more in a byte: a block of 64 pixels takes a bit or two.
@@ -105,8 +106,11 @@ def read(path: str | os.PathLike[str], megapixels: float = MEGAPIXELS) -> Pictur
             width, height = image.size
             _check_small(path, width, height)
             step = _reduce(image, megapixels)
-            turn = _orientation(image)
             pixels = _rgb(image)
+            # Now, as Pillow turns TIFFs when it loads them, and then forgets the tag.
+            turn = _orientation(image)
+            if image.format == "TIFF":
+                width, height = image.size
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from error
     except Exception as error:
@@ -234,9 +238,9 @@ def _orientation(image: Any) -> int:
 
 def _rgb(image: Any) -> np.ndarray:
     """Decodes to (H, W, 3) uint8."""
-    if image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PNG"):
-        grey = np.rint(np.asarray(image, np.float32) / 257).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=-1)
+    whole = image.mode == "I" and image.format in ("PNG", "PPM")
+    if image.mode.startswith("I;16") or whole:
+        return np.repeat(_grey(image)[..., None], 3, axis=-1)
     if image.mode in ("I", "F"):
         raise PictureError(
             "pixels of 32 bits, which say nothing about what is white; expected 8 or 16"
@@ -249,7 +253,34 @@ def _rgb(image: Any) -> np.ndarray:
         above = image.convert("RGBA")
         white = Image.new("RGBA", above.size, "white")
         image = Image.alpha_composite(white, above)
-    return np.asarray(image.convert("RGB"))
+    deep = image.mode == "RGB" and any(_is_deep(tile) for tile in image.tile)
+    pixels = np.asarray(image.convert("RGB"))
+    if deep and pixels.max() < 16:  # Pillow keeps the upper 8 bits
+        raise PictureError(
+            "colours of 16 bits of which the upper four are empty, so nearly black; "
+            "expected them scaled to 16 bits, or 8"
+        )
+    return pixels
+
+
+def _grey(image: Any) -> np.ndarray:
+    """Grey of up to 16 bits as (H, W) uint8, black 0.
+
+    Cameras of 9 to 12 bits write them into 16: so few that a picture whose brightest
+    pixel is below 1/16 of white has fewer bits rather than no light.
+    """
+    values = np.asarray(image, np.float32)
+    most = int(values.max())
+    white = 2.0**16 - 1 if most >= 2**12 else 2.0 ** max(8, most.bit_length()) - 1
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        values = white - values
+    return np.rint(values * (255 / white)).astype(np.uint8)
+
+
+def _is_deep(tile: Any) -> bool:
+    """Whether a part of a file holds 16 bits a colour."""
+    mode = tile[3] if isinstance(tile[3], str) else (tile[3] or [""])[0]
+    return "16" in str(mode)
 
 
 def _upright(

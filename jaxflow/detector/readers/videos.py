@@ -3,12 +3,14 @@
     path -> VideoFrame, VideoFrame, ...; a last Skipped where the video is damaged
 
 ffmpeg decodes, turns frames as their metadata say and writes them to a pipe as PPM
-pictures, which carry their sizes. No more than one frame is in memory beside what the
+pictures, which carry their sizes. Pixels that are not square become so, in width, and a
+cover picture is no film. No more than one frame is in memory beside what the
 decoder holds. A video that ends within a frame gives the frames before.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import re
@@ -40,16 +42,18 @@ class VideoInfo(NamedTuple):
     """What a video says about itself.
 
     Attributes:
-      width: of a frame as stored, px.
+      width: of a frame as stored, px; if its pixels are not square, as it is shown.
       height: of a frame as stored, px.
       fps: frames a second; 0 if it does not say.
       seconds: how long it is; 0 if it does not say.
+      stretched: whether its pixels are not square as stored.
     """
 
     width: int
     height: int
     fps: float
     seconds: float
+    stretched: bool = False
 
 
 class VideoFrame(NamedTuple):
@@ -76,16 +80,31 @@ def info(path: str | os.PathLike[str]) -> VideoInfo:
     # ffmpeg describes what it opens, and then complains that it is to write nothing.
     command = [_ffmpeg(path), "-nostdin", "-hide_banner", *_LOCAL, "-i", _address(path)]
     said = subprocess.run(command, capture_output=True).stderr.decode(errors="replace")
-    size = re.search(r"Stream .* Video: .* ([0-9]+)x([0-9]+)[ ,\n]", said)
+    films = [line for line in said.splitlines() if _is_film(line)]
+    film = films[0] if films else ""
+    size = re.search(r" ([0-9]+)x([0-9]+)[ ,\n]", f"{film}\n")
     if size is None:
         reason = _reason(said) or "it has no pictures"
         raise VideoError(f"{path}: no video that can be read ({reason})")
-    fps = re.search(r"Stream .* Video: .* ([0-9.]+)(k?) fps", said)
+    fps = re.search(r" ([0-9.]+)(k?) fps", film)
     time = re.search(r"Duration: ([0-9]+):([0-9]+):([0-9.]+)", said)
     hours, minutes, seconds = map(float, time.groups()) if time else (0, 0, 0)
     rate = float(fps[1]) * (1000 if fps[2] else 1) if fps else 0.0
     total = 3600 * hours + 60 * minutes + seconds
-    return VideoInfo(int(size[1]), int(size[2]), rate, total)
+    width = max(1, round(int(size[1]) * _aspect(film)))
+    return VideoInfo(width, int(size[2]), rate, total, _aspect(film) != 1)
+
+
+def _is_film(line: str) -> bool:
+    """Whether a line of ffmpeg's description is of moving pictures."""
+    still = "(attached pic)" in line or "(timed thumbnails)" in line
+    return "Stream #" in line and " Video: " in line and not still
+
+
+def _aspect(film: str) -> float:
+    """How wide a stored pixel is shown, beside its height."""
+    shape = re.search(r"SAR ([0-9]+):([0-9]+)", film)
+    return int(shape[1]) / int(shape[2]) if shape and "0" not in shape.groups() else 1.0
 
 
 def frames(
@@ -132,7 +151,7 @@ def frames(
         )
     number = start
     with tempfile.TemporaryFile() as complaints:
-        for picture in _decode(path, every, start, complaints):
+        for picture in _decode(path, every, start, about.stretched, complaints):
             yield VideoFrame(number, picture)
             number += every
         complaints.seek(0)
@@ -145,15 +164,21 @@ def frames(
 
 
 def _decode(
-    path: pathlib.Path, every: int, start: int, complaints: IO[bytes]
+    path: pathlib.Path, every: int, start: int, stretched: bool, complaints: IO[bytes]
 ) -> Iterator[Picture]:
     """The frames that ffmpeg writes, until it ends or nobody asks for more."""
-    wanted = f"select=gte(n\\,{start})*not(mod(n-{start}\\,{every}))"
+    filters = []
+    if every > 1 or start:
+        filters.append(f"select=gte(n\\,{start})*not(mod(n-{start}\\,{every}))")
+    if stretched:
+        filters.append("scale=round(iw*sar):ih,setsar=1")
+    program = _ffmpeg(path)
     command = [
-        *(_ffmpeg(path), "-nostdin", "-loglevel", "error"),
-        *(*_LOCAL, "-i", _address(path), "-map", "0:v:0"),
-        *(["-vf", wanted] if every > 1 or start else []),
-        *("-fps_mode", "passthrough", "-pix_fmt", "rgb24"),
+        *(program, "-nostdin", "-loglevel", "error"),
+        # V: of the streams of pictures those that are no cover.
+        *(*_LOCAL, "-i", _address(path), "-map", "0:V:0"),
+        *(["-vf", ",".join(filters)] if filters else []),
+        *(*every_frame(program), "-pix_fmt", "rgb24"),
         *("-f", "image2pipe", "-vcodec", "ppm", "-"),
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints)
@@ -166,6 +191,15 @@ def _decode(
         process.kill()  # nothing if it has ended
         process.stdout.close()
         process.wait()
+
+
+@functools.cache
+def every_frame(program: str) -> tuple[str, str]:
+    """What has ffmpeg write each frame once; 5.1 gave the option its present name."""
+    said = subprocess.run([program, "-version"], capture_output=True).stdout
+    version = re.match(rb"ffmpeg version n?([0-9]+)\.([0-9]+)", said)
+    old = version is not None and (int(version[1]), int(version[2])) < (5, 1)
+    return ("-vsync" if old else "-fps_mode"), "passthrough"
 
 
 def _read_ppm(stream: IO[bytes]) -> Picture | None:

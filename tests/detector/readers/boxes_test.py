@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxflow.detector.readers import boxes
+from tests.helpers.cases import case
 
 
 def write(path, text):
@@ -28,7 +29,7 @@ def test_csv(tmp_path):
     np.testing.assert_array_equal(first.box, [1, 2, 30, 40])
     assert table.of("/data/night/one.jpg") == []
     assert table.of("walk.mp4") == [] and table.of("walk.mp4", 12)[0].person_id == 0
-    assert table.unused() == []
+    assert table.join(["/data/day/one.jpg", "walk.mp4"]) == []
 
 
 def test_json_in_coco_s_words(tmp_path):
@@ -39,7 +40,9 @@ def test_json_in_coco_s_words(tmp_path):
     ]
     table = boxes.read_boxes(write(tmp_path / "a.json", entries))
     assert table.of("x/one.jpg")[0].person_id == 5
-    assert table.unused() == ["two.jpg"]
+    assert table.join(["x/one.jpg"]) == [
+        "boxes of pictures that are no inputs: two.jpg"
+    ]
     assert [box.person_id for box in table.of("two.jpg")] == [0, 1]
 
 
@@ -83,3 +86,87 @@ def test_more_than_memory_should_hold(tmp_path, monkeypatch):
     path = write(tmp_path / "b.csv", "\n".join([lines[0], *[lines[1]] * 9]))
     with pytest.raises(ValueError, match=r"b\.csv: more than 8 boxes"):
         boxes.read_boxes(path)
+
+
+class TestPeople:
+    """Which of the boxes are people's, and whose picture they are in."""
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "coco_instances_results.json",
+            "all_classes_by_name.json",
+            "coco_dataset.json",
+        ],
+    )
+    def test_one_person(self, name):
+        picture = case("boxes/val/000000000139.jpg")
+        table = boxes.read_boxes(case(f"boxes/{name}"))
+        (person,) = table.of(picture)
+        np.testing.assert_array_equal(person.box, [100, 60, 120, 300])
+        notes = table.join([picture])
+        if "dataset" not in name:
+            assert "2 boxes of other categories (62, 72) were not used" in notes[1]
+            assert "1 boxes of a score below 0.3" in notes[0]
+            assert len(boxes.read_boxes(case(f"boxes/{name}"), 0.01)) == 2
+
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [
+            ("yolo_normalised.json", "entry 0: expected pixels; multiply"),
+            ("huge.csv", "line 2: expected pixels of a picture"),
+        ],
+    )
+    def test_no_pixels(self, name, reason):
+        with pytest.raises(ValueError, match=reason):
+            boxes.read_boxes(case(f"boxes/{name}"))
+
+    def test_names_that_match_nothing(self, tmp_path):
+        text = "picture,x,y,w,h\nfoto1.jpg,1,2,30,40\nb.jpg,1,2,30,40\n"
+        table = boxes.read_boxes(write(tmp_path / "a.csv", text))
+        with pytest.raises(
+            ValueError, match="no box .* of b.jpg, foto1.jpg; .* photo1"
+        ):
+            table.join(["x/photo1.jpg"])
+        with pytest.raises(ValueError, match="the inputs are no pictures"):
+            table.join([])
+        assert table.join(["x/b.jpg", "x/photo1.jpg"]) == [
+            "no box belongs to photo1.jpg: nobody is looked for",
+            "boxes of pictures that are no inputs: foto1.jpg",
+        ]
+
+    @pytest.mark.parametrize(
+        ("kinds", "people"),
+        [
+            ([{"category_id": 0}, {"category_id": 1}], 1),  # counted from 0
+            ([{"category_id": 1}, {"category_id": 2}], 1),
+            ([{"category_id": 5}, {"category_id": 5}], 2),  # of people alone
+            ([{"label": "Person"}, {"label": "dog"}], 1),
+            ([{"iscrowd": 1}, {"iscrowd": 0}], 1),
+            ([{"confidence": 0.1}, {"confidence": "0.9"}], 1),
+            ([{"score": float("nan")}, {"score": 1}], 1),
+        ],
+    )
+    def test_categories_and_scores(self, tmp_path, kinds, people):
+        entries = [
+            {"picture": "a.jpg", "bbox": [1, 2, 30, 40], **kind} for kind in kinds
+        ]
+        table = boxes.read_boxes(write(tmp_path / "a.json", entries))
+        assert len(table) == people
+        assert [box.person_id for box in table.of("a.jpg")] == list(range(people))
+
+    def test_none_of_a_person(self, tmp_path):
+        entries = [{"picture": "a.jpg", "bbox": [1, 2, 30, 40], "label": "chair"}]
+        with pytest.raises(ValueError, match=r"no box .* 1 boxes .*\(chair\)"):
+            boxes.read_boxes(write(tmp_path / "a.json", entries))
+
+    def test_equal_ids(self, tmp_path):
+        text = "picture,id,x,y,w,h\n" + "a.jpg,0,1,2,30,40\n" * 2
+        table = boxes.read_boxes(write(tmp_path / "a.csv", text))
+        assert [box.person_id for box in table.of("a.jpg")] == [0, 1]
+
+    def test_names_of_coco_s_pictures(self, tmp_path):
+        entries = [{"image_id": 139, "bbox": [1, 2, 30, 40], "score": 0.9}]
+        table = boxes.read_boxes(write(tmp_path / "a.json", entries))
+        assert len(table.of("COCO_val2014_000000000139.jpg")) == 1
+        assert table.of("x/photo139.jpg") == []

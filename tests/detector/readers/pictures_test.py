@@ -9,6 +9,7 @@ import pytest
 
 from jaxflow.detector.crops import crop, warp
 from jaxflow.detector.readers import pictures
+from tests.helpers.cases import case
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -68,6 +69,47 @@ class TestKinds:
         path = save(tmp_path / f"a.{suffix}", Image.fromarray(grey.astype("u2") * 257))
         found = pictures.read(path).pixels
         np.testing.assert_array_equal(found, np.repeat(grey[..., None], 3, -1))
+
+    @pytest.mark.parametrize("bits", [8, 10, 12, 16])
+    def test_fewer_bits_in_sixteen(self, tmp_path, bits):
+        """As cameras write them; white is white."""
+        grey = np.linspace(0, 2**bits - 1, 40 * 40).reshape(40, 40).astype(np.uint16)
+        for suffix in ("png", "tif"):
+            path = save(tmp_path / f"a.{suffix}", Image.fromarray(grey))
+            close = pictures.read(path).pixels[..., 0] - grey * (255 / (2**bits - 1))
+            assert np.abs(close).max() <= 1
+        content = b"P5 40 40 %d\n" % (2**bits - 1)
+        content += grey.astype(">u2" if bits > 8 else "u1").tobytes()
+        (tmp_path / "a.pgm").write_bytes(content)
+        close = (
+            pictures.read(tmp_path / "a.pgm").pixels[..., 0] - grey / grey.max() * 255
+        )
+        assert np.abs(close).max() <= 1
+
+    def test_sixteen_bits_whose_zero_is_white(self, tmp_path):
+        grey = np.linspace(0, 65535, 40 * 40).reshape(40, 40).astype(np.uint16)
+        path = save(tmp_path / "a.tif", Image.fromarray(grey), tiffinfo={262: 0})
+        found = pictures.read(path).pixels[..., 0]
+        assert found[0, 0] == 255 and found[-1, -1] == 0
+
+    def test_colours_in_the_lower_of_sixteen_bits_are_refused(self, tmp_path):
+        """Pillow keeps the upper eight, in which there is next to nothing."""
+        colours = np.full((40, 40, 3), 4095, ">u2")
+        rows = b"".join(b"\0" + row.tobytes() for row in colours)
+
+        def chunk(name, content):
+            check = struct.pack(">I", zlib.crc32(name + content))
+            return struct.pack(">I", len(content)) + name + content + check
+
+        head = struct.pack(">IIBBBBB", 40, 40, 16, 2, 0, 0, 0)
+        (tmp_path / "a.png").write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", head)
+            + chunk(b"IDAT", zlib.compress(rows))
+            + chunk(b"IEND", b"")
+        )
+        with pytest.raises(pictures.PictureError, match="16 bits .* nearly black"):
+            pictures.read(tmp_path / "a.png")
 
     def test_what_is_transparent_is_white(self, tmp_path):
         alpha = np.where(np.arange(61) < 30, 0, 255)[None].repeat(45, 0)
@@ -133,6 +175,26 @@ class TestTurned:
         # in every pixel.
         error = np.abs(found.pixels - there)[inside].mean((0, 1))
         assert error.max() < 2.7
+
+    @pytest.mark.parametrize("suffix", ["tif", "jpg", "webp", "avif"])
+    @pytest.mark.parametrize("number", [3, 6, 8])
+    def test_once_in_every_format(self, tmp_path, suffix, number):
+        """Some are turned by Pillow as it loads them, others not."""
+        if suffix == "avif":
+            Image.init()
+            if "AVIF" not in Image.SAVE:
+                pytest.skip("this Pillow writes no AVIF")
+        png = save(tmp_path / "a.png", slopes(), exif=turned(number))
+        path = save(tmp_path / f"a.{suffix}", slopes(), exif=turned(number))
+        right, found = pictures.read(png), pictures.read(path)
+        assert found[1:] == right[1:]
+        assert np.abs(found.pixels.astype(int) - right.pixels).mean() < 6
+
+    def test_a_turned_tiff(self):
+        found = pictures.read(case("pictures/shot.tif"))
+        assert (found.width, found.height) == (96, 160)
+        assert found.pixels[:10].mean((0, 1)).argmax() == 0
+        assert found.pixels[-10:].mean((0, 1)).argmax() == 2
 
     def test_damaged_exif_data_turn_nothing(self, tmp_path):
         path = save(tmp_path / "a.jpg", slopes(), exif=b"Exif\0\0MM\0*\0\0\xff\xff\xff")

@@ -8,6 +8,7 @@ import pytest
 
 from jaxflow.detector.readers import videos
 from jaxflow.detector.readers.records import Skipped
+from tests.helpers.cases import case
 
 ffmpeg = pytest.importorskip("imageio_ffmpeg")
 try:
@@ -161,3 +162,53 @@ def test_names_that_look_like_options(tmp_path, monkeypatch):
     path.rename(tmp_path / "-i%d:.avi")
     monkeypatch.chdir(tmp_path)
     assert len(list(videos.frames("-i%d:.avi"))) == COUNT
+
+
+class TestFilms:
+    def test_a_cover_is_no_film(self):
+        """Whichever stream comes first, and when only some frames are wanted."""
+        for options in ({}, {"every": 3, "start": 1}):
+            plain, cover = (
+                list(videos.frames(case(f"videos/{name}.mp4"), **options))
+                for name in ("plain", "cover_first")
+            )
+            assert len(plain) == len(cover) == (3 if options else 10)
+            for a, b in zip(plain, cover, strict=True):
+                np.testing.assert_array_equal(a.picture.pixels, b.picture.pixels)
+            assert (a.picture.width, a.picture.height) == (192, 128)
+        info = videos.info(case("videos/cover_first.mp4"))
+        assert info[:3] == (192, 128, 10) and info.seconds == pytest.approx(1)
+
+    def test_a_cover_alone_is_refused(self, tmp_path):
+        path = tmp_path / "a.mp4"
+        cover = "-map", "0", "-c:v", "mjpeg", "-disposition:v:0", "attached_pic"
+        write_video(path, "-frames:v", "1", *cover, count=1)
+        with pytest.raises(videos.VideoError, match=r"a\.mp4: no video"):
+            list(videos.frames(path))
+
+    @pytest.mark.parametrize("shape", ["4/3", "8/9"])
+    def test_pixels_that_are_not_square(self, tmp_path, shape):
+        path = tmp_path / "a.mkv"
+        write_video(path, "-vf", f"setsar={shape}", "-c:v", "ffv1")
+        width, height = map(int, shape.split("/"))
+        shown = round(WIDTH * width / height)
+        frames = list(videos.frames(path, 2))
+        assert len(frames) == COUNT // 2
+        assert frames[1].picture.pixels.shape == (HEIGHT, shown, 3)
+        assert abs(int(frames[1].picture.pixels[-1, -1, 0]) - 40) <= 1
+        assert videos.info(path)[:2] == (shown, HEIGHT)
+
+    @pytest.mark.parametrize(
+        ("said", "option"),
+        [
+            ("ffmpeg version 4.2.2-static https", "-vsync"),
+            ("ffmpeg version n5.0.1 Copyright", "-vsync"),
+            ("ffmpeg version 5.1.2 Copyright", "-fps_mode"),
+            ("ffmpeg version N-12345-gabc", "-fps_mode"),
+        ],
+    )
+    def test_old_programs_know_the_old_option(self, tmp_path, said, option):
+        program = tmp_path / "ffmpeg"
+        program.write_text(f"#!/bin/sh\necho '{said}'\n")
+        program.chmod(0o755)
+        assert videos.every_frame(str(program)) == (option, "passthrough")

@@ -1,0 +1,138 @@
+"""What is found to predict, what is left out, and names of any kind."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxflow.detector.readers.boxes import read_boxes
+from jaxflow.detector.readers.records import Skipped
+from jaxflow.prediction import inputs
+from jaxflow.prediction.inputs import Reading
+from jaxflow.runs import files
+from jaxflow.runs.errors import UserError
+from tests.helpers import predict as predict_helpers
+from tests.helpers.cases import case
+
+ODD = os.fsdecode(b"caf\xe9 \xff")  # no UTF-8
+
+
+@pytest.fixture(scope="module")
+def lifter():
+    return predict_helpers.quick_lifter()
+
+
+@pytest.fixture(scope="module")
+def points():
+    return predict_helpers.people("train", 2).pose2d
+
+
+def write(folder, points, *names):
+    """The same person in a picture, or as keypoints, of each name."""
+    for name in names:
+        if name.endswith(".json"):
+            numbers = np.c_[points[0], np.ones(16)].ravel().tolist()
+            entry = {"image_id": 0, "keypoints": numbers}
+            (folder / name).write_text(json.dumps([entry]))
+        else:
+            Image.fromarray(predict_helpers.draw(points[0])).save(folder / name, "PNG")
+
+
+def left_out(found):
+    return [os.path.basename(e.source) for e in found if isinstance(e, Skipped)]
+
+
+class TestFolders:
+    def test_what_is_left_out_is_listed(self, tmp_path, points, lifter):
+        write(tmp_path, points, "a.jpg", "c.png")
+        others = "b.HEIC d.MOV e.dng f_keypoints.json maps.npy".split()
+        for name in [*others, "boxes.json", "notes.txt", ".hidden.mov", "Thumbs.db"]:
+            (tmp_path / name).write_bytes(b"0")
+        for name in ("deeper", "empty"):
+            (tmp_path / name).mkdir()
+        write(tmp_path / "deeper", points, "g.jpg")
+        found = inputs.find([tmp_path])
+        assert left_out(found) == sorted([*others, "deeper"])
+        outcome, _ = predict_helpers.run([tmp_path], lifter, tmp_path / "out")
+        assert outcome.people == 2 and len(outcome.problems) == 6
+        assert (
+            "b.HEIC: .heic pictures are not read; save it as JPEG"
+            in (outcome.problems[0])
+        )
+        assert "d.MOV: left out of a folder of pictures" in outcome.problems[1]
+
+    def test_beside_keypoints(self, tmp_path, points):
+        write(tmp_path, points, "a.json")
+        (tmp_path / "walk.mp4").write_bytes(b"0")
+        assert left_out(inputs.find([tmp_path])) == ["walk.mp4"]
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        "stem", [ODD, "x" * 250, "\u00e9" * 125, "a\nb\x07", "\u306a\u307e\u3048"]
+    )
+    @pytest.mark.parametrize("suffix", [".jpg", ".json"])
+    def test_of_any_kind(self, tmp_path, points, lifter, stem, suffix):
+        """Each is read, or skipped by its name, and never spoils the others."""
+        name = stem + suffix
+        if len(os.fsencode(name)) > 255:
+            name = stem[:-2] + suffix
+        write(tmp_path, points, "good.jpg", name)
+        paths = [tmp_path / name, tmp_path / "good.jpg"]
+        outcome, _ = predict_helpers.run(paths, lifter, tmp_path / "out")
+        assert outcome.people == 2 and not outcome.problems
+        for done in outcome.done:
+            document = json.loads((done.folder / "poses.json").read_bytes())
+            document["people"][0]["source"].encode()
+            assert len(list(done.folder.glob("overlays/*"))) == 1
+
+    def test_of_what_is_not_there(self, tmp_path, points, lifter):
+        write(tmp_path, points, "good.jpg")
+        paths = [tmp_path / ODD, tmp_path / ("y" * 300), tmp_path / "good.jpg"]
+        outcome, _ = predict_helpers.run(paths, lifter, tmp_path / "out")
+        assert outcome.people == 1 and len(outcome.problems) == 2
+
+    @pytest.mark.parametrize("name", ["\ud800.jpg", "z" * 300 + ".jpg", "a\0b.jpg"])
+    def test_in_a_file_of_keypoints(self, tmp_path, points, lifter, name):
+        write(tmp_path, points, "a.json", "b.json")
+        (entry,) = json.loads((tmp_path / "a.json").read_text())
+        entry["image_id"] = name
+        (tmp_path / "a.json").write_text(json.dumps([entry, entry]))
+        paths = [tmp_path / "a.json", tmp_path / "b.json"]
+        outcome, _ = predict_helpers.run(paths, lifter, tmp_path / "out")
+        assert outcome.people == 3 and not outcome.problems
+
+    def test_half_a_pair(self, tmp_path, points, lifter):
+        write(tmp_path, points, "good.jpg")
+        paths = [case("keypoints/lone_surrogate.json"), tmp_path / "good.jpg"]
+        outcome, _ = predict_helpers.run(paths, lifter, tmp_path / "out")
+        assert len(outcome.done) == 2 and outcome.people >= 1
+
+    def test_short_and_printable(self):
+        assert files.printable(ODD) == "caf\\udce9 \\udcff"
+        assert files.printable("3.04\u202fPM \u306a.png") == "3.04\u202fPM \u306a.png"
+        assert files.short("\u00e9" * 125) == "\u00e9" * 100
+
+
+class TestBoxes:
+    def test_that_match_nothing_are_an_error_before_the_work(self, tmp_path, points):
+        write(tmp_path, points, "a.jpg", "k.json")
+        (tmp_path / "b.csv").write_text("picture,x,y,w,h\nother.jpg,0,0,256,256\n")
+        table = read_boxes(tmp_path / "b.csv")
+        for names in (["a.jpg", "k.json"], ["k.json"]):
+            found = inputs.find([tmp_path / name for name in names])
+            with pytest.raises(UserError, match="no box belongs to any picture"):
+                inputs.check_boxes(found, table)
+
+    def test_one_that_is_huge_costs_no_other(self, tmp_path, points, lifter):
+        write(tmp_path, points, "a.jpg", "ok.png")
+        text = case("boxes/huge.csv").read_text() + "a.jpg,0,0,256,256\n"
+        (tmp_path / "b.csv").write_text(text)
+        table = read_boxes(tmp_path / "b.csv")
+        paths = [tmp_path / "a.jpg", tmp_path / "ok.png"]
+        reading = Reading(boxes=table)
+        outcome, _ = predict_helpers.run(paths, lifter, tmp_path / "out", reading)
+        assert outcome.people == 1 and len(outcome.problems) == 1
+        assert "line 2: expected pixels of a picture" in outcome.problems[0]
