@@ -20,8 +20,10 @@ import numpy as np
 
 from jaxflow.detector.crops import crop
 from jaxflow.detector.crops.crop import CROP_SIZE
+from jaxflow.detector.network import onnx_detector
 from jaxflow.detector.readers import people, pictures, videos
 from jaxflow.detector.readers.boxes import BoxTable
+from jaxflow.detector.readers.joint_orders import joints_of
 from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Seen, Skipped
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
@@ -29,7 +31,6 @@ from jaxflow.prediction.records import Mark
 from jaxflow.runs import array_files
 from jaxflow.runs.errors import UserError
 from jaxflow.runs.files import printable, short
-from jaxflow.skeleton import MPII_JOINTS
 
 PICTURE, VIDEO, HEATMAPS, KEYPOINTS = "picture", "video", "heatmaps", "keypoints"
 NEED_DETECTOR = PICTURE, VIDEO
@@ -39,7 +40,6 @@ _FRAMES_A_MARK, _PEOPLE_A_MARK = 16, 256
 # Pictures all the same, of phones and cameras.
 _UNREADABLE = ".heic .heif .dng .cr2 .cr3 .nef .arw .orf .raf .rw2 .svg".split()
 _OTHERS = ("lock", "index.html")  # that lie beside the sources' folders
-_MAP_SHAPE = len(MPII_JOINTS), HEATMAP_SIZE, HEATMAP_SIZE
 
 
 class Source(NamedTuple):
@@ -62,8 +62,8 @@ class Reading(NamedTuple):
     Attributes:
       every: one in so many frames of a video.
       megapixels: of a picture, at most.
-      skeleton: of keypoints, a name of ``gaussians.skeletons``; None to tell it by
-        their number.
+      skeleton: of keypoints and heatmaps, a name of ``gaussians.skeletons``; None for
+        what the file says, or what their number tells.
       boxes: where people are in pictures and videos; None: one fills each frame.
       key: name of the array of heatmaps inside an .npz or HDF5 file.
     """
@@ -261,10 +261,12 @@ def _marked(
 def _heatmaps(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
     """Persons in crops of their own, of which the picture is unknown."""
     maps = array_files.open_maps(source.path, reading.key)
-    if tuple(maps.shape[-3:]) != _MAP_SHAPE:
+    skeleton = reading.skeleton or "mpii_16"
+    shape = joints_of(skeleton), HEATMAP_SIZE, HEATMAP_SIZE
+    if tuple(maps.shape[-3:]) != shape:
         raise UserError(
-            f"{source.path}: expected heatmaps (..., 16, 64, 64) in MPII order; got "
-            f"{tuple(maps.shape)}"
+            f"{source.path}: expected heatmaps (..., {shape[0]}, 64, 64) of "
+            f"{skeleton}; got {tuple(maps.shape)}; --skeleton tells of others"
         )
     if not (np.issubdtype(maps.dtype, np.floating) or maps.dtype == np.uint8):
         raise UserError(
@@ -272,11 +274,20 @@ def _heatmaps(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
         )
     flat, square = array_files.Flat(maps), crop.of_picture(CROP_SIZE, CROP_SIZE)
     name = printable(source.path.name)
-    step = _MAPS_AT_ONCE * len(MPII_JOINTS)
+    step = _MAPS_AT_ONCE * shape[0]
     for start in range(0, flat.shape[0], step):
-        block = flat[slice(start, start + step)].reshape(-1, *_MAP_SHAPE)
-        for i, heatmaps in enumerate(block, start // len(MPII_JOINTS)):
-            yield Seen(name, i, 0, square, _drawn(heatmaps), heatmaps)
+        block = flat[slice(start, start + step)].reshape(-1, *shape)
+        for i, heatmaps in enumerate(block, start // shape[0]):
+            usable = _as_mpii(heatmaps, skeleton)
+            yield Seen(name, i, 0, square, _drawn(usable), usable)
+
+
+def _as_mpii(maps: np.ndarray, skeleton: str) -> np.ndarray:
+    """A person's heatmaps (n, 64, 64) as those (16, 64, 64) of MPII's joints."""
+    if skeleton == "mpii_16":
+        return maps
+    scale = 255 if maps.dtype == np.uint8 else 1
+    return onnx_detector.to_mpii(maps[None].astype(np.float32) / scale, skeleton)[0]
 
 
 def _drawn(maps: np.ndarray) -> Picture:

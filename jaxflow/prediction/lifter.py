@@ -80,6 +80,7 @@ class Lifter:
         detector: str | os.PathLike[str] | None = None,
         *,
         flip_test: bool = True,
+        skeleton: str | None = None,
         temperature: str | float = 1.0,
         **options: Any,
     ) -> Lifter:
@@ -89,6 +90,8 @@ class Lifter:
           checkpoint: a model's folder, or a training run's.
           detector: an HRNet checkpoint's folder or an .onnx file.
           flip_test: whether the detector is also shown mirror images.
+          skeleton: of its joints, a name of ``gaussians.skeletons``; default MPII's, or
+            by their number.
           temperature: a number, or "fitted": what ``jaxflow.calibrate`` has stored in
             the checkpoint.
           **options: the other attributes.
@@ -105,7 +108,9 @@ class Lifter:
         if detector is not None:
             from jaxflow import detector as detectors
 
-            options["detector"] = detectors.load(detector, flip_test=flip_test)
+            options["detector"] = detectors.load(
+                detector, flip_test=flip_test, skeleton=skeleton
+            )
         scale = calibration_file.resolve(directory, temperature)
         return cls(model, temperature=scale, **options)
 

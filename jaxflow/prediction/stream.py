@@ -289,7 +289,8 @@ def predictions(
       boxes: where people are in pictures and videos, a file for
         ``detector.boxes.read_boxes`` or what it gives; default one fills each frame.
       every: one in so many frames of a video.
-      skeleton: of keypoints, of ``gaussians.skeletons``; default by their number.
+      skeleton: of keypoints, heatmaps and the detector, of ``gaussians.skeletons``;
+        default what a file says, or by their number.
       **options: of `Lifter`: num_hypotheses, temperature, rule, seed.
 
     Raises:
@@ -298,7 +299,9 @@ def predictions(
     paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     sources = find(paths)
     check_detector(sources, detector)
-    lifter = Lifter.load(checkpoint, detector, sizes=SIZES, **options)
+    lifter = Lifter.load(
+        checkpoint, detector, sizes=SIZES, skeleton=skeleton, **options
+    )
     if isinstance(boxes, str | os.PathLike):
         boxes = read_boxes(boxes)
     if boxes is not None:

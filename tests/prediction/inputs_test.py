@@ -13,6 +13,7 @@ from jaxflow.prediction import inputs
 from jaxflow.prediction.inputs import Reading
 from jaxflow.runs import files
 from jaxflow.runs.errors import UserError
+from jaxflow.skeleton import MPII_JOINTS, MPII_TO_H36M
 from tests.helpers import predict as predict_helpers
 from tests.helpers.cases import case
 
@@ -136,3 +137,31 @@ class TestBoxes:
         outcome, _ = predict_helpers.run(paths, lifter, tmp_path / "out", reading)
         assert outcome.people == 1 and len(outcome.problems) == 1
         assert "line 2: expected pixels of a picture" in outcome.problems[0]
+
+
+class TestSkeletonsOfHeatmaps:
+    def test_by_name_or_refused(self, tmp_path):
+        places = np.random.default_rng(0).uniform(12, 52, (17, 2))
+        y, x = np.mgrid[:64, :64]
+        distance = [(x - a) ** 2 + (y - b) ** 2 for a, b in places]
+        maps = np.exp(-np.stack(distance) / 8).astype(np.float32)
+        np.save(tmp_path / "a.npy", maps[None])
+        np.save(tmp_path / "b.npy", maps[None, :16])
+        np.save(tmp_path / "c.npy", np.rint(255 * maps[None]).astype(np.uint8))
+
+        def peaks(name, skeleton):
+            (source,) = inputs.find([tmp_path / name])
+            (person,) = inputs.read(source, Reading(skeleton=skeleton))
+            flat = person.maps.reshape(16, -1).argmax(-1)
+            return np.stack([flat % 64, flat // 64], -1)
+
+        h36m = peaks("a.npy", "h36m_17")
+        np.testing.assert_allclose(h36m, places[list(MPII_TO_H36M)], atol=1)
+        np.testing.assert_array_equal(peaks("c.npy", "h36m_17"), h36m)
+        original = peaks("b.npy", "mpii_original_16")
+        spine, thorax = MPII_JOINTS.index("Spine"), MPII_JOINTS.index("Thorax")
+        np.testing.assert_allclose(original[thorax], places[7], atol=1)
+        np.testing.assert_allclose(original[spine], places[6:8].mean(0), atol=1)
+        for name, skeleton in (("a.npy", None), ("b.npy", "coco_17")):
+            with pytest.raises(UserError, match="--skeleton tells of others"):
+                peaks(name, skeleton)

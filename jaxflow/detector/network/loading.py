@@ -27,6 +27,7 @@ import numpy as np
 
 from jaxflow.detector.crops import warp
 from jaxflow.detector.crops.crop import CROP_SIZE
+from jaxflow.detector.readers import joint_orders
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.maths import batching
 from jaxflow.runs.errors import UserError
@@ -101,8 +102,8 @@ def load(
       path: a folder with an HRNet checkpoint, or an .onnx file.
       flip_test: whether each crop is also shown mirrored.
       batch: crops that go through the network together.
-      skeleton: the joints of an ONNX network, as ``gaussians.skeletons`` names them;
-        default by their number: 16 mpii_16, 17 coco_17, 25 body_25, 26 halpe_26.
+      skeleton: the network's joints, as ``gaussians.skeletons`` names them; default
+        mpii_16 of HRNet, by their number of an ONNX network: see ``joint_orders``.
       dtype: of HRNet's convolutions; bfloat16 is faster on accelerators.
 
     Raises:
@@ -119,7 +120,8 @@ def load(
             f"no detector at {path}: expected a checkpoint's folder or an .onnx file"
         )
     if path.is_dir():
-        return Detector(_hrnet(path, dtype), f"HRNet in {path}", flip_test, batch)
+        network = _hrnet(path, dtype, skeleton or "mpii_16")
+        return Detector(network, f"HRNet in {path}", flip_test, batch)
     if path.suffix.lower() != ".onnx":
         raise UserError(f"expected a checkpoint's folder or an .onnx file; got {path}")
     from jaxflow.detector.network.onnx_detector import load as load_onnx
@@ -129,11 +131,16 @@ def load(
 
 
 def _hrnet(
-    folder: pathlib.Path, dtype: jax.typing.DTypeLike
+    folder: pathlib.Path, dtype: jax.typing.DTypeLike, skeleton: str
 ) -> Callable[[np.ndarray], np.ndarray]:
     """HRNet of a checkpoint as a function of crops."""
-    from jaxflow.detector.network import checkpoint, hrnet
+    from jaxflow.detector.network import checkpoint, hrnet, onnx_detector
 
+    if (joints := joint_orders.joints_of(skeleton)) != len(MPII_JOINTS):
+        raise UserError(
+            f"{folder}: HRNet's {len(MPII_JOINTS)} joints cannot be the {joints} of "
+            f"{skeleton}, as --skeleton asks; predict what has those apart"
+        )
     variables, config = checkpoint.load(folder)
     if config.joints != len(MPII_JOINTS):
         raise UserError(
@@ -145,7 +152,11 @@ def _hrnet(
     def network(variables: dict, crops: jax.Array) -> jax.Array:
         return hrnet.heatmaps(variables, warp.normalize(crops), config, dtype=dtype)
 
-    return lambda crops: np.asarray(network(variables, crops))
+    if skeleton == "mpii_16":
+        return lambda crops: np.asarray(network(variables, crops))
+    return lambda crops: onnx_detector.to_mpii(
+        np.asarray(network(variables, crops)), skeleton
+    )
 
 
 def mirror_back(maps: np.ndarray) -> np.ndarray:

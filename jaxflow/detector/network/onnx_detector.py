@@ -32,7 +32,7 @@ import numpy as np
 from jaxflow import gaussians
 from jaxflow.detector.crops import warp
 from jaxflow.detector.crops.crop import CROP_SIZE
-from jaxflow.detector.readers.joint_orders import BY_COUNT, joints_of
+from jaxflow.detector.readers.joint_orders import ALIASES, BY_COUNT, joints_of
 from jaxflow.gaussians import heatmaps
 from jaxflow.gaussians import keypoints as detections
 from jaxflow.gaussians.fitting import fit_gaussians
@@ -173,7 +173,7 @@ def _output(
     skeleton: str | None,
 ) -> _Output:
     """The first output whose shape is that of heatmaps."""
-    counts = BY_COUNT
+    counts = BY_COUNT | {joints_of(name): name for name in ALIASES}
     if skeleton is not None:
         counts = {joints_of(skeleton): skeleton}
     for name, answer in answers.items():
@@ -254,7 +254,9 @@ def to_mpii(maps: np.ndarray, skeleton: str) -> np.ndarray:
       (B, 16, 64, 64) float32. Maps of joints made of several others are Gaussians of
       the summed covariance; what a bump's training width adds to it counts once.
     """
+    skeleton = ALIASES.get(skeleton, skeleton)
     foreign = SKELETONS[skeleton]
+    maps = maps[:, : len(foreign.joints)]
     own = {
         joint: foreign.joints.index(foreign.groups[terms[0][1]][0])
         for joint, terms in foreign.sums.items()

@@ -106,7 +106,14 @@ class TestLoad:
             lambda leaf: leaf + 0.2, variables["params"]["final"]
         )
         checkpoint.save(tmp_path / "net", variables, config)
+        with pytest.raises(ValueError, match="16 joints cannot be the 17 of coco_17"):
+            detector.load(tmp_path / "net", skeleton="coco_17")
         found = detector.load(tmp_path / "net", flip_test=False, batch=2)
+        named = detector.load(tmp_path / "net", skeleton="mpii_original_16")
+        thorax = MPII_JOINTS.index("Thorax")
+        np.testing.assert_array_equal(
+            named.network(noise(1))[:, thorax], found.network(noise(1))[:, thorax - 1]
+        )
         crops = noise(2)
         network = jax.jit(lambda images: hrnet.heatmaps(variables, images, config))
         expected = network(warp.normalize(crops))
