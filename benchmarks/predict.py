@@ -64,7 +64,7 @@ def main() -> None:
     flipped = dataclasses.replace(plain, flip_test=True)
     lifter = Lifter(FlowModel.of(jaxflow.init(jax.random.key(1))), sizes=(BATCH,))
     crops = np.asarray(warp.crops(picture, squares))
-    fits, peaks = lifter.fit(maps)
+    fits, peaks, _ = lifter.fit(maps)
     stages = {
         "crop": lambda: np.asarray(warp.crops(picture, squares)),
         "detector": lambda: plain.detect(crops),

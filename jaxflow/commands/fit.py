@@ -6,11 +6,15 @@ The file, of any size, holds (..., rows, columns), for example (images, 16, 64, 
 answer holds `fits` (..., 7) = A, x0, y0, sx, theta, sy, rmse in heatmap px, the same
 field by field, and `converged`. Interrupted and started again with the same flags, it
 goes on where it was. --figure=sheet.png draws some of the fits (extra `report`).
+
+Exit status 0 if every map has an answer, 2 if some have none (empty, flat, not finite:
+`converged` is False), 1 if nothing could be done.
 """
 
 from __future__ import annotations
 
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +23,7 @@ from absl import flags
 from tqdm import tqdm
 
 from jaxflow import commands
-from jaxflow.gaussians import heatmaps
+from jaxflow.gaussians import fitting, heatmaps, scales
 from jaxflow.prediction import fits as fit_files
 from jaxflow.runs import array_files
 from jaxflow.runs.errors import UserError
@@ -37,6 +41,9 @@ _STARTS = flags.DEFINE_string(
 _CLAMP = flags.DEFINE_bool(
     "clamp", True, "Cut values above 1 first, as the released code does."
 )
+_MAPS = flags.DEFINE_enum(
+    "maps", "probability", scales.SCALES, "What the values of the heatmaps are."
+)
 _FIGURE = flags.DEFINE_string(
     "figure", None, "Picture to draw: heatmap, ellipses and residual of some maps."
 )
@@ -45,8 +52,12 @@ _FIGURE_MAPS = flags.DEFINE_integer(
 )
 
 
-def main(argv: Sequence[str]) -> None:
-    """Opens, fits, writes, draws."""
+SOME_UNANSWERED = 2  # exit status
+_LISTED = 5  # of the maps without a fit
+
+
+def main(argv: Sequence[str]) -> int:
+    """Opens, fits, writes, draws, counts."""
     commands.no_arguments(argv)
     out, source = pathlib.Path(_OUT.value), pathlib.Path(_HEATMAPS.value)
     if out.suffix != ".npz":
@@ -54,6 +65,8 @@ def main(argv: Sequence[str]) -> None:
     maps = _open(source)
     starts = _open_starts(maps)
     options = {"clamp": _CLAMP.value, "starts": _STARTS.value}
+    if _MAPS.value != "probability":
+        options["maps"] = _MAPS.value
     with fit_files.alone(out) as stop:
         about = fit_files.identity(source, maps, options)
         part = fit_files.Part(out, maps.shape[0], about)
@@ -64,27 +77,53 @@ def main(argv: Sequence[str]) -> None:
                 bar.update(count)
                 stop.check()
         fit_files.write_npz(out, part, maps.batch)
-        converged = int(part.rows[:, 7].sum())
+        unanswered = np.flatnonzero(part.rows[:, 7] == 0)
         part.remove()
-    print(f"written: {out}, {converged} of {maps.shape[0]} fits converged")
+    count = maps.shape[0]
+    print(f"written: {out}, {count - unanswered.size} of {count} fits converged")
     if _FIGURE.value:
         _draw(maps, out, _FIGURE.value)
+    if not unanswered.size:
+        return 0
+    _tell(unanswered, maps.batch)
+    return SOME_UNANSWERED
 
 
-class _Clamped(array_files.Flat):
-    """Maps with what exceeds 1 cut off."""
+def _tell(unanswered: np.ndarray, batch: tuple[int, ...]) -> None:
+    """Which maps, the first of them, have no fit."""
+    few = [np.unravel_index(i, batch or (1,)) for i in unanswered[:_LISTED]]
+    named = ", ".join(f"({', '.join(str(int(i)) for i in index)})" for index in few)
+    more = (
+        f" and {unanswered.size - len(few)} more" if unanswered.size > _LISTED else ""
+    )
+    print(
+        f"no fit for {unanswered.size}, at {named}{more}: empty, flat, or numbers that "
+        "no heatmap has; their `converged` is False",
+        file=sys.stderr,
+    )
+
+
+class _Scaled(array_files.Flat):
+    """Maps in [0, 1]: what exceeds 1 a little is cut off, as the released code does."""
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        return np.minimum(super().__getitem__(rows), self.dtype.type(1))
+        maps = scales.to_probability(super().__getitem__(rows), _MAPS.value)
+        return np.minimum(maps, maps.dtype.type(1)) if _CLAMP.value else maps
 
 
 def _open(path: pathlib.Path) -> array_files.Flat:
     """The heatmaps, checked as far as the file's header goes."""
     source = array_files.open_maps(path, _KEY.value)
-    floating = np.issubdtype(source.dtype, np.floating)
+    scaled = np.issubdtype(source.dtype, np.floating) and (
+        _CLAMP.value or _MAPS.value != "probability"
+    )
     try:
-        maps = (_Clamped if _CLAMP.value and floating else array_files.Flat)(source)
+        maps = (_Scaled if scaled else array_files.Flat)(source)
         heatmaps.check_heatmaps(np.zeros(maps.shape[1:], maps.dtype))
+        if scaled or source.dtype == np.uint8:
+            # What the first block says of the scale holds for the file.
+            raw = array_files.Flat(source)[slice(0, fitting.block_size(maps))]
+            scales.check(raw, _MAPS.value)
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: {error}") from error
     return maps

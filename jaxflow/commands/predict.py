@@ -28,6 +28,7 @@ from absl import flags
 from jaxflow import commands
 from jaxflow.detector.readers.boxes import MIN_SCORE, read_boxes
 from jaxflow.detector.readers.pictures import MEGAPIXELS
+from jaxflow.gaussians import scales
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.metrics import selection
 from jaxflow.prediction import inputs, run, stream
@@ -67,6 +68,18 @@ _SKELETON = flags.DEFINE_string(
 )
 _KEY = flags.DEFINE_string(
     "key", None, "Name of the array of heatmaps inside an .npz or HDF5 file."
+)
+_MAPS = flags.DEFINE_enum(
+    "maps",
+    "probability",
+    scales.SCALES,
+    "What the values of heatmaps are, in files and from an .onnx detector.",
+)
+_PIXELS = flags.DEFINE_enum(
+    "pixels",
+    "imagenet",
+    ["imagenet", "0..1", "-1..1"],
+    "The scale of pictures that an .onnx detector takes; imagenet as HRNet.",
 )
 _HYPOTHESES = flags.DEFINE_integer(
     "num_hypotheses", 200, "Hypotheses a person.", lower_bound=1
@@ -125,12 +138,15 @@ def main(argv: Sequence[str]) -> int:
         skeleton=_SKELETON.value,
         boxes=boxes,
         key=_KEY.value,
+        maps=_MAPS.value,
     )
     lifter = Lifter.load(
         _CHECKPOINT.value,
         _DETECTOR.value,
         flip_test=_FLIP_TEST.value,
         skeleton=_SKELETON.value,
+        pixels=_PIXELS.value,
+        maps=_MAPS.value,
         num_hypotheses=_HYPOTHESES.value,
         temperature=_TEMPERATURE.value,
         rule=_RULE.value,

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import jax.typing
 
-from jaxflow.gaussians import ellipses
+from jaxflow.gaussians import ellipses, keypoints
 from jaxflow.maths import checks
 from jaxflow.maths.geometry import normalize_pose2d, to_joints
 from jaxflow.skeleton import CONDITIONED_MPII
@@ -32,7 +32,8 @@ def condition(fits: GaussianFit | jax.typing.ArrayLike) -> jax.Array:
 
     Args:
       fits: (..., 16, 7) floating array A, x0, y0, sx, theta, sy, rmse in heatmap pixels
-        (y down), MPII-16 order, or a `GaussianFit` of batch shape (..., 16).
+        (y down), MPII-16 order, or a `GaussianFit` of batch shape (..., 16), whose
+        joints that did not converge count as not found (``keypoints.fill_missing``).
 
     Returns:
       (..., 78), joint-major. Means are normalised as 2D poses are (y up); C is the
@@ -48,7 +49,8 @@ def condition(fits: GaussianFit | jax.typing.ArrayLike) -> jax.Array:
     here its sign is dropped first.
     """
     if isinstance(fits, GaussianFit):
-        fits = fits.as_array()
+        checks.floating("fits", fits.as_array(), (16, 7))
+        fits = keypoints.fill_missing(fits).as_array()
     fits = checks.floating("fits", fits, (16, 7))
     amplitude = jnp.clip(fits[..., 0], 0.0, MAX_AMPLITUDE)
     means = to_joints(normalize_pose2d(jnp.clip(fits[..., 1:3], 0.0, MAP_EDGE)), axes=2)

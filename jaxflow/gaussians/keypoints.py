@@ -35,6 +35,7 @@ from jaxflow.types import GaussianFit
 
 HEATMAP_SIZE = 64
 WIDEST_SIGMA = 10.0  # px of the heatmap; the condition clips there
+MIN_JOINTS = 4  # found, of sixteen; fewer say nothing about a pose
 # The released crop is a square around the person, this much wider than its joints.
 CROP_MARGIN = 1.25
 
@@ -215,7 +216,7 @@ def to_fits(
     origin = jnp.asarray(corner, dtype)[..., None, :]
     pixel = jnp.asarray(heatmap_pixel, dtype)[..., None]
     mean = (keypoints.mean - origin) / pixel[..., None]
-    mean = jnp.where(keypoints.found[..., None], mean, _middle(mean, keypoints.found))
+    mean = to_middle(mean, keypoints.found)
 
     narrow = START_SIGMA**2 * jnp.eye(2, dtype=dtype)
     blurred = narrow + keypoints.covariance / jnp.square(pixel)[..., None, None]
@@ -227,6 +228,33 @@ def to_fits(
     return GaussianFit(
         amplitude, mean, sigma, theta, jnp.zeros_like(amplitude), keypoints.found
     )
+
+
+def fill_missing(fit: GaussianFit) -> GaussianFit:
+    """Fits (..., 16) of heatmaps, where those without an answer count as not found.
+
+    A map that is empty, flat or not finite has no fit: ``converged`` is False. What
+    stands for the joint is what ``to_fits`` gives for a keypoint of confidence 0: the
+    widest sigma and the mean of the joints found. The other fits stay bit for bit.
+    """
+    found, dtype = fit.converged, fit.amplitude.dtype
+
+    def pick(value: jax.Array, other: float) -> jax.Array:
+        return jnp.where(found, value, jnp.asarray(other, dtype))
+
+    return GaussianFit(
+        amplitude=pick(fit.amplitude, (START_SIGMA / WIDEST_SIGMA) ** 2),
+        mean=to_middle(fit.mean, found),
+        sigma=jnp.where(found[..., None], fit.sigma, jnp.asarray(WIDEST_SIGMA, dtype)),
+        theta=pick(fit.theta, 0),
+        rmse=pick(fit.rmse, 0),
+        converged=found,
+    )
+
+
+def to_middle(mean: jax.Array, found: jax.Array) -> jax.Array:
+    """Places (..., J, 2), heatmap px: one not found is in the middle of the others."""
+    return jnp.where(found[..., None], mean, _middle(mean, found))
 
 
 def _middle(mean: jax.Array, found: jax.Array) -> jax.Array:

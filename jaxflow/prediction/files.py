@@ -85,6 +85,7 @@ class PeopleWriter:
         self._frame: list[Lifted] = []
         self._shapes: dict[str, list[int]] = {}
         self._skipped: dict[str, Any] = {"skipped": [], "skipped_left_out": 0}
+        self._noted: dict[str, Any] = {"noted": [], "noted_left_out": 0}
         self.people = self.frames = 0
         self._last: tuple[Any, ...] = ()
         self._saved = time.monotonic()
@@ -93,6 +94,7 @@ class PeopleWriter:
             self.people, self.frames = state["people"], state["frames"]
             self._shapes = state["shapes"]
             self._skipped = {name: state[name] for name in self._skipped}
+            self._noted = {name: state.get(name, v) for name, v in self._noted.items()}
             for kind, drawings in self._drawings.items():
                 drawings.go_on(folder, kind, begun, state["spread"][kind])
 
@@ -126,6 +128,8 @@ class PeopleWriter:
         self._columns.append("frame", np.int64(seen.frame).tobytes())
         names = json.dumps([seen.file, str(seen.person)])
         self._columns.append("names", names.encode() + b"\n")
+        if seen.note:
+            _list(self._noted, "noted", Skipped(*seen[:3], seen.note))
         line = document.line(person, self._output.json_hypotheses)
         self._columns.append("lines", line + b",\n")
         if person.crop is not None or seen.picture is not None:
@@ -138,10 +142,7 @@ class PeopleWriter:
 
     def skip(self, event: Skipped) -> None:
         """A frame or person that cannot be used."""
-        if len(self._skipped["skipped"]) < SKIPPED_LISTED:
-            self._skipped["skipped"].append(event._asdict())
-        else:
-            self._skipped["skipped_left_out"] += 1
+        _list(self._skipped, "skipped", event)
 
     def _end_frame(self) -> None:
         if self._frame:
@@ -165,6 +166,7 @@ class PeopleWriter:
             "people": self.people,
             "shapes": self._shapes,
             **self._skipped,
+            **self._noted,
             "spread": {kind: few.state() for kind, few in self._drawings.items()},
         }
         self._columns.save(state, self._drawings)
@@ -191,6 +193,7 @@ class PeopleWriter:
             "frames": frames,
             "frames_read": self.frames,
             **self._skipped,
+            **self._noted,
         }
         files.write_json(self._folder / SUMMARY, summary)
         unfinished.remove(self._folder)
@@ -216,6 +219,14 @@ class PeopleWriter:
         }
         files.write_npz(self._folder / ARRAYS, arrays)
         return len({(file, i) for (file, _), i in zip(names, frame, strict=True)})
+
+
+def _list(lists: dict[str, Any], name: str, event: Skipped) -> None:
+    """Keeps the event, or counts it where there are many."""
+    if len(lists[name]) < SKIPPED_LISTED:
+        lists[name].append(event._asdict())
+    else:
+        lists[f"{name}_left_out"] += 1
 
 
 def clear(folder: pathlib.Path, underway: bool = True) -> None:

@@ -26,6 +26,7 @@ from jaxflow.detector.readers.boxes import BoxTable
 from jaxflow.detector.readers.joint_orders import joints_of
 from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Seen, Skipped
+from jaxflow.gaussians import scales
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.prediction.records import Mark
 from jaxflow.runs import array_files
@@ -66,6 +67,7 @@ class Reading(NamedTuple):
         what the file says, or what their number tells.
       boxes: where people are in pictures and videos; None: one fills each frame.
       key: name of the array of heatmaps inside an .npz or HDF5 file.
+      maps: what the values in files of heatmaps are, of ``gaussians.scales``.
     """
 
     every: int = 1
@@ -73,6 +75,7 @@ class Reading(NamedTuple):
     skeleton: str | None = None
     boxes: BoxTable | None = None
     key: str | None = None
+    maps: str = "probability"
 
 
 def find(paths: Sequence[str | os.PathLike[str]]) -> list[Source | Skipped]:
@@ -278,7 +281,12 @@ def _heatmaps(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
     for start in range(0, flat.shape[0], step):
         block = flat[slice(start, start + step)].reshape(-1, *shape)
         for i, heatmaps in enumerate(block, start // shape[0]):
-            usable = _as_mpii(heatmaps, skeleton)
+            try:
+                usable = scales.usable(heatmaps, reading.maps)
+            except UserError as error:
+                yield Skipped(str(source.path), i, None, str(error))
+                continue
+            usable = _as_mpii(usable, skeleton)
             yield Seen(name, i, 0, square, _drawn(usable), usable)
 
 

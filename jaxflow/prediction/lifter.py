@@ -81,6 +81,8 @@ class Lifter:
         *,
         flip_test: bool = True,
         skeleton: str | None = None,
+        pixels: str = "imagenet",
+        maps: str = "probability",
         temperature: str | float = 1.0,
         **options: Any,
     ) -> Lifter:
@@ -92,6 +94,8 @@ class Lifter:
           flip_test: whether the detector is also shown mirror images.
           skeleton: of its joints, a name of ``gaussians.skeletons``; default MPII's, or
             by their number.
+          pixels: what an ONNX detector takes: imagenet, 0..1 or -1..1.
+          maps: what it gives: probability, logits or 0..255.
           temperature: a number, or "fitted": what ``jaxflow.calibrate`` has stored in
             the checkpoint.
           **options: the other attributes.
@@ -109,7 +113,11 @@ class Lifter:
             from jaxflow import detector as detectors
 
             options["detector"] = detectors.load(
-                detector, flip_test=flip_test, skeleton=skeleton
+                detector,
+                flip_test=flip_test,
+                skeleton=skeleton,
+                pixels=pixels,
+                maps=maps,
             )
         scale = calibration_file.resolve(directory, temperature)
         return cls(model, temperature=scale, **options)
@@ -124,18 +132,24 @@ class Lifter:
         """Hypotheses for fitted Gaussians.
 
         Args:
-          fits: (N, 16, 7) heatmap px, MPII-16, or a GaussianFit of shape (N, 16).
+          fits: (N, 16, 7) heatmap px, MPII-16, or a GaussianFit of shape (N, 16), of
+            which joints that did not converge count as not found, also in ``pose2d``.
           pose2d: (N, 16, 2) the detected joints in any unit, y down; default the fits'
             means, in pixels of the 256-px crop.
           positions: (N,) whole numbers from 0 to 2^32 - 1 that key each frame's
             latents; default 0 to N - 1.
 
         Raises:
-          ValueError: other shapes, numbers that are not finite, or sixteen joints at
-            one place; says which frame.
+          ValueError: other shapes, numbers that are not finite, amplitudes far above 1,
+            fewer than four joints found, or sixteen at one place; says which frame.
         """
         if isinstance(fits, GaussianFit):
-            fits = np.asarray(fits.as_array())
+            found = np.asarray(fits.converged)
+            fits = np.asarray(keypoints.fill_missing(fits).as_array())
+            lifting.check_found(found.reshape(-1, *fits.shape[1:2]))
+            if pose2d is not None:
+                places = jnp.asarray(np.asarray(pose2d, np.float32))
+                pose2d = np.asarray(keypoints.to_middle(places, jnp.asarray(found)))
         fits = lifting.frames("fits", fits, (16, 7))
         if pose2d is None:
             pose2d = CROP_PER_HEATMAP * fits[..., 1:3]
@@ -143,6 +157,7 @@ class Lifter:
         numbers = lifting.numbers_of(positions, len(fits))
         if len(pose2d) != len(fits):
             raise ValueError(f"got {len(fits)} frames of fits, {len(pose2d)} of pose2d")
+        lifting.check_scale(fits)
         lifting.check_extent(pose2d)
         if not len(fits):
             return lifting.nothing(self.num_hypotheses, self.rule)
@@ -154,37 +169,59 @@ class Lifter:
         )
 
     def lift_heatmaps(
-        self, maps: npt.ArrayLike, *, positions: npt.ArrayLike | None = None
+        self,
+        maps: npt.ArrayLike,
+        *,
+        scale: str = "probability",
+        positions: npt.ArrayLike | None = None,
     ) -> Prediction:
         """Hypotheses for a detector's heatmaps (N, 16, 64, 64), MPII-16.
 
-        Values are cut at 1, as in the released code. ``pose2d`` of the answer is the
-        maps' peaks (``detector.decode.dark``) in pixels of the 256-px crop.
+        What is a little above 1 is cut there, as in the released code. ``pose2d`` of
+        the answer is the maps' peaks (``detector.decode.dark``) in pixels of the 256-px
+        crop. A joint whose map has no answer (empty, flat, not finite) is not found:
+        see ``detections.fill_missing``.
+
+        Args:
+          maps: floating point, or uint8 for value / 255.
+          scale: of the values: probability, logits or 0..255.
+          positions: as for `lift_fits`.
 
         Raises:
           TypeError: neither floating point nor uint8.
-          ValueError: another shape, or sixteen joints at one place.
+          ValueError: another shape, values of another scale, fewer than four joints
+            found, or sixteen joints at one place; says which frame.
         """
-        fits, peaks = self.fit(np.asarray(maps))
+        maps = np.asarray(maps)
+        self._check_maps(maps)
+        usable = [lifting.usable(f"frame {i}", m, scale) for i, m in enumerate(maps)]
+        fits, peaks, found = self.fit(np.stack(usable) if usable else maps)
+        lifting.check_found(found)
         return self.lift_fits(fits, CROP_PER_HEATMAP * peaks, positions=positions)
 
-    def fit(self, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Gaussians and peaks of heatmaps (N, 16, 64, 64).
+    def fit(self, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Gaussians and peaks of heatmaps (N, 16, 64, 64) in [0, 1].
 
         Returns:
-          Fits (N, 16, 7) and peaks (N, 16, 2), both in heatmap px.
+          Fits (N, 16, 7) and peaks (N, 16, 2), both in heatmap px, and which joints
+          were found (N, 16): what stands for the others is in the middle of these.
 
         Raises:
-          TypeError, ValueError: as for `lift_heatmaps`.
+          TypeError, ValueError: another dtype or shape.
         """
+        self._check_maps(maps)
+        if not len(maps):
+            none = np.zeros((0, 16, 7), np.float32), np.zeros((0, 16, 2), np.float32)
+            return *none, np.zeros((0, 16), bool)
+        fits, peaks, found = batching.apply(lifting.fit, (maps,), self.sizes)
+        return fits, peaks, found
+
+    @staticmethod
+    def _check_maps(maps: np.ndarray) -> None:
         if maps.ndim != 4 or maps.shape[1:] != (16, 64, 64):
             raise ValueError(
                 f"expected heatmaps of shape (N, 16, 64, 64); got {maps.shape}"
             )
-        if not len(maps):
-            return np.zeros((0, 16, 7), np.float32), np.zeros((0, 16, 2), np.float32)
-        fits, peaks = batching.apply(lifting.fit, (maps,), self.sizes)
-        return fits, peaks
 
     def lift_pictures(
         self,
@@ -250,7 +287,8 @@ class Lifter:
           Prediction whose ``pose2d`` is in the points' unit.
 
         Raises:
-          ValueError: shapes that do not fit, or joints that span nothing.
+          ValueError: shapes that do not fit, fewer than four joints found, or joints
+            that span nothing.
         """
         places = jnp.asarray(np.asarray(points, np.float32))
         detected = keypoints.from_sigma(
@@ -264,8 +302,10 @@ class Lifter:
         joints = keypoints.to_mpii(detected, skeleton)
         corner, pixel = keypoints.crop_of(joints)
         fits = keypoints.to_fits(joints)
+        lifting.check_found(np.asarray(fits.converged))
         pose2d = corner[..., None, :] + pixel[..., None, None] * fits.mean
-        return self.lift_fits(fits, np.asarray(pose2d), positions=positions)
+        rows = np.asarray(fits.as_array())
+        return self.lift_fits(rows, np.asarray(pose2d), positions=positions)
 
     def _lift(
         self, fits: np.ndarray, pose2d: np.ndarray, numbers: np.ndarray

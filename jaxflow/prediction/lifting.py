@@ -15,10 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from jaxflow.gaussians import keypoints, scales
 from jaxflow.gaussians.condition import condition
 from jaxflow.gaussians.fitting import fit_gaussians
 from jaxflow.maths import geometry, keys
 from jaxflow.metrics import selection
+from jaxflow.runs.errors import UserError
 
 
 class Prediction(NamedTuple):
@@ -91,15 +93,26 @@ def summarize(
     return chosen, jnp.std(poses, axis=1)
 
 
-def fit(maps: np.ndarray) -> tuple[Any, Any]:
-    """Fits (n, 16, 7) and peaks (n, 16, 2) of one full bucket."""
+def usable(name: str, maps: np.ndarray, scale: str) -> np.ndarray:
+    """A person's heatmaps (16, 64, 64) in [0, 1]; see ``scales.usable``."""
+    try:
+        return scales.usable(maps, scale)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def fit(maps: np.ndarray) -> tuple[Any, Any, Any]:
+    """Fits (n, 16, 7), peaks (n, 16, 2) and joints found (n, 16) of one full bucket."""
     from jaxflow.detector.network import decode
 
     pixels = jnp.asarray(maps)
     if jnp.issubdtype(pixels.dtype, jnp.floating):
         pixels = jnp.minimum(pixels, 1)
     peaks = decode.dark(pixels).place
-    return fit_gaussians(pixels, peaks).as_array(), peaks
+    fits = fit_gaussians(pixels, peaks)
+    found = fits.converged
+    peaks = keypoints.to_middle(peaks, found)
+    return keypoints.fill_missing(fits).as_array(), peaks, found
 
 
 def frames(name: str, value: npt.ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
@@ -128,6 +141,31 @@ def numbers_of(positions: npt.ArrayLike | None, count: int) -> np.ndarray:
     if count and not 0 <= numbers.min() <= numbers.max() < 2**32:
         raise ValueError("expected positions from 0 to 2^32 - 1")
     return numbers.astype(np.uint32)
+
+
+def check_found(found: np.ndarray) -> None:
+    """A person (N, 16) of too few joints is nobody."""
+    bad = np.flatnonzero(found.sum(axis=1) < keypoints.MIN_JOINTS)
+    if bad.size:
+        raise UserError(f"frame {bad[0]}: {nobody(found[bad[0]])}")
+
+
+def nobody(found: np.ndarray) -> str:
+    """Why somebody of these joints (16,) found cannot be lifted, or ""."""
+    if (count := int(found.sum())) >= keypoints.MIN_JOINTS:
+        return ""
+    return f"nobody: {count} joints found; expected {keypoints.MIN_JOINTS} or more"
+
+
+def check_scale(fits: np.ndarray) -> None:
+    """Amplitudes (N, 16, 7) far above 1 are those of maps on another scale."""
+    peaks = np.median(fits[..., 0], axis=1)
+    if (bad := peaks > scales.LARGEST).any():
+        frame = int(bad.argmax())
+        raise UserError(
+            f"fits of frame {frame}: amplitudes of about {peaks[frame]:.3g}; expected "
+            "0 to about 1: divide the heatmaps by what stands for a sure joint first"
+        )
 
 
 def check_extent(pose2d: np.ndarray) -> None:

@@ -59,7 +59,9 @@ def write(
     if poses:
         sections.append(viewer.section(poses, title="People in 3D", text=_TEXT))
     if lines:
-        sections.append(_skipped(lines))
+        sections.append(_listed("What could not be used", "Skipped", lines))
+    if noted := [line for source in done for line in notes(source)]:
+        sections.append(_listed("What is to be known", "Notes", noted))
     run = done[0].summary["run"] if done else {}
     text = page.render(
         "From pictures to 3D",
@@ -84,6 +86,14 @@ def problems(done: Done) -> Iterator[str]:
         yield f"{done.folder.name}: and {more} more that could not be used"
 
 
+def notes(done: Done) -> Iterator[str]:
+    """A line for each person of a source of whom something is to be known."""
+    for event in done.summary.get("noted", ()):
+        yield problem(*(event[k] for k in ("source", "frame", "person_id", "reason")))
+    if more := done.summary.get("noted_left_out"):
+        yield f"{done.folder.name}: and {more} more with a note"
+
+
 def problem(
     source: str, frame: int | None, person: int | str | None, reason: str
 ) -> str:
@@ -93,12 +103,12 @@ def problem(
     return reason if reason.startswith(source) else f"{source}{where}{who}: {reason}"
 
 
-def _skipped(lines: Sequence[str]) -> page.Section:
+def _listed(title: str, name: str, lines: Sequence[str]) -> page.Section:
     more = len(lines) - _LISTED
     rows = tuple(Row((line,)) for line in lines[:_LISTED])
     note = f"and {more} more" if more > 0 else ""
-    table = Table("skipped", "Skipped", ("What, and why",), rows, note=note)
-    return page.Section("What could not be used", "", tables=[table])
+    table = Table(name.lower(), name, ("What, and why",), rows, note=note)
+    return page.Section(title, "", tables=[table])
 
 
 def _chosen(done: Sequence[Done]) -> list[tuple[pathlib.Path, int]]:

@@ -81,13 +81,16 @@ class Tally(NamedTuple):
     page: pathlib.Path | None
 
     def told(self) -> str:
-        """What was done, in two lines."""
+        """What was done, in two lines, and what is to be known of it."""
         before = [f"{self.resumed} done before"] if self.resumed else []
         before += [f"{self.continued} begun before"] if self.continued else []
         earlier = f" ({', '.join(before)})" if before else ""
         people = "1 person" if self.people == 1 else f"{self.people} people"
         inputs = "1 input" if len(self.done) == 1 else f"{len(self.done)} inputs"
-        return f"{people} from {inputs}{earlier}\npage: {self.page}"
+        noted = [line for source in self.done for line in page.notes(source)]
+        note = f"\nnote: {noted[0]}" if noted else ""
+        note += f" (and {len(noted) - 1} more, in poses.json)" if noted[1:] else ""
+        return f"{people} from {inputs}{earlier}{note}\npage: {self.page}"
 
     def skipped(self) -> str:
         """What was not, and why; the first of many."""
@@ -243,6 +246,7 @@ def about_run(
         "boxes": _boxes(boxes, reading),
         "overlays": output.overlays,
         "json_hypotheses": output.json_hypotheses,
+        **_unusual_scales(task),
     }
 
 
@@ -252,6 +256,17 @@ def _boxes(
     if path is None or reading.boxes is None:
         return None
     return {**_identity(pathlib.Path(path)), "score": reading.boxes.score}
+
+
+def _unusual_scales(task: Task) -> dict[str, Any]:
+    """Those that were asked for; without them older folders can be gone on with."""
+    about: dict[str, Any] = {}
+    if task.reading.maps != "probability":
+        about["maps"] = task.reading.maps
+    detector = task.lifter.detector
+    if detector is not None and detector.pixels != "imagenet":
+        about["pixels"] = detector.pixels
+    return about
 
 
 def _whole(folder: pathlib.Path, note: Mapping[str, Any]) -> Done | None:

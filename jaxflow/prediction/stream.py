@@ -25,8 +25,9 @@ from jaxflow.detector.crops.crop import heatmap_to_image
 from jaxflow.detector.crops.warp import Patch
 from jaxflow.detector.readers.boxes import BoxTable, read_boxes
 from jaxflow.detector.readers.pictures import Picture
-from jaxflow.detector.readers.records import Seen, Skipped
+from jaxflow.detector.readers.records import Seen, Skipped, lacking
 from jaxflow.maths import batching
+from jaxflow.prediction import lifting
 from jaxflow.prediction.inputs import (
     NEED_DETECTOR,
     PICTURE,
@@ -180,7 +181,7 @@ def _processed(
     for kind in {entry.seen.maps.dtype for entry in mapped}:
         with clock("fit"):
             _fit([entry for entry in mapped if entry.seen.maps.dtype == kind], lifter)
-    for entry in people:
+    for entry in _people(entries):
         if reason := _unusable(entry.seen):
             entry.skip(reason)
     usable = _people(entries)
@@ -221,11 +222,15 @@ def _detect(
 
 
 def _fit(entries: Sequence[_Entry], lifter: Lifter) -> None:
-    """Gaussians and joints for those who have heatmaps, all of entry dtype."""
-    fits, peaks = lifter.fit(np.stack([entry.seen.maps for entry in entries]))
-    for entry, fit, peak in zip(entries, fits, peaks, strict=True):
+    """Gaussians and joints for those who have heatmaps, all of one dtype."""
+    columns = lifter.fit(np.stack([entry.seen.maps for entry in entries]))
+    for entry, fit, peak, found in zip(entries, *columns, strict=True):
+        if reason := lifting.nobody(found):
+            entry.skip(reason)
+            continue
         place = heatmap_to_image(peak.astype(np.float64), entry.seen.square)
-        entry.event = entry.seen._replace(fit=fit, pose2d=place)
+        note = lacking(found)
+        entry.event = entry.seen._replace(fit=fit, pose2d=place, note=note)
 
 
 def _unusable(person: Seen) -> str:
@@ -233,7 +238,7 @@ def _unusable(person: Seen) -> str:
     if not (np.isfinite(person.fit).all() and np.isfinite(person.pose2d).all()):
         return "numbers that are not finite"
     if np.ptp(person.pose2d, axis=0).max() <= 0:
-        return "nobody found: all joints are at person place"
+        return "nobody found: all joints are at one place"
     return ""
 
 

@@ -63,6 +63,28 @@ def run(cache, *flags):
     return process.returncode, out, error
 
 
+class TestAnswers:
+    def test_maps_without_a_fit_are_counted(self, cache, tmp_path):
+        maps, _ = oracle.random_maps(4, seed=5)
+        maps = np.clip(maps, 0, 1).reshape(2, 2, *maps.shape[1:])
+        maps[0, 1], maps[1, 0] = 0, np.nan
+        np.save(tmp_path / "maps.npy", maps)
+        out = tmp_path / "fits.npz"
+        status, said, told = run(
+            cache, f"--heatmaps={tmp_path / 'maps.npy'}", f"--out={out}"
+        )
+        assert status == 2 and "2 of 4 fits converged" in said
+        assert "no fit for 2, at (0, 1), (1, 0): empty, flat" in told
+
+    def test_another_scale_is_refused(self, cache, tmp_path):
+        maps, _ = oracle.random_maps(3, seed=5)
+        np.save(tmp_path / "maps.npy", 255 * np.clip(maps, 0, 1))
+        flags = f"--heatmaps={tmp_path / 'maps.npy'}", f"--out={tmp_path / 'fits.npz'}"
+        status, _, told = run(cache, *flags)
+        assert status == 1 and "--maps=0..255" in told and "Traceback" not in told
+        assert run(cache, *flags, "--maps=0..255")[0] == 0
+
+
 class TestCommand:
     def test_killed_and_started_again(self, cache, maps, answer, tmp_path):
         source, out = tmp_path / "maps.npy", tmp_path / "new" / "fits.npz"

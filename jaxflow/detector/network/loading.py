@@ -28,6 +28,7 @@ import numpy as np
 from jaxflow.detector.crops import warp
 from jaxflow.detector.crops.crop import CROP_SIZE
 from jaxflow.detector.readers import joint_orders
+from jaxflow.gaussians import scales
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.maths import batching
 from jaxflow.runs.errors import UserError
@@ -46,12 +47,14 @@ class Detector:
       name: of the network, for reports.
       flip_test: whether each crop is also shown mirrored, which takes twice as long.
       batch: how many crops go through the network together.
+      pixels: the scale of the pictures that it is shown.
     """
 
     network: Callable[[np.ndarray], np.ndarray]
     name: str
     flip_test: bool = True
     batch: int = BATCH
+    pixels: str = "imagenet"
 
     def detect(self, crops: np.ndarray | jax.Array) -> np.ndarray:
         """Heatmaps, as the Gaussian fits take them.
@@ -64,7 +67,7 @@ class Detector:
 
         Raises:
           TypeError: the crops are not uint8.
-          ValueError: their shape is another.
+          ValueError: their shape is another, or most heatmaps are on another scale.
           FloatingPointError: a heatmap is not finite.
         """
         crops = np.asarray(crops)
@@ -85,6 +88,10 @@ class Detector:
                 f"{self.name} gave heatmaps with numbers that are not finite: are its "
                 "weights those of a trained network?"
             )
+        try:
+            scales.check(maps, lowest=scales.UNDERSHOOT)
+        except UserError as error:
+            raise UserError(f"{self.name} gave {error}") from None
         return np.clip(maps, 0, 1, out=maps)
 
 
@@ -94,6 +101,8 @@ def load(
     flip_test: bool = True,
     batch: int = BATCH,
     skeleton: str | None = None,
+    pixels: str = "imagenet",
+    maps: str = "probability",
     dtype: jax.typing.DTypeLike = np.float32,
 ) -> Detector:
     """A detector from disk.
@@ -104,6 +113,10 @@ def load(
       batch: crops that go through the network together.
       skeleton: the network's joints, as ``gaussians.skeletons`` names them; default
         mpii_16 of HRNet, by their number of an ONNX network: see ``joint_orders``.
+      pixels: the scale of pictures that an ONNX network of floating input takes:
+        imagenet (as HRNet), 0..1 or -1..1.
+      maps: the scale of the heatmaps that an ONNX network gives: probability, logits or
+        0..255.
       dtype: of HRNet's convolutions; bfloat16 is faster on accelerators.
 
     Raises:
@@ -120,14 +133,16 @@ def load(
             f"no detector at {path}: expected a checkpoint's folder or an .onnx file"
         )
     if path.is_dir():
+        if pixels != "imagenet":
+            raise UserError(f"{path}: HRNet takes imagenet's pixels, not {pixels}")
         network = _hrnet(path, dtype, skeleton or "mpii_16")
         return Detector(network, f"HRNet in {path}", flip_test, batch)
     if path.suffix.lower() != ".onnx":
         raise UserError(f"expected a checkpoint's folder or an .onnx file; got {path}")
     from jaxflow.detector.network.onnx_detector import load as load_onnx
 
-    network = load_onnx(path, skeleton)
-    return Detector(network, f"the ONNX model {path}", flip_test, batch)
+    network = load_onnx(path, skeleton, pixels, maps)
+    return Detector(network, f"the ONNX model {path}", flip_test, batch, pixels)
 
 
 def _hrnet(

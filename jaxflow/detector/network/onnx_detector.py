@@ -3,8 +3,9 @@
     path -> network: crops (B, 256, 256, 3) uint8 -> heatmaps (B, 16, 64, 64) float32
 
 Everything is read from the model's shapes. Input: one picture tensor, (B, 3, H, W) or
-(B, H, W, 3); floating pictures are given as HRNet takes them (/ 255, mean and deviation
-removed), uint8 ones as they are; free sizes become 256. Output: (B, J, h, w) or
+(B, H, W, 3); floating pictures are given as HRNet takes them (imagenet: / 255, mean and
+deviation removed) or on another of the scales `PIXELS`, uint8 ones as they are; free
+sizes become 256. Output: (B, J, h, w) or
 (B, h, w, J).
 
 Another size than 256 x 256 keeps the crop's middle and height: a network for 256 x 192
@@ -33,7 +34,7 @@ from jaxflow import gaussians
 from jaxflow.detector.crops import warp
 from jaxflow.detector.crops.crop import CROP_SIZE
 from jaxflow.detector.readers.joint_orders import ALIASES, BY_COUNT, joints_of
-from jaxflow.gaussians import heatmaps
+from jaxflow.gaussians import heatmaps, scales
 from jaxflow.gaussians import keypoints as detections
 from jaxflow.gaussians.fitting import fit_gaussians
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
@@ -49,6 +50,9 @@ _DTYPES = {
 }
 
 
+PIXELS = ("imagenet", "0..1", "-1..1")  # of floating pictures
+
+
 class _Input(NamedTuple):
     """What the model takes.
 
@@ -59,6 +63,7 @@ class _Input(NamedTuple):
       channels_first: whether it is (B, 3, H, W).
       dtype: of the pixels.
       batch: how many pictures a call must have; None if any.
+      pixels: their scale, of `PIXELS`.
     """
 
     name: str
@@ -67,6 +72,7 @@ class _Input(NamedTuple):
     channels_first: bool
     dtype: Any
     batch: int | None
+    pixels: str
 
 
 class _Output(NamedTuple):
@@ -84,13 +90,18 @@ class _Output(NamedTuple):
 
 
 def load(
-    path: pathlib.Path, skeleton: str | None = None
+    path: pathlib.Path,
+    skeleton: str | None = None,
+    pixels: str = "imagenet",
+    maps: str = "probability",
 ) -> Callable[[np.ndarray], np.ndarray]:
     """The network as a function of crops.
 
     Args:
       path: an .onnx file.
       skeleton: of its joints; default by their number.
+      pixels: the scale of the pictures it takes, of `PIXELS`.
+      maps: the scale of the heatmaps it gives, of ``gaussians.scales``.
 
     Returns:
       crops (B, 256, 256, 3) uint8 -> raw heatmaps (B, 16, 64, 64) float32, MPII order.
@@ -101,7 +112,7 @@ def load(
         file, what was expected and what came.
     """
     session = _session(path)
-    picture = _input(path, session.get_inputs())
+    picture = _input(path, session.get_inputs(), pixels)
     probe = np.zeros((picture.batch or 1, CROP_SIZE, CROP_SIZE, 3), np.uint8)
     names = [output.name for output in session.get_outputs()]
     try:
@@ -113,10 +124,10 @@ def load(
     def network(crops: np.ndarray) -> np.ndarray:
         parts = []
         for _, rows in batching.blocks(len(crops), picture.batch or len(crops)):
-            (maps,) = session.run(
+            (answer,) = session.run(
                 [heatmap.name], {picture.name: _prepare(crops[rows], picture)}
             )
-            parts.append(_finish(maps, heatmap))
+            parts.append(_finish(answer, heatmap, maps, path))
         return np.concatenate(parts)[: len(crops)]
 
     return network
@@ -140,7 +151,7 @@ def _session(path: pathlib.Path) -> Any:
         raise UserError(f"{path}: no usable ONNX model: {_line(error)}") from error
 
 
-def _input(path: pathlib.Path, inputs: Sequence[Any]) -> _Input:
+def _input(path: pathlib.Path, inputs: Sequence[Any], pixels: str) -> _Input:
     """The picture tensor, from its declared shape."""
     shapes = {one.name: list(one.shape) for one in inputs}
     expected = (
@@ -152,13 +163,16 @@ def _input(path: pathlib.Path, inputs: Sequence[Any]) -> _Input:
     first = inputs[0].shape
     if 3 not in (first[1], first[3]):
         raise UserError(f"{path}: expected {expected}; got {shapes}")
+    if pixels not in PIXELS:
+        raise UserError(f"expected pixels of {', '.join(PIXELS)}; got {pixels!r}")
+    if inputs[0].type == "tensor(uint8)" and pixels != "imagenet":
+        raise UserError(f"{path} takes pictures of uint8, not of {pixels}")
     channels_first = first[1] == 3
     sides = first[2:] if channels_first else first[1:3]
     height, width = (side if _fixed(side) else CROP_SIZE for side in sides)
     batch = first[0] if _fixed(first[0]) else None
-    return _Input(
-        inputs[0].name, height, width, channels_first, _DTYPES[inputs[0].type], batch
-    )
+    dtype = _DTYPES[inputs[0].type]
+    return _Input(inputs[0].name, height, width, channels_first, dtype, batch, pixels)
 
 
 def _fixed(size: Any) -> bool:
@@ -200,16 +214,33 @@ def _prepare(crops: np.ndarray, picture: _Input) -> np.ndarray:
         images = resample(crops, (picture.height, picture.width), axes=(1, 2))
         images = np.clip(np.rint(images), 0, 255)
     if picture.dtype != np.uint8:
-        images = np.asarray(warp.normalize(jnp.asarray(images)))
+        images = _scaled(images, picture.pixels)
     if picture.channels_first:
         images = np.moveaxis(images, -1, 1)
     return np.ascontiguousarray(images, picture.dtype)
 
 
-def _finish(maps: np.ndarray, heatmap: _Output) -> np.ndarray:
+def _scaled(images: np.ndarray, pixels: str) -> np.ndarray:
+    """Pixels of 0 to 255 on another scale."""
+    if pixels == "imagenet":
+        return np.asarray(warp.normalize(jnp.asarray(images)))
+    share = images.astype(np.float32) / 255
+    return share if pixels == "0..1" else 2 * share - 1
+
+
+def _finish(
+    maps: np.ndarray, heatmap: _Output, scale: str, path: pathlib.Path
+) -> np.ndarray:
     """The model's answer as (B, 16, 64, 64) float32."""
     if not heatmap.channels_first:
         maps = np.moveaxis(maps, -1, 1)
+    if scale != "probability":
+        maps = maps.astype(np.float32)
+        try:
+            scales.check(maps, scale, scales.UNDERSHOOT)
+        except UserError as error:
+            raise UserError(f"{path} gave {error}") from None
+        maps = scales.convert(maps, scale)
     if maps.shape[2:] != (HEATMAP_SIZE, HEATMAP_SIZE):
         maps = resample(maps, (HEATMAP_SIZE, HEATMAP_SIZE), axes=(2, 3))
     return to_mpii(maps.astype(np.float32), heatmap.skeleton)
@@ -282,6 +313,8 @@ def _draw(maps: jax.Array, skeleton: str, joints: tuple[int, ...]) -> jax.Array:
         jnp.zeros((len(maps), 2), maps.dtype),
         jnp.ones(len(maps), maps.dtype),
     )
+    # Of a joint whose parts were not found nothing is drawn: an empty map says so.
+    bumps = bumps._replace(amplitude=jnp.where(bumps.converged, bumps.amplitude, 0))
     bumps = jax.tree.map(lambda field: field[:, jnp.asarray(joints)], bumps)
     return heatmaps.render(bumps, HEATMAP_SIZE, HEATMAP_SIZE)
 

@@ -26,16 +26,14 @@ import numpy as np
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers import keypoint_json, keypoint_tables
 from jaxflow.detector.readers.joint_orders import ALIASES, joints_of, skeleton_of
-from jaxflow.detector.readers.records import Detection, Seen, Skipped
+from jaxflow.detector.readers.records import Detection, Seen, Skipped, lacking
 from jaxflow.gaussians import keypoints as detections
-from jaxflow.gaussians.keypoints import HEATMAP_SIZE
+from jaxflow.gaussians.keypoints import HEATMAP_SIZE, MIN_JOINTS
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.maths import batching
 from jaxflow.runs.errors import UserError
-from jaxflow.skeleton import MPII_JOINTS
 
 SUFFIXES = (".json", ".csv", ".npz")
-MIN_JOINTS = 4  # found, of sixteen; fewer say nothing about a pose
 _BATCH = 256
 _FARTHEST = 1e6  # px; no picture is so large
 _NORMALISED = 2.0  # px; nobody is so small
@@ -211,8 +209,7 @@ def _persons(
             yield entry
             continue
         person, found = next(persons)
-        lacking = [MPII_JOINTS[i] for i in np.flatnonzero(~found)]
-        count = len(MPII_JOINTS) - len(lacking)
+        count = int(found.sum())
         if count < MIN_JOINTS:
             yield _skip(
                 entry, name, f"{count} joints found; expected {MIN_JOINTS} or more"
@@ -220,8 +217,7 @@ def _persons(
         elif not np.ptp(person.pose2d[found], axis=0).any():
             yield _skip(entry, name, "all joints are at one place")
         else:
-            note = f"not found: {', '.join(lacking)}" if lacking else ""
-            yield person._replace(note=note)
+            yield person._replace(note=lacking(found))
 
 
 def _convert_all(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxflow.detector.crops.crop import Crop
+from jaxflow.skeleton import MPII_JOINTS
 
 
 class Detection(NamedTuple):
@@ -63,6 +64,12 @@ class Seen(NamedTuple):
     fit: Any = None
     pose2d: Any = None
     note: str = ""
+
+
+def lacking(found: np.ndarray) -> str:
+    """The note about joints (16,) that were not found, or ""."""
+    names = [MPII_JOINTS[i] for i in np.flatnonzero(~found)]
+    return f"not found: {', '.join(names)}" if names else ""
 
 
 class Box(NamedTuple):

@@ -6,6 +6,7 @@ import pytest
 from jaxflow import detector
 from jaxflow.detector.network import decode, onnx_detector
 from jaxflow.gaussians.skeletons import COCO_17, H36M_17
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS, MPII_TO_H36M
 
 onnx = pytest.importorskip("onnx")
@@ -109,10 +110,24 @@ class TestNetworks:
 
     def test_through_the_door(self, tmp_path):
         path = write_model(tmp_path / "a.onnx", dtype="UINT8")
-        found = detector.load(path, flip_test=False, batch=2)
-        maps = found.detect(spots((100, 60), (30, 200), (128, 128)))
+        crops = spots((100, 60), (30, 200), (128, 128))
+        with pytest.raises(UserError, match="a.onnx gave heatmaps with values from 0"):
+            detector.load(path, flip_test=False, batch=2).detect(crops)
+        found = detector.load(path, flip_test=False, batch=2, maps="0..255")
+        maps = found.detect(crops)
         assert maps.shape == (3, 16, 64, 64) and maps.dtype == np.float32
         assert maps.min() >= 0 and maps.max() <= 1
+
+    def test_the_pixels_scale_is_the_one_asked_for(self, tmp_path):
+        path = write_model(tmp_path / "a.onnx")
+        crops = np.random.default_rng(0).integers(0, 256, (1, 256, 256, 3), "u1")
+        share = crops.reshape(1, 64, 4, 64, 4, 3).astype(float).mean((2, 4, 5)) / 255
+        for pixels, expected in (("0..1", share), ("-1..1", 2 * share - 1)):
+            found = onnx_detector.load(path, pixels=pixels)(crops)
+            np.testing.assert_allclose(found[:, 0], expected, atol=1e-5)
+        with pytest.raises(UserError, match="takes pictures of uint8, not of 0..1"):
+            whole = write_model(tmp_path / "b.onnx", dtype="UINT8")
+            onnx_detector.load(whole, pixels="0..1")
 
 
 class TestSkeletons:
