@@ -143,12 +143,13 @@ def _left_out(folder: pathlib.Path, kind: str) -> Iterator[Skipped]:
 
 
 def _has_maps(path: pathlib.Path) -> bool:
-    """Whether an .npz file has heatmaps rather than keypoints."""
-    try:
-        shape = array_files.open_maps(path).shape
-        return len(shape) >= 3 and shape[-1] > 3  # keypoints have two or three
-    except ValueError:  # several arrays, none of them called heatmaps
-        return False
+    """Whether an .npz file has heatmaps rather than keypoints: by its arrays' names."""
+    names = array_files.names_in_npz(path)
+    if "keypoints" not in names:
+        return True
+    if names == ["keypoints"]:  # of the wrong name, but alone
+        return array_files.open_maps(path).shape[-1:] > (3,)
+    return "heatmaps" in names
 
 
 def _names(files: Sequence[pathlib.Path]) -> list[str]:

@@ -23,6 +23,9 @@ from jaxflow.metrics import selection
 from jaxflow.runs.errors import UserError
 
 
+_LARGEST = 10.0  # of the middle amplitude; a bump between pixels is above its map
+
+
 class Prediction(NamedTuple):
     """What N frames may be in 3D: NumPy arrays.
 
@@ -160,7 +163,7 @@ def nobody(found: np.ndarray) -> str:
 def check_scale(fits: np.ndarray) -> None:
     """Amplitudes (N, 16, 7) far above 1 are those of maps on another scale."""
     peaks = np.median(fits[..., 0], axis=1)
-    if (bad := peaks > scales.LARGEST).any():
+    if (bad := peaks > _LARGEST).any():
         frame = int(bad.argmax())
         raise UserError(
             f"fits of frame {frame}: amplitudes of about {peaks[frame]:.3g}; expected "

@@ -3,12 +3,15 @@
 In: a path. Out: an object that slices like an array (N, ...) without the file ever
 being in memory as a whole. .npy and uncompressed .npz members are memory-mapped, HDF5
 data sets read by block; a compressed .npz member, which has no random access, is
-unpacked from front to back as it is read.
+unpacked from front to back as it is read, or as a whole if it is in Fortran order.
+
+What a header promises is compared with what there is before anything is made of it.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import pathlib
 import struct
@@ -17,7 +20,15 @@ from typing import Any
 
 import numpy as np
 
+from jaxflow.runs.errors import UserError
+
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
+# Of a compressed member that has to be in memory as a whole.
+_MOST_BYTES = 2**32
+
+
+class ArrayFileError(UserError):
+    """A file that holds no such array, a damaged one, or one that is cut short."""
 
 
 def open_maps(path: str | os.PathLike[str], key: str | None = None) -> Any:
@@ -33,21 +44,47 @@ def open_maps(path: str | os.PathLike[str], key: str | None = None) -> Any:
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: not such a file, cut short, or no such array in it; the file is named.
+      ArrayFileError: not such a file, cut short, or no such array in it; the file is
+        named. Slices raise it, too, where what is read then is damaged.
+      ImportError: an HDF5 file, and h5py is not installed.
     """
     path = pathlib.Path(path)
+    suffix = path.suffix.lower()
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"expected one of {', '.join(SUFFIXES)}; got {path}")
+    if suffix not in SUFFIXES:
+        raise ArrayFileError(f"expected one of {', '.join(SUFFIXES)}; got {path}")
     try:
-        if path.suffix == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        if path.suffix == ".npz":
+        if suffix == ".npy":
+            return _open_npy(path)
+        if suffix == ".npz":
             return _open_npz(path, key)
         return _open_hdf5(path, key)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"cannot read heatmaps from {path}: {error}") from error
+    except ImportError:
+        raise
+    except Exception as error:  # damaged headers raise errors of every kind
+        raise _unreadable(path, error) from error
+
+
+def names_in_npz(path: str | os.PathLike[str]) -> list[str]:
+    """The arrays in an .npz file.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ArrayFileError: no such archive, or a damaged one.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [pathlib.Path(name).stem for name in archive.namelist()]
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no such file: {path}") from None
+    except Exception as error:
+        raise _unreadable(pathlib.Path(path), error) from error
+
+
+def _unreadable(path: pathlib.Path, error: Exception) -> ArrayFileError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return ArrayFileError(f"cannot read heatmaps from {path}: {reason}")
 
 
 def _choose(names: list[str], key: str | None) -> str:
@@ -56,7 +93,7 @@ def _choose(names: list[str], key: str | None) -> str:
         return names[0]
     wanted = key or "heatmaps"
     if wanted not in names:
-        raise ValueError(
+        raise ArrayFileError(
             f"no array {wanted!r} in it; it has {', '.join(sorted(names))}"
         )
     return wanted
@@ -77,38 +114,64 @@ def _open_hdf5(path: pathlib.Path, key: str | None) -> Any:
     return file[_choose(names, key)]
 
 
+def _open_npy(path: pathlib.Path) -> np.ndarray:
+    with open(path, "rb") as file:
+        return _mapped(path, file, path.stat().st_size)
+
+
+def _mapped(path: pathlib.Path, file: Any, end: int) -> np.ndarray:
+    """The array whose header comes next in the file, and that ends before ``end``."""
+    shape, fortran, dtype = _read_header(file, end - file.tell())
+    order: Any = "F" if fortran else "C"
+    if 0 in shape:
+        return np.zeros(shape, dtype, order)
+    return np.memmap(path, dtype, "r", file.tell(), shape, order=order)
+
+
 def _open_npz(path: pathlib.Path, key: str | None) -> Any:
     with zipfile.ZipFile(path) as archive:
         members = {pathlib.Path(i.filename).stem: i for i in archive.infolist()}
         member = members[_choose(list(members), key)]
     if member.compress_type != zipfile.ZIP_STORED:
-        return _Unpacked(path, member.filename)
+        return _unpacked(path, member)
     with open(path, "rb") as file:
         # The member's data follow its local header of 30 bytes, a name and extras.
         file.seek(member.header_offset)
         name_length, extra_length = struct.unpack("<26xHH", file.read(30))
         file.seek(name_length + extra_length, io.SEEK_CUR)
-        shape, fortran, dtype = _read_header(file)
-        return np.memmap(
-            path, dtype, "r", file.tell(), shape, order="F" if fortran else "C"
+        return _mapped(path, file, file.tell() + member.file_size)
+
+
+def _unpacked(path: pathlib.Path, member: zipfile.ZipInfo) -> Any:
+    """A compressed member: by row, or whole where its rows are not one behind another.
+
+    Raises:
+      ArrayFileError: too large to be unpacked as a whole.
+    """
+    rows = _Unpacked(path, member)
+    if not rows.fortran:
+        return rows
+    if member.file_size > _MOST_BYTES:
+        raise ArrayFileError(
+            f"a compressed array in Fortran order of {member.file_size} bytes; save it "
+            "in C order (numpy.ascontiguousarray)"
         )
+    with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 class _Unpacked:
     """A compressed .npz member, read forwards; going back starts from the front."""
 
-    def __init__(self, path: pathlib.Path, name: str) -> None:
+    def __init__(self, path: pathlib.Path, member: zipfile.ZipInfo) -> None:
+        self._path, self._member = path, member
         self._archive = zipfile.ZipFile(path)
-        self._name = name
         self._rewind()
 
     def _rewind(self) -> None:
-        self._stream = self._archive.open(self._name)
-        self.shape, fortran, self.dtype = _read_header(self._stream)
-        if fortran:
-            raise ValueError(
-                "a compressed array in Fortran order cannot be read by row"
-            )
+        self._stream = self._archive.open(self._member)
+        size = self._member.file_size
+        self.shape, self.fortran, self.dtype = _read_header(self._stream, size)
         self._row_bytes = self.dtype.itemsize * int(np.prod(self.shape[1:]))
         self._next = 0
 
@@ -122,22 +185,40 @@ class _Unpacked:
         return np.frombuffer(content, self.dtype).reshape(-1, *self.shape[1:])
 
     def _read(self, rows: int) -> bytes:
-        content = self._stream.read(rows * self._row_bytes)
+        try:
+            content = self._stream.read(rows * self._row_bytes)
+        except Exception as error:  # of zlib, lzma, bz2 and of the archive
+            raise _unreadable(self._path, error) from error
         if len(content) < rows * self._row_bytes:
-            raise ValueError(f"it ends within row {self._next + rows}")
+            raise ArrayFileError(f"{self._path} ends within row {self._next + rows}")
         self._next += rows
         return content
 
 
-def _read_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether in Fortran order, and dtype of the .npy content that follows."""
+def _read_header(file: Any, size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether in Fortran order, and dtype of the .npy content that follows.
+
+    Args:
+      file: at the content's begin.
+      size: bytes of the content, header included.
+
+    Raises:
+      ValueError: no such header, or one that promises more than there is.
+    """
+    begin = file.tell()
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
         header = np.lib.format.read_array_header_1_0(file)
     else:
         header = np.lib.format.read_array_header_2_0(file)
     if header[2].hasobject:
-        raise ValueError("it holds Python objects, not numbers")
+        raise ArrayFileError("it holds Python objects, not numbers")
+    shape, _, dtype = header
+    there = size - (file.tell() - begin)
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > there:
+        raise ArrayFileError(
+            f"its header promises {shape} of {dtype}; there are {there} bytes"
+        )
     return header
 
 
@@ -152,7 +233,7 @@ class Flat:
 
     def __init__(self, source: Any) -> None:
         if len(source.shape) < 2:
-            raise ValueError(
+            raise ArrayFileError(
                 f"expected heatmaps of shape (..., rows, columns); got {source.shape}"
             )
         self._source = source

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxflow.detector.readers import json_stream
+from jaxflow.detector.readers import json_stream, keypoint_tables
 from jaxflow.detector.readers.records import Box, Skipped
 from jaxflow.runs.errors import UserError
 
@@ -255,8 +255,8 @@ def _box(row: Any) -> _Found:
     if picture is None:
         raise UserError(f"expected a picture ({', '.join(_PICTURE)})")
     index = _first(row, _ID)
-    if isinstance(index, str) and index.isdecimal():
-        index = int(index)
+    if isinstance(index, str):
+        index = keypoint_tables.number_or_name(index)
     if (four := _first(row, ["bbox", "box"])) is None:
         four = [_first(row, names) for names in _SIDES]
     if not isinstance(four, Sequence) or len(four) != 4 or None in four:
@@ -271,7 +271,7 @@ def _box(row: Any) -> _Found:
         raise UserError(
             f"expected pixels; multiply {numbers} by the picture's width and height"
         )
-    frame = int(_first(row, ["frame"]) or 0)
+    frame = keypoint_tables.whole_number("frame", _first(row, ["frame"]) or 0)
     score = _first(row, ["score", "confidence"])
     return _Found(
         Box(str(picture), frame, index, np.array(numbers)),

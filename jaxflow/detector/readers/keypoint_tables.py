@@ -16,9 +16,9 @@ same leading shape: ``confidence`` and ``sigma`` (px; ..., joints; or ..., joint
 from __future__ import annotations
 
 import csv
+import math
 import os
 import pathlib
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -98,18 +98,42 @@ def _row(
     if None in row:
         raise UserError("more entries than columns")
     source = row.get("picture") or str(path)
-    frame = int(row.get("frame") or 0)
+    frame = whole_number("frame", row.get("frame") or 0)
     index: int | str = counts[source, frame]
     counts[source, frame] += 1
     person = row.get("person")
     if person:
-        index = int(person) if person.isdecimal() else person
+        index = number_or_name(person)
     points = np.array([[_number(row, x), _number(row, y)] for x, y, _ in joints])
     confidence = np.array([_number(row, c) if c else 1.0 for _, _, c in joints])
     return Detection(source, frame, index, points, confidence)
 
 
+def whole_number(name: str, value: Any) -> int:
+    """A number as tables have it: 7, "7" or, of those that know no integers, "7.0".
+
+    Raises:
+      UserError: it is none.
+    """
+    try:
+        number = float(value)
+        if number.is_integer():
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise UserError(f"expected a whole number for {name}; got {value!r}")
+
+
+def number_or_name(text: str) -> int | str:
+    """An id: a whole number if it is one, "3.0" as 3, else as it is."""
+    whole = text.removesuffix(".0")
+    return int(whole) if whole.isdecimal() and len(whole) < 19 else text
+
+
 def _number(row: Mapping[str, Any], column: str) -> float:
+    """A joint's number; NaN, which stands for none, where the cell is empty."""
+    if not (row[column] or "").strip():
+        return math.nan
     try:
         return float(row[column])
     except (TypeError, ValueError):
@@ -176,13 +200,7 @@ def _block(
 def _names(path: pathlib.Path) -> list[str]:
     """The arrays in the file that are known here."""
     known = ("keypoints", "confidence", "sigma", "frame", "person")
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            there = [pathlib.Path(name).stem for name in archive.namelist()]
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{path}: damaged or no NPZ file: {error}") from error
+    there = array_files.names_in_npz(path)
     if "keypoints" not in there:
         raise UserError(
             f"{path}: expected an array keypoints; got {', '.join(there) or 'none'}"
@@ -212,4 +230,4 @@ def _check_shapes(
 def _numbers(array: Any, count: int) -> list[int]:
     if array is None:
         return list(range(count))
-    return [int(value) for value in np.asarray(array[0:count])]
+    return [whole_number("frame and person", v) for v in np.asarray(array[0:count])]

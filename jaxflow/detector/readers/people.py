@@ -151,13 +151,19 @@ def _checked(entry: Detection, skeleton: str) -> Detection:
     points = entry.points[: len(names)]
     confidence = entry.confidence
     confidence = np.ones(len(names)) if confidence is None else confidence[: len(names)]
-    if np.isnan(confidence).any():
-        raise UserError(
-            f"the confidence of {names[int(np.isnan(confidence).argmax())]} is NaN"
-        )
+    sigma = entry.sigma
+    if sigma is not None:
+        sigma = sigma[: len(names)]
+        sigma = np.stack([sigma, sigma], -1) if sigma.ndim == 1 else sigma
+    # What is not a number was not found, as for `Lifter.lift_keypoints`.
+    numbers = np.isfinite(points).all(-1)
+    if sigma is not None:
+        numbers &= np.isfinite(sigma).all(-1)
+    confidence = np.where(numbers, confidence, 0)
     found = confidence > 0
+    confidence = np.where(found, confidence, 0)  # NaN among them
     if not found.any() or not points[found].any():
-        raise UserError("all keypoints are zero: nobody was found")
+        raise UserError("all keypoints are zero or no numbers: nobody was found")
     bad = found & ~(np.abs(points) <= _FARTHEST).all(-1)
     if bad.any():
         i = int(bad.argmax())
@@ -170,10 +176,7 @@ def _checked(entry: Detection, skeleton: str) -> Detection:
             f"all keypoints lie within {_NORMALISED:g} px of (0, 0): expected image "
             "pixels; multiply numbers from 0 to 1 by the picture's width and height"
         )
-    sigma = entry.sigma
     if sigma is not None:
-        sigma = sigma[: len(names)]
-        sigma = np.stack([sigma, sigma], -1) if sigma.ndim == 1 else sigma
         if not ((sigma[found] >= 0) & (sigma[found] <= _FARTHEST)).all():
             raise UserError("expected standard deviations of 0 px or more")
     points = np.where(found[:, None], points, 0)

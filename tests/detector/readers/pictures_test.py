@@ -34,6 +34,16 @@ def turned(number):
     return exif
 
 
+@pytest.mark.parametrize("most", [1023, 4095, 65535])
+@pytest.mark.parametrize("suffix", ["pgm", "PGM", "ppm"])
+def test_pgm_of_more_than_8_bits(most, suffix, tmp_path):
+    grey = np.linspace(0, most, 20 * 30).round().reshape(20, 30)
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(b"P5 30 20 %d\n" % most + grey.astype(">u2").tobytes())
+    found = pictures.read(path).pixels
+    np.testing.assert_allclose(found[..., 0], grey / most * 255, atol=0.51)
+
+
 class TestKinds:
     @pytest.mark.parametrize("suffix", ["png", "bmp", "webp", "tif", "ppm", "gif"])
     def test_formats(self, tmp_path, suffix):
