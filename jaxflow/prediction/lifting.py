@@ -22,7 +22,6 @@ from jaxflow.maths import geometry, keys
 from jaxflow.metrics import selection
 from jaxflow.runs.errors import UserError
 
-
 _LARGEST = 10.0  # of the middle amplitude; a bump between pixels is above its map
 
 

@@ -79,7 +79,7 @@ def names_in_npz(path: str | os.PathLike[str]) -> list[str]:
     except FileNotFoundError:
         raise FileNotFoundError(f"no such file: {path}") from None
     except Exception as error:
-        raise _unreadable(pathlib.Path(path), error) from error
+        raise ArrayFileError(f"{path}: damaged or no NPZ file: {error}") from error
 
 
 def _unreadable(path: pathlib.Path, error: Exception) -> ArrayFileError:

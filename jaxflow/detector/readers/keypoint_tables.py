@@ -132,7 +132,7 @@ def number_or_name(text: str) -> int | str:
 
 def _number(row: Mapping[str, Any], column: str) -> float:
     """A joint's number; NaN, which stands for none, where the cell is empty."""
-    if not (row[column] or "").strip():
+    if row[column] is not None and not row[column].strip():
         return math.nan
     try:
         return float(row[column])

@@ -53,7 +53,7 @@ def test_json_in_coco_s_words(tmp_path):
         ({"picture": "b.jpg", "x": 1, "y": 2, "w": 3}, "expected x, y, w and h"),
         ({"picture": "b.jpg", "box": [1, 2, float("nan"), 4]}, "finite"),
         ({"x": 1, "y": 2, "w": 3, "h": 4}, "expected a picture"),
-        ({"picture": "b.jpg", "box": [0.4, 0.3, 0.2, 0.5]}, "multiply .* by the picture"),
+        ({"picture": "b.jpg", "box": [0.4, 0.3, 0.2, 0.5]}, "multiply"),
         ({"picture": "b.jpg", "box": [1, 2, 1e30, 4]}, "expected pixels of a picture"),
         ({"picture": "b.jpg", "box": [1, 2, 3, 4], "frame": "1.5"}, "a whole number"),
         ({"picture": "b.jpg", "box": [1, 2, "wide", 4]}, "could not convert"),

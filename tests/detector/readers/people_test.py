@@ -13,7 +13,7 @@ from jaxflow.detector.readers import people
 from jaxflow.detector.readers.records import Seen, Skipped
 from jaxflow.gaussians import keypoints as detections
 from jaxflow.gaussians.skeletons import BODY_25, COCO_17, HALPE_26
-from jaxflow.skeleton import MPII_JOINTS
+from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS
 from tests.conftest import shared_path
 
 
@@ -143,9 +143,11 @@ class TestPersons:
         assert good.frame == 0
 
     def test_the_case_of_nan_points(self):
-        found = read(shared_path("cases/keypoints/nan_points.npz"))
-        assert all(isinstance(one, Seen) for one in found)
-        assert "not found: " in "".join(one.note for one in found)
+        path = shared_path("cases/keypoints/nan_points.npz")
+        one_nan, all_nan, whole = read(path, "h36m_17")
+        joint = H36M_JOINTS[4]
+        assert len(one_nan.note.split(",")) == 1 and joint[1:] in one_nan.note
+        assert "nobody was found" in all_nan.reason and whole.note == ""
 
 
 class TestSkipped:
