@@ -13,8 +13,7 @@ from jaxflow.detector.readers import people
 from jaxflow.detector.readers.records import Seen, Skipped
 from jaxflow.gaussians import keypoints as detections
 from jaxflow.gaussians.skeletons import BODY_25, COCO_17, HALPE_26
-from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS
-from tests.conftest import shared_path
+from jaxflow.skeleton import MPII_JOINTS
 
 
 def figures(count, joints=17, seed=0, confidence=0.8):
@@ -112,42 +111,6 @@ class TestPersons:
         (person,) = read(path)
         assert person.note == "not found: Head"
         assert np.isfinite(person.fit).all()
-
-    @pytest.mark.parametrize("column", [0, 1, 2])
-    def test_what_is_no_number_was_not_found(self, column, tmp_path):
-        numbers = figures(1, 16)
-        numbers[0, MPII_JOINTS.index("Head"), column] = np.nan
-        np.savez(tmp_path / "a.npz", keypoints=numbers)
-        (person,) = read(tmp_path / "a.npz")
-        assert person.note == "not found: Head"
-
-    def test_an_empty_cell_was_not_found(self, tmp_path):
-        (numbers,) = figures(1, 16)
-        names = [f"{name}{i}" for i in range(16) for name in "xyc"]
-        cells = [f"{value:.1f}" for value in numbers.ravel()]
-        cells[3 * MPII_JOINTS.index("Head")] = ""
-        text = f"frame,person,{','.join(names)}\n7.0,3.0,{','.join(cells)}\n"
-        (tmp_path / "A.CSV").write_text(text)
-        (person,) = read(tmp_path / "A.CSV")
-        assert (person.note, person.frame, person.person) == ("not found: Head", 7, 3)
-
-    @pytest.mark.parametrize("frame", ["1.5", "inf", "nan", "one", "1e400"])
-    def test_a_frame_that_is_no_number_is_said(self, frame, tmp_path):
-        (numbers,) = figures(1, 16)
-        names = [f"{name}{i}" for i in range(16) for name in "xyc"]
-        cells = ",".join(map(str, numbers.ravel()))
-        path = tmp_path / "a.csv"
-        path.write_text(f"frame,{','.join(names)}\n{frame},{cells}\n0.0,{cells}\n")
-        bad, good = read(path)
-        assert f"expected a whole number for frame; got '{frame}'" in bad.reason
-        assert good.frame == 0
-
-    def test_the_case_of_nan_points(self):
-        path = shared_path("cases/keypoints/nan_points.npz")
-        one_nan, all_nan, whole = read(path, "h36m_17")
-        joint = H36M_JOINTS[4]
-        assert len(one_nan.note.split(",")) == 1 and joint[1:] in one_nan.note
-        assert "nobody was found" in all_nan.reason and whole.note == ""
 
 
 class TestSkipped:
