@@ -6,12 +6,14 @@ import hashlib
 import pathlib
 from collections.abc import Iterable
 
+from jaxflow.runs.errors import UserError
+
 Fingerprint = dict[str, dict[str, int | str]]
 
 _CHUNK = 1 << 20
 
 
-class DataFileError(ValueError):
+class DataFileError(UserError):
     """A raw or prepared file is missing, damaged or not what was expected."""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from data_builders import features, files
+from jaxflow.runs.errors import UserError
 
 Examples = Iterator[tuple[int, dict[str, Any]]]
 
@@ -40,14 +41,14 @@ class LiftBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         """The configuration that a name after the slash stands for.
 
         Raises:
-          ValueError: there is none of this name; says which there are.
+          UserError: there is none of this name; says which there are.
         """
         known = cls.builder_configs
         if name in known:
             return known[name]
         if not known:
-            raise ValueError(f"{cls.name} has no configurations; got {name!r}")
-        raise ValueError(
+            raise UserError(f"{cls.name} has no configurations; got {name!r}")
+        raise UserError(
             f"expected a configuration of {cls.name}, one of {', '.join(known)}; got "
             f"{name!r}"
         )

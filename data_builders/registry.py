@@ -23,6 +23,7 @@ from data_builders.human36m_lift import human36m_lift_dataset_builder
 from data_builders.lift_builder import LiftBuilder
 from data_builders.mpi_inf_3dhp_lift import mpi_inf_3dhp_lift_dataset_builder
 from data_builders.synthetic_lift import synthetic_lift_dataset_builder
+from jaxflow.runs.errors import UserError
 
 _BUILDERS: dict[str, Any] = {
     "cmu_mocap_lift": cmu_mocap_lift_dataset_builder.Builder,
@@ -49,11 +50,11 @@ def builder(
       data_dir: folder of prepared sets; the default is TFDS's.
 
     Raises:
-      ValueError: no such data set or configuration.
+      UserError: no such data set or configuration.
     """
     name, _, config = dataset.partition("/")
     if name not in _BUILDERS:
-        raise ValueError(f"expected a data set of {', '.join(NAMES)}; got {dataset!r}")
+        raise UserError(f"expected a data set of {', '.join(NAMES)}; got {dataset!r}")
     data_dir = pathlib.Path(data_dir or default_data_dir()).expanduser().absolute()
     kind = _BUILDERS[name]
     options = {"data_dir": data_dir, "file_format": "array_record"}
@@ -81,7 +82,7 @@ def prepare(
 
     Raises:
       DataFileError: raw files are missing, damaged or others than the prepared set's.
-      ValueError: no such data set.
+      UserError: no such data set.
     """
     chosen = builder(dataset, data_dir)
     if manual_dir:

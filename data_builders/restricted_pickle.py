@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from data_builders.files import DataFileError
+from jaxflow.runs.errors import UserError
 
 _PLAIN_DTYPE = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|[SU]\d{1,4})")
 _NDARRAY = object()  # stands for the class, which a pickle only ever passes on
@@ -134,9 +135,9 @@ def _checked(shape: Any, kind: Any, data: Any) -> bytes:
     if not isinstance(shape, tuple) or not all(
         type(size) is int and size >= 0 for size in shape
     ):
-        raise ValueError(f"an array of shape {shape!r}")
+        raise UserError(f"an array of shape {shape!r}")
     expected = math.prod(shape) * kind.dtype.itemsize
     if not isinstance(data, bytes | bytearray | str) or len(data) != expected:
-        raise ValueError(f"an array of shape {shape} without its {expected} bytes")
+        raise UserError(f"an array of shape {shape} without its {expected} bytes")
     # Python 2 wrote bytes as text.
     return data.encode("latin1") if isinstance(data, str) else bytes(data)

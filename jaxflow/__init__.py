@@ -11,7 +11,13 @@ From heatmaps to hypotheses::
 Arrays are float32, lengths metres, angles radians, leading axes any batch shape.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
+
+from jaxflow.runs.errors import stop_shortly
+
+if "".join(sys.argv[:1]).endswith(("-m", "data_builders/build.py")):
+    stop_shortly()  # a command is being loaded
 
 from jaxflow._version import __version__
 from jaxflow.config import FlowConfig, SoftClamp, TrainConfig

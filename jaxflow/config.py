@@ -34,7 +34,7 @@ def option(default: Any, text: str, **added: Any) -> Any:
     """A dataclass field with its help text.
 
     ``before=VALUE`` is for a field that was added later: what a configuration means
-    that was stored without it (`from_dict`).
+    that was stored without it (`from_dict`). ``path=True`` is for a file or folder.
     """
     return dataclasses.field(default=default, metadata={"help": text, **added})
 
@@ -46,10 +46,28 @@ def at_least(owner: Any, /, **least: int) -> None:
       ValueError: names the first that does, and says what was expected and what came.
     """
     for name, value in least.items():
-        if getattr(owner, name) < value:
-            raise ValueError(
-                f"{name} must be at least {value}, not {getattr(owner, name)}"
-            )
+        if (actual := getattr(owner, name)) < value:
+            raise ValueError(f"{name} must be at least {value}, not {actual}")
+
+
+def at_most(owner: Any, /, **most: int) -> None:
+    """The same of greatest values."""
+    for name, value in most.items():
+        if (actual := getattr(owner, name)) > value:
+            raise ValueError(f"{name} must be at most {value}, not {actual}")
+
+
+def finite(owner: Any, /, *names: str) -> None:
+    """The same of numbers that must be 0 or more, and finite."""
+    for name in names:
+        value = getattr(owner, name)
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name} must be 0 or more and finite, not {value}")
+
+
+# What is drawn for a pose at a time; more than this takes gigabytes.
+MOST_HYPOTHESES = 100_000
+MOST_SEED = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,10 +143,8 @@ class LossConfig:
     def __post_init__(self) -> None:
         """Refuses weights and counts without a meaning."""
         at_least(self, best_k=1)
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name.endswith("_weight") and not (0 <= value < math.inf):
-                raise ValueError(f"{field.name} must be 0 or more, not {value}")
+        names = [field.name for field in dataclasses.fields(self)]
+        finite(self, *(name for name in names if name.endswith("_weight")))
 
     @property
     def any_hypotheses(self) -> bool:
@@ -163,13 +179,15 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         """Refuses settings without a meaning."""
-        if self.warmup < 0:
-            raise ValueError(f"warmup must be 0 or more, not {self.warmup}")
-        if not 0 <= self.average_decay < 1:
-            raise ValueError(
-                "average_decay must be at least 0 and below 1, not "
-                f"{self.average_decay}"
-            )
+        finite(self, "learning_rate", "critic_learning_rate", "epsilon")
+        at_least(self, warmup=0, halve_after_epoch=0)
+        if not self.clip > 0:
+            raise ValueError(f"clip must be above 0, not {self.clip}")
+        for name in ("beta1", "beta2", "average_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be at least 0 and below 1, not {getattr(self, name)}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,9 +215,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuses counts that make no iteration."""
-        at_least(self, batch_size=1, critic_updates=1, epochs=1)
-        if self.iterations < 0:
-            raise ValueError(f"iterations must be 0 or more, not {self.iterations}")
+        at_least(self, batch_size=1, critic_updates=1, epochs=1, iterations=0, seed=0)
+        at_most(self, hypotheses=MOST_HYPOTHESES, seed=MOST_SEED)
         best_k = self.loss.best_k if self.loss.best_of_m_weight else 0
         if self.hypotheses < max(2, best_k):
             raise ValueError(
@@ -231,8 +248,11 @@ class DataConfig:
     data_dir: str = option(
         "",
         "where built data sets lie; default: $TFDS_DATA_DIR or ~/tensorflow_datasets",
+        path=True,
     )
-    manual_dir: str = option("", "raw files that a builder without download needs")
+    manual_dir: str = option(
+        "", "raw files that a builder without download needs", path=True
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,14 +282,15 @@ class LoopConfig:
         "",
         "folder for a trace of some steady iterations, which TensorBoard and "
         "ui.perfetto.dev open; none if empty",
+        path=True,
     )
 
     def __post_init__(self) -> None:
         """Refuses intervals that never come."""
         at_least(self, log_every=1, checkpoint_every=1, keep=1, heartbeat=1)
         at_least(self, validation_frames=1, validation_hypotheses=1)
-        if self.validate_every < 0 or self.devices < 0:
-            raise ValueError("validate_every and devices must be 0 or more")
+        at_most(self, validation_hypotheses=MOST_HYPOTHESES)
+        finite(self, "validate_every", "devices")
         if self.keep_best and not self.validate_every:
             raise ValueError("keep_best needs validations: set validate_every")
 

@@ -41,7 +41,7 @@ def read(path: pathlib.Path, *, exact_clamp: bool = False) -> tuple[Params, Flow
       UserError: it is damaged, no PyTorch file, holds more than weights, or weights of
         another model; names the file and what is wrong.
     """
-    state = torch_files.read_state(path)
+    state = torch_files.without_prefix(torch_files.read_state(path), "module.")
     config = FlowConfig(hidden=_hidden_width(state), exact_clamp=exact_clamp)
     try:
         return params_from_state(state, config), config
@@ -72,7 +72,7 @@ def params_from_state(
       Parameters as from `jaxflow.init`.
 
     Raises:
-      ValueError: names that are missing or unknown, shapes that differ, permutations
+      UserError: names that are missing or unknown, shapes that differ, permutations
         other than this package's, or numbers that are not finite: all are named.
     """
     perms = _check_permutations(state, config)
@@ -99,7 +99,7 @@ def critic_params_from_state(state: Mapping[str, Any]) -> Params:
     """The critic's parameters from the released code's ``state_dict`` (fc1 to fc9).
 
     Raises:
-      ValueError: names that are missing or unknown, shapes that differ, or numbers that
+      UserError: names that are missing or unknown, shapes that differ, or numbers that
         are not finite: all are named.
     """
     expected = jax.eval_shape(lambda: critic.init(jax.random.key(0)))
@@ -159,7 +159,7 @@ def _collect(
     if problems:
         listed = "\n  ".join(problems[:20])
         more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise ValueError(f"these weights are not the model's:\n  {listed}{more}")
+        raise UserError(f"these weights are not the model's:\n  {listed}{more}")
     return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
@@ -190,7 +190,7 @@ def _check_permutations(state: Mapping[str, Any], config: FlowConfig) -> set[str
                 continue
             found.add(name)
             if not np.array_equal(np.asarray(state[name]), wanted):
-                raise ValueError(
+                raise UserError(
                     f"{name} differs from the permutation seeded with {block}, which "
                     "this package uses: the checkpoint is of another model"
                 )

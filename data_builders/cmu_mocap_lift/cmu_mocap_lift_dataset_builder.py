@@ -13,6 +13,7 @@ from data_builders import features
 from data_builders.cmu_mocap_lift import download, generation, recordings, source
 from data_builders.files import DataFileError
 from data_builders.lift_builder import Examples, LiftBuilder
+from jaxflow.runs.errors import UserError
 
 SPLITS: tuple[str, ...] = ("train", "test")
 
@@ -27,7 +28,7 @@ class CmuConfig(tfds.core.BuilderConfig):
     def __post_init__(self) -> None:
         """Names the configuration."""
         if self.seed < 0:
-            raise ValueError(f"expected a seed of at least 0; got {self.seed}")
+            raise UserError(f"expected a seed of at least 0; got {self.seed}")
         self.name = f"seed{self.seed}"
 
     @classmethod
@@ -35,11 +36,11 @@ class CmuConfig(tfds.core.BuilderConfig):
         """The configuration of a name.
 
         Raises:
-          ValueError: no such name.
+          UserError: no such name.
         """
         match = re.fullmatch(r"seed(\d{1,18})", name)
         if match is None:
-            raise ValueError(
+            raise UserError(
                 f"expected a cmu_mocap_lift configuration such as seed0; got {name!r}"
             )
         return cls(seed=int(match.group(1)))

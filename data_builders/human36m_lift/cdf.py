@@ -25,6 +25,7 @@ import numpy as np
 
 from data_builders.files import DataFileError
 from data_builders.human36m_lift import recordings
+from jaxflow.runs.errors import UserError, missing
 
 JOINTS_IN_FILE = 32
 # Joints of the 32 in H36M-17 order; the others are doubles, toes and finger tips.
@@ -82,7 +83,7 @@ class Reader:
         require_library()
         try:
             if (size := path.stat().st_size) > LARGEST:
-                raise ValueError(f"{size:,} bytes are more than any recording has")
+                raise UserError(f"{size:,} bytes are more than any recording has")
             pose = self._pose(path)
         except (OSError, ValueError) as error:
             raise DataFileError(
@@ -108,7 +109,7 @@ class Reader:
                 child.stdin.flush()
             answer = json.loads(child.stdout.readline() or "{}")
             if "error" in answer:
-                raise ValueError(answer["error"])
+                raise UserError(answer["error"])
             if answer:
                 count = np.prod(answer["shape"]) * np.dtype(answer["dtype"]).itemsize
                 content = child.stdout.read(min(count, LARGEST))
@@ -117,7 +118,7 @@ class Reader:
         finally:
             timer.cancel()
         self.close()
-        raise ValueError(
+        raise UserError(
             f"reading it took more than {self._seconds:g} seconds or too much memory"
         )
 
@@ -129,10 +130,7 @@ def require_library() -> None:
       ImportError: it is not installed; says how to install it.
     """
     if importlib.util.find_spec("cdflib") is None:
-        raise ImportError(
-            "D3_Positions_mono files are read by the package cdflib, which is not "
-            "installed: pip install 'jaxflow[data]'"
-        )
+        raise missing("reading D3_Positions_mono files", "cdflib", "data")
 
 
 def _started(memory: int) -> subprocess.Popen[bytes]:

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxflow.gaussians.ellipses import AMBIGUOUS_SIGMA
+from jaxflow.runs.errors import UserError
 from jaxflow.types import PoseRecords
 
 # Every 16th test frame of an action: every 64th video frame (paper section 4.1).
@@ -53,11 +54,11 @@ class Human36mConfig(tfds.core.BuilderConfig):
         """The configuration of a name.
 
         Raises:
-          ValueError: no such name, or a subject twice.
+          UserError: no such name, or a subject twice.
         """
         match = _NAME.fullmatch(name)
         if match is None:
-            raise ValueError(f"{_EXPECTED}; got {name!r}")
+            raise UserError(f"{_EXPECTED}; got {name!r}")
         subjects = {
             split: tuple(match[split][1:].split("-"))
             for split in ("train", "test")
@@ -65,7 +66,7 @@ class Human36mConfig(tfds.core.BuilderConfig):
         }
         counts = Counter(subject for chosen in subjects.values() for subject in chosen)
         if twice := [subject for subject, count in counts.items() if count > 1]:
-            raise ValueError(
+            raise UserError(
                 f"expected each subject once; got {', '.join(twice)} twice in {name!r}"
             )
         return cls(

@@ -22,6 +22,7 @@ from data_builders.human36m_lift import recordings
 from data_builders.human36m_lift.recordings import FRAME_STEP, Detections, Names
 from data_builders.simulation.cameras import HEATMAP_SCALE
 from jaxflow.runs import array_files
+from jaxflow.runs.errors import UserError
 
 FOLDER = "fits"
 _HEATMAP_SIZE = 64
@@ -93,7 +94,7 @@ def _step(source: np.ndarray, video_frames: int) -> int:
     """Every how many fits one is kept: 4 of all frames, 1 of every 4th frame."""
     shape, kept = tuple(source.shape), video_frames // FRAME_STEP
     if len(shape) != 3 or shape[1:] != (16, 7) or source.dtype.kind != "f":
-        raise ValueError(
+        raise UserError(
             "expected floating-point fits of shape (frames, 16, 7); got "
             f"{source.dtype} {shape}"
         )
@@ -102,7 +103,7 @@ def _step(source: np.ndarray, video_frames: int) -> int:
         return 1
     if to_all <= _SLACK:
         return FRAME_STEP
-    raise ValueError(
+    raise UserError(
         f"expected fits of all {video_frames} video frames or of the {kept} that are "
         f"every 4th; got {shape[0]}"
     )

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from data_builders.files import DataFileError
 from data_builders.human36m_lift import recordings
 from data_builders.human36m_lift.recordings import Names
+from jaxflow.runs.errors import UserError
 
 # Where a subject's files may lie, seen from the folder of all subjects.
 PLACES = ("{}/MyPoseFeatures/D3_Positions_mono", "{}/D3_Positions_mono")
@@ -190,15 +191,15 @@ def numbers_of_subactions(numbers: Collection[Number]) -> dict[str, Number]:
         alone it is known that it is subaction 0.
 
     Raises:
-      ValueError: a lone numbered take, which may be either; or more than two takes.
+      UserError: a lone numbered take, which may be either; or more than two takes.
     """
     numbered = sorted(number for number in numbers if number is not None)
     if len(numbers) > 2:
-        raise ValueError(f"expected two takes; got {len(numbers)}")
+        raise UserError(f"expected two takes; got {len(numbers)}")
     if None in numbers:
         return dict(zip(recordings.SUBACTIONS, (None, *numbered), strict=False))
     if len(numbered) == 1:
-        raise ValueError(
+        raise UserError(
             f"expected two takes; got only number {numbered[0]}, which may be either"
         )
     return dict(zip(recordings.SUBACTIONS, reversed(numbered), strict=False))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from data_builders.files import DataFileError
+from jaxflow.runs.errors import UserError, missing
 
 # Name -> the shape behind the axis of frames.
 Shapes = Mapping[str, tuple[int, ...]]
@@ -61,7 +62,7 @@ def read_npz(path: pathlib.Path, shapes: Shapes) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array")
+                raise UserError("it holds a single array")
             if missing := [name for name in shapes if name not in file.files]:
                 raise DataFileError(
                     f"{path} has no {', '.join(missing)}; it has "
@@ -94,9 +95,7 @@ def _h5py(path: pathlib.Path) -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError(
-            f"reading {path} needs h5py: pip install 'jaxflow[data]'"
-        ) from error
+        raise missing(f"reading {path}", "h5py", "data") from error
     return h5py
 
 

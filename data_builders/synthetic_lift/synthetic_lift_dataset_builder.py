@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from data_builders import features
 from data_builders.lift_builder import Examples, LiftBuilder
 from data_builders.synthetic_lift import generation
+from jaxflow.runs.errors import UserError
 
 
 @dataclasses.dataclass
@@ -30,7 +31,7 @@ class SyntheticConfig(tfds.core.BuilderConfig):
     def __post_init__(self) -> None:
         """Names the configuration; refuses what cannot be generated."""
         if self.seed < 0 or self.train_frames < 1 or self.test_frames < 1:
-            raise ValueError(
+            raise UserError(
                 "expected a seed of at least 0 and at least one frame a split; got "
                 f"seed {self.seed}, {self.train_frames} training and "
                 f"{self.test_frames} test frames"
@@ -42,11 +43,11 @@ class SyntheticConfig(tfds.core.BuilderConfig):
         """The configuration of a name.
 
         Raises:
-          ValueError: no such name.
+          UserError: no such name.
         """
         match = re.fullmatch(r"seed(\d+)-train(\d+)-test(\d+)", name)
         if match is None:
-            raise ValueError(
+            raise UserError(
                 "expected a synthetic_lift configuration such as "
                 f"{SyntheticConfig().name}; got {name!r}"
             )

@@ -1,9 +1,9 @@
-"""What the commands share: flags made from dataclasses, and errors in one line."""
+"""What the commands share: flags of their own, and errors in one line."""
 
 from __future__ import annotations
 
-import dataclasses
 import io
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -12,8 +12,11 @@ from typing import Any
 import jax
 from absl import app, flags, logging
 
+from jaxflow.commands._flags import Flags
 from jaxflow.runs import compilation_cache
-from jaxflow.runs.errors import UserError
+from jaxflow.runs.errors import UserError, reason
+
+__all__ = ["EXPECTED", "STOPPED", "Flags", "no_arguments", "run"]
 
 _DEBUG = flags.DEFINE_bool(
     "debug", False, "Show where in the code an error arose, not only what it is."
@@ -36,8 +39,7 @@ _PRECISION = flags.DEFINE_enum(
 STOPPED = 130  # exit status, as a shell has it for SIGINT
 
 # Mistakes of the user or the machine. Others are ours, and show their traceback.
-# ValueError is here until every edge raises UserError.
-EXPECTED = (UserError, OSError, ImportError, FloatingPointError, ValueError)
+EXPECTED = (UserError, OSError, ImportError, FloatingPointError)
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
@@ -46,6 +48,8 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
     def guarded(argv: Sequence[str]) -> int | None:
         if isinstance(sys.stdout, io.TextIOWrapper):  # names need not be UTF-8
             sys.stdout.reconfigure(errors="backslashreplace")
+        sys.excepthook = sys.__excepthook__
+        sys.unraisablehook = _unraisable
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # orbax tells much otherwise
         try:
@@ -54,16 +58,64 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
                 jax.config.update("jax_default_matmul_precision", _PRECISION.value)
             return main(argv)
         except KeyboardInterrupt as error:
-            told = f"; {error}" if str(error) else ""
-            print(f"{_program(argv[0])}: stopped{told}", file=sys.stderr)
+            hint = f"; {error}" if str(error) else ""
+            print(f"{_program(argv[0])}: stopped{hint}", file=sys.stderr)
             return STOPPED
-        except EXPECTED as error:
+        except (*EXPECTED, RuntimeError, AssertionError) as error:
             if _DEBUG.value:
                 traceback.print_exc()
-            print(f"{_program(argv[0])}: error: {error}", file=sys.stderr)
+            told = _told(error)
+            if told is None:
+                raise
+            print(f"{_program(argv[0])}: error: {told}", file=sys.stderr)
             return 1
 
+    own = getattr(main, "__globals__", {}).get("flags")
+    if isinstance(own, Flags):
+        own.publish()
+    _help_succeeds()
     app.run(guarded)
+
+
+def _told(error: Exception) -> str | None:
+    """What the user is told of an error; None where it is one of ours."""
+    if isinstance(error, EXPECTED):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    no_platform = isinstance(error, AssertionError) or "backend" in str(error)
+    if no_platform and frames and frames[-1].filename.endswith("xla_bridge.py"):
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        return (
+            f"JAX cannot compute on JAX_PLATFORMS={wanted} ({reason(error)}); unset "
+            "it, or install what it needs"
+        )
+    if "RESOURCE_EXHAUSTED" in str(error):
+        return f"out of memory ({reason(error)}); ask for less at a time"
+    return None
+
+
+def _unraisable(about: Any) -> None:
+    """Keeps to itself what orbax's loops say when they end after an error."""
+    if "Event loop is closed" not in str(about.exc_value):
+        sys.__unraisablehook__(about)
+
+
+def _help_succeeds() -> None:
+    """Makes --help and its kin end with status 0; absl has 1."""
+    app.define_help_flags()
+    for name in ("help", "helpshort", "helpfull", "helpxml"):
+        flag: Any = flags.FLAGS[name]
+        flag.parse = _ending_well(flag.parse)
+
+
+def _ending_well(parse: Callable[[str], None]) -> Callable[[str], None]:
+    def parsed(argument: str) -> None:
+        try:
+            parse(argument)
+        except SystemExit:
+            raise SystemExit(0) from None
+
+    return parsed
 
 
 def _program(path: str) -> str:
@@ -82,56 +134,3 @@ def no_arguments(argv: Sequence[str]) -> None:
         raise app.UsageError(
             f"expected flags only, got {' '.join(argv[1:])!r}; see --help"
         )
-
-
-def define_flags(config: Any, group: str, skip: Sequence[str] = ()) -> None:
-    """A flag for each plain field of a dataclass instance, with its help text.
-
-    Args:
-      config: gives names, defaults and help.
-      group: heading under which ``--helpfull`` lists them.
-      skip: names of fields that get no flag.
-    """
-    kinds: dict[type, Callable[..., Any]] = {
-        bool: flags.DEFINE_bool,
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        str: flags.DEFINE_string,
-    }
-    for field in dataclasses.fields(config):
-        default = getattr(config, field.name)
-        if dataclasses.is_dataclass(default) or field.name in skip:
-            continue
-        text = f"[{group}] {field.metadata['help']}"
-        kinds[type(default)](field.name, default, text)
-        flags.declare_key_flag(field.name)
-
-
-def from_flags(config: Any, skip: Sequence[str] = (), **others: Any) -> Any:
-    """The dataclass with the values that its flags have.
-
-    Args:
-      config: gives the fields, and the values of those without a flag.
-      skip: names of fields that have no flag.
-      **others: further values, by field: set at once with the flags', since the
-        dataclass checks them together.
-
-    Raises:
-      UserError: the dataclass refuses a value.
-    """
-    values = {
-        field.name: flags.FLAGS[field.name].value
-        for field in dataclasses.fields(config)
-        if not dataclasses.is_dataclass(getattr(config, field.name))
-        and field.name not in skip
-    }
-    try:
-        return dataclasses.replace(config, **values, **others)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-
-
-def as_flagfile(names: Sequence[str]) -> str:
-    """The named flags' present values, as a text that ``--flagfile`` reads."""
-    lines = [flags.FLAGS[name].serialize() for name in names]
-    return "\n".join(line for line in lines if line) + "\n"

@@ -17,26 +17,29 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from absl import app, flags, logging
+from absl import app, logging
 
 from data_builders import registry
 from data_builders.lift_builder import LiftBuilder
 from data_builders.synthetic_lift.synthetic_lift_dataset_builder import SyntheticConfig
 from jaxflow import commands, data
 from jaxflow.reporting import inventory, tables
+from jaxflow.runs.errors import install
 from jaxflow.types import PoseRecords
+
+flags = commands.Flags(__name__)
 
 _DEFAULT = SyntheticConfig()
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, "Data set to build, as an alternative to the first argument."
 )
-_DATA_DIR = flags.DEFINE_string(
+_DATA_DIR = flags.path(
     "data_dir",
     None,
     "Folder of prepared data sets; default $TFDS_DATA_DIR or ~/tensorflow_datasets.",
 )
-_MANUAL_DIR = flags.DEFINE_string(
+_MANUAL_DIR = flags.path(
     "manual_dir", None, "Folder of the raw files that you have fetched."
 )
 _CHECK = flags.DEFINE_bool(
@@ -58,7 +61,7 @@ _TEST_FRAMES = flags.DEFINE_integer(
     None,
     f"synthetic_lift: number of test frames; default {_DEFAULT.test_frames}.",
 )
-flags.adopt_module_key_flags(commands)
+flags.adopt(commands)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -146,7 +149,7 @@ def _tell(
     try:
         from jaxflow.reporting.figures import data_card, style
     except ImportError:
-        print("\nno data card: pip install 'jaxflow[report]' to have it drawn")
+        print(f"\nno data card: {install('report')} to have it drawn")
         return
     if not stem.with_suffix(".png").is_file():
         style.save(data_card.card(dataset, splits), stem)

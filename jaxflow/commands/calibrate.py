@@ -14,33 +14,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from absl import flags
-
 from jaxflow import commands, config, methods
 from jaxflow.evaluation import calibrating
 from jaxflow.reporting import calibration
+from jaxflow.runs import checkpoint, files
 
-_CHECKPOINT = flags.DEFINE_string(
+flags = commands.Flags(__name__)
+
+_CHECKPOINT = flags.path(
     "checkpoint",
     None,
     "Folder of a checkpoint, or the workdir of a run: its latest.",
     required=True,
 )
 
-commands.define_flags(config.DataConfig(), "data")
-commands.define_flags(calibrating.CalibrationConfig(), "calibration")
-flags.adopt_module_key_flags(commands)
+flags.define_config(config.DataConfig(), "data")
+flags.define_config(calibrating.CalibrationConfig(), "calibration")
+flags.adopt(commands)
 
 
 def main(argv: Sequence[str]) -> None:
     """Fits, keeps, tells."""
     commands.no_arguments(argv)
-    result = calibrating.calibrate(
-        methods.load(_CHECKPOINT.value),
-        _CHECKPOINT.value,
-        commands.from_flags(config.DataConfig()),
-        commands.from_flags(calibrating.CalibrationConfig()),
-    )
+    settings = flags.config(calibrating.CalibrationConfig())
+    folder = checkpoint.find(_CHECKPOINT.value)
+    files.check_folder(folder, "--checkpoint")  # or fail after the work
+    source = flags.data([_CHECKPOINT.value])
+    result = calibrating.calibrate(methods.load(folder), str(folder), source, settings)
     print(calibration.describe(result, calibration.draw(result)))
 
 

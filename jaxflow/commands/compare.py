@@ -14,12 +14,13 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from absl import flags
-
 from jaxflow import commands, config, methods
 from jaxflow.evaluation import comparison, protocol
 from jaxflow.reporting import comparison as tell
 from jaxflow.reporting import tables
+from jaxflow.runs import files
+
+flags = commands.Flags(__name__)
 
 _CHECKPOINTS = flags.DEFINE_multi_string(
     "checkpoints",
@@ -28,25 +29,24 @@ _CHECKPOINTS = flags.DEFINE_multi_string(
     "checkpoints or workdirs, and a temperature of its own. Once for each model.",
     required=True,
 )
-_OUT = flags.DEFINE_string("out", None, "Folder to write to; none if not given.")
+_OUT = flags.path("out", None, "Folder to write to; none if not given.")
 
 # A comparison is of models alone.
 _LEFT_OUT = ("ambiguous", "mean_pose", "untrained", "reductions")
-commands.define_flags(config.DataConfig(), "data")
-commands.define_flags(protocol.EvaluationConfig(), "test", skip=_LEFT_OUT)
-flags.adopt_module_key_flags(commands)
+flags.define_config(config.DataConfig(), "data")
+flags.define_config(protocol.EvaluationConfig(), "test", skip=_LEFT_OUT)
+flags.adopt(commands)
 
 
 def main(argv: Sequence[str]) -> None:
     """Evaluates every checkpoint, prints, writes."""
     commands.no_arguments(argv)
     entries = [comparison.parse(text) for text in _CHECKPOINTS.value]
-    result = comparison.compare(
-        entries,
-        commands.from_flags(config.DataConfig()),
-        commands.from_flags(protocol.EvaluationConfig(), skip=_LEFT_OUT),
-        methods.load,
-    )
+    test = flags.config(protocol.EvaluationConfig(), skip=_LEFT_OUT)
+    source = flags.data([folder for one in entries for folder in one.checkpoints])
+    if _OUT.value:
+        files.check_folder(_OUT.value, "--out")
+    result = comparison.compare(entries, source, test, methods.load)
     print(f"\n{tell.describe(result, tables.wants_bold(sys.stdout))}")
     if _OUT.value:
         for path in tell.write(result, pathlib.Path(_OUT.value)):

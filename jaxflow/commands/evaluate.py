@@ -14,37 +14,41 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from absl import flags
-
 from jaxflow import commands, config, methods
 from jaxflow.evaluation import protocol
 from jaxflow.reporting import result_tables, tables
 from jaxflow.runs import files, profiling
 
-_CHECKPOINT = flags.DEFINE_string(
+flags = commands.Flags(__name__)
+
+_CHECKPOINT = flags.path(
     "checkpoint",
     None,
     "Folder of a checkpoint, or the workdir of a run: its latest.",
     required=True,
 )
-_PROFILE = flags.DEFINE_string(
+_PROFILE = flags.path(
     "profile",
     "",
     "Folder for a trace of the evaluation, which TensorBoard and "
     "ui.perfetto.dev open; none if not given.",
 )
-_OUT = flags.DEFINE_string("out", None, "JSON file to write; none if not given.")
+_OUT = flags.path("out", None, "JSON file to write; none if not given.")
 
-commands.define_flags(config.DataConfig(), "data")
-commands.define_flags(protocol.EvaluationConfig(), "test")
-flags.adopt_module_key_flags(commands)
+flags.define_config(config.DataConfig(), "data")
+flags.define_config(protocol.EvaluationConfig(), "test")
+flags.adopt(commands)
 
 
 def main(argv: Sequence[str]) -> None:
     """Loads, evaluates, prints, writes."""
     commands.no_arguments(argv)
-    source = commands.from_flags(config.DataConfig())
-    test = commands.from_flags(protocol.EvaluationConfig())
+    test = flags.config(protocol.EvaluationConfig())
+    source = flags.data([_CHECKPOINT.value])
+    if _OUT.value:
+        files.check_file(_OUT.value, "--out")
+    if _PROFILE.value:
+        files.check_folder(_PROFILE.value, "--profile")
     model = methods.load(_CHECKPOINT.value)
     loaded = protocol.load(model, _CHECKPOINT.value, source, test)
     with profiling.traced(_PROFILE.value):

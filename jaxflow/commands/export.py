@@ -14,10 +14,7 @@ its releases, on cpu, cuda and tpu) the extra `export`.
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Sequence
-
-from absl import flags
 
 from jaxflow import commands, methods
 from jaxflow.flow import exported, onnx_graph
@@ -25,13 +22,15 @@ from jaxflow.methods.flow import FlowModel
 from jaxflow.runs import files
 from jaxflow.runs.errors import UserError
 
-_CHECKPOINT = flags.DEFINE_string(
+flags = commands.Flags(__name__)
+
+_CHECKPOINT = flags.path(
     "checkpoint",
     None,
     "Folder of a flow's checkpoint, or a run's workdir: its latest.",
     required=True,
 )
-_OUT = flags.DEFINE_string("out", None, "The file to write.", required=True)
+_OUT = flags.path("out", None, "The file to write.", required=True)
 _FORMAT = flags.DEFINE_enum(
     "format", None, exported.FORMATS, "What to write.", required=True
 )
@@ -46,7 +45,7 @@ _READERS = {"stablehlo": exported.open_stablehlo, "onnx": onnx_graph.open_onnx}
 def main(argv: Sequence[str]) -> None:
     """Loads, writes aside, compares, gives it its name."""
     commands.no_arguments(argv)
-    out, kind = pathlib.Path(_OUT.value), _FORMAT.value
+    out, kind = files.check_file(_OUT.value, "--out"), _FORMAT.value
     model = methods.load(_CHECKPOINT.value)
     if not isinstance(model, FlowModel):
         raise UserError(

@@ -19,23 +19,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from absl import flags
 from tqdm import tqdm
 
 from jaxflow import commands
 from jaxflow.gaussians import fitting, heatmaps, scales
 from jaxflow.prediction import fits as fit_files
-from jaxflow.runs import array_files
+from jaxflow.reporting import report
+from jaxflow.runs import array_files, files
 from jaxflow.runs.errors import UserError
 
-_HEATMAPS = flags.DEFINE_string(
+flags = commands.Flags(__name__)
+
+_HEATMAPS = flags.path(
     "heatmaps", None, "File of heatmaps: .npy, .npz, .h5 or .hdf5.", required=True
 )
-_OUT = flags.DEFINE_string("out", None, "The .npz file to write.", required=True)
+_OUT = flags.path("out", None, "The .npz file to write.", required=True)
 _KEY = flags.DEFINE_string(
     "key", None, "Name of the array inside an .npz or HDF5 file that holds several."
 )
-_STARTS = flags.DEFINE_string(
+_STARTS = flags.path(
     "starts", None, "File of start means (..., 2), column and row; default the maxima."
 )
 _CLAMP = flags.DEFINE_bool(
@@ -44,7 +46,7 @@ _CLAMP = flags.DEFINE_bool(
 _MAPS = flags.DEFINE_enum(
     "maps", "probability", scales.SCALES, "What the values of the heatmaps are."
 )
-_FIGURE = flags.DEFINE_string(
+_FIGURE = flags.path(
     "figure", None, "Picture to draw: heatmap, ellipses and residual of some maps."
 )
 _FIGURE_MAPS = flags.DEFINE_integer(
@@ -62,6 +64,9 @@ def main(argv: Sequence[str]) -> int:
     out, source = pathlib.Path(_OUT.value), pathlib.Path(_HEATMAPS.value)
     if out.suffix != ".npz":
         raise UserError(f"expected --out to end in .npz; got {out}")
+    files.check_file(out, "--out")
+    if _FIGURE.value:
+        _check_figure(_FIGURE.value)
     maps = _open(source)
     starts = _open_starts(maps)
     options = {"clamp": _CLAMP.value, "starts": _STARTS.value}
@@ -140,6 +145,25 @@ def _open_starts(maps: array_files.Flat) -> np.ndarray | None:
             f"{starts.shape}"
         )
     return starts.reshape(-1, 2).astype(np.float32)
+
+
+def _check_figure(path: str) -> None:
+    """Refuses, before the work, a picture that could not be drawn or written.
+
+    Raises:
+      ImportError: Matplotlib is not installed.
+      UserError: no such format.
+      OSError: it cannot be written there.
+    """
+    report.check_matplotlib()
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.get_supported_filetypes()
+    suffix = pathlib.Path(path).suffix.lower().lstrip(".") or "png"
+    if suffix not in known:
+        endings = ", .".join(sorted(known))
+        raise UserError(f"--figure={path}: expected it to end in one of .{endings}")
+    files.check_file(path, "--figure")
 
 
 def _draw(maps: array_files.Flat, out: pathlib.Path, path: str) -> None:

@@ -17,7 +17,6 @@ import pathlib
 from collections.abc import Sequence
 
 import jax
-from absl import flags
 
 from jaxflow import commands, torch_weights
 from jaxflow.detector.network import checkpoint as detector_checkpoint
@@ -28,10 +27,12 @@ from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS
 from jaxflow.types import Params
 
-_CHECKPOINT = flags.DEFINE_string(
+flags = commands.Flags(__name__)
+
+_CHECKPOINT = flags.path(
     "checkpoint", None, "The PyTorch file, such as model.pt.", required=True
 )
-_OUT = flags.DEFINE_string(
+_OUT = flags.path(
     "out", None, "Folder for the checkpoint, made if need be.", required=True
 )
 _KIND = flags.DEFINE_enum(
@@ -63,7 +64,8 @@ def _import_flow(source: pathlib.Path, target: pathlib.Path) -> None:
     checkpoint.save_params(target, params, config)
     print(
         f"{_count(params):,} parameters (hidden width {config.hidden}) from {source}, "
-        f"written to {target}; next: python -m jaxflow.evaluate --checkpoint={target}"
+        f"written to {target}; next: python -m jaxflow.evaluate --checkpoint={target} "
+        "--dataset=human36m_lift"  # what is published was trained on it
     )
 
 

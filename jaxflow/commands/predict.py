@@ -19,13 +19,13 @@ if nothing could be done.
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
 
-from absl import flags
-
 from jaxflow import commands
+from jaxflow.config import MOST_HYPOTHESES
 from jaxflow.detector.readers.boxes import MIN_SCORE, read_boxes
 from jaxflow.detector.readers.pictures import MEGAPIXELS
 from jaxflow.gaussians import scales
@@ -38,20 +38,22 @@ from jaxflow.prediction.lifter import Lifter
 from jaxflow.runs.errors import UserError
 from jaxflow.runs.profiling import Clock
 
-_CHECKPOINT = flags.DEFINE_string(
+flags = commands.Flags(__name__)
+
+_CHECKPOINT = flags.path(
     "checkpoint",
     None,
     "Folder of a flow's checkpoint, or a run's workdir: its latest.",
     required=True,
 )
-_OUT = flags.DEFINE_string("out", None, "Folder to write to.", required=True)
-_DETECTOR = flags.DEFINE_string(
+_OUT = flags.path("out", None, "Folder to write to.", required=True)
+_DETECTOR = flags.path(
     "detector",
     None,
     "For pictures and videos: folder of an HRNet checkpoint, or an "
     ".onnx file with heatmaps.",
 )
-_BOXES = flags.DEFINE_string(
+_BOXES = flags.path(
     "boxes",
     None,
     "File of people's boxes in the pictures and videos (JSON or "
@@ -82,7 +84,11 @@ _PIXELS = flags.DEFINE_enum(
     "The scale of pictures that an .onnx detector takes; imagenet as HRNet.",
 )
 _HYPOTHESES = flags.DEFINE_integer(
-    "num_hypotheses", 200, "Hypotheses a person.", lower_bound=1
+    "num_hypotheses",
+    200,
+    "Hypotheses a person.",
+    lower_bound=1,
+    upper_bound=MOST_HYPOTHESES,
 )
 _TEMPERATURE = flags.DEFINE_string(
     "temperature",
@@ -126,7 +132,7 @@ def main(argv: Sequence[str]) -> int:
             "expected inputs: pictures, folders, videos, heatmap or keypoint files, as "
             "in python -m jaxflow.predict photo.jpg --checkpoint=...; see --help"
         )
-    sources = inputs.find(argv[1:])
+    sources = inputs.find([os.path.expanduser(source) for source in argv[1:]])
     stream.check_detector(sources, _DETECTOR.value)
     boxes = notes = None
     if _BOXES.value:

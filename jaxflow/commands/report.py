@@ -14,32 +14,32 @@ page draws the first. Other models stand beside it with --compare, given once fo
         --compare=no_condition=runs/other0,runs/other1 --dataset=NAME --out=DIR
 
 A second data set's Table 3 comes with --settings_dataset. Needs the extra `report`:
-pip install 'jaxflow[report]'.
+pip install 'jaxflow-pose[report]'.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 import sys
 from collections.abc import Sequence
-
-from absl import flags
 
 from jaxflow import commands, config, methods
 from jaxflow.evaluation import comparison, inference_time, protocol
 from jaxflow.reporting import report
 from jaxflow.reporting.contents import About, Extras, console
+from jaxflow.runs import files
 from jaxflow.runs.errors import UserError
 
-_CHECKPOINT = flags.DEFINE_list(
+flags = commands.Flags(__name__)
+
+_CHECKPOINT = flags.paths(
     "checkpoint",
     None,
     "Folder of a checkpoint, or the workdir of a run: its latest. Several, divided by "
     "commas, are seeds of one model.",
     required=True,
 )
-_OUT = flags.DEFINE_string("out", None, "Folder to write to.", required=True)
+_OUT = flags.path("out", None, "Folder to write to.", required=True)
 _NAME = flags.DEFINE_string(
     "name",
     "this model",
@@ -57,7 +57,7 @@ _SETTINGS = flags.DEFINE_string(
     None,
     "A data set with settings (mpi_inf_3dhp_lift) to test on, too: paper Table 3.",
 )
-_SETTINGS_MANUAL = flags.DEFINE_string(
+_SETTINGS_MANUAL = flags.path(
     "settings_manual_dir", None, "Folder of that set's raw files, to build it."
 )
 _TIMING = flags.DEFINE_enum(
@@ -70,22 +70,23 @@ _TIMING = flags.DEFINE_enum(
 )
 
 _TEST = protocol.EvaluationConfig(reductions=True)
-commands.define_flags(config.DataConfig(), "data")
-commands.define_flags(_TEST, "test")
-flags.adopt_module_key_flags(commands)
+flags.define_config(config.DataConfig(), "data")
+flags.define_config(_TEST, "test")
+flags.adopt(commands)
 
 
 def main(argv: Sequence[str]) -> None:
     """Loads, evaluates, draws, writes."""
     commands.no_arguments(argv)
     report.check_matplotlib()
-    source = commands.from_flags(config.DataConfig())
-    test = commands.from_flags(_TEST)
+    test = flags.config(_TEST)
     first, *_ = seeds = _seeds()
     others = [comparison.parse(text) for text in _COMPARE.value]
     entries = [comparison.Entry(_NAME.value, tuple(seeds)), *others]
-    out = pathlib.Path(_OUT.value).absolute()
-    out.mkdir(parents=True, exist_ok=True)  # or fail before the work
+    folders = [folder for entry in entries for folder in entry.checkpoints]
+    source = flags.data(folders)
+    out = files.check_folder(_OUT.value, "--out")  # or fail after the work
+    inference_time.check(first, out)
     settings = _settings(first, source, test) if _SETTINGS.value else None
     compared = None
     if len(seeds) > 1 or others:
@@ -108,7 +109,7 @@ def _seeds() -> list[str]:
     """The checkpoint's folders.
 
     Raises:
-      ValueError: there is none.
+      UserError: there is none.
     """
     folders = [folder for folder in _CHECKPOINT.value if folder]
     if not folders:
@@ -122,7 +123,7 @@ def _settings(
     """Table 3 from a data set of its own.
 
     Raises:
-      ValueError: the set has no settings.
+      UserError: the set has no settings.
     """
     other = dataclasses.replace(
         source, dataset=str(_SETTINGS.value), manual_dir=_SETTINGS_MANUAL.value or ""

@@ -22,23 +22,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jax
-from absl import flags
 
 from jaxflow import commands, config
 from jaxflow.commands import _multihost
 from jaxflow.prediction import set_files, sets
 from jaxflow.prediction.set_sampling import SampleConfig, SetToSample
-from jaxflow.runs import multihost
+from jaxflow.runs import files, multihost
 from jaxflow.runs.errors import UserError
 from jaxflow.runs.run import Run
 
-_CHECKPOINT = flags.DEFINE_string(
+flags = commands.Flags(__name__)
+
+_CHECKPOINT = flags.path(
     "checkpoint",
     None,
     "Folder of a checkpoint, or the workdir of a run: its latest.",
     required=True,
 )
-_OUT = flags.DEFINE_string("out", None, "Folder to write to.", required=True)
+_OUT = flags.path("out", None, "Folder to write to.", required=True)
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size",
     64,
@@ -49,17 +50,17 @@ _BATCH_SIZE = flags.DEFINE_integer(
 _DEVICES = flags.DEFINE_integer(
     "devices", 0, "Devices to use in each process; 0: all of them.", lower_bound=0
 )
-commands.define_flags(config.DataConfig(), "data")
-commands.define_flags(SampleConfig(), "sampling")
-flags.adopt_module_key_flags(commands)
-flags.adopt_module_key_flags(_multihost)
+flags.define_config(config.DataConfig(), "data")
+flags.define_config(SampleConfig(), "sampling")
+flags.adopt(commands, _multihost)
 
 
 def main(argv: Sequence[str]) -> None:
     """Loads, claims the folder, samples what is missing, reports."""
     commands.no_arguments(argv)
-    where = commands.from_flags(config.DataConfig())
-    settings = commands.from_flags(SampleConfig())
+    settings = flags.config(SampleConfig())
+    where = flags.data([_CHECKPOINT.value])
+    files.check_folder(_OUT.value, "--out")  # or fail after the set is built
     _multihost.join_others()
     devices = _devices(_DEVICES.value)
 

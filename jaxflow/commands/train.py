@@ -28,8 +28,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from absl import flags
-
 from jaxflow import commands
 from jaxflow.commands import _multihost
 from jaxflow.config import RunConfig
@@ -37,7 +35,9 @@ from jaxflow.methods import METHODS
 from jaxflow.runs.errors import UserError
 from jaxflow.training import loop, presets
 
-_WORKDIR = flags.DEFINE_string(
+flags = commands.Flags(__name__)
+
+_WORKDIR = flags.path(
     "workdir", None, "Folder of the run, made if need be.", required=True
 )
 
@@ -74,9 +74,8 @@ _GROUPS: dict[str, Any] = {
     "logging": _DEFAULT.loop,
 }
 for _name, _group in _GROUPS.items():
-    commands.define_flags(_group, _name, skip=_OTHERS)
-flags.adopt_module_key_flags(commands)
-flags.adopt_module_key_flags(_multihost)
+    flags.define_config(_group, _name, skip=_OTHERS)
+flags.adopt(commands, _multihost)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -86,15 +85,17 @@ def main(argv: Sequence[str]) -> int:
     config = config_from_flags()
     _multihost.join_others()
     workdir = pathlib.Path(_WORKDIR.value)
-    notes = {"flags.txt": commands.as_flagfile(_flag_names())}
+    notes = {"flags.txt": flags.as_flagfile(_flag_names())}
     outcome = loop.train_and_evaluate(
         config, workdir, METHODS[_METHOD.value], notes=notes
     )
     if outcome.stopped_by is None:
+        where = [flags.FLAGS[name].serialize() for name in ("dataset", "data_dir")]
+        data = " ".join(text for text in where if not text.endswith("="))
         print(
             f"trained {outcome.step} iterations ({outcome.seconds:.0f} s in this "
             f"call); checkpoint in {workdir}; next: "
-            f"python -m jaxflow.evaluate --checkpoint={workdir}"
+            f"python -m jaxflow.evaluate --checkpoint={workdir} {data}"
         )
         return 0
     print(
@@ -135,11 +136,11 @@ def config_from_flags() -> RunConfig:
       ValueError: a value makes no sense.
     """
     parts = {
-        name: commands.from_flags(group, skip=_OTHERS)
+        name: flags.config(group, skip=_OTHERS)
         for name, group in _GROUPS.items()
         if name != "training"
     }
-    train = commands.from_flags(
+    train = flags.config(
         _DEFAULT.train,
         skip=_OTHERS,
         method=_METHOD.value,

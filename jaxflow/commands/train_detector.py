@@ -18,8 +18,6 @@ import pathlib
 import signal
 from collections.abc import Sequence
 
-from absl import flags
-
 from jaxflow import commands
 from jaxflow.detector.learning import labels as labels_lib
 from jaxflow.detector.learning import loop
@@ -31,16 +29,14 @@ from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS
 from jaxflow.types import Params
 
-_ANNOTATIONS = flags.DEFINE_string(
-    "annotations", None, "COCO keypoint JSON.", required=True
-)
-_IMAGES = flags.DEFINE_string(
+flags = commands.Flags(__name__)
+
+_ANNOTATIONS = flags.path("annotations", None, "COCO keypoint JSON.", required=True)
+_IMAGES = flags.path(
     "images", None, "Folder that the file names in it start from.", required=True
 )
-_OUT = flags.DEFINE_string(
-    "out", None, "Folder of the run, made if need be.", required=True
-)
-_CHECKPOINT = flags.DEFINE_string("checkpoint", "", "Detector to start from.")
+_OUT = flags.path("out", None, "Folder of the run, made if need be.", required=True)
+_CHECKPOINT = flags.path("checkpoint", "", "Detector to start from.")
 _SKELETON = flags.DEFINE_enum(
     "skeleton",
     "auto",
@@ -49,21 +45,21 @@ _SKELETON = flags.DEFINE_enum(
 )
 
 _FIXED = ("joints",)  # what a flow is conditioned on
-commands.define_flags(LearningConfig(), "training")
-commands.define_flags(loop.Logging(), "logging")
-commands.define_flags(HRNetConfig(), "detector", skip=_FIXED)
-flags.adopt_module_key_flags(commands)
+flags.define_config(LearningConfig(), "training")
+flags.define_config(loop.Logging(), "logging")
+flags.define_config(HRNetConfig(), "detector", skip=_FIXED)
+flags.adopt(commands)
 
 
 def main(argv: Sequence[str]) -> int:
     """Trains; 0 when done or stopped by SIGTERM, 130 when stopped by Ctrl-C."""
     commands.no_arguments(argv)
     out = pathlib.Path(_OUT.value)
-    config = commands.from_flags(LearningConfig())
-    pace = commands.from_flags(loop.Logging())
+    config = flags.config(LearningConfig())
+    pace = flags.config(loop.Logging())
     initial, network = _start()
     labels = labels_lib.read(_ANNOTATIONS.value, _IMAGES.value, _SKELETON.value)
-    notes = {"flags.txt": commands.as_flagfile(_flag_names())}
+    notes = {"flags.txt": flags.as_flagfile(_flag_names())}
     print(
         f"{len(labels.picture)} persons in {len(set(labels.picture))} pictures, "
         f"{labels.found.mean():.0%} of their joints labelled; HRNet-W{network.width}"
@@ -91,7 +87,7 @@ def _start() -> tuple[Params | None, HRNetConfig]:
       UserError: sizes were given beside a checkpoint, or it has other joints.
     """
     if not _CHECKPOINT.value:
-        return None, commands.from_flags(HRNetConfig(), skip=_FIXED)
+        return None, flags.config(HRNetConfig(), skip=_FIXED)
     given = [name for name in _sizes() if flags.FLAGS[name].present]
     if given:
         raise UserError(

@@ -19,6 +19,7 @@ from data_builders.features import TEXT_FIELDS
 from jaxflow.gaussians.condition import condition
 from jaxflow.maths import batching
 from jaxflow.maths.geometry import normalize_pose2d, normalize_pose3d, relative_to_hip
+from jaxflow.runs.errors import UserError
 from jaxflow.types import Batch, PoseRecords
 
 _READ_CHUNK = 4096  # examples decoded at a time
@@ -54,12 +55,12 @@ def load_records(
     Raises:
       DataFileError: raw or prepared files are missing, damaged, hold numbers that are
         not finite, or do not belong together. A ValueError, as the next is.
-      ValueError: unknown data set or split, or an empty split.
+      UserError: unknown data set or split, or an empty split.
     """
     builder = registry.prepare(dataset, data_dir, manual_dir)
     columns = _read(builder, split)
     if not columns:
-        raise ValueError(f"{dataset}: split {split!r} of {builder.data_dir} is empty")
+        raise UserError(f"{dataset}: split {split!r} of {builder.data_dir} is empty")
     columns["frame"] = columns["frame"].astype(np.int32)  # TFDS gives Python's numbers
     own = {name: columns.pop(name) for name in (*_ARRAYS, *TEXT_FIELDS, "frame")}
     records = PoseRecords(**own, extra=columns)
@@ -73,7 +74,7 @@ def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
         count = builder.info.splits[split].num_examples
     except (KeyError, ValueError, AssertionError) as error:
         known = ", ".join(builder.info.splits)
-        raise ValueError(f"expected a split of {known}; got {split!r}") from error
+        raise UserError(f"expected a split of {known}; got {split!r}") from error
     if not count:  # TFDS has no source without files
         return {}
     try:
@@ -165,15 +166,15 @@ def to_batch(records: PoseRecords) -> Batch:
 
     Raises:
       DataFileError: shapes differ or a number is not finite.
-      ValueError: no frames, or frames whose 2D joints all coincide.
+      UserError: no frames, or frames whose 2D joints all coincide.
     """
     if not len(records):
-        raise ValueError("expected at least one frame; got none")
+        raise UserError("expected at least one frame; got none")
     check_records(records, "records")
     flat = np.ptp(records.pose2d, axis=1).max(axis=1) == 0
     if flat.any():
         row = int(np.argmax(flat))
-        raise ValueError(
+        raise UserError(
             f"records: all 2D joints coincide in {describe(records, row)}, so the pose "
             "has no scale"
         )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxflow import gaussians
+from jaxflow.runs.errors import UserError
 from jaxflow.types import PoseRecords
 
 
@@ -25,10 +26,10 @@ def every_nth_per_action(records: PoseRecords, stride: int) -> PoseRecords:
       stride: at least 1; the first frame of each action is always taken.
 
     Raises:
-      ValueError: stride below 1.
+      UserError: stride below 1.
     """
     if stride < 1:
-        raise ValueError(f"expected a stride of at least 1; got {stride}")
+        raise UserError(f"expected a stride of at least 1; got {stride}")
     rows = [
         np.flatnonzero(records.action == action)[::stride]
         for action in np.unique(records.action)
@@ -46,12 +47,12 @@ def of_subjects(records: PoseRecords, names: Sequence[str]) -> np.ndarray:
     """Which frames show one of these subjects, (N,) bool.
 
     Raises:
-      ValueError: a subject that no frame shows; names those there are.
+      UserError: a subject that no frame shows; names those there are.
     """
     present = np.unique(records.subject)
     unknown = sorted(set(names) - set(present))
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"expected subjects of {', '.join(present)}; got {', '.join(unknown)}"
         )
     return np.isin(records.subject, list(names))

@@ -15,7 +15,15 @@ import jax
 import tqdm
 
 from jaxflow import data
-from jaxflow.config import DataConfig, TrainConfig, at_least, option
+from jaxflow.config import (
+    MOST_HYPOTHESES,
+    MOST_SEED,
+    DataConfig,
+    TrainConfig,
+    at_least,
+    at_most,
+    option,
+)
 from jaxflow.evaluation import protocol, temperature
 from jaxflow.evaluation.temperature import Curve
 from jaxflow.flow import calibration_file, checkpoint
@@ -41,6 +49,7 @@ class CalibrationConfig:
     def __post_init__(self) -> None:
         """Refuses counts that fit nothing."""
         at_least(self, frames=1, num_hypotheses=2, seed=0)
+        at_most(self, num_hypotheses=MOST_HYPOTHESES, seed=MOST_SEED)
 
 
 class Calibrated(NamedTuple):

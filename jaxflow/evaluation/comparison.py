@@ -12,6 +12,7 @@ where the two disagree.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from jaxflow.evaluation import protocol, seed_statistics
 from jaxflow.evaluation.seed_statistics import ABLATION_COLUMNS, BEST, ECE, TEST_COLUMNS
 from jaxflow.flow import calibration_file
 from jaxflow.metrics.sums import EvaluationResult
+from jaxflow.runs import checkpoint
 from jaxflow.runs.errors import UserError
 from jaxflow.types import Model
 
@@ -119,7 +121,9 @@ def parse(text: str) -> Entry:
     folders, marked, temperature = rest.rpartition("@")
     if not marked:
         folders, temperature = rest, ""
-    checkpoints = tuple(folder for folder in folders.split(",") if folder)
+    checkpoints = tuple(
+        os.path.expanduser(folder) for folder in folders.split(",") if folder
+    )
     if not (name and checkpoints):
         raise UserError(
             f"expected NAME=DIR[,DIR...][@TEMPERATURE], a folder a seed; got {text!r}"
@@ -189,4 +193,5 @@ def _check(entries: Sequence[Entry], test: protocol.EvaluationConfig) -> None:
         if not entry.checkpoints:
             raise UserError(f"{entry.name} has no checkpoint")
         for folder in entry.checkpoints:
+            checkpoint.find(folder)
             _temperature(folder, entry, test)

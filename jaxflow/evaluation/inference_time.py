@@ -11,6 +11,7 @@ run, with an entry a device, so that a report comes out the same again.
 from __future__ import annotations
 
 import json
+import math
 import os
 import pathlib
 import platform
@@ -28,6 +29,7 @@ from jaxflow.gaussians.condition import condition
 from jaxflow.gaussians.fitting import fit_gaussians
 from jaxflow.maths import geometry, keys
 from jaxflow.runs import checkpoint, files
+from jaxflow.runs.errors import UserError
 from jaxflow.types import GaussianFit, Model
 
 FILE = "inference_times.json"
@@ -73,12 +75,12 @@ def measure(
       hypotheses: how many to draw, each timed by itself.
 
     Raises:
-      ValueError: no repeats.
+      UserError: no repeats.
 
     Source: paper appendix D.
     """
     if repeats < 1:
-        raise ValueError(f"repeats must be at least 1, not {repeats}")
+        raise UserError(f"repeats must be at least 1, not {repeats}")
     key = jax.random.key(0)
     maps = jax.block_until_ready(_image(key))
     pose2d, cond = _inputs(fit_gaussians(maps))
@@ -107,15 +109,12 @@ def kept(
       fallback: a folder to keep them in where that of the run cannot be written to.
 
     Raises:
-      ValueError: what is kept is damaged.
+      UserError: what is kept is damaged.
     """
     if choice == "off":
         return None
     device = device_name()
-    folders = [fallback]
-    step = checkpoint.find(checkpoint_dir)
-    if step.parent.name == checkpoint.FOLDER:
-        folders.insert(0, step.parents[1])
+    folders = _folders(checkpoint_dir, fallback)
     for folder in folders if choice == "kept" else ():
         if times := _read(folder / FILE).get(device):
             return times
@@ -129,6 +128,27 @@ def kept(
     return measured
 
 
+def check(checkpoint_dir: str, fallback: pathlib.Path) -> None:
+    """Refuses, before any work, kept times that `kept` would stumble over.
+
+    Args:
+      checkpoint_dir: as `kept` takes it.
+      fallback: likewise.
+
+    Raises:
+      UserError: what is kept is damaged.
+    """
+    for folder in _folders(checkpoint_dir, fallback):
+        _read(folder / FILE)
+
+
+def _folders(checkpoint_dir: str, fallback: pathlib.Path) -> list[pathlib.Path]:
+    """Where times are kept, the first choice first."""
+    step = checkpoint.find(checkpoint_dir)
+    run = [step.parents[1]] if step.parent.name == checkpoint.FOLDER else []
+    return [*run, fallback]
+
+
 def _read(path: pathlib.Path) -> dict[str, InferenceTimes]:
     """By device; none where there is no file."""
     if not path.is_file():
@@ -138,16 +158,27 @@ def _read(path: pathlib.Path) -> dict[str, InferenceTimes]:
             device: InferenceTimes(
                 device=device,
                 repeats=int(one["repeats"]),
-                fit_ms=float(one["fit_16_heatmaps_ms"]),
-                sample_ms={int(m): float(ms) for m, ms in one["sample_ms"].items()},
+                fit_ms=_positive(one["fit_16_heatmaps_ms"]),
+                sample_ms={int(m): _positive(ms) for m, ms in one["sample_ms"].items()},
             )
             for device, one in json.loads(path.read_text()).items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: expected inference times by device, as a report writes them; "
             f"remove the file to measure anew ({error!r})"
         ) from error
+
+
+def _positive(value: Any) -> float:
+    """A time in ms.
+
+    Raises:
+      UserError: it is none.
+    """
+    if not 0 < float(value) < math.inf:
+        raise UserError(f"{value} ms")
+    return float(value)
 
 
 def _write(path: pathlib.Path, times: dict[str, InferenceTimes]) -> None:

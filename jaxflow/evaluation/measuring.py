@@ -23,6 +23,7 @@ from jaxflow import data, metrics
 from jaxflow.maths import batching, geometry, keys
 from jaxflow.metrics import sums
 from jaxflow.metrics.sums import EvaluationResult, Total
+from jaxflow.runs.errors import UserError
 from jaxflow.types import Batch, DensityModel, Model, PoseRecords
 
 
@@ -43,7 +44,7 @@ class Draw:
     def __post_init__(self) -> None:
         """Refuses what measures nothing."""
         if self.num_hypotheses < 2 or self.batch_size < 1:
-            raise ValueError(
+            raise UserError(
                 "expected at least 2 hypotheses and 1 frame a batch; got "
                 f"{self.num_hypotheses} and {self.batch_size}"
             )
@@ -112,7 +113,7 @@ def evaluate(
       watch: given each batch's figures as they arrive.
 
     Raises:
-      ValueError: no frames, lengths that differ, or densities of a model without.
+      UserError: no frames, lengths that differ, or densities of a model without.
       FloatingPointError: hypotheses that are not finite; says of which frame.
 
     Source: paper section 4.3.
@@ -154,7 +155,7 @@ def stream(
     """
     keys.check_key(key)
     if log_density and not isinstance(model, DensityModel):
-        raise ValueError(f"the method {model.method} knows no log-density of poses")
+        raise UserError(f"the method {model.method} knows no log-density of poses")
     inputs = np.asarray(batch.pose2d), np.asarray(batch.cond), targets
     count = _check_sizes(*inputs)
 
@@ -232,12 +233,12 @@ def _fetch(rows: slice, measured: tuple[Any, ...]) -> tuple[slice, tuple[Any, ..
 def _check_sizes(pose2d: np.ndarray, cond: np.ndarray, targets: np.ndarray) -> int:
     """The number of frames."""
     if not len(pose2d) == len(cond) == len(targets):
-        raise ValueError(
+        raise UserError(
             "expected as many targets as inputs; got "
             f"{len(pose2d)} 2D poses, {len(cond)} conditions, {len(targets)} targets"
         )
     if len(targets) == 0:
-        raise ValueError("expected at least one frame to evaluate; the set is empty")
+        raise UserError("expected at least one frame to evaluate; the set is empty")
     return len(targets)
 
 
@@ -249,12 +250,12 @@ def mean_pose_error(train: PoseRecords, test: PoseRecords) -> float:
       test: frames to compare with.
 
     Raises:
-      ValueError: either has no frames.
+      UserError: either has no frames.
 
     Source: the floor that any trained model must be below.
     """
     if not len(train) or not len(test):
-        raise ValueError(
+        raise UserError(
             "expected frames in both sets; got "
             f"{len(train)} for training and {len(test)} for testing"
         )

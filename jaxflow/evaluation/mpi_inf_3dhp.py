@@ -25,6 +25,7 @@ from jaxflow.evaluation import measuring
 from jaxflow.evaluation.measuring import Draw
 from jaxflow.metrics import sums
 from jaxflow.metrics.sums import Total
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import PCK_JOINTS
 from jaxflow.types import Model, PoseRecords
 
@@ -145,13 +146,13 @@ def evaluate_settings(
       target: "universal", the skeleton scaled to Human3.6M's size, or "camera".
 
     Raises:
-      ValueError: records of another data set, no valid frame, or an unknown target.
+      UserError: records of another data set, no valid frame, or an unknown target.
       FloatingPointError: hypotheses that are not finite.
 
     Source: paper section 4.4.
     """
     if target not in TARGETS:
-        raise ValueError(f"expected a target of {', '.join(TARGETS)}; got {target!r}")
+        raise UserError(f"expected a target of {', '.join(TARGETS)}; got {target!r}")
     counted = valid_frames(records)
     batch, targets = data.to_batch(counted), targets_of(counted, target)
     settings = counted.extra["setting"]
@@ -177,16 +178,16 @@ def valid_frames(records: PoseRecords) -> PoseRecords:
     """The frames that count.
 
     Raises:
-      ValueError: records of another data set, or none of them is valid.
+      UserError: records of another data set, or none of them is valid.
     """
     needed = ("setting", "valid", "pose3d_universal")
     if missing := [name for name in needed if name not in records.extra]:
-        raise ValueError(
+        raise UserError(
             f"expected records of mpi_inf_3dhp_lift; these have no {', '.join(missing)}"
         )
     valid = records.extra["valid"].astype(bool)
     if not valid.any():
-        raise ValueError(f"expected a valid frame; none of {len(records)} is")
+        raise UserError(f"expected a valid frame; none of {len(records)} is")
     return records.take(valid)
 
 

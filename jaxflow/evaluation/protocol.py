@@ -16,7 +16,14 @@ import numpy as np
 import tqdm
 
 from jaxflow import data, metrics
-from jaxflow.config import DataConfig, at_least, option
+from jaxflow.config import (
+    MOST_HYPOTHESES,
+    MOST_SEED,
+    DataConfig,
+    at_least,
+    at_most,
+    option,
+)
 from jaxflow.evaluation import measuring, mpi_inf_3dhp
 from jaxflow.evaluation.measuring import Draw
 from jaxflow.evaluation.mpi_inf_3dhp import TARGETS, SettingsResult
@@ -127,6 +134,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         """Refuses counts that test nothing."""
         at_least(self, stride=0, num_hypotheses=2, seed=0, batch_size=1)
+        at_most(self, num_hypotheses=MOST_HYPOTHESES, seed=MOST_SEED)
         calibration_file.check(self.temperature)
         if self.target not in TARGETS:
             raise UserError(

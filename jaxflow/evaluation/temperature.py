@@ -21,6 +21,7 @@ import numpy as np
 from jaxflow import metrics
 from jaxflow.maths import batching, geometry, keys
 from jaxflow.metrics import coverage, sums
+from jaxflow.runs.errors import UserError
 from jaxflow.types import Batch, Model
 
 LOWEST, HIGHEST = 0.5, 3.0
@@ -53,11 +54,11 @@ class Curve(NamedTuple):
         """Which of them this is.
 
         Raises:
-          ValueError: none of them.
+          UserError: none of them.
         """
         near = int(np.argmin(np.abs(self.temperatures - temperature)))
         if abs(self.temperatures[near] - temperature) > _FINE / 2:
-            raise ValueError(f"temperature {temperature} is not on the curve")
+            raise UserError(f"temperature {temperature} is not on the curve")
         return near
 
 
@@ -123,11 +124,11 @@ def curve(
       progress: told how many frames have just been finished.
 
     Raises:
-      ValueError: no frames, or M less than 2.
+      UserError: no frames, or M less than 2.
       FloatingPointError: hypotheses that are not finite.
     """
     if not len(targets) or num_hypotheses < 2 or batch_size < 1:
-        raise ValueError(
+        raise UserError(
             "expected at least 1 frame, 2 hypotheses and 1 frame a batch; got "
             f"{len(targets)}, {num_hypotheses} and {batch_size}"
         )

@@ -15,6 +15,7 @@ import zlib
 from typing import Any
 
 from jaxflow.runs import checkpoint, files
+from jaxflow.runs.errors import UserError
 
 NAME = "calibration.json"
 FITTED = "fitted"
@@ -70,11 +71,11 @@ def load_temperature(directory: str | pathlib.Path) -> float:
       directory: of a checkpoint, or a run's workdir: its latest.
 
     Raises:
-      ValueError: nothing was fitted for this checkpoint, or there is none.
+      UserError: nothing was fitted for this checkpoint, or there is none.
     """
     found = load(directory)
     if found is None:
-        raise ValueError(
+        raise UserError(
             f"{checkpoint.find(directory)} has no fitted temperature; run "
             f"python -m jaxflow.calibrate --checkpoint={directory} first, or take "
             "a number"
@@ -90,7 +91,7 @@ def resolve(directory: str | pathlib.Path, wanted: str | float) -> float:
       wanted: a number of at least 0, as such or as text, or "fitted".
 
     Raises:
-      ValueError: neither, or nothing was fitted for this checkpoint.
+      UserError: neither, or nothing was fitted for this checkpoint.
     """
     if wanted == FITTED:
         return load_temperature(directory)
@@ -102,7 +103,7 @@ def check(wanted: str | float) -> None:
     """Refuses what is neither a temperature nor "fitted".
 
     Raises:
-      ValueError: says what came.
+      UserError: says what came.
     """
     if wanted == FITTED:
         return
@@ -111,7 +112,7 @@ def check(wanted: str | float) -> None:
     except ValueError:
         value = -1.0
     if not 0 <= value < math.inf:
-        raise ValueError(
+        raise UserError(
             f"temperature must be a number of at least 0, or {FITTED!r}; got {wanted!r}"
         )
 

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 
 from jaxflow import config as config_lib
-from jaxflow.config import FlowConfig, TrainConfig
+from jaxflow.config import DataConfig, FlowConfig, TrainConfig
 from jaxflow.flow import model
 from jaxflow.runs.checkpoint import (
     CheckpointError,
@@ -97,11 +97,47 @@ def flow_shapes(config: FlowConfig) -> Params:
 
 
 def about_run(
-    config: TrainConfig, fingerprint: dict[str, int] | None = None
+    config: TrainConfig,
+    fingerprint: dict[str, int] | None = None,
+    source: DataConfig | None = None,
 ) -> dict[str, Any]:
-    """What the checkpoint of a run, of any method, says of itself."""
+    """What the checkpoint of a run, of any method, says of itself.
+
+    Args:
+      config: of the run.
+      fingerprint: of the data that it trains on.
+      source: where they come from.
+    """
     train = config_lib.to_dict(config)
-    return {"method": config.method, "train": train, "data": fingerprint or {}}
+    about = {"method": config.method, "train": train, "data": fingerprint or {}}
+    if source is not None:
+        folder = source.data_dir and str(pathlib.Path(source.data_dir).absolute())
+        about["source"] = {"dataset": source.dataset, "data_dir": folder}
+    return about
+
+
+def load_source(directory: str | pathlib.Path) -> DataConfig | None:
+    """The data set that a checkpoint of any method was trained on.
+
+    Args:
+      directory: as `load_params` takes it.
+
+    Returns:
+      Its name, and the folder that it lay in; None where the checkpoint does not say,
+      which an older or a converted one does not.
+
+    Raises:
+      CheckpointError: there is no complete checkpoint, or it is damaged.
+    """
+    folder = find(directory)
+    source = read_about(folder).get("source")
+    if source is None:
+        return None
+    try:
+        names = str(source["dataset"]), str(source["data_dir"])
+    except (KeyError, TypeError) as error:
+        raise DamagedError(f"{folder}: its config is damaged: {error!r}") from error
+    return DataConfig(*names)
 
 
 def _read_config(folder: pathlib.Path) -> TrainConfig:
@@ -134,5 +170,6 @@ def check_same_run(folder: pathlib.Path, ours: dict[str, Any]) -> None:
         theirs,
         str(folder),
         advice="take that run's flags and data, or another --workdir",
-        longer=("epochs", "iterations"),
+        # A set may lie elsewhere now; its fingerprint says whether it is the same.
+        longer=("epochs", "iterations", "source"),
     )

@@ -30,6 +30,7 @@ from jaxflow.config import SoftClamp
 from jaxflow.flow import sampling
 from jaxflow.gaussians.condition import condition
 from jaxflow.maths import geometry
+from jaxflow.runs.errors import UserError, missing
 from jaxflow.types import Params
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -89,9 +90,7 @@ def to_stablehlo(params: Params, clamp: SoftClamp) -> bytes:
     try:
         return bytes(exported.serialize())
     except ImportError as error:
-        raise ImportError(
-            "writing StableHLO needs flatbuffers: pip install '.[export]'"
-        ) from error
+        raise missing("writing StableHLO", "flatbuffers", "export") from error
 
 
 def open_stablehlo(content: bytes) -> Sampler:
@@ -99,17 +98,15 @@ def open_stablehlo(content: bytes) -> Sampler:
 
     Raises:
       ImportError: flatbuffers is not installed.
-      ValueError: it is no such file, or of a JAX that this one cannot read.
+      UserError: it is no such file, or of a JAX that this one cannot read.
     """
     try:
         exported = jax.export.deserialize(bytearray(content))
     except ImportError as error:
-        raise ImportError(
-            "reading StableHLO needs flatbuffers: pip install '.[export]'"
-        ) from error
+        raise missing("reading StableHLO", "flatbuffers", "export") from error
     except Exception as error:
         # Whatever is wrong with the bytes, flatbuffers stumbles over it in its own way.
-        raise ValueError(f"no sampler in StableHLO: {error!r}") from error
+        raise UserError(f"no sampler in StableHLO: {error!r}") from error
     return jax.jit(exported.call)
 
 
@@ -125,7 +122,7 @@ def check(run: Sampler, params: Params, clamp: SoftClamp) -> float:
       The largest difference, in units of the largest coordinate.
 
     Raises:
-      ValueError: another shape, or a difference above ``TOLERANCE``.
+      UserError: another shape, or a difference above ``TOLERANCE``.
     """
     worst = 0.0
     for shape in _SHAPES:
@@ -133,13 +130,13 @@ def check(run: Sampler, params: Params, clamp: SoftClamp) -> float:
         expected = np.asarray(_library(params, inputs, clamp))
         got = np.asarray(run(*inputs))
         if got.shape != expected.shape:
-            raise ValueError(
+            raise UserError(
                 f"it gives {got.shape} for {shape}; the checkpoint {expected.shape}"
             )
         size = max(float(np.abs(expected).max()), 1.0)
         difference = float(np.abs(got - expected).max()) / size
         if not difference <= TOLERANCE:
-            raise ValueError(
+            raise UserError(
                 f"its poses differ from the checkpoint's by {difference:.2g} of the "
                 f"largest coordinate, expected at most {TOLERANCE:g}: it was made of "
                 "another checkpoint, or is damaged"

@@ -24,6 +24,7 @@ from jaxflow.gaussians.condition import (
     SIGMA_UNIT,
     UNCERTAIN_SIGMA,
 )
+from jaxflow.runs.errors import UserError, missing
 from jaxflow.skeleton import CONDITIONED_MPII, LEFT_HIP_16, RIGHT_HIP_16
 from jaxflow.types import Params
 
@@ -62,9 +63,7 @@ class _Graph:
         try:
             import onnx
         except ImportError as error:
-            raise ImportError(
-                "writing ONNX needs onnx: pip install '.[onnx-export]'"
-            ) from error
+            raise missing("writing ONNX", "onnx", "onnx-export") from error
         self._onnx = onnx
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
@@ -229,23 +228,21 @@ def open_onnx(content: bytes) -> Any:
 
     Raises:
       ImportError: onnxruntime is not installed.
-      ValueError: it is no such file.
+      UserError: it is no such file.
     """
     try:
         import onnxruntime
     except ImportError as error:
-        raise ImportError(
-            "running ONNX needs onnxruntime: pip install '.[onnx-export]'"
-        ) from error
+        raise missing("running ONNX", "onnxruntime", "onnx-export") from error
     try:
         session = onnxruntime.InferenceSession(
             content, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime has an exception for each of its troubles
-        raise ValueError(f"no sampler in ONNX: {error}") from error
+        raise UserError(f"no sampler in ONNX: {error}") from error
     names = [one.name for one in session.get_inputs()]
     if names != list(_INPUTS):
-        raise ValueError(f"expected inputs {', '.join(_INPUTS)}; it has {names}")
+        raise UserError(f"expected inputs {', '.join(_INPUTS)}; it has {names}")
 
     def run(*inputs: Any) -> np.ndarray:
         arrays = map(np.asarray, inputs)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ class Part:
         self.rows = np.lib.format.open_memmap(
             self._rows, mode, dtype=np.float64, shape=(count, 8)
         )
+        _reserve(self._rows)  # on a full disk writing to a map ends the process
 
     def _resume(self) -> int:
         """How many fits of this very source an earlier run left."""
@@ -76,6 +78,21 @@ class Part:
         folder, litter = self._note.parent, f".{glob.escape(self._note.name)}.*"
         for path in (self._note, self._rows, *folder.glob(litter)):
             path.unlink(missing_ok=True)
+
+
+def _reserve(path: pathlib.Path) -> None:
+    """Makes sure that the disk has room for all of a file.
+
+    Raises:
+      OSError: there is none.
+    """
+    try:
+        with open(path, "r+b") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def identity(path: pathlib.Path, maps: Flat, options: dict[str, Any]) -> dict[str, Any]:

@@ -286,7 +286,7 @@ def _read_array_record(path: pathlib.Path, layout: np.dtype) -> Columns:
     reader = array_record_module.ArrayRecordReader(str(path))
     try:
         if not reader.ok() or not reader.num_records():
-            raise ValueError("it ends early or is no such file")
+            raise UserError("it ends early or is no such file")
         frames = np.frombuffer(b"".join(reader.read_all()), layout)
     finally:
         reader.close()

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from jaxflow import data
-from jaxflow.config import at_least, option
+from jaxflow.config import MOST_HYPOTHESES, MOST_SEED, at_least, at_most, option
 from jaxflow.evaluation import protocol
 from jaxflow.evaluation.protocol import EvaluationConfig
 from jaxflow.flow import calibration_file
@@ -64,6 +64,7 @@ class SampleConfig:
     def __post_init__(self) -> None:
         """Refuses what samples nothing."""
         at_least(self, stride=0, num_hypotheses=1, seed=0, shard_size=1)
+        at_most(self, num_hypotheses=MOST_HYPOTHESES, seed=MOST_SEED)
         calibration_file.check(self.temperature)
         for name, known in (("dtype", _DTYPES), ("format", set_files.FORMATS)):
             if getattr(self, name) not in known:

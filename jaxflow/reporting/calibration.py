@@ -11,6 +11,7 @@ import pathlib
 from jaxflow.evaluation import temperature
 from jaxflow.evaluation.calibrating import Calibrated
 from jaxflow.evaluation.temperature import Curve
+from jaxflow.runs.errors import install
 
 _SHOWN = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)  # rows of the text's table
 
@@ -27,7 +28,7 @@ def describe(result: Calibrated, picture: pathlib.Path | None) -> str:
         f"temperature {result.temperature:.2f}: calibration error "
         f"{before:.3f} -> {after:.3f}{note if at_end else ''}\n"
         f"written: {result.path}\n"
-        f"picture: {picture or 'none, for want of Matplotlib: jaxflow[report]'}\n"
+        f"picture: {picture or 'none, for want of Matplotlib: ' + install('report')}\n"
         "use it:  --temperature=fitted"
     )
 

@@ -25,6 +25,7 @@ from jaxflow.reporting.contents import (
     render,
 )
 from jaxflow.runs import files, writer
+from jaxflow.runs.errors import UserError, missing
 
 if TYPE_CHECKING:
     from jaxflow.reporting.drawings import Picture
@@ -41,9 +42,7 @@ def check_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise ImportError(
-            "the report needs Matplotlib: pip install 'jaxflow[report]'"
-        ) from error
+        raise missing("the report", "Matplotlib", "report") from error
 
 
 def write(
@@ -57,7 +56,7 @@ def write(
 
     Raises:
       OSError: the folder cannot be written to.
-      ValueError: the evaluation does not know its frames.
+      UserError: the evaluation does not know its frames.
     """
     content = draw(loaded, evaluated, about, extras)
     write_tables(out, evaluated, about, extras)
@@ -77,7 +76,7 @@ def draw(
 
     frames = evaluated.frames
     if frames is None:
-        raise ValueError("expected an evaluation that knows its frames; got none")
+        raise UserError("expected an evaluation that knows its frames; got none")
     groups = [
         list(chosen_frames.by_sureness(frames.records).items()),
         list(chosen_frames.hardest(frames).items()),

@@ -14,6 +14,8 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple, TextIO
 
+from jaxflow.runs.errors import UserError
+
 MISSING = "–"  # how a cell without a number is shown
 _WIDTH = 88  # columns of text on the console
 
@@ -113,12 +115,12 @@ def best_cells(table: Table) -> frozenset[tuple[int, int]]:
     group in which all are equal has no best.
 
     Raises:
-      ValueError: ``better`` has not one entry a column.
+      UserError: ``better`` has not one entry a column.
     """
     if not table.better:
         return frozenset()
     if len(table.better) != len(table.columns):
-        raise ValueError(
+        raise UserError(
             f"{table.title}: expected {len(table.columns)} entries of better, one a "
             f"column; got {len(table.better)}"
         )

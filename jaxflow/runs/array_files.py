@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow.runs.errors import UserError
+from jaxflow.runs.errors import UserError, missing
 
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
 # Of a compressed member that has to be in memory as a whole.
@@ -103,7 +103,7 @@ def _open_hdf5(path: pathlib.Path, key: str | None) -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError(f"reading {path} needs h5py: pip install h5py") from error
+        raise missing(f"reading {path}", "h5py", "data") from error
     file = h5py.File(path, "r")
     names: list[str] = []
     file.visititems(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from types import TracebackType
 
 DISTRIBUTION = "jaxflow-pose"  # what pip calls this package
 _LONGEST = 240  # characters of another library's words
@@ -14,6 +16,20 @@ class UserError(ValueError):
 
 class NonFiniteError(FloatingPointError):
     """A loss or a parameter is no longer a number; training cannot go on."""
+
+
+def stop_shortly() -> None:
+    """A Ctrl-C that comes while a command is being loaded shows no traceback."""
+    sys.excepthook = _stopped
+
+
+def _stopped(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("stopped", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def missing(what: str, package: str, extra: str) -> ImportError:

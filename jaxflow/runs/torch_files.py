@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxflow.runs.errors import UserError
+from jaxflow.runs.errors import UserError, missing, reason
 
 
 def read_state(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -47,6 +47,17 @@ def read_state(path: pathlib.Path) -> dict[str, np.ndarray]:
     return {str(name): _array(path, name, value) for name, value in state.items()}
 
 
+def without_prefix(state: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The state with names that begin alike, as wrappers make them, cut.
+
+    PyTorch's parallel wrappers put ``module.`` before every name; a file in which only
+    some have it stays as it is.
+    """
+    if not all(name.startswith(prefix) for name in state):
+        return state
+    return {name.removeprefix(prefix): array for name, array in state.items()}
+
+
 def _load(path: pathlib.Path) -> Any:
     """What the file holds: tensors and plain containers, nothing else."""
     if not path.is_file():
@@ -54,10 +65,7 @@ def _load(path: pathlib.Path) -> Any:
     try:
         import torch
     except ImportError as error:
-        raise ImportError(
-            f"reading {path} needs PyTorch, which is not installed; in the checkout of "
-            "this project run: pip install '.[torch]'"
-        ) from error
+        raise missing(f"reading {path}", "PyTorch", "torch") from error
     try:
         # Resume files hold their best score as a NumPy number, which runs no code.
         with torch.serialization.safe_globals(_numpy_numbers()):
@@ -70,9 +78,11 @@ def _load(path: pathlib.Path) -> Any:
                 f"{path}: holds more than weights and was not loaded: it asks for "
                 f"{refused.group(1)}"
             ) from error
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        told = reason(error)
+        if "weights_only" in told.lower() or "weights only" in told.lower():
+            told = "it holds more than weights"  # and not the advice to load it all
         raise UserError(
-            f"{path}: damaged, incomplete or no PyTorch file ({first_line})"
+            f"{path}: damaged, incomplete or no PyTorch file ({told})"
         ) from error
 
 
@@ -80,7 +90,11 @@ def _numpy_numbers() -> list[Any]:
     """What a pickled NumPy number asks for, by its names in NumPy 1 and 2."""
     scalar = np.float64(0).__reduce__()[0]
     modules = ("numpy.core.multiarray", "numpy._core.multiarray")
-    kinds = (np.float64, np.float32, np.int64)
+    kinds = (
+        *(np.float64, np.float32, np.float16, np.bool_),
+        *(np.int64, np.int32, np.int16, np.int8),
+        *(np.uint64, np.uint32, np.uint16, np.uint8),
+    )
     return [
         np.dtype,
         *(type(np.dtype(kind)) for kind in kinds),

@@ -17,6 +17,7 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer import event_file_writer
 
 from jaxflow.runs import files
+from jaxflow.runs.errors import UserError
 
 FILE = "metrics.jsonl"
 
@@ -65,7 +66,7 @@ def read(workdir: pathlib.Path) -> list[dict]:
 
     Raises:
       FileNotFoundError: the run has none.
-      ValueError: a line that is not the last is damaged; names it.
+      UserError: a line that is not the last is damaged; names it.
     """
     path = pathlib.Path(workdir) / FILE
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -75,5 +76,5 @@ def read(workdir: pathlib.Path) -> list[dict]:
             parsed.append(json.loads(line))
         except json.JSONDecodeError as error:
             if number < len(lines):
-                raise ValueError(f"{path} line {number} is damaged: {error}") from error
+                raise UserError(f"{path} line {number} is damaged: {error}") from error
     return parsed

@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from jaxflow import data
-from jaxflow.config import RunConfig, TrainConfig
+from jaxflow.config import DataConfig, RunConfig, TrainConfig
 from jaxflow.flow import checkpoint
 from jaxflow.runs import multihost, profiling
 from jaxflow.runs.checkpointer import Checkpointer
@@ -110,6 +110,7 @@ def checkpointer(
     method: Method,
     *,
     fingerprint: dict[str, int] | None = None,
+    source: DataConfig | None = None,
     keep: int = 3,
     keep_best: bool = False,
 ) -> Checkpointer:
@@ -120,13 +121,14 @@ def checkpointer(
       config: of the run.
       method: that is trained.
       fingerprint: of the data the run trains on.
+      source: where they come from.
       keep: how many of the newest stay.
       keep_best: whether the one with the lowest figure stays, too.
 
     Raises:
       CheckpointError: the run there has another configuration or other data.
     """
-    about = checkpoint.about_run(config, fingerprint)
+    about = checkpoint.about_run(config, fingerprint, source)
     target = jax.eval_shape(lambda: method.init(jax.random.key(0), config))
     return Checkpointer(
         folder,
@@ -177,6 +179,7 @@ class _Training:
             self._config.train,
             self._method,
             fingerprint=frames.fingerprint(records),
+            source=self._config.data,
             keep=self._config.loop.keep,
             keep_best=self._config.loop.keep_best,
         )

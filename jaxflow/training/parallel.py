@@ -53,7 +53,7 @@ def iterations_per_epoch(frames: int, config: TrainConfig, method: Method) -> in
     """Whole iterations that one pass over the data gives (482 on Human3.6M).
 
     Raises:
-      ValueError: not even one.
+      UserError: not even one.
     """
     batches = method.batches(config)
     count = frames // (batches * config.batch_size)
@@ -70,7 +70,7 @@ def check_divides(config: TrainConfig, devices: int) -> None:
     """Refuses a batch that cannot be split evenly.
 
     Raises:
-      ValueError: names the batch size and the number of devices.
+      UserError: names the batch size and the number of devices.
     """
     if config.batch_size % devices:
         raise UserError(
@@ -87,7 +87,7 @@ def choose(config: TrainConfig, wanted: int = 0) -> tuple[jax.Device, ...]:
       wanted: of each process; 0: all.
 
     Raises:
-      ValueError: there are not so many, or the batch does not divide over them.
+      UserError: there are not so many, or the batch does not divide over them.
     """
     available = jax.local_devices()
     if wanted > len(available):
@@ -133,7 +133,7 @@ def make_run(
       finite.
 
     Raises:
-      ValueError: the batch does not divide over the devices; at the first call, when
+      UserError: the batch does not divide over the devices; at the first call, when
         an epoch has fewer than ``most`` iterations.
     """
     check_divides(config, len(devices))
@@ -242,7 +242,7 @@ def iterations(
     each = method.batches(config)
     frames = each * config.batch_size
     if most > per_epoch:
-        raise ValueError(
+        raise UserError(
             f"a call may do {most} iterations, but an epoch has only {per_epoch}: the "
             "orders of two epochs must do"
         )

@@ -12,6 +12,7 @@ from jaxflow import commands, config, data, evaluate, flow, methods
 from jaxflow.evaluation import protocol
 from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.reporting import result_tables
+from jaxflow.runs.errors import UserError
 from tests.helpers.evaluation import TEST, records
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -95,17 +96,13 @@ def test_the_fitted_temperature_is_taken(small_checkpoint, fake_data, tmp_path):
 
 def run_main(monkeypatch, *arguments):
     """The command within this process: its flags parsed anew, its status."""
-    from absl import flags
-
-    flags.FLAGS.unparse_flags()
-    flags.FLAGS(["evaluate", *arguments])
+    own = evaluate.flags.FLAGS
+    own(["evaluate", *arguments])
     try:
         return evaluate.main(["evaluate"])
     finally:
-        flags.FLAGS.unparse_flags()
         for name in ("out", "stride", "num_hypotheses", "batch_size", "checkpoint"):
-            flags.FLAGS[name].unparse()
-        flags.FLAGS.mark_as_parsed()
+            own[name].unparse()
 
 
 def test_the_command_prints_and_writes(
@@ -178,5 +175,7 @@ def test_another_models_checkpoint_is_refused(small_checkpoint, tmp_path):
 
 
 def test_expected_errors_are_those_of_the_commands():
-    for kind in (ValueError, FloatingPointError, FileNotFoundError, ImportError):
+    """And a ValueError of ours is none: it shows where it arose."""
+    for kind in (UserError, FloatingPointError, FileNotFoundError, ImportError):
         assert issubclass(kind, commands.EXPECTED)
+    assert not issubclass(ValueError, commands.EXPECTED)

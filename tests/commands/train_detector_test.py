@@ -93,7 +93,7 @@ def test_statistics_of_several_batches_are_those_of_all():
     [
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"learning_rate": 0.0}, "above 0"),
-        ({"warmup": -1}, "warmup must be 0 or more"),
+        ({"warmup": -1}, "warmup must be at least 0"),
         ({"scaling": 1.0}, r"\[0, 1\)"),
         ({"crop_size": 100}, "multiple of 32, not 100"),
     ],

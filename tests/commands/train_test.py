@@ -158,17 +158,16 @@ def test_mistakes_are_one_clear_line(flags, status, expected, tmp_path):
 def understood(*given):
     """What flags.txt would have of these flags, and what was printed before it.
 
-    In a process of its own, since only one command's flags can be in one.
+    In a process of its own, in which no flag has a value yet.
     """
     program = (
         "import sys\n"
-        "from absl import flags\n"
-        "from jaxflow import commands, train\n"
-        "flags.FLAGS(sys.argv)\n"
+        "from jaxflow import train\n"
+        "train.flags.FLAGS(sys.argv)\n"
         "train.take_presets()\n"
         "train.config_from_flags()\n"
         "print('---')\n"
-        "print(commands.as_flagfile(train._flag_names()))"
+        "print(train.flags.as_flagfile(train._flag_names()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, "--workdir=w", *given],

@@ -123,8 +123,8 @@ def test_flagfiles_are_those_of_the_readme():
             assert path.name in text, path.name
     flagfile = "launch/flags/accelerator.flags"
     program = (
-        "import sys; from absl import flags; from jaxflow import train;"
-        "flags.FLAGS(sys.argv); config = train.config_from_flags();"
+        "import sys; from jaxflow import train;"
+        "train.flags.FLAGS(sys.argv); config = train.config_from_flags();"
         "print(config.train.epochs, config.loop.keep_best, config.train.batch_size)"
     )
     done = subprocess.run(

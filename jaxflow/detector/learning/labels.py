@@ -22,6 +22,7 @@ from jaxflow.detector.readers import joint_orders, json_stream
 from jaxflow.gaussians import keypoints as detections
 from jaxflow.gaussians.keypoints import Keypoints
 from jaxflow.gaussians.skeletons import SKELETONS
+from jaxflow.runs.errors import UserError
 
 _LISTED = 5
 # Of each kind of record; the rest is not kept.
@@ -71,7 +72,7 @@ def read(
 
     Raises:
       FileNotFoundError: the file or some of its pictures are missing.
-      ValueError: it is no such JSON, a record is damaged, or nobody is left; names the
+      UserError: it is no such JSON, a record is damaged, or nobody is left; names the
         file and the record.
     """
     path, pictures = pathlib.Path(path), pathlib.Path(pictures)
@@ -84,16 +85,16 @@ def read(
             if not record.get("iscrowd") and any(record.get("keypoints", [])[2::3])
         ]
     except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: expected 'images' with id and file_name and 'annotations' with "
             f"image_id and keypoints; {error!r}"
         ) from error
     if not records:
-        raise ValueError(f"{path}: expected persons with labelled keypoints; got none")
+        raise UserError(f"{path}: expected persons with labelled keypoints; got none")
     skeleton = _skeleton(path, content, records) if skeleton == "auto" else skeleton
     if skeleton not in SKELETONS:
         known = ", ".join(SKELETONS)
-        raise ValueError(f"expected a skeleton among {known}, or auto; got {skeleton}")
+        raise UserError(f"expected a skeleton among {known}, or auto; got {skeleton}")
     joints = len(SKELETONS[skeleton].joints)
     labels = np.stack([_keypoints(path, record, joints) for record in records])
     boxes = [_box(path, r, k) for r, k in zip(records, labels, strict=True)]
@@ -116,9 +117,9 @@ def _content(path: pathlib.Path) -> Mapping[str, Any]:
                     entry = {name: entry[name] for name in _FIELDS[key] & entry.keys()}
                 content.setdefault(key, []).append(entry)
     except ValueError as error:
-        raise ValueError(f"{path}: no JSON, or damaged: {error}") from error
+        raise UserError(f"{path}: no JSON, or damaged: {error}") from error
     if not whole or content == {"annotations": []}:
-        raise ValueError(
+        raise UserError(
             f"{path}: expected an object with 'images' and 'annotations'; got "
             f"{'a list' if not whole else 'neither'}"
         )
@@ -137,7 +138,7 @@ def _skeleton(
     count = len(records[0]["keypoints"]) // 3
     fitting = [name for name, s in SKELETONS.items() if len(s.joints) == count]
     if len(fitting) != 1:
-        raise ValueError(
+        raise UserError(
             f"{path}: the skeleton of its {count} joints is not clear (names in "
             f"'categories' would tell); name it: one of {', '.join(SKELETONS)}"
         )
@@ -153,7 +154,7 @@ def _keypoints(
     except (TypeError, ValueError):
         labels = np.empty(0)
     if labels.shape != (3 * joints,) or not np.isfinite(labels).all():
-        raise ValueError(
+        raise UserError(
             f"{path}, annotation {record.get('id')}: expected {joints} keypoints as "
             f"{3 * joints} finite numbers; got {_short(record['keypoints'])}"
         )
@@ -173,7 +174,7 @@ def _box(
         except (TypeError, ValueError):
             box = np.empty(0)
     if box.shape != (4,) or not np.isfinite(box).all() or box[2:].max(initial=0) <= 0:
-        raise ValueError(
+        raise UserError(
             f"{path}, annotation {record.get('id')}: expected bbox [left, top, width, "
             f"height] that is not empty; got {_short(record.get('bbox'))}"
         )
@@ -189,7 +190,7 @@ def _picture(
 ) -> pathlib.Path:
     name = images.get(record.get("image_id"))
     if name is None:
-        raise ValueError(
+        raise UserError(
             f"{path}, annotation {record.get('id')}: expected the id of one of its "
             f"images; got image_id {record.get('image_id')!r}"
         )

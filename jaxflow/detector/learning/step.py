@@ -21,7 +21,7 @@ import jax.typing
 import numpy as np
 import optax
 
-from jaxflow.config import at_least, option
+from jaxflow.config import MOST_SEED, at_least, at_most, finite, option
 from jaxflow.detector.crops import warp
 from jaxflow.detector.crops.crop import CROP_SIZE
 from jaxflow.detector.learning.examples import Example
@@ -29,6 +29,7 @@ from jaxflow.detector.network import hrnet
 from jaxflow.detector.network.blocks import MOMENTUM
 from jaxflow.detector.network.hrnet import MULTIPLE, STRIDE, HRNetConfig
 from jaxflow.gaussians.heatmaps import render_quadratic, start_quadratic
+from jaxflow.runs.errors import UserError
 from jaxflow.types import Params
 
 
@@ -53,18 +54,18 @@ class LearningConfig:
 
     def __post_init__(self) -> None:
         """Refuses what cannot be trained with."""
-        at_least(self, steps=1, batch_size=1)
-        if self.warmup < 0:
-            raise ValueError(f"warmup must be 0 or more, not {self.warmup}")
+        at_least(self, steps=1, batch_size=1, warmup=0, seed=0)
+        at_most(self, seed=MOST_SEED)
+        finite(self, "learning_rate", "rotation")
         if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
-        if not 0 <= self.scaling < 1 or self.rotation < 0 or self.lower_rate_after < 0:
-            raise ValueError(
+            raise UserError(f"learning_rate must be above 0, not {self.learning_rate}")
+        if not 0 <= self.scaling < 1 or self.lower_rate_after < 0:
+            raise UserError(
                 "rotation and lower_rate_after must be 0 or more and scaling in "
                 f"[0, 1); got {self.rotation}, {self.lower_rate_after}, {self.scaling}"
             )
         if self.crop_size < MULTIPLE or self.crop_size % MULTIPLE:
-            raise ValueError(
+            raise UserError(
                 f"crop_size must be a multiple of {MULTIPLE}, not {self.crop_size}"
             )
 

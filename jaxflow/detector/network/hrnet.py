@@ -46,6 +46,7 @@ from jaxflow.detector.network.blocks import (
 from jaxflow.maths import checks
 from jaxflow.maths.keys import check_key
 from jaxflow.maths.linalg import EXACT
+from jaxflow.runs.errors import UserError
 from jaxflow.types import Params
 
 STRIDE = 4  # image pixels a heatmap pixel
@@ -70,7 +71,7 @@ class HRNetConfig:
         at_least(self, width=1, joints=1, stem=1, bottlenecks=1, blocks=1)
         counts = self.stage2_modules, self.stage3_modules, self.stage4_modules
         if min(counts) < 0 or not counts[0] or (counts[2] and not counts[1]):
-            raise ValueError(
+            raise UserError(
                 "expected modules in stage 2, and in a later stage only if the one "
                 f"before has some; got {counts}"
             )
@@ -149,7 +150,7 @@ def heatmaps(
 
     Raises:
       TypeError: the images are not floating point.
-      ValueError: their shape is another.
+      UserError: their shape is another.
     """
     images = _checked(images)
     params = jax.tree.map(lambda leaf: leaf.astype(dtype), variables["params"])
@@ -173,14 +174,14 @@ def train_heatmaps(
 
     Raises:
       TypeError: the images are not floating point.
-      ValueError: their shape is another, or the coarsest branch has a single value a
+      UserError: their shape is another, or the coarsest branch has a single value a
         channel, which has no variance.
     """
     images = _checked(images)
     coarsest = MULTIPLE if len(config.modules) == 3 else MULTIPLE // 2
     batch, height, width, _ = images.shape
     if batch * height * width < 2 * coarsest**2:
-        raise ValueError(
+        raise UserError(
             f"expected more than one value a channel for batch statistics; images of "
             f"shape {images.shape} leave one"
         )
@@ -271,7 +272,7 @@ def _checked(images: jax.typing.ArrayLike) -> jax.Array:
     images = checks.exactly("images", images, (None, None, None, 3))
     height, width = images.shape[1:3]
     if not height or not width or height % MULTIPLE or width % MULTIPLE:
-        raise ValueError(
+        raise UserError(
             f"expected images whose sides are multiples of {MULTIPLE} pixels; got "
             f"{height} x {width}"
         )

@@ -40,7 +40,7 @@ from jaxflow.gaussians.fitting import fit_gaussians
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.maths import batching
-from jaxflow.runs.errors import UserError
+from jaxflow.runs.errors import UserError, missing
 from jaxflow.skeleton import MPII_JOINTS
 
 _DTYPES = {
@@ -137,10 +137,7 @@ def _session(path: pathlib.Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ImportError(
-            f"running {path} needs onnxruntime, which is not installed; in the "
-            "checkout of this project run: pip install '.[onnx]'"
-        ) from error
+        raise missing(f"running {path}", "onnxruntime", "onnx") from error
     wanted = "CUDAExecutionProvider", "CPUExecutionProvider"
     available = onnxruntime.get_available_providers()
     try:

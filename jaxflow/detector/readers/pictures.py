@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxflow.runs.errors import UserError
+from jaxflow.runs.errors import UserError, missing
 
 # Decoding takes about 7 bytes a pixel: 4 in Pillow, 3 in the array.
 MEGAPIXELS = 100.0
@@ -154,10 +154,7 @@ def _pillow(path: Any) -> None:
     try:
         import PIL  # noqa: F401
     except ImportError as error:
-        raise ImportError(
-            f"reading {path} needs Pillow, which is not installed; in the checkout of "
-            "this project run: pip install '.[detector]'"
-        ) from error
+        raise missing(f"reading {path}", "Pillow", "detector") from error
 
 
 def _open(path: pathlib.Path) -> Any:

@@ -24,7 +24,7 @@ import numpy as np
 from jaxflow.detector.readers import pictures
 from jaxflow.detector.readers.pictures import MEGAPIXELS, MIN_SIDE, Picture
 from jaxflow.detector.readers.records import Skipped
-from jaxflow.runs.errors import UserError
+from jaxflow.runs.errors import UserError, missing
 
 SUFFIXES = tuple(
     ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .wmv .flv .ogv .3gp".split()
@@ -223,10 +223,7 @@ def _ffmpeg(path: pathlib.Path) -> str:
     try:
         import imageio_ffmpeg
     except ImportError as error:
-        raise ImportError(
-            f"reading {path} needs imageio-ffmpeg, which is not installed; in the "
-            "checkout of this project run: pip install '.[detector]'"
-        ) from error
+        raise missing(f"reading {path}", "imageio-ffmpeg", "detector") from error
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 

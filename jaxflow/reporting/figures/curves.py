@@ -20,6 +20,7 @@ from jaxflow.metrics import errors
 from jaxflow.metrics.coverage import CALIBRATION_LEVELS
 from jaxflow.metrics.sums import Means
 from jaxflow.reporting.figures import style
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import H36M_JOINTS
 
 _SIZE = (4.4, 3.5)
@@ -210,10 +211,10 @@ def training(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Figure:
       names: which columns; a row that lacks one is left out of its plot.
 
     Raises:
-      ValueError: no names.
+      UserError: no names.
     """
     if not names:
-        raise ValueError("expected at least one column of the training log to draw")
+        raise UserError("expected at least one column of the training log to draw")
     columns = 2
     lines = -(-len(names) // columns)
     with style.themed():

@@ -110,5 +110,7 @@ def _draw_map(axis: Axes, heatmap: np.ndarray, outline: np.ndarray, fine: bool) 
 def save(path: str | os.PathLike[str], figure: Figure) -> None:
     """Writes the figure; the suffix decides the format (.png, .svg, .pdf)."""
     content = io.BytesIO()
-    figure.savefig(content, format=pathlib.Path(path).suffix.lstrip(".") or "png")
+    figure.savefig(
+        content, format=pathlib.Path(path).suffix.lower().lstrip(".") or "png"
+    )
     files.write_bytes(path, content.getvalue())

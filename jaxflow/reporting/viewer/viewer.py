@@ -24,6 +24,7 @@ import numpy as np
 
 from jaxflow import gaussians, metrics
 from jaxflow.reporting import page
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import (
     CROP_PER_HEATMAP,
     H36M_BONES,
@@ -76,12 +77,12 @@ def section(
       name: of letters and hyphens, unique among the viewers of a page.
 
     Raises:
-      ValueError: no pose, or an array of another shape than ``Hypotheses`` says, or
+      UserError: no pose, or an array of another shape than ``Hypotheses`` says, or
         with numbers that are not finite, or a picture that is neither JPEG nor PNG; the
         message names the pose.
     """
     if not poses:
-        raise ValueError("the viewer needs at least one pose; got none")
+        raise UserError("the viewer needs at least one pose; got none")
     data = {**_skeletons(), "poses": [_document(pose) for pose in poses]}
     elements = page.from_template("viewer/viewer.html", name=name, data=_json(data))
     functions = "\n".join(_read(f"{one}.js") for one in _SCRIPTS)
@@ -163,17 +164,17 @@ def _check(pose: ViewerPose) -> None:
         if value is None and field in ("target", "log_density"):
             continue
         if np.shape(value) != shape:
-            raise ValueError(
+            raise UserError(
                 f"{field} of {pose.title!r}: expected shape {shape}, got "
                 f"{np.shape(value)}"
             )
         if not np.isfinite(value).all():
-            raise ValueError(
+            raise UserError(
                 f"{field} of {pose.title!r}: expected finite numbers, got "
                 f"{np.size(value) - np.isfinite(value).sum()} that are not"
             )
     if count == (0,):
-        raise ValueError(f"poses of {pose.title!r}: expected one or more, got 0")
+        raise UserError(f"poses of {pose.title!r}: expected one or more, got 0")
 
 
 def _at_hip(poses: np.ndarray) -> np.ndarray:
@@ -224,7 +225,7 @@ def _picture(pose: ViewerPose) -> str:
     for start, kind in _PICTURES.items():
         if content.startswith(start):
             return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-    raise ValueError(
+    raise UserError(
         f"picture of {pose.title!r}: expected the bytes of a JPEG or PNG file, got "
         f"{len(content)} bytes that begin with {content[:4]!r}"
     )
