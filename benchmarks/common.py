@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow.config import FlowConfig, TrainConfig
-from jaxflow.evaluation.inference_time import device_name
+from jaxflow.evaluation.inference_time import calls_for, device_name
 from jaxflow.runs import profiling
 from jaxflow.types import Batch
 
@@ -76,18 +76,9 @@ def take_turns(
                 settle(run if not times[name] or times[name][-1] < _LONG else None)
             took = [seconds_of(run)]
             if took[0] < _SHORT:
-                _calls_for(_WARM, run)
-                took = _calls_for(_BURST, run)
+                calls_for(_WARM, run)
+                took = calls_for(_BURST, run)
             times[name] += took
-    return times
-
-
-def _calls_for(seconds: float, run: Callable[[], Any]) -> list[float]:
-    """Seconds of each call, one after the other, until so much time has passed."""
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        times.append(seconds_of(run))
     return times
 
 

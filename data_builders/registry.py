@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import pathlib
 from collections.abc import Iterator
@@ -40,6 +41,19 @@ def default_data_dir() -> pathlib.Path:
     return pathlib.Path(folder).expanduser()
 
 
+@contextlib.contextmanager
+def _quiet_log() -> Iterator[None]:
+    """Silences TFDS's warnings, which no user can do anything about."""
+    log = logging.getLogger("absl")  # TFDS's, orbax's and everybody's
+    before = log.level
+    log.setLevel(max(before, logging.ERROR))
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+@_quiet_log()
 def builder(
     dataset: str, data_dir: str | os.PathLike[str] | None = None
 ) -> LiftBuilder:
@@ -63,6 +77,7 @@ def builder(
     return kind(**options)
 
 
+@_quiet_log()
 def prepare(
     dataset: str,
     data_dir: str | os.PathLike[str] | None = None,

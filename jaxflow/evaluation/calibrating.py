@@ -30,6 +30,7 @@ from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.metrics import coverage
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs.errors import UserError
+from jaxflow.runs.run import Run, Stop
 from jaxflow.types import Model, PoseRecords
 
 
@@ -78,6 +79,9 @@ def calibrate(
 ) -> Calibrated:
     """Fits the temperature on held-out subjects, behind a progress bar, and keeps it.
 
+    The checkpoint's folder is this call's alone meanwhile. A signal stops it between
+    two batches; nothing is kept then.
+
     Args:
       model: to calibrate.
       checkpoint_dir: of its checkpoint, or a run's workdir: its latest.
@@ -89,15 +93,18 @@ def calibrate(
       ValueError: the checkpoint or the data are missing or damaged, no subject was held
         out and none is named, or one is unknown.
       FloatingPointError: hypotheses that are not finite.
+      LockedError: another process calibrates the checkpoint; says which.
+      OSError: the checkpoint's folder cannot be written to.
+      KeyboardInterrupt: a signal has come.
     """
     folder = store.find(checkpoint_dir)
     subjects = _subjects(settings, checkpoint.load_config(folder), warn)
-    records = _frames(source, subjects, settings.frames)
-    curve = _fit(model, records, settings)
-    path = calibration_file.save(
-        folder, document(curve, source.dataset, subjects, len(records), settings)
-    )
-    return Calibrated(curve, path)
+    with Run(folder, flag="--checkpoint") as run:
+        stop = run.listen()
+        records = _frames(source, subjects, settings.frames)
+        curve = _fit(model, records, settings, stop)
+        found = document(curve, source.dataset, subjects, len(records), settings)
+        return Calibrated(curve, calibration_file.save(folder, found))
 
 
 def _subjects(
@@ -128,17 +135,25 @@ def _frames(source: DataConfig, subjects: Sequence[str], count: int) -> PoseReco
     return data.evenly(protocol.counted(held_out), count)
 
 
-def _fit(model: Model, records: PoseRecords, settings: CalibrationConfig) -> Curve:
+def _fit(
+    model: Model, records: PoseRecords, settings: CalibrationConfig, stop: Stop
+) -> Curve:
     with tqdm.tqdm(
         total=2 * len(records), desc="calibrating", unit="pose", smoothing=0
     ) as bar:
+
+        def done(poses: int) -> None:
+            bar.update(poses)
+            if stop.requested:
+                raise KeyboardInterrupt("nothing is kept; the same command begins anew")
+
         return temperature.fit(
             model,
             data.to_batch(records),
             data.targets_of(records),
             jax.random.key(settings.seed),
             num_hypotheses=settings.num_hypotheses,
-            progress=bar.update,
+            progress=done,
         )
 
 

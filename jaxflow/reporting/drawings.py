@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 from matplotlib.figure import Figure
 
-from jaxflow import data
+from jaxflow import data, metrics
 from jaxflow.evaluation import baselines, protocol
 from jaxflow.maths import batching
 from jaxflow.metrics import sigma_error, sums
@@ -23,6 +23,21 @@ from jaxflow.reporting.figures import sigma as sigma_figure
 from jaxflow.types import PoseRecords
 
 _CHUNK = 8192  # frames whose sigmas are added up at a time
+# Columns of the training log: those that are no curves, and what the others are called.
+_NO_CURVES = ("kind", "step", "iterations", "host_peak_mib", "device_peak_mib")
+_TITLES = {
+    "l2d": "2D reconstruction",
+    "mmd": "Latents (MMD)",
+    "det": "3D reconstruction",
+    "gen": "Critic's verdict on hypotheses",
+    "best_of_m": "Best of M hypotheses",
+    "heatmap": "Spread as the heatmaps' width",
+    "critic": "Critic's own loss",
+    "energy": "Energy score",
+    "pck": "PCK within 150 mm, share",
+    "cps": "Correct poses score",
+    "ece": "Calibration error",
+}
 
 
 class Picture(NamedTuple):
@@ -194,12 +209,26 @@ def training(rows: Sequence[Mapping[str, Any]]) -> Picture | None:
         name
         for row in rows
         for name in row
-        if name not in ("kind", "step") and any(other.get(name) for other in rows)
+        if name not in _NO_CURVES and any(other.get(name) for other in rows)
     )
     if not names:
         return None
+    peak = max((row.get("host_peak_mib", 0) for row in rows), default=0)
+    memory = f" The process held at most {peak:.0f} MiB." if peak else ""
     return Picture(
         "training",
-        curves.training(rows, list(names)),
-        "Loss terms per iteration and the validation's figures.",
+        curves.training(rows, {name: _title(name) for name in names}),
+        "Loss terms, and the validation's figures where there was one: as logged, "
+        f"faint, and their running mean.{memory}",
     )
+
+
+def _title(column: str) -> str:
+    """A column of the training log in words; as it is called where it is unknown."""
+    if column in _TITLES:
+        return _TITLES[column]
+    protocol_name, _, which = column.rpartition("mpjpe_")
+    if protocol_name in ("", "pa_") and which in metrics.ERROR_NAMES:
+        name = "PA-MPJPE" if protocol_name else "MPJPE"
+        return f"{name}, {'z = 0 pose' if which == 'z0' else which}, mm"
+    return column.replace("_", " ")

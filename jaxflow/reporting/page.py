@@ -26,6 +26,8 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+# An equation stands on one line: (M = 1).
+_TEMPLATES.filters["unbroken"] = lambda text: text.replace(" = ", "\u00a0=\u00a0")
 
 
 class Tile(NamedTuple):

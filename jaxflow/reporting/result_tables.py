@@ -211,7 +211,7 @@ def inference_time(times: InferenceTimes) -> Table:
     detector = published.number(paper.rows[0].values[0])
     return Table(
         "inference-time",
-        f"Inference time of one image, ms, medians of {times.repeats} runs",
+        f"Inference time of one image, ms, medians of {times.repeats} runs or more",
         ("Method", *columns),
         (Row((f"jaxflow, {times.device}", *ours)), *published.as_rows(paper, columns)),
         note=f"{paper.place}: {paper.title[0].lower()}{paper.title[1:]}; its 2D "

@@ -48,6 +48,11 @@ class Window:
         self.step += len(rows)
         self.last = dict(zip(self._names, rows[-1].tolist(), strict=True))
 
+    @property
+    def iterations(self) -> int:
+        """Of how many `means` is. A stop leaves fewer to the run that goes on."""
+        return len(self._rows)
+
     def means(self) -> dict[str, float]:
         """Of all since the last call, by name."""
         means = np.mean(np.asarray(self._rows, np.float64), axis=0).tolist()

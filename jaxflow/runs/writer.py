@@ -1,9 +1,9 @@
 """Where a run's numbers go: metrics.jsonl and TensorBoard events.
 
 metrics.jsonl has one JSON object a line, ``{"kind": "train" | "validation", "step": n,
-...}``. A resumed run first drops the lines past the step it resumes from, so that the
-file reads as if the run had never stopped. TensorBoard's own event writer is used; it
-needs no TensorFlow.
+...}``; a line of losses says of how many ``iterations`` its means are. A resumed run
+first drops the lines past the step it resumes from, so that the file reads as if the
+run had never stopped. TensorBoard's own event writer is used; it needs no TensorFlow.
 """
 
 from __future__ import annotations

@@ -246,9 +246,10 @@ class _Training:
         plan.arrived(count)
         self._bar.update(count, terms_text(window.step, window.last))
         if window.step % self._config.loop.log_every == 0 or window.step == self.total:
-            means = window.means()
+            count, means = window.iterations, window.means()
             memory = profiling.memory(parallel.own(self.devices))
-            self._run.log("train", window.step, {**means, **memory})
+            row = {"iterations": count, **means, **memory}
+            self._run.log("train", window.step, row)
             self._health.losses(window.step, means)
 
     def _validate(self, records: PoseRecords | None) -> float | None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import signal
 
 import jax
 import numpy as np
@@ -11,12 +12,13 @@ import pytest
 import jaxflow
 from jaxflow import data, flow, methods
 from jaxflow.config import DataConfig
-from jaxflow.evaluation import calibrating
+from jaxflow.evaluation import calibrating, temperature
 from jaxflow.evaluation.calibrating import CalibrationConfig
 from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.reporting import calibration
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs.checkpoint import CheckpointError, DamagedError
+from jaxflow.runs.run import LockedError, Run
 from jaxflow.training import frames
 from tests.helpers.training import (
     DATASET,
@@ -89,6 +91,29 @@ def test_what_was_found_is_stored(run, data_dir, subjects):
     assert picture.stat().st_size > 10_000
     for words in ("<- fitted", "calibration error", "--temperature=fitted"):
         assert words in calibration.describe(found, picture)
+
+
+def test_a_signal_stops_and_keeps_nothing(run, data_dir, monkeypatch):
+    """It comes with the first poses; the checkpoint is as it was, and free again."""
+    fit = temperature.fit
+
+    def signalled(*arguments, progress, **options):
+        signal.raise_signal(signal.SIGTERM)
+        return fit(*arguments, progress=progress, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(temperature, "fit", signalled)
+        with pytest.raises(KeyboardInterrupt, match="begins anew"):
+            calibrated(run, data_dir)
+    assert calibration_file.load(run) is None
+    calibrated(run, data_dir)
+
+
+def test_a_checkpoint_is_calibrated_by_one_process(run, data_dir):
+    folder = store.find(run)
+    with Run(folder), pytest.raises(LockedError, match=f"{folder} .* --checkpoint"):
+        calibrated(run, data_dir)
+    assert calibration_file.load(run) is None
 
 
 def test_the_command(tmp_path, data_dir):

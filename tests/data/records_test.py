@@ -7,6 +7,7 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl import logging
 
 from data_builders import features, files, registry
 from data_builders.synthetic_lift import generation
@@ -95,6 +96,23 @@ def test_damaged_prepared_files(tmp_path, damage):
     with pytest.raises(files.DataFileError, match="cannot be read") as caught:
         data.load_records(name, "train", tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_tfds_says_nothing_of_its_own(tmp_path, caplog):
+    """Of configurations and half-made folders, about which no user can do anything."""
+    name = "synthetic_lift/seed0-train63-test20"
+    folder = registry.builder(name, tmp_path).data_path
+    folder.mkdir(parents=True)  # as one that another process is about to fill
+    with caplog.at_level("INFO", logger="absl"):
+        logging.get_absl_logger().addHandler(caplog.handler)
+        try:
+            assert not registry.builder(name, tmp_path).is_prepared()
+            heard = len(caplog.records)
+            folder.rmdir()
+            data.load_records(name, "train", tmp_path)
+            assert heard > 0 and len(caplog.records) == heard
+        finally:
+            logging.get_absl_logger().removeHandler(caplog.handler)
 
 
 def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):

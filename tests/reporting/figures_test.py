@@ -1,5 +1,7 @@
 """The drawings: views, heatmaps, colours, and the picture of the idea."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ pytest.importorskip("matplotlib", reason="the figures need the extra 'report'")
 
 from jaxflow import metrics
 from jaxflow.metrics.sums import Means
+from jaxflow.reporting import drawings
 from jaxflow.reporting.figures import curves, idea, poses, style
 from jaxflow.types import Hypotheses
 
@@ -96,6 +99,40 @@ def test_curves_run_through_their_figures(draw, x, y):
         and any(np.allclose(line[:, 1], scale * np.asarray(y)) for scale in (1, 100))
     ]
     assert len(fitting) == 2
+
+
+def test_training_curves_have_plain_labels_and_words():
+    """A loss over decades; what is no loss is not drawn, and nothing is a formula."""
+    rows = [
+        {
+            "kind": "train",
+            "step": 50 * i,
+            "iterations": 50,
+            "det": 2000 * 0.5**i,
+            "best_of_m": 0.3,
+            "energy": 0.0,
+            "own_term": 1.0,
+            "host_peak_mib": 869.2,
+        }
+        for i in range(1, 12)
+    ]
+    rows.append({"kind": "validation", "step": 500, "pa_mpjpe_z0": 80.0})
+    picture = drawings.training(rows)
+    shown = [axes for axes in picture.figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in shown] == [
+        "3D reconstruction",
+        "Best of M hypotheses",
+        "own term",
+        "PA-MPJPE, z = 0 pose, mm",
+    ]
+    assert "at most 869 MiB" in picture.caption
+    assert shown[0].get_yscale() == "log"
+    svg = style.svg(picture.figure)
+    assert "math" not in svg
+    ticks = set(re.findall(r">([\d.e+-]+)</text>", svg))
+    assert {"1000", "100", "1"} <= ticks
+    assert all(len(tick) <= 6 for tick in ticks)
+    assert shown[0].get_position().width > 0.3  # of the figure's
 
 
 def test_the_hypotheses_figure_draws_what_it_is_given():

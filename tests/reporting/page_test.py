@@ -57,6 +57,18 @@ def test_the_best_is_bold_and_a_rule_stands_above_what_sums_up():
     assert kinds == [[], ["rule", "closing"], ["closing"]]
 
 
+def test_an_equation_stands_on_one_line():
+    table = Table("t", "T", ("z = 0",), (Row(("Someone, 2017 (M = 1)",)),))
+    tile = page.Tile("1", "", "of M = 200")
+    text = page.render("", "", [tile], [page.Section("A", "", tables=[table])])
+    for shown in (
+        "<th>z\u00a0=\u00a00<",
+        "(M\u00a0=\u00a01)</td>",
+        "of M\u00a0=\u00a0200<",
+    ):
+        assert shown in text
+
+
 def test_the_contents_lead_to_the_sections():
     sections = [page.Section(title, "") for title in ("A & B", "A - B", "\u4f53")]
     text = page.render("", "", [], sections)

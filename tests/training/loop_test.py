@@ -88,6 +88,9 @@ def test_a_resumed_run_ends_with_the_same_bits(uninterrupted, data_dir, tmp_path
     train_and_evaluate(run_config(data_dir, short), tmp_path)
     train_and_evaluate(run_config(data_dir), tmp_path)
     assert_same_parameters(tmp_path, uninterrupted)
+    rows = [row for row in writer.read(tmp_path) if row["kind"] == "train"]
+    means_of = [(row["step"], row["iterations"]) for row in rows]
+    assert means_of == [(3, 3), (5, 2), (6, 1), (9, 3), (12, 3)]
 
 
 @pytest.mark.slow

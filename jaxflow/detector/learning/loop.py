@@ -247,8 +247,8 @@ class _Log:
         rows = np.asarray(jax.device_get(self._waiting), np.float64)
         self._waiting.clear()
         self._window.add(rows)
-        means = self._window.means()
-        self._run.log("train", self.step, means)
+        count, means = self._window.iterations, self._window.means()
+        self._run.log("train", self.step, {"iterations": count, **means})
         self._bar.update(len(rows), terms_text(self.step, means))
 
     def close(self) -> None:

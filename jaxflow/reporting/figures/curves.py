@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from jaxflow import metrics
 from jaxflow.metrics import errors
@@ -203,37 +203,47 @@ def spread(figures: Means) -> Figure:
     return figure
 
 
-def training(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Figure:
+def training(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Figure:
     """A small plot for each of some columns of a training log, against the iteration.
 
     Args:
       rows: of the log, in order; each has ``step``.
-      names: which columns; a row that lacks one is left out of its plot.
+      titles: of the columns to draw, by name; a row that lacks one is left out of its
+        plot.
 
     Raises:
-      UserError: no names.
+      UserError: no columns.
     """
-    if not names:
+    if not titles:
         raise UserError("expected at least one column of the training log to draw")
     columns = 2
-    lines = -(-len(names) // columns)
+    lines = -(-len(titles) // columns)
     with style.themed():
         figure = Figure(figsize=(5.2, 1.45 * lines + 0.3), layout="constrained")
         grid = figure.subplots(lines, columns, sharex=True, squeeze=False)
-        for axes in grid.flat[len(names) :]:
+        for axes in grid.flat[len(titles) :]:
             axes.set_visible(False)
-        for axes, name in zip(grid.flat, names, strict=False):
+        for axes, (name, title) in zip(grid.flat, titles.items(), strict=False):
             points = [(row["step"], row[name]) for row in rows if name in row]
             steps, values = np.asarray(points, float).T
             _smoothed(axes, steps, values)
             if values.min() > 0 and values.max() > 20 * values.min():
-                axes.set_yscale("log")
-                axes.yaxis.set_minor_formatter(NullFormatter())
-            axes.set_title(name, fontsize=8)
+                _logarithmic(axes)
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.set_title(title, fontsize=8)
             axes.tick_params(labelsize=7)
-        for axes in grid[-1]:
-            axes.set_xlabel("iteration", fontsize=8)
+        for axes in grid.flat[max(0, len(titles) - columns) : len(titles)]:
+            axes.tick_params(labelbottom=True)  # nothing is drawn below
+        figure.supxlabel("iteration", fontsize=8, color=style.MUTED)
     return figure
+
+
+def _logarithmic(axes: Axes) -> None:
+    """A logarithmic y axis with plain numbers, where Matplotlib would set a formula."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=5))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _smoothed(axes: Any, steps: np.ndarray, values: np.ndarray) -> None:
