@@ -35,6 +35,16 @@ RIGHT_HIP_16, LEFT_HIP_16 = RIGHT_HIP - 1, LEFT_HIP - 1
 # H36M-17 joint that answers each MPII joint. The nose has no MPII counterpart.
 MPII_TO_H36M: tuple[int, ...] = _h36m(MPII_JOINTS)
 
+
+def _mirrored(names: Sequence[str]) -> tuple[int, ...]:
+    other = {"L": "R", "R": "L"}
+    return tuple(names.index(other.get(n[0], n[0]) + n[1:]) for n in names)
+
+
+# Which joint each one becomes where left and right are exchanged.
+H36M_MIRRORED = _mirrored(H36M_JOINTS)
+MPII_MIRRORED = _mirrored(MPII_JOINTS)
+
 # Joints whose Gaussian enters the condition: all but the three at the root, which the
 # alignment of 3D poses holds almost still.
 CONDITIONED_MPII: tuple[int, ...] = tuple(

@@ -32,6 +32,20 @@ class Batch(NamedTuple):
     cond: jax.Array
 
 
+class RawFrames(NamedTuple):
+    """Frames as a data set has them, as arrays on the device, leading axes shared.
+
+    Attributes:
+      pose3d: (..., 17, 3) mm, H36M-17, camera frame (x right, y down, z away).
+      pose2d: (..., 16, 2) pixels of the 256-px crop, MPII-16, y down.
+      gaussfit: (..., 16, 7) MPII-16, heatmap px: A, x0, y0, sx, theta, sy, rmse.
+    """
+
+    pose3d: jax.Array
+    pose2d: jax.Array
+    gaussfit: jax.Array
+
+
 @dataclasses.dataclass(frozen=True)
 class PoseRecords:
     """Frames of a data set as host NumPy arrays, N along the first axis.

@@ -4,10 +4,12 @@ from jaxflow.data.records import (
     check_records,
     describe,
     load_records,
+    network_inputs,
     protocol_stride,
     splits,
     targets_of,
     to_batch,
+    to_raw,
 )
 from jaxflow.data.subsets import ambiguous, evenly, every_nth_per_action, of_subjects
 
@@ -18,9 +20,11 @@ __all__ = [
     "evenly",
     "every_nth_per_action",
     "load_records",
+    "network_inputs",
     "of_subjects",
     "protocol_stride",
     "splits",
     "targets_of",
     "to_batch",
+    "to_raw",
 ]

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -20,7 +21,7 @@ from jaxflow.gaussians.condition import condition
 from jaxflow.maths import batching
 from jaxflow.maths.geometry import normalize_pose2d, normalize_pose3d, relative_to_hip
 from jaxflow.runs.errors import UserError
-from jaxflow.types import Batch, PoseRecords
+from jaxflow.types import Batch, PoseRecords, RawFrames
 
 _READ_CHUNK = 4096  # examples decoded at a time
 _BATCH_CHUNK = 8192  # poses preprocessed at a time, one compiled shape
@@ -168,6 +169,20 @@ def to_batch(records: PoseRecords) -> Batch:
       DataFileError: shapes differ or a number is not finite.
       UserError: no frames, or frames whose 2D joints all coincide.
     """
+    frames = to_raw(records)
+    parts = [
+        _preprocess_padded(*(array[start : start + _BATCH_CHUNK] for array in frames))
+        for start in range(0, len(records), _BATCH_CHUNK)
+    ]
+    return Batch(*(jnp.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def to_raw(records: PoseRecords) -> RawFrames:
+    """The records' arrays, float32, on the host: what `network_inputs` takes.
+
+    Raises:
+      As `to_batch`.
+    """
     if not len(records):
         raise UserError("expected at least one frame; got none")
     check_records(records, "records")
@@ -178,12 +193,10 @@ def to_batch(records: PoseRecords) -> Batch:
             f"records: all 2D joints coincide in {describe(records, row)}, so the pose "
             "has no scale"
         )
-    arrays = [np.asarray(getattr(records, name), np.float32) for name in _ARRAYS]
-    parts = [
-        _preprocess_padded(*(array[start : start + _BATCH_CHUNK] for array in arrays))
-        for start in range(0, len(records), _BATCH_CHUNK)
-    ]
-    return Batch(*(jnp.concatenate(column) for column in zip(*parts, strict=True)))
+    arrays: Iterator[Any] = (
+        np.asarray(getattr(records, name), np.float32) for name in _ARRAYS
+    )
+    return RawFrames(*arrays)
 
 
 def targets_of(records: PoseRecords) -> np.ndarray:
@@ -192,19 +205,21 @@ def targets_of(records: PoseRecords) -> np.ndarray:
     return pose - pose[:, :1]
 
 
-def _preprocess_padded(*arrays: np.ndarray) -> Batch:
+def _preprocess_padded(*arrays: Any) -> Batch:
     """A chunk at a power-of-two size, so that few shapes are ever compiled."""
     count = len(arrays[0])
     padded = batching.filled(arrays, 1 << (count - 1).bit_length())
-    return Batch(*(column[:count] for column in _preprocess(*padded)))
+    return Batch(*(column[:count] for column in _preprocess(RawFrames(*padded))))
 
 
-@jax.jit
-def _preprocess(pose3d: jax.Array, pose2d: jax.Array, gaussfit: jax.Array) -> Batch:
-    """Raw poses (B, 17, 3) mm, (B, 16, 2) px and fits (B, 16, 7) to a ``Batch``."""
+def network_inputs(frames: RawFrames) -> Batch:
+    """Frames (...) as the network sees them; a pure function of arrays."""
     return Batch(
         # Relative to the hip first: metres from the camera would cost digits.
-        pose3d=normalize_pose3d(relative_to_hip(pose3d) / 1000),
-        pose2d=normalize_pose2d(pose2d),
-        cond=condition(gaussfit),
+        pose3d=normalize_pose3d(relative_to_hip(frames.pose3d) / 1000),
+        pose2d=normalize_pose2d(frames.pose2d),
+        cond=condition(frames.gaussfit),
     )
+
+
+_preprocess = jax.jit(network_inputs)

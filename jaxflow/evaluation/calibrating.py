@@ -172,6 +172,7 @@ def document(
             "before": float(curve.ece[plain]),
             "after": float(curve.ece[fitted]),
         },
+        "calibrated_best_mpjpe_mm": float(curve.best[fitted]),
         "dataset": dataset,
         "subjects": list(subjects),
         "frames": frames,

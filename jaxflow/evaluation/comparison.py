@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 
 from jaxflow.config import DataConfig
 from jaxflow.evaluation import protocol, seed_statistics
+from jaxflow.evaluation.response import Response
 from jaxflow.evaluation.seed_statistics import ABLATION_COLUMNS, BEST, ECE, TEST_COLUMNS
+from jaxflow.evaluation.uncertainty import Uncertainty
 from jaxflow.flow import calibration_file
 from jaxflow.metrics.sums import EvaluationResult
 from jaxflow.runs import checkpoint
@@ -52,12 +54,16 @@ class Member(NamedTuple):
       test: on the strided test set.
       ambiguous: on the ambiguous subset; empty where the set has no such frames.
       temperatures: that each seed's hypotheses were drawn at.
+      uncertainty: of the test, a seed each.
+      response: to a detection made less sure, a seed each; None where not measured.
     """
 
     entry: Entry
     test: tuple[EvaluationResult, ...]
     ambiguous: tuple[EvaluationResult, ...]
     temperatures: tuple[float, ...] = (1.0,)
+    uncertainty: tuple[Uncertainty, ...] = ()
+    response: tuple[Response | None, ...] = ()
 
     @property
     def sharpness(self) -> tuple[float, float]:
@@ -104,6 +110,10 @@ class Comparison(NamedTuple):
                     "evaluations": {
                         "test": [result.to_json() for result in member.test],
                         "ambiguous": [result.to_json() for result in member.ambiguous],
+                        "uncertainty": [one.to_json() for one in member.uncertainty],
+                        "response": [
+                            one.to_json() if one else None for one in member.response
+                        ],
                     },
                 }
                 for member in self.members
@@ -170,7 +180,10 @@ def compare(
         unsure = tuple(one.ambiguous for one in evaluations if one.ambiguous)
         tested = tuple(one.test for one in evaluations)
         temperatures = tuple(one.temperature for one in evaluations)
-        members.append(Member(entry, tested, unsure, temperatures))
+        found = [(one.uncertainty, one.response) for one in evaluations]
+        members.append(
+            Member(entry, tested, unsure, temperatures, *zip(*found, strict=True))
+        )
     return Comparison(tuple(members))
 
 

@@ -24,7 +24,7 @@ from jaxflow.maths import batching, geometry, keys
 from jaxflow.metrics import sums
 from jaxflow.metrics.sums import EvaluationResult, Total
 from jaxflow.runs.errors import UserError
-from jaxflow.types import Batch, DensityModel, Model, PoseRecords
+from jaxflow.types import Batch, DensityModel, Model, PoseRecords, RawFrames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,20 +60,22 @@ class Drawn(NamedTuple):
       keys: (B,) one typed key a frame, which the hypotheses were drawn with; fold
         something in before drawing more.
       log_density: (B, M) nats, see ``types.Sampled``; None where it was not asked for.
+      raw: (B, ...) the frames as the data set has them; None where they were not given.
     """
 
     hypotheses: jax.Array
     mode: jax.Array
     target: jax.Array
     keys: jax.Array
-    log_density: jax.Array | None
+    log_density: jax.Array | None = None
+    raw: RawFrames | None = None
 
 
 # Further figures of each frame, computed on the device: a hashable pure function whose
 # result is a tree of arrays with the batch in front. Equal ones compile once.
 Measure = Callable[[Drawn], Any]
-# Called with the rows of a batch, their errors, and what the measure gave (or None).
-Watch = Callable[[slice, metrics.ExampleErrors, Any], Any]
+# Called with the rows of a batch, their errors, and what each measure gave.
+Watch = Callable[[slice, metrics.ExampleErrors, tuple[Any, ...]], Any]
 
 
 def evaluate_records(
@@ -81,7 +83,8 @@ def evaluate_records(
 ) -> EvaluationResult:
     """``evaluate`` on frames as they come from a data set; options as there."""
     batch, targets = data.to_batch(records), data.targets_of(records)
-    return evaluate(model, batch, targets, records.action, key, **options)
+    raw = data.to_raw(records)
+    return evaluate(model, batch, targets, records.action, key, raw=raw, **options)
 
 
 def evaluate(
@@ -93,8 +96,9 @@ def evaluate(
     draw: Draw = Draw(),
     *,
     progress: Callable[[int], Any] = lambda frames: None,
-    measure: Measure | None = None,
+    measures: Sequence[Measure] = (),
     log_density: bool = False,
+    raw: RawFrames | None = None,
     watch: Watch = lambda rows, errors, measured: None,
 ) -> EvaluationResult:
     """Both protocols, PCK, CPS, spread and calibration, per action.
@@ -107,9 +111,10 @@ def evaluate(
       key: a typed key.
       draw: how many hypotheses, and how.
       progress: told how many frames have just been finished.
-      measure: further figures of each frame, from the same hypotheses.
-      log_density: gives the measure the hypotheses' log-densities, for the price of
+      measures: further figures of each frame, from the same hypotheses.
+      log_density: gives the measures the hypotheses' log-densities, for the price of
         drawing them a second time; only of a `DensityModel`.
+      raw: gives the measures the frames as the data set has them.
       watch: given each batch's figures as they arrive.
 
     Raises:
@@ -118,14 +123,14 @@ def evaluate(
 
     Source: paper section 4.3.
     """
-    measures = (errors_of,) if measure is None else (errors_of, measure)
     totals: dict[str, Total] = {}
+    every = errors_of, *measures
     for rows, (errors, *further) in stream(
-        model, batch, targets, key, measures, draw, log_density=log_density
+        model, batch, targets, key, every, draw, log_density=log_density, raw=raw
     ):
         part = sums.grouped(actions[rows], sums.Sums.of(errors))
         sums.add_by_name(totals, part)
-        watch(rows, errors, further[0] if further else None)
+        watch(rows, errors, tuple(further))
         progress(rows.stop - rows.start)
     return EvaluationResult(draw.num_hypotheses, dict(sorted(totals.items())))
 
@@ -144,6 +149,7 @@ def stream(
     draw: Draw = Draw(),
     *,
     log_density: bool = False,
+    raw: RawFrames | None = None,
 ) -> Iterator[tuple[slice, tuple[Any, ...]]]:
     """What some measures say of every frame, a batch at a time, in order.
 
@@ -168,6 +174,8 @@ def stream(
             if log_density:
                 density = _log_density(model, *block, scale, num_hypotheses=many)
                 drawn = drawn._replace(log_density=density)
+            if raw is not None:
+                drawn = drawn._replace(raw=RawFrames(*(a[examples] for a in raw)))
             yield rows, tuple(_apply(measure, drawn) for measure in measures)
 
     for rows, measured in batching.one_late(started()):
@@ -189,7 +197,7 @@ def _draw(
     mode = draw(num_hypotheses=1, temperature=0.0)[:, 0]
     hypotheses = draw(num_hypotheses=num_hypotheses, temperature=temperature)
     to_hip = geometry.relative_to_hip
-    return Drawn(to_hip(hypotheses), to_hip(mode), to_hip(target), frame_keys, None)
+    return Drawn(to_hip(hypotheses), to_hip(mode), to_hip(target), frame_keys)
 
 
 @functools.partial(jax.jit, static_argnames="num_hypotheses")

@@ -24,10 +24,12 @@ from jaxflow.config import (
     at_most,
     option,
 )
-from jaxflow.evaluation import measuring, mpi_inf_3dhp
+from jaxflow.evaluation import measuring, mpi_inf_3dhp, response, uncertainty
 from jaxflow.evaluation.measuring import Draw
 from jaxflow.evaluation.mpi_inf_3dhp import TARGETS, SettingsResult
-from jaxflow.evaluation.reductions import Reduced, ReductionResult, Reductions
+from jaxflow.evaluation.reductions import ReductionResult, Reductions
+from jaxflow.evaluation.response import Response
+from jaxflow.evaluation.uncertainty import Uncertainty
 from jaxflow.flow import calibration_file
 from jaxflow.metrics import sums
 from jaxflow.metrics.errors import ExampleErrors
@@ -65,6 +67,9 @@ class Evaluation(NamedTuple):
       reduced: the test's hypotheses reduced to few and to one; None where not asked
         for.
       frames: those of the test.
+      uncertainty: of the test's hypotheses, beyond the calibration error.
+      response: to a detection made less sure; None where not asked for or where all
+        frames have an unsure detection.
       temperature: that the latents of the hypotheses were scaled with.
     """
 
@@ -75,6 +80,8 @@ class Evaluation(NamedTuple):
     settings: SettingsResult | None = None
     reduced: ReductionResult | None = None
     frames: Frames | None = None
+    uncertainty: Uncertainty | None = None
+    response: Response | None = None
     temperature: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
@@ -84,6 +91,8 @@ class Evaluation(NamedTuple):
             "untrained": self.untrained,
             "settings": self.settings,
             "reduced": self.reduced,
+            "uncertainty": self.uncertainty,
+            "response": self.response,
         }
         return {
             "test": self.test.to_json(),
@@ -125,6 +134,12 @@ class EvaluationConfig:
         False,
         "reduce the hypotheses to few (drawn, or K-means centres) and to one pose, too",
     )
+    response_frames: int = option(
+        32,
+        "sure frames of the test in which one joint at a time is made less sure, to "
+        "see whether the hypotheses follow; 0: none",
+        before=0,
+    )
     target: str = option(
         "universal",
         "what MPI-INF-3DHP's settings are tested against: universal (the skeleton "
@@ -135,6 +150,7 @@ class EvaluationConfig:
         """Refuses counts that test nothing."""
         at_least(self, stride=0, num_hypotheses=2, seed=0, batch_size=1)
         at_most(self, num_hypotheses=MOST_HYPOTHESES, seed=MOST_SEED)
+        at_least(self, response_frames=0)
         calibration_file.check(self.temperature)
         if self.target not in TARGETS:
             raise UserError(
@@ -229,7 +245,7 @@ def evaluate(loaded: Loaded) -> Evaluation:
     test = loaded.test
     frames = counted(loaded.records)
     tested = data.every_nth_per_action(frames, test.stride)
-    result, reduced, seen = _test(loaded, tested)
+    result, reduced, seen, uncertain = _test(loaded, tested)
     ambiguous = untrained = baseline = None
     unsure = data.ambiguous(frames)
     if test.ambiguous and unsure.any():
@@ -249,13 +265,15 @@ def evaluate(loaded: Loaded) -> Evaluation:
         settings,
         reduced,
         seen,
+        uncertain,
+        response_of(loaded, tested),
         loaded.temperature,
     )
 
 
 def _test(
     loaded: Loaded, records: PoseRecords
-) -> tuple[EvaluationResult, ReductionResult | None, Frames]:
+) -> tuple[EvaluationResult, ReductionResult | None, Frames, Uncertainty]:
     """The test itself; what each frame was like is kept in two numbers."""
     best = np.zeros(len(records), np.float32)
     spread = np.zeros(len(records), np.float32)
@@ -263,11 +281,13 @@ def _test(
     reductions, density = None, isinstance(loaded.model, DensityModel)
     if loaded.test.reductions:
         reductions = Reductions.of(loaded.test.num_hypotheses, density)
+    uncertain = uncertainty.Sums(records)
 
-    def watch(rows: slice, errors: ExampleErrors, reduced: Reduced | None) -> None:
+    def watch(rows: slice, errors: ExampleErrors, measured: tuple[Any, ...]) -> None:
         best[rows] = errors.mpjpe[:, metrics.ERROR_NAMES.index("best")]
         spread[rows] = np.mean(errors.spread, axis=(1, 2))
-        if reduced is not None:
+        uncertain.add(rows, errors.hits, measured[0])
+        for reduced in measured[1:]:
             sums.add_by_name(totals, sums.grouped(records.action[rows], reduced))
 
     result = run(
@@ -277,10 +297,25 @@ def _test(
         "test",
         watch=watch,
         log_density=loaded.test.reductions and density,
-        measure=reductions,
+        measures=(uncertainty.measure, *([reductions] if reductions else [])),
     )
     reduced = ReductionResult.of(reductions, totals) if reductions else None
-    return result, reduced, Frames(records, best, spread)
+    return result, reduced, Frames(records, best, spread), uncertain.result()
+
+
+def response_of(loaded: Loaded, records: PoseRecords) -> Response | None:
+    """The response to a detection made less sure; None without sure frames."""
+    sure = response.sure(records, loaded.test.response_frames)
+    if not len(sure):
+        return None
+    key = jax.random.fold_in(loaded.key, 5)
+    cells = len(response.JOINTS) * len(response.SETTINGS)
+    with tqdm.tqdm(
+        total=len(sure) * cells, desc="response", unit="pose", smoothing=0
+    ) as bar:
+        return response.measure(
+            loaded.model, sure, key, loaded.draw, progress=bar.update
+        )
 
 
 def settings_of(loaded: Loaded) -> SettingsResult | None:

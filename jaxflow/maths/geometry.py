@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import jax.typing
 
 from jaxflow.maths import checks
-from jaxflow.skeleton import LEFT_HIP_16, RIGHT_HIP_16
+from jaxflow.skeleton import LEFT_HIP_16, MPII_TO_H36M, RIGHT_HIP_16
 
 _FLIP_YZ = (1.0, -1.0, -1.0)
 
@@ -94,3 +94,34 @@ def denormalize_pose3d(vector: jax.Array) -> jax.Array:
 def relative_to_hip(pose: jax.Array) -> jax.Array:
     """(..., 17, 3) in any unit and frame, moved so that the hip is the origin."""
     return pose - pose[..., :1, :]
+
+
+def seen_slopes(pose3d: jax.Array) -> jax.Array:
+    """Where the joints that a detector sees lie on the picture of a unit camera.
+
+    Args:
+      pose3d: (..., 17, 3) in any unit, camera frame, in front of the camera.
+
+    Returns:
+      (..., 16, 2) MPII-16 order: x / z and y / z.
+    """
+    joints = pose3d[..., jnp.asarray(MPII_TO_H36M), :]
+    return joints[..., :2] / joints[..., 2:]
+
+
+def fit_picture(slopes: jax.Array, pose2d: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The crop's scale and origin: ``pose2d = scale * slopes + origin``, least squares.
+
+    Args:
+      slopes: (..., 16, 2) of the true joints.
+      pose2d: (..., 16, 2) crop pixels.
+
+    Returns:
+      (..., 1, 1) crop pixels, and (..., 1, 2).
+    """
+    middle = jnp.mean(slopes, axis=-2, keepdims=True)
+    seen = jnp.mean(pose2d, axis=-2, keepdims=True)
+    centred = slopes - middle
+    products = jnp.sum(centred * (pose2d - seen), axis=(-2, -1), keepdims=True)
+    scale = products / jnp.sum(centred**2, axis=(-2, -1), keepdims=True)
+    return scale, seen - scale * middle

@@ -1,10 +1,16 @@
 """How good and how sure hypotheses are.
 
-Figures of a frame on the device (`errors`, `coverage`, `selection`), sums of them on
-the host (`sums`). In: metres, hips at the origin; out: millimetres or shares.
+Figures of a frame on the device (`errors`, `coverage`, `scores`, `response`,
+`consistency`, `selection`), sums of them on the host (`sums`). In: metres,
+hips at the origin; out: millimetres or shares.
 """
 
-from jaxflow.metrics.coverage import CALIBRATION_LEVELS, calibration, calibration_hits
+from jaxflow.metrics.coverage import (
+    CALIBRATION_LEVELS,
+    axis_hits,
+    calibration,
+    calibration_hits,
+)
 from jaxflow.metrics.errors import (
     CPS_THRESHOLDS,
     ERROR_NAMES,
@@ -21,6 +27,7 @@ from jaxflow.metrics.errors import (
     pck,
     spread,
 )
+from jaxflow.metrics.scores import Scores, scores
 
 __all__ = [
     "CALIBRATION_LEVELS",
@@ -28,8 +35,10 @@ __all__ = [
     "ERROR_NAMES",
     "PCK_THRESHOLD",
     "ExampleErrors",
+    "Scores",
     "aligned_joint_errors",
     "area_under_cps_curve",
+    "axis_hits",
     "calibration",
     "calibration_hits",
     "cps",
@@ -39,5 +48,6 @@ __all__ = [
     "of_example",
     "pa_mpjpe",
     "pck",
+    "scores",
     "spread",
 ]

@@ -100,3 +100,34 @@ def check_hypotheses(
     target = checks.floating("target", target, (17, 3))
     checks.same_batch(hypotheses=hypotheses.shape[:-3], target=target.shape[:-2])
     return hypotheses, target
+
+
+def axis_hits(
+    hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike
+) -> jax.Array:
+    """Where each coordinate of the target lies inside its hypotheses' quantiles.
+
+    As `calibration_hits` of one coordinate at a time: a bias along one axis, which
+    distances hardly see, shows here. A hit at level q: less than that share of the
+    hypotheses are nearer to their median than the target is.
+
+    Args:
+      hypotheses: (..., M, 17, 3) metres.
+      target: (..., 17, 3) metres.
+
+    Returns:
+      (..., 21, 16, 3) ones and zeros, per level, joint and axis, the root left out.
+
+    Raises:
+      As ``mpjpe``.
+    """
+    hypotheses, target = check_hypotheses(hypotheses, target)
+    hypotheses, target = hypotheses[..., 1:, :], target[..., 1:, :]
+    middle = (hypotheses.shape[-3] - 1) // 2
+    centre = jnp.sort(hypotheses, axis=-3)[..., middle, :, :]
+    distance = jnp.abs(target - centre)[..., None, :, :]
+    nearer = jnp.abs(hypotheses - centre[..., None, :, :]) < distance
+    share = jnp.mean(nearer, axis=-3, dtype=hypotheses.dtype)
+    levels = jnp.asarray(CALIBRATION_LEVELS, share.dtype)
+    hits = share[..., None, :, :] < levels[:, None, None]
+    return hits.astype(share.dtype)

@@ -26,7 +26,8 @@ def describe(result: Calibrated, picture: pathlib.Path | None) -> str:
     return (
         f"{_table(curve)}\n"
         f"temperature {result.temperature:.2f}: calibration error "
-        f"{before:.3f} -> {after:.3f}{note if at_end else ''}\n"
+        f"{before:.3f} -> {after:.3f}{note if at_end else ''}; calibrated best "
+        f"{curve.best[curve.fitted]:.1f} mm\n"
         f"written: {result.path}\n"
         f"picture: {picture or 'none, for want of Matplotlib: ' + install('report')}\n"
         "use it:  --temperature=fitted"

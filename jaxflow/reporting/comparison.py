@@ -17,7 +17,7 @@ from jaxflow.evaluation import seed_statistics
 from jaxflow.evaluation.comparison import Comparison, Member
 from jaxflow.evaluation.seed_statistics import ABLATION_COLUMNS, TEST_COLUMNS, Column
 from jaxflow.metrics.sums import EvaluationResult
-from jaxflow.reporting import published, tables
+from jaxflow.reporting import published, tables, uncertainty_tables
 from jaxflow.reporting.tables import Number, Row, Table
 from jaxflow.runs import files
 
@@ -69,9 +69,20 @@ def ablations(comparison: Comparison) -> Table | None:
     )
 
 
+def uncertainty(comparison: Comparison) -> Table | None:
+    """Proper scores and the response; None where they were not measured."""
+    if not all(member.uncertainty for member in comparison.members):
+        return None
+    return uncertainty_tables.compared(comparison)
+
+
 def tables_of(comparison: Comparison) -> dict[str, Table]:
     """The tables there are, by the names of their files."""
-    found = {"models": models(comparison), "ablations": ablations(comparison)}
+    found = {
+        "models": models(comparison),
+        "ablations": ablations(comparison),
+        "uncertainty": uncertainty(comparison),
+    }
     return {name: table for name, table in found.items() if table is not None}
 
 

@@ -69,6 +69,7 @@ class Content(NamedTuple):
       plots: curves.
       models: curves of several models.
       training: the training log's curves, if there is one.
+      response: coverage against sigma, if it was measured.
     """
 
     evaluated: protocol.Evaluation
@@ -79,10 +80,11 @@ class Content(NamedTuple):
     plots: Sequence[Picture]
     models: Sequence[Picture]
     training: Picture | None
+    response: Picture | None = None
 
     def figures(self) -> list[Picture]:
         """All of them."""
-        last = [self.training] if self.training else []
+        last = [one for one in (self.response, self.training) if one]
         return [*self.frames, *self.plots, *self.models, *last]
 
 
@@ -91,6 +93,9 @@ def all_tables(
 ) -> dict[str, list[Table]]:
     """The tables of a report by the section they stand in."""
     sections = {"paper": beside_paper.beside_published(evaluated, about.dataset)}
+    uncertain = result_tables.of_uncertainty(evaluated)
+    if uncertain:
+        sections["uncertainty"] = uncertain
     if evaluated.reduced is not None:
         sections["one"] = [result_tables.one_pose(evaluated.reduced)]
     if extras.comparison is not None:
@@ -141,6 +146,17 @@ def _sections(content: Content) -> list[page.Section]:
         page.Section("Beside the paper", note, (), tables_of["paper"]),
         page.Section("How good, how sure", "", _drawings(content.plots)),
     ]
+    if "uncertainty" in tables_of:
+        text = (
+            "Hypotheses should spread as widely as the detector was unsure, joint by "
+            "joint. One joint at a time is made less sure, and calibrated hypotheses "
+            "still hold the truth as often as their regions say."
+        )
+        drawn = _drawings([content.response] if content.response else [])
+        section = page.Section(
+            "As uncertain as the detector", text, drawn, tables_of["uncertainty"]
+        )
+        sections.append(section)
     if content.extras.comparison is not None:
         sections.append(
             _models(content, content.extras.comparison, tables_of["models"])

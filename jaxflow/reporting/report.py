@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import tqdm
 
-from jaxflow import config
 from jaxflow.evaluation import protocol
 from jaxflow.reporting import comparison, result_tables, tables
 from jaxflow.reporting.contents import (
@@ -24,7 +23,7 @@ from jaxflow.reporting.contents import (
     all_tables,
     render,
 )
-from jaxflow.runs import files, writer
+from jaxflow.runs import files, plain_config, writer
 from jaxflow.runs.errors import UserError, missing
 
 if TYPE_CHECKING:
@@ -116,6 +115,9 @@ def draw(
             ],
             models=step(drawings.models, models) if models else [],
             training=step(drawings.training, log),
+            response=drawings.response(evaluated.response)
+            if evaluated.response
+            else None,
         )
 
 
@@ -155,7 +157,7 @@ def document_of(about: About) -> dict[str, Any]:
     return {
         "checkpoint": about.checkpoint,
         "dataset": about.dataset,
-        "test_config": config.to_dict(about.test),
+        "test_config": plain_config.to_dict(about.test),
     }
 
 

@@ -17,7 +17,7 @@ from jaxflow.evaluation.protocol import Evaluation
 from jaxflow.evaluation.reductions import ReductionResult
 from jaxflow.metrics import selection
 from jaxflow.metrics.sums import EvaluationResult, Means
-from jaxflow.reporting import published, tables
+from jaxflow.reporting import published, tables, uncertainty_tables
 from jaxflow.reporting.tables import Cell, Number, Row, Table, count, numbers
 from jaxflow.skeleton import H36M_JOINTS
 
@@ -44,8 +44,19 @@ def of_evaluation(evaluated: Evaluation) -> list[Table]:
     found = of_tests(evaluated)
     if evaluated.settings is not None:
         found += [by_setting(evaluated.settings), settings_beside(evaluated.settings)]
+    found += of_uncertainty(evaluated)
     if evaluated.reduced is not None:
         found += [fewer(evaluated.reduced), one_pose(evaluated.reduced)]
+    return found
+
+
+def of_uncertainty(evaluated: Evaluation) -> list[Table]:
+    """Proper scores, calibration by joint and sigma, and the response."""
+    found: list[Table] = []
+    if evaluated.uncertainty is not None:
+        found += uncertainty_tables.of_uncertainty(evaluated.uncertainty)
+    if evaluated.response is not None:
+        found += uncertainty_tables.of_response(evaluated.response)
     return found
 
 

@@ -101,7 +101,8 @@ def test_every_ablation_has_the_paper_s_row():
 
 def test_the_best_model_is_marked(compared):
     """Less error, more PCK and CPS."""
-    for table in tell.tables_of(compared).values():
+    found = tell.tables_of(compared)
+    for table in (found["models"], found["ablations"]):
         marked = tables.best_cells(table)
         values = [row.cells[2].value for row in table.rows]
         assert {row for row, column in marked if column == 2} == {np.argmin(values)}
@@ -112,10 +113,25 @@ def test_the_best_model_is_marked(compared):
         assert not {column for _, column in marked} & {0, 1}
 
 
+def test_uncertainty_stands_beside_it(compared):
+    """Proper scores are means over seeds; without the response nothing covers."""
+    table = tell.tables_of(compared)["uncertainty"]
+    full = compared.members[0]
+    scores = [one.energy for one in full.uncertainty]
+    assert len(scores) == 2
+    assert table.rows[0].cells[1].value == pytest.approx(np.mean(scores))
+    document = compared.to_json()["models"][0]["evaluations"]
+    assert document["uncertainty"][1]["energy_score_mm"] == scores[1]
+    silent = [
+        one._replace(response=(None,) * len(one.test)) for one in compared.members
+    ]
+    assert "nan" not in tell.describe(Comparison(tuple(silent)))
+
+
 def test_without_ambiguous_frames_it_says_so(compared):
     members = tuple(one._replace(ambiguous=()) for one in compared.members)
     found = Comparison(members)
-    assert list(tell.tables_of(found)) == ["models"]
+    assert list(tell.tables_of(found)) == ["models", "uncertainty"]
     assert "no ambiguous frame" in tell.describe(found)
     assert found.to_json()["models"][0]["ambiguous"] == {}
     assert "no ambiguous frame" not in tell.describe(compared)
@@ -163,6 +179,8 @@ def test_files_say_what_the_tables_say(compared, tmp_path):
         "models.json",
         "ablations.csv",
         "ablations.json",
+        "uncertainty.csv",
+        "uncertainty.json",
     ]
     assert sorted(names) == sorted(one.name for one in (tmp_path / "new").iterdir())
     text = (tmp_path / "new" / "comparison.md").read_text()

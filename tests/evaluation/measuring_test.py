@@ -176,10 +176,11 @@ def test_a_measure_sees_the_same_hypotheses_and_changes_no_figure(case, result):
     seen = {}
 
     def watch(rows, errors, measured):
-        seen.update(zip(range(rows.start, rows.stop), measured, strict=True))
-        assert len(errors.mpjpe) == len(measured)
+        (largest,) = measured
+        seen.update(zip(range(rows.start, rows.stop), largest, strict=True))
+        assert len(errors.mpjpe) == len(largest)
 
-    got = run(case, measure=largest_joint, watch=watch)
+    got = run(case, measures=(largest_joint,), watch=watch)
     assert_same(got, result, rtol=0)
     assert list(seen) == list(range(FRAMES))
     model, batch, _ = case

@@ -109,6 +109,7 @@ FIGURES = {
     "cps",
     "spread",
     "sigma",
+    "response",
     "models-calibration",
     "models-samples",
     "training",
@@ -122,6 +123,10 @@ TABLES = {
     "table-5",
     "one-pose-out-of-many",
     "spread-of-the-hypotheses",
+    "uncertainty-per-joint",
+    "uncertainty-by-sigma",
+    "response-coverage",
+    "response-spread",
     "models-models-compared",
     "models-ambiguous-subset",
 }
@@ -139,6 +144,8 @@ def test_everything_is_there(written, evaluated):
     document = json.loads((written / "evaluation.json").read_text())
     assert document["test"] == evaluated.test.to_json()
     assert document["reduced"] == evaluated.reduced.to_json()
+    assert document["uncertainty"] == evaluated.uncertainty.to_json()
+    assert document["response"] == evaluated.response.to_json()
     assert document["inference_time"]["sample_ms"]["200"] == 3.5
     assert (written / "report.html").stat().st_size < 3_000_000
 

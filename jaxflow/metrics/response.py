@@ -1,0 +1,117 @@
+"""Does the hypotheses' width follow the detector's? One joint at a time made unsure.
+
+    detections, a joint, a covariance -> the same with that joint less surely seen
+    hypotheses of such a frame -> does their region hold the truth, and how wide is it
+
+Everything but one joint's detection is kept. A sampler that believes the detector holds
+the truth in 90 % of the frames within its 90 % region, however wide the detection is;
+one that has learnt a width by heart holds it less and less often. Width alone judges
+nothing: what the rest of the body says may be narrower than the detector.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.typing
+
+from jaxflow.gaussians import unsure
+from jaxflow.maths import checks
+from jaxflow.skeleton import MPII_JOINTS, MPII_TO_H36M
+
+REGIONS = (0.5, 0.9, 0.95)
+JOINTS = ("LWrist", "LElbow", "LKnee", "LFoot", "Head")
+SIGMAS = (2.1, 3.0, 4.0, 6.0, 8.0, 10.0)  # heatmap pixels
+BLOB = 2.0  # the detector's own deviation, which is no uncertainty
+_USUAL_AREA = 4.4  # px^2, sx * sy of a sure joint's bump
+_MM = 1000.0
+
+
+class Response(NamedTuple):
+    """What a frame's hypotheses say of the joint that was made unsure.
+
+    Attributes:
+      held: (..., 3) ones and zeros: the region of each of `REGIONS` holds the truth.
+      spread: (..., 3) mm, the hypotheses' standard deviation along x, y, z.
+    """
+
+    held: jax.Array
+    spread: jax.Array
+
+
+def make_unsure(
+    pose2d: jax.Array,
+    gaussfit: jax.Array,
+    joint: str,
+    covariance: jax.Array,
+    normal: jax.Array,
+    *,
+    moved: bool = True,
+) -> tuple[jax.Array, jax.Array]:
+    """A frame's detections with one joint less surely seen.
+
+    Its fitted covariance becomes the given one C, and its place moves by an error drawn
+    from N(0, C - 2^2 I), which is what a detector that says C errs by.
+
+    Args:
+      pose2d: (..., 16, 2) crop pixels.
+      gaussfit: (..., 16, 7) heatmap pixels.
+      joint: of `skeleton.MPII_JOINTS`.
+      covariance: (2, 2) px^2, pose frame, both deviations at least 2 px.
+      normal: (..., 2) standard normal numbers.
+      moved: draw the error; without, the place stays as it was.
+
+    Returns:
+      Both, changed.
+    """
+    index = MPII_JOINTS.index(joint)
+    own = covariance - BLOB**2 * jnp.eye(2, dtype=covariance.dtype)
+    error = unsure.draw_error(own, normal) if moved else jnp.zeros_like(normal)
+    place, fit = unsure.reported(
+        pose2d[..., index, :],
+        gaussfit[..., index, :],
+        error,
+        jnp.broadcast_to(covariance, (*normal.shape[:-1], 2, 2)),
+        area=_USUAL_AREA,
+    )
+    return (pose2d.at[..., index, :].set(place), gaussfit.at[..., index, :].set(fit))
+
+
+def covariance(sigma: float, aspect: float = 1.0, angle: float = 0.0) -> jax.Array:
+    """(2, 2) px^2, pose frame, of a Gaussian whose longer axis has this deviation.
+
+    Args:
+      sigma: heatmap pixels, at least `BLOB`.
+      aspect: the longer axis over the shorter one, which is no less than `BLOB`.
+      angle: radians from x towards up, of the longer axis.
+    """
+    sigmas = jnp.asarray([sigma, max(sigma / aspect, BLOB)])
+    return unsure.covariance_pose_frame(sigmas, jnp.asarray(angle))
+
+
+def of_example(
+    hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike, joint: str
+) -> Response:
+    """What hypotheses of a changed frame say of its joint.
+
+    Args:
+      hypotheses: (..., M, 17, 3) metres, hip at the origin.
+      target: (..., 17, 3) metres, hip at the origin.
+      joint: of `skeleton.MPII_JOINTS`, one with a counterpart in H36M-17.
+
+    Raises:
+      As ``mpjpe``.
+    """
+    hypotheses = checks.floating("hypotheses", hypotheses, (None, 17, 3))
+    target = checks.floating("target", target, (17, 3))
+    index = MPII_TO_H36M[MPII_JOINTS.index(joint)]
+    drawn, truth = hypotheses[..., index, :], target[..., index, :]
+    middle = (drawn.shape[-2] - 1) // 2
+    centre = jnp.sort(drawn, axis=-2)[..., middle, :]
+    radii = jnp.linalg.norm(drawn - centre[..., None, :], axis=-1)
+    levels = jnp.asarray(REGIONS, radii.dtype)
+    reach = jnp.moveaxis(jnp.quantile(radii, levels, axis=-1), 0, -1)
+    held = reach > jnp.linalg.norm(truth - centre, axis=-1)[..., None]
+    return Response(held.astype(radii.dtype), _MM * jnp.std(drawn, axis=-2))

@@ -1,0 +1,36 @@
+"""Coverage against sigma: do the hypotheses follow the detector?
+
+In: ``evaluation.response.Response``. Out: a figure.
+"""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from jaxflow.evaluation.response import Response
+from jaxflow.metrics.response import REGIONS
+from jaxflow.reporting.figures import curves, style
+
+_SIZE = (4.4, 3.5)
+_REGION = REGIONS.index(0.9)
+
+
+def response(found: Response) -> Figure:
+    """The share of frames whose 90 % region holds the truth, a line a joint."""
+    chosen = found.of()
+    sigmas = [found.settings[i].sigma for i in chosen]
+    with style.themed():
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.subplots()
+        axes.axhline(REGIONS[_REGION], color=style.MUTED, linewidth=1, linestyle=":")
+        looks = curves.looks(len(found.joints))
+        for j, (joint, look) in enumerate(zip(found.joints, looks, strict=True)):
+            shares = found.coverage[j, chosen, _REGION]
+            axes.plot(sigmas, shares, marker="o", markersize=3, label=joint, **look)
+        axes.set_ylim(0, 1.02)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_xlabel("sigma that the joint's Gaussian is given, heatmap px")
+        axes.set_ylabel("truth within the 90 % region")
+        axes.legend(loc="lower left", fontsize=8)
+    return figure

@@ -1,0 +1,173 @@
+"""Tables of how uncertain hypotheses are, and of how their width follows the detector.
+
+In: results of ``evaluation``, which hold numbers. Out: ``Table``s by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxflow.evaluation.comparison import Comparison, Member
+from jaxflow.evaluation.response import Response
+from jaxflow.evaluation.uncertainty import Bin, Uncertainty
+from jaxflow.metrics import response as regions
+from jaxflow.reporting.tables import Cell, Number, Row, Table, count, numbers
+from jaxflow.skeleton import H36M_JOINTS
+
+_REGION = regions.REGIONS.index(0.9)
+_FEW = 30  # joints: a bin with fewer says too little
+
+
+def of_uncertainty(found: Uncertainty) -> list[Table]:
+    """Proper scores and calibration per joint, and all by fitted sigma."""
+    return [by_joint(found), by_sigma(found.bins)]
+
+
+def by_joint(found: Uncertainty) -> Table:
+    """Energy score and calibration error, a row a joint."""
+    rows = [
+        Row((joint, Number(float(score)), Number(float(error), 3)))
+        for joint, score, error in zip(
+            H36M_JOINTS[1:], found.joint_energy, found.joint_ece, strict=True
+        )
+    ]
+    worst = float(np.max(found.joint_ece))
+    rows.append(Row(("All: mean, worst", Number(found.energy), Number(worst, 3)), True))
+    low, high = found.ece_band
+    x, y, z = found.crps
+    return Table(
+        "uncertainty-per-joint",
+        "Proper scores and calibration per joint",
+        ("Joint", "energy score", "ECE"),
+        tuple(rows),
+        note=f"Energy score in mm, less is better; of whole poses "
+        f"{found.pose_energy:.1f} mm. CRPS {x:.1f}, {y:.1f}, {z:.1f} mm along x, y, z; "
+        f"ECE there {', '.join(f'{error:.3f}' for error in found.axis_ece)}. The ECE "
+        f"of all frames lies within {low:.3f} to {high:.3f} in 90 % of draws of the "
+        f"{found.recordings} recordings. A bone's length deviates by "
+        f"{found.bone_spread:.1f} mm within a frame's hypotheses; left and right "
+        f"differ by {found.asymmetry:.1f} mm.",
+    )
+
+
+def by_sigma(bins: Sequence[Bin]) -> Table:
+    """Calibration and consistency with the picture, a row a range of fitted sigmas."""
+    rows = [
+        Row(
+            (
+                f"up to {one.most:g}" if np.isfinite(one.most) else "above",
+                count(one.joints),
+                _or_dash(one.ece, 3),
+                _or_dash(100 * one.inside),
+                _or_dash(100 * one.truth_inside),
+            )
+        )
+        for one in bins
+    ]
+    return Table(
+        "uncertainty-by-sigma",
+        "By how unsure the detector was",
+        ("Sigma px", "joints", "ECE", "in ellipse", "truth"),
+        tuple(rows),
+        note="By the larger fitted sigma, heatmap px. In ellipse: % of the hypotheses "
+        "whose joint's picture lies in the detection's 95 % ellipse, which holds the "
+        "detector's own 2 px, too; truth: % of the true joints.",
+    )
+
+
+def _or_dash(value: float, digits: int = 1) -> Cell:
+    return "-" if np.isnan(value) else Number(float(value), digits)
+
+
+def of_response(found: Response) -> list[Table]:
+    """Coverage of the 90 % region and the spread, a row a joint."""
+    return [coverage(found), spread(found)]
+
+
+def coverage(found: Response) -> Table:
+    """How often the 90 % region holds the truth, by the sigma of one joint."""
+    columns, settings = ["Joint"], found.of()
+    columns += [f"{found.settings[i].sigma:g} px" for i in settings]
+    long = [i for i, one in enumerate(found.settings) if one.aspect > 1]
+    columns += [f"long {found.settings[i].sigma:g}" for i in long]
+    shares = 100 * found.coverage[:, settings + long, _REGION]
+    return Table(
+        "response-coverage",
+        "As uncertain as the detector: coverage of the 90 % region, %",
+        tuple(columns),
+        _joint_rows(found, shares, 0),
+        note=f"Of {found.frames} frames in which all joints are surely seen, one joint "
+        "at a time is given an error of so many heatmap px, which its Gaussian tells "
+        "of; long: along one axis, a third of it across. Calibrated hypotheses hold "
+        "the truth in 90 % at every sigma.",
+    )
+
+
+def spread(found: Response) -> Table:
+    """The hypotheses' deviation across the picture, by the sigma of one joint."""
+    moved, kept = found.of(), found.of(moved=False)
+    columns = ["Joint", *(f"{found.settings[i].sigma:g} px" for i in moved)]
+    columns += [f"kept {found.settings[i].sigma:g}" for i in kept]
+    across = np.mean(found.spread[:, moved + kept, :2], axis=-1)
+    return Table(
+        "response-spread",
+        "As uncertain as the detector: spread across the picture, mm",
+        tuple(columns),
+        _joint_rows(found, across, 0),
+        note="Standard deviation of the joint over the hypotheses, mean of x and y; "
+        "kept: its place stays, only its Gaussian widens. A heatmap px is "
+        f"{found.pixel:.0f} mm there. What the rest of the body says of a joint may be "
+        "narrower than the detector: coverage judges.",
+    )
+
+
+def _joint_rows(found: Response, values: np.ndarray, digits: int) -> tuple[Row, ...]:
+    named = zip(found.joints, values, strict=True)
+    rows = [Row((joint, *numbers(cells, digits))) for joint, cells in named]
+    mean = numbers(np.mean(values, axis=0), digits)
+    return (*rows, Row(("Mean", *mean), closing=True))
+
+
+def compared(comparison: Comparison) -> Table:
+    """A row a model: proper scores, the worst bin, and the response."""
+    rows = []
+    for member in comparison.members:
+        cells = np.asarray([_figures(member, i) for i in range(len(member.test))])
+        mean = np.mean(cells, axis=0)
+        last = (_or_dash(value, 0) for value in mean[6:])
+        shown = (*numbers(mean[:5]), _or_dash(mean[5], 3), *last)
+        rows.append(Row((member.entry.name, *shown)))
+    low, high = regions.SIGMAS[0], regions.SIGMAS[-1]
+    return Table(
+        "uncertainty-compared",
+        "Uncertainty of the models compared",
+        (
+            "Model",
+            "ES joint",
+            "ES pose",
+            *(f"CRPS {axis}" for axis in "xyz"),
+            "worst ECE",
+            f"cover {low:g}",
+            f"cover {high:g}",
+            "cover least",
+        ),
+        tuple(rows),
+        better=(0, -1, -1, -1, -1, -1, -1, 0, 0, 1),
+        note="mm, less is better; worst ECE: of the ranges of fitted sigma with at "
+        f"least {_FEW} joints; cover: % of frames whose 90 % region holds the truth "
+        "where one joint's sigma is made so many px, mean of the joints, and the least "
+        "of all joints and sigmas. Means over seeds.",
+    )
+
+
+def _figures(member: Member, seed: int) -> list[float]:
+    found, answer = member.uncertainty[seed], member.response[seed]
+    errors = [one.ece for one in found.bins if one.joints >= _FEW]
+    covered = [np.nan] * 3
+    if answer is not None:
+        shares = 100 * answer.coverage[:, answer.of(), _REGION]
+        covered = [shares[:, 0].mean(), shares[:, -1].mean(), shares.min()]
+    worst = max(errors, default=np.nan)
+    return [found.energy, found.pose_energy, *found.crps, worst, *covered]

@@ -1,0 +1,193 @@
+"""Uncertainty and response of samplers whose answer is known in closed form."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxflow import data
+from jaxflow.evaluation import measuring, response, uncertainty
+from jaxflow.evaluation.measuring import Draw
+from jaxflow.evaluation.response import Setting
+from jaxflow.maths import geometry
+from jaxflow.reporting import tables, uncertainty_tables
+from jaxflow.skeleton import CONDITIONED_MPII, MPII_JOINTS, MPII_TO_H36M
+from tests.helpers import people
+
+COUNT = 300
+DEPTH = 0.05  # metres, deviation of what no picture tells
+SETTINGS = (Setting(2.5), Setting(10.0), Setting(10.0, 3.0), Setting(10.0, moved=False))
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Believer:
+    """Knows how flat people project; believes what the detector says, or does not.
+
+    All people stand 5 m away and are flat but for noise in depth, so that the 2D pose
+    gives x and y up to the detector's error, of which the condition tells.
+    """
+
+    believes: bool
+    method = "believer"
+
+    def sample(self, pose2d, cond, key, *, num_hypotheses=200, temperature=1.0):
+        metres = pose2d * 0.55  # their pixels' deviation, about the same in all
+        place = jnp.swapaxes(metres.reshape(*metres.shape[:-1], 2, 16), -1, -2)
+        joints = cond.reshape(*cond.shape[:-1], 13, 6)
+        doubled = jnp.sqrt((joints[..., 3] + joints[..., 5]) / 2) * 20
+        sigma = jnp.where(doubled > 2.1, doubled / 2, doubled)
+        error = jnp.sqrt(jnp.maximum(sigma**2 - 4, 0.25)) if self.believes else 0.5
+        width = jnp.full((*cond.shape[:-1], 16), 0.5)
+        width = width.at[..., jnp.asarray(CONDITIONED_MPII)].set(error)
+        noise = jax.vmap(lambda k: jax.random.normal(k, (num_hypotheses, 16, 3)))(key)
+        pixel = 4 * 5.0 / people.FOCAL
+        spread = jnp.stack([width * pixel, width * pixel, DEPTH * jnp.ones_like(width)])
+        spread = jnp.moveaxis(spread, 0, -1)[..., None, :, :]
+        flat = jnp.concatenate([place, jnp.zeros_like(place[..., :1])], axis=-1)
+        drawn = flat[..., None, :, :] + temperature * noise * spread
+        pose = jnp.zeros((*drawn.shape[:-2], 17, 3))
+        order = jnp.asarray(MPII_TO_H36M)
+        return geometry.flip_yz(pose.at[..., order, :].set(drawn))
+
+
+@pytest.fixture(scope="module")
+def records():
+    return people.flat_records(COUNT, 1000 * DEPTH)
+
+
+def responded(records, believes):
+    return response.measure(
+        Believer(believes),
+        response.sure(records, COUNT),
+        jax.random.key(0),
+        Draw(50, 1.0, 100),
+        joints=("LWrist", "Head"),
+        settings=SETTINGS,
+    )
+
+
+@pytest.fixture(scope="module")
+def believer(records):
+    return responded(records, True)
+
+
+@pytest.fixture(scope="module")
+def doubter(records):
+    return responded(records, False)
+
+
+def at_90(found):
+    return found.coverage[..., 1]
+
+
+def test_a_sampler_that_believes_covers_alike_at_every_sigma(believer):
+    assert believer.coverage.shape == (2, 4, 3)
+    round_ = at_90(believer)[:, believer.of()]
+    assert np.all(round_ > 0.8) and np.all(np.ptp(round_, axis=1) < 0.1)
+
+
+def test_one_that_does_not_believe_is_found_out(doubter):
+    small, large = at_90(doubter)[:, doubter.of()].T
+    assert np.all(small > 0.6) and np.all(large < 0.25)
+
+
+def test_spreads_follow_only_where_the_detector_is_believed(believer, doubter):
+    pixel = 1000 * 4 * 5 / people.FOCAL
+    assert believer.pixel == pytest.approx(pixel, rel=0.05)
+    wide = believer.spread[:, 1, :2]
+    np.testing.assert_allclose(wide, np.sqrt(96) * pixel, rtol=0.1)
+    np.testing.assert_allclose(believer.spread[:, 3], believer.spread[:, 1], rtol=0.05)
+    np.testing.assert_allclose(doubter.spread[:, 1], doubter.spread[:, 0], rtol=0.05)
+
+
+def test_frames_with_an_unsure_detection_do_not_count(records):
+    fits = records.gaussfit.copy()
+    fits[::2, 3, 5] = 3.0
+    changed = dataclasses.replace(records, gaussfit=fits)
+    chosen = response.sure(changed, 10)
+    assert len(chosen) == 10 and np.all(chosen.frame % 2 == 1)
+    assert len(response.sure(changed, 0)) == 0
+
+
+def test_the_response_as_json_and_tables(believer):
+    document = json.loads(json.dumps(believer.to_json(), allow_nan=False))
+    assert len(document["cells"]) == 8
+    cell = document["cells"][1]
+    assert (cell["joint"], cell["sigma_px"], cell["shape"]) == ("LWrist", 10, "round")
+    assert cell["coverage_share"] == believer.coverage[0, 1].tolist()
+    for table in uncertainty_tables.of_response(believer):
+        assert "LWrist" in tables.to_markdown(table)
+
+
+def uncertain(records, model, temperature=1.0):
+    sums = uncertainty.Sums(records)
+    measuring.evaluate_records(
+        model,
+        records,
+        jax.random.key(1),
+        draw=Draw(50, temperature, 100),
+        measures=(uncertainty.measure,),
+        watch=lambda rows, errors, measured: sums.add(rows, errors.hits, *measured),
+    )
+    return sums.result()
+
+
+@pytest.fixture(scope="module")
+def mixed(records):
+    """Every third frame's head is unsure by 6 px, and errs so."""
+    rng = np.random.default_rng(3)
+    head = MPII_JOINTS.index("Head")
+    fits, pose2d = records.gaussfit.copy(), records.pose2d.copy()
+    error = rng.normal(0, np.sqrt(32), (len(fits[::3]), 2))
+    fits[::3, head, 3] = fits[::3, head, 5] = 6.0
+    fits[::3, head, 1:3] += error
+    pose2d[::3, head] += 4 * error
+    return dataclasses.replace(records, gaussfit=fits, pose2d=pose2d)
+
+
+def test_bins_of_sigma_tell_who_believes(mixed):
+    trusting = uncertain(mixed, Believer(True))
+    doubting = uncertain(mixed, Believer(False))
+    index = 4  # 6 to 10 px
+    assert trusting.bins[index].joints == doubting.bins[index].joints == 100
+    assert trusting.bins[index].ece < 0.12 < 0.3 < doubting.bins[index].ece
+    # All frames together hardly show it.
+    assert trusting.recordings == 5 * 2
+    assert sum(one.joints for one in trusting.bins) == 15 * COUNT
+    assert trusting.energy < doubting.energy
+    low, high = trusting.ece_band
+    assert low <= high and trusting.curve_band.shape == (2, 21)
+
+
+def test_uncertainty_as_json_and_tables(mixed):
+    found = uncertain(mixed, Believer(True))
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert document["by_fitted_sigma"][-1]["most_px"] is None
+    assert document["by_fitted_sigma"][-1]["calibration_error"] is None
+    assert set(document["crps_mm"]) == set("xyz")
+    assert document["crps_mm"]["z"] == pytest.approx(
+        1000 * DEPTH / np.sqrt(np.pi), rel=0.5
+    )
+    for table in uncertainty_tables.of_uncertainty(found):
+        assert tables.to_console(table)
+
+
+def test_the_energy_score_is_least_at_the_right_width(records):
+    scores = [
+        uncertain(records, Believer(True), temperature).energy
+        for temperature in (0.4, 1.0, 2.5)
+    ]
+    assert min(scores) == scores[1]
+
+
+def test_data_gives_raw_frames(records):
+    raw = data.to_raw(records)
+    np.testing.assert_array_equal(raw.gaussfit, records.gaussfit)
+    inputs = data.network_inputs(jax.tree.map(jnp.asarray, raw))
+    batch = data.to_batch(records)
+    for one, other in zip(inputs, batch, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)

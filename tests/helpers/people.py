@@ -1,0 +1,81 @@
+"""Made-up people before a camera, whose pictures follow from their poses."""
+
+import numpy as np
+
+from jaxflow.gaussians import unsure
+from jaxflow.maths import geometry
+from jaxflow.skeleton import MPII_TO_H36M
+from jaxflow.types import PoseRecords, RawFrames
+
+FOCAL = 600.0  # crop pixels
+
+
+def frames(count, seed=0, error=0.5):
+    """People of random poses, detected with this deviation in heatmap pixels."""
+    rng = np.random.default_rng(seed)
+    hip = rng.uniform([-500, -300, 4000], [500, 300, 6000], (count, 1, 3))
+    body = rng.normal(0, 250, (17, 3)) * [1, 2, 1] + rng.normal(0, 150, (count, 17, 3))
+    body[:, 0] = 0
+    pose3d = (hip + body).astype(np.float32)
+    slopes = np.asarray(geometry.seen_slopes(pose3d))
+    origin = 128 - FOCAL * slopes.mean(axis=1, keepdims=True)
+    truth = FOCAL * slopes + origin
+    fits = np.zeros((count, 16, 7), np.float32)
+    fits[..., 0], fits[..., 6] = 0.9, 0.01
+    fits[..., 3] = fits[..., 5] = np.hypot(2, error)
+    noise = rng.normal(0, error, (count, 16, 2))
+    pose2d = (truth + 4 * noise).astype(np.float32)
+    fits[..., 1:3] = pose2d / 4
+    return RawFrames(pose3d, pose2d, fits)
+
+
+def covariance(gaussfit):
+    """Of fits, pose frame, as NumPy."""
+    return np.asarray(unsure.covariance_of(gaussfit))
+
+
+def flat_records(count, depth, variety=60.0, seed=0, factors=0):
+    """People 5 m away, flat but for noise in depth.
+
+    Args:
+      count: of frames, in five recordings of two actions.
+      depth: mm, deviation of each joint's depth, which no picture tells.
+      variety: mm, deviation of each joint in the picture's plane.
+      seed: of all of it.
+      factors: how many numbers its depths depend on, and twice as many its posture; 0:
+        each joint has its own depth, and nothing is shared.
+    """
+    rng = np.random.default_rng(seed)
+    body = np.zeros((count, 17, 3))
+    shape = np.random.default_rng(0).normal(0, 1, (17, 2)) * [300, 600]
+    body[..., :2] = shape + rng.normal(0, variety, (count, 17, 2))
+    if factors:
+        plane = np.random.default_rng(2).normal(0, 150, (2 * factors, 17, 2))
+        body[..., :2] += np.einsum(
+            "nf,fjk->njk", rng.normal(0, 1, (count, 2 * factors)), plane
+        )
+    picture = body[:, list(MPII_TO_H36M), :2]
+    picture = picture - picture.mean(axis=1, keepdims=True)
+    body[..., :2] *= 550 / picture.std(axis=(1, 2), keepdims=True)
+    mixed = np.random.default_rng(1).normal(0, 1, (max(factors, 1), 17))
+    mixed /= np.linalg.norm(mixed, axis=0)
+    shared = rng.normal(0, depth, (count, max(factors, 1))) @ mixed
+    body[..., 2] = shared if factors else rng.normal(0, depth, (count, 17))
+    body[:, 0, 2] = 0
+    truth = 128 + FOCAL * body[:, list(MPII_TO_H36M), :2] / 5000
+    fits = np.zeros((count, 16, 7), np.float32)
+    fits[..., 0], fits[..., 6] = 0.9, 0.01
+    fits[..., 3] = fits[..., 5] = np.hypot(2, 0.5)
+    pose2d = truth + 4 * rng.normal(0, 0.5, truth.shape)
+    fits[..., 1:3] = pose2d / 4
+    text = np.array(["S9"] * count)
+    return PoseRecords(
+        pose3d=(body + [0, 0, 5000]).astype(np.float32),
+        pose2d=pose2d.astype(np.float32),
+        gaussfit=fits,
+        subject=text,
+        action=np.array(["Walking", "Eating"])[np.arange(count) % 2],
+        subaction=text,
+        camera=np.array([str(i % 5) for i in range(count)]),
+        frame=np.arange(count, dtype=np.int32),
+    )
