@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 
@@ -34,7 +33,8 @@ def option(default: Any, text: str, **added: Any) -> Any:
     """A dataclass field with its help text.
 
     ``before=VALUE`` is for a field that was added later: what a configuration means
-    that was stored without it (`from_dict`). ``path=True`` is for a file or folder.
+    that was stored without it (`runs.plain_config.from_dict`). ``path=True`` is for a
+    file or folder.
     """
     return dataclasses.field(default=default, metadata={"help": text, **added})
 
@@ -89,9 +89,20 @@ class FlowConfig:
         "starts and stays at zero, so that the encoded condition is a learned constant",
         before=True,
     )
+    affine_hidden: int = option(
+        0,
+        "hidden width of the two nets of a conditional affine layer before the blocks, "
+        "which gives the hypotheses their width (not the paper's); 0: no such layer",
+        before=0,
+    )
 
     def __post_init__(self) -> None:
         """Refuses sizes that make no flow."""
+        if self.affine_hidden < 0 or self.affine_hidden and self.condition % 6:
+            raise ValueError(
+                "affine_hidden must be 0 or more, and the condition then six numbers a "
+                f"joint; got {self.affine_hidden} and {self.condition}"
+            )
         at_least(self, blocks=1, hidden=1, encoder_hidden=1, encoded=1, condition=1)
         if self.joints < 2 or self.joints % 2:
             raise ValueError(
@@ -191,6 +202,33 @@ class OptimizerConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class AugmentConfig:
+    """What is done to frames before they are trained on (not the paper's)."""
+
+    turned: float = option(
+        0.0, "share of frames that are seen from another side", before=0.0
+    )
+    mirrored: float = option(0.0, "share of frames that are mirrored", before=0.0)
+    unsure: float = option(
+        0.0, "share of joints given an error that their Gaussians tell of", before=0.0
+    )
+    unsure_least: float = option(0.5, "least deviation of it, heatmap px", before=0.5)
+    unsure_most: float = option(12.0, "largest deviation, heatmap px", before=12.0)
+
+    def __post_init__(self) -> None:
+        """Refuses what is no share or no range."""
+        finite(self, "turned", "mirrored", "unsure")
+        at_most(self, turned=1, mirrored=1, unsure=1)
+        if not 0 < self.unsure_least <= self.unsure_most < math.inf:
+            raise ValueError("unsure_least must be above 0, unsure_most not below it")
+
+    @property
+    def any(self) -> bool:
+        """Whether frames are changed at all."""
+        return max(self.turned, self.mirrored, self.unsure) > 0
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides a run's trajectory on given data (paper section 4.2)."""
 
@@ -212,6 +250,13 @@ class TrainConfig:
     flow: FlowConfig = FlowConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+    augment: AugmentConfig = option(AugmentConfig(), "", before={})
+    affine_iterations: int = option(
+        0,
+        "iterations at the start that train the conditional affine layer alone "
+        "(--affine_hidden), at a small part of the others' cost",
+        before=0,
+    )
 
     def __post_init__(self) -> None:
         """Refuses counts that make no iteration."""
@@ -302,49 +347,3 @@ class RunConfig:
     train: TrainConfig = TrainConfig()
     data: DataConfig = DataConfig()
     loop: LoopConfig = LoopConfig()
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """Nested plain values, for JSON."""
-    return dataclasses.asdict(config)
-
-
-def from_dict(kind: Any, values: dict[str, Any]) -> Any:
-    """The dataclass ``kind`` from `to_dict`'s values.
-
-    A field that was added after the values were stored takes what its absence means,
-    so that a run from before goes on as it began.
-
-    Raises:
-      ValueError: a field is unknown, or one is missing that was always there.
-    """
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    absent = {
-        name: field.metadata["before"]
-        for name, field in fields.items()
-        if "before" in field.metadata
-    }
-    values = absent | values
-    if set(values) != set(fields):
-        odd = sorted(set(values) ^ set(fields))
-        raise ValueError(f"{kind.__name__} has other fields than the given: {odd}")
-    parsed = {}
-    for name, field in fields.items():
-        nested = dataclasses.is_dataclass(field.default)
-        value = values[name]
-        parsed[name] = from_dict(type(field.default), value) if nested else value
-    return kind(**parsed)
-
-
-def differences(
-    ours: dict[str, Any], theirs: dict[str, Any], skip: Collection[str] = ()
-) -> list[str]:
-    """Lines ``name: ours here, theirs there`` where nested plain values differ."""
-    lines = []
-    for name in sorted({*ours, *theirs} - set(skip)):
-        left, right = ours.get(name), theirs.get(name)
-        if isinstance(left, dict) and isinstance(right, dict):
-            lines += differences(left, right, skip)
-        elif left != right:
-            lines.append(f"{name}: {left} here, {right} there")
-    return lines

@@ -14,6 +14,7 @@ from jaxflow.config import (
     OptimizerConfig,
     TrainConfig,
 )
+from jaxflow.runs import plain_config
 
 
 def test_defaults_are_the_released_code():
@@ -66,25 +67,25 @@ def test_values_without_a_meaning_are_named(make, named):
 
 @pytest.mark.parametrize("kind", [TrainConfig, config.RunConfig])
 def test_there_and_back_through_json(kind):
-    values = json.loads(json.dumps(config.to_dict(kind())))
-    assert config.from_dict(kind, values) == kind()
+    values = json.loads(json.dumps(plain_config.to_dict(kind())))
+    assert plain_config.from_dict(kind, values) == kind()
 
 
 def test_odd_fields_are_named():
-    values = config.to_dict(FlowConfig())
+    values = plain_config.to_dict(FlowConfig())
     values["depth"] = values.pop("blocks")
     with pytest.raises(ValueError, match=r"FlowConfig.*\['blocks', 'depth'\]"):
-        config.from_dict(FlowConfig, values)
+        plain_config.from_dict(FlowConfig, values)
 
 
 def test_fields_added_later_may_be_absent():
     """They mean what they meant before, and others are still asked for."""
-    values = config.to_dict(FlowConfig(hidden=7))
+    values = plain_config.to_dict(FlowConfig(hidden=7))
     del values["use_condition"]
-    assert config.from_dict(FlowConfig, values) == FlowConfig(hidden=7)
+    assert plain_config.from_dict(FlowConfig, values) == FlowConfig(hidden=7)
     del values["hidden"]
     with pytest.raises(ValueError, match=r"FlowConfig.*\['hidden'\]"):
-        config.from_dict(FlowConfig, values)
+        plain_config.from_dict(FlowConfig, values)
 
 
 def test_best_k_counts_only_with_its_loss():
@@ -92,10 +93,10 @@ def test_best_k_counts_only_with_its_loss():
 
 
 def test_differences_name_leaves():
-    ours = config.to_dict(TrainConfig())
-    theirs = config.to_dict(TrainConfig(seed=3, flow=FlowConfig(hidden=1024)))
-    assert config.differences(ours, ours) == []
-    assert config.differences(ours, theirs) == [
+    ours = plain_config.to_dict(TrainConfig())
+    theirs = plain_config.to_dict(TrainConfig(seed=3, flow=FlowConfig(hidden=1024)))
+    assert plain_config.differences(ours, ours) == []
+    assert plain_config.differences(ours, theirs) == [
         "hidden: 1028 here, 1024 there",
         "seed: 0 here, 3 there",
     ]

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from jaxflow import commands, config, methods
 from jaxflow.evaluation import protocol
 from jaxflow.reporting import result_tables, tables
-from jaxflow.runs import files, profiling
+from jaxflow.runs import files, plain_config, profiling
 
 flags = commands.Flags(__name__)
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
         document = {
             "checkpoint": _CHECKPOINT.value,
             "dataset": source.dataset,
-            "test_config": config.to_dict(loaded.test),
+            "test_config": plain_config.to_dict(loaded.test),
             **result_tables.to_json(result),
         }
         print(f"written: {files.write_json(_OUT.value, document)}")

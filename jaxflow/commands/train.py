@@ -71,6 +71,7 @@ _GROUPS: dict[str, Any] = {
     "flow": _DEFAULT.train.flow,
     "losses": _DEFAULT.train.loss,
     "optimizer": _DEFAULT.train.optimizer,
+    "augmentation": _DEFAULT.train.augment,
     "logging": _DEFAULT.loop,
 }
 for _name, _group in _GROUPS.items():
@@ -147,6 +148,7 @@ def config_from_flags() -> RunConfig:
         flow=parts["flow"],
         loss=parts["losses"],
         optimizer=parts["optimizer"],
+        augment=parts["augmentation"],
     )
     return RunConfig(train=train, data=parts["data"], loop=parts["logging"])
 

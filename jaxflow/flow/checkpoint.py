@@ -13,9 +13,9 @@ from typing import Any
 
 import jax
 
-from jaxflow import config as config_lib
 from jaxflow.config import DataConfig, FlowConfig, TrainConfig
 from jaxflow.flow import model
+from jaxflow.runs import plain_config
 from jaxflow.runs.checkpoint import (
     CheckpointError,
     DamagedError,
@@ -108,7 +108,7 @@ def about_run(
       fingerprint: of the data that it trains on.
       source: where they come from.
     """
-    train = config_lib.to_dict(config)
+    train = plain_config.to_dict(config)
     about = {"method": config.method, "train": train, "data": fingerprint or {}}
     if source is not None:
         folder = source.data_dir and str(pathlib.Path(source.data_dir).absolute())
@@ -147,7 +147,7 @@ def _read_config(folder: pathlib.Path) -> TrainConfig:
             f"{folder} holds a detector ({about['kind']}), expected a flow"
         )
     try:
-        return config_lib.from_dict(TrainConfig, about.get("train", {}))
+        return plain_config.from_dict(TrainConfig, about.get("train", {}))
     except (AttributeError, TypeError, ValueError) as error:
         raise DamagedError(f"{folder}: its config is damaged: {error}") from error
 

@@ -31,20 +31,32 @@ class InverseFlow(distrax.Bijector):
         """Encodes the conditions once."""
         super().__init__(event_ndims_in=1)
         self._params = params
-        self._clamp = clamp
+        self._cond, self._clamp = cond, clamp
         self._encoded = model.encode(params, cond)
 
     def forward_and_log_det(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[z, pose2d] -> pose3d, log|det|."""
-        return self._mapped(stack.inverse, x)
+        if "affine" not in self._params:
+            return self._mapped(stack.inverse, x)
+        z, pose2d = jnp.split(x, [x.shape[-1] // 3], axis=-1)
+        return model.inverse(self._params, z, pose2d, self._of(x), clamp=self._clamp)
 
     def inverse_and_log_det(self, y: jax.Array) -> tuple[jax.Array, jax.Array]:
         """pose3d -> [z, pose2d], log|det|."""
-        return self._mapped(stack.forward, y)
+        if "affine" not in self._params:
+            return self._mapped(stack.forward, y)
+        z, pose2d, log_det = model.forward(
+            self._params, y, self._of(y), clamp=self._clamp
+        )
+        return jnp.concatenate([z, pose2d], axis=-1), log_det
 
     def same_as(self, other: distrax.Bijector) -> bool:
         """Whether the other is this very object."""
         return other is self
+
+    def _of(self, rows: jax.Array) -> jax.Array:
+        """The condition of each row, the axes of samples among them."""
+        return jnp.broadcast_to(self._cond, (*rows.shape[:-1], self._cond.shape[-1]))
 
     def _mapped(self, along: Any, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         # Distrax puts sample axes in front of the batch's.

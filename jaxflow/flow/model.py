@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import jax.typing
 
 from jaxflow.config import RELEASED_CLAMP, FlowConfig, SoftClamp
-from jaxflow.flow import coupling, stack
+from jaxflow.flow import affine, coupling, stack
 from jaxflow.flow.stack import permutations as permutations
 from jaxflow.flow.stack import separate as separate
 from jaxflow.flow.stack import size as size
@@ -76,20 +76,37 @@ def _init(key: jax.Array, config: FlowConfig) -> Params:
         "encoder": encoder.init(encoder_key, condition)["params"],
         "blocks": jax.vmap(init_block)(jax.random.split(blocks_key, config.blocks)),
     }
+    if config.affine_hidden:
+        params["affine"] = affine.init(
+            jax.random.fold_in(key, 2), config.condition, 2 * half, config.affine_hidden
+        )
+        for net in params["blocks"].values():  # the blocks start as the identity
+            net["output"] = jax.tree.map(jnp.zeros_like, net["output"])
     return trainable(params, config)
 
 
 def trainable(tree: Params, config: FlowConfig) -> Params:
     """Parameters, or their gradient, zero where the configuration holds them at zero.
 
-    Without ``config.use_condition`` that is the encoder's first kernel; Adam leaves
-    alone what starts at zero and never has a gradient.
+    Without ``config.use_condition`` those are the encoder's first kernel and what the
+    affine layer's nets make of the condition; Adam leaves alone what starts at zero and
+    never has a gradient.
     """
     if config.use_condition:
         return tree
-    first = tree["encoder"]["Dense_0"]
-    first = {**first, "kernel": jnp.zeros_like(first["kernel"])}
-    return {**tree, "encoder": {**tree["encoder"], "Dense_0": first}}
+    blind = {**tree, "encoder": _blind(tree["encoder"], config.condition)}
+    if config.affine_hidden:
+        inputs = affine.features(config.condition)
+        nets = tree["affine"].items()
+        blind["affine"] = {name: _blind(net, inputs) for name, net in nets}
+    return blind
+
+
+def _blind(net: Params, inputs: int) -> Params:
+    """A net whose first layer does not see its first inputs."""
+    first = net["Dense_0"]
+    kernel = first["kernel"].at[:inputs].set(0)
+    return {**net, "Dense_0": {**first, "kernel": kernel}}
 
 
 def encode(params: Params, cond: jax.Array) -> jax.Array:
@@ -139,8 +156,18 @@ def forward(
     cond = jnp.asarray(cond)
     checks.same_batch(pose3d=pose3d.shape[:-1], cond=cond.shape[:-1])
     shares = project(params, cond)
-    output, log_det = stack.forward(params["blocks"], _columns(pose3d), shares, clamp)
+    columns = _columns(pose3d)
+    if "affine" in params:
+        base, blocks = (
+            affine.base(params["affine"], cond),
+            stack.count(params["blocks"]),
+        )
+        columns, further = affine.before_blocks(columns, base, blocks)
+    output, log_det = stack.forward(params["blocks"], columns, shares, clamp)
     z, pose2d = jnp.split(_rows(output), [length // 3], axis=-1)
+    if "affine" in params:
+        z = z - affine.shift(params["affine"], pose2d, cond)
+        log_det = log_det + further
     return z, pose2d, log_det
 
 
@@ -174,9 +201,18 @@ def inverse(
     pose2d = checks.floating("pose2d", pose2d, (2 * length // 3,))
     cond = jnp.asarray(cond)
     checks.same_batch(z=z.shape[:-1], pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
+    if "affine" in params:
+        z = z + affine.shift(params["affine"], pose2d, cond)
     output = _columns(jnp.concatenate([z, pose2d], axis=-1))
     shares = project(params, cond, reverse=True)
     vector, log_det = stack.inverse(params["blocks"], output, shares, clamp)
+    if "affine" in params:
+        base, blocks = (
+            affine.base(params["affine"], cond),
+            stack.count(params["blocks"]),
+        )
+        vector, further = affine.after_blocks(vector, base, blocks)
+        log_det = log_det + further
     return _rows(vector), log_det
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxflow._version import __version__
 from jaxflow.config import SoftClamp
+from jaxflow.flow import affine, stack
 from jaxflow.flow import model as flow
 from jaxflow.gaussians.condition import (
     MAP_EDGE,
@@ -50,8 +51,14 @@ def to_onnx(params: Params, clamp: SoftClamp) -> bytes:
       ImportError: onnx is not installed.
     """
     graph = _Graph()
-    encoded = _encoder(graph, params["encoder"], _condition(graph))
-    pose = _inverse(graph, params["blocks"], encoded, clamp, flow.size(params))
+    cond, latents = _condition(graph), "z"
+    if "affine" in params:
+        latents = _shifted(graph, params["affine"]["shift"], cond)
+    encoded = _encoder(graph, params["encoder"], cond)
+    blocks, size = params["blocks"], flow.size(params)
+    pose = _inverse(graph, blocks, latents, encoded, clamp, size)
+    if "affine" in params:
+        pose = _affine(graph, params["affine"], pose, cond, stack.count(blocks))
     graph.node("Identity", _denormalize(graph, pose), output="hypotheses")
     return graph.serialize()
 
@@ -168,14 +175,19 @@ def _encoder(graph: _Graph, encoder: Params, cond: str) -> str:
 
 
 def _inverse(
-    graph: _Graph, blocks: Params, encoded: str, clamp: SoftClamp, size: int
+    graph: _Graph,
+    blocks: Params,
+    latents: str,
+    encoded: str,
+    clamp: SoftClamp,
+    size: int,
 ) -> str:
     """[z, pose2d] through the blocks from the last to the first: (b, m, 48)."""
     observed = graph.node("Reshape", _normalized(graph, "pose2d"), [0, 1, -1])
     rows = graph.node("Shape", "z", end=2)
     whole = graph.node("Concat", rows, [2 * size // 3], axis=0)
     observed = graph.node("Expand", observed, whole)
-    v = graph.node("Concat", "z", observed, axis=2)
+    v = graph.node("Concat", latents, observed, axis=2)
     count = len(blocks["net1"]["output"]["bias"])
     undo = np.argsort(flow.permutations(count, size), axis=-1)
     for k in reversed(range(count)):
@@ -250,3 +262,52 @@ def open_onnx(content: bytes) -> Any:
         return np.asarray(poses)
 
     return run
+
+
+def _shifted(graph: _Graph, net: Params, cond: str) -> str:
+    """The latents with what the affine layer adds to them: (b, m, 16)."""
+    observed = graph.node("Reshape", _normalized(graph, "pose2d"), [0, -1])
+    inputs = graph.node("Concat", _features(graph, cond), observed, axis=1)
+    return graph.node(
+        "Add", "z", graph.node("Unsqueeze", _net(graph, net, inputs), [1])
+    )
+
+
+def _affine(graph: _Graph, params: Params, r: str, cond: str, blocks: int) -> str:
+    """M + L r, and the axes in their order: (b, m, 48)."""
+    inputs = _features(graph, cond)
+    mean, numbers = (_net(graph, params[name], inputs) for name in ("mean", "factor"))
+    size = len(params["mean"]["Dense_2"]["bias"])
+    rows, columns = np.tril_indices(size)
+    logs = graph.node("Gather", numbers, np.flatnonzero(rows == columns), axis=1)
+    scale = graph.node("Exp", graph.node("Clip", logs, *affine.LOG_RANGE))
+    diagonal = graph.node("Mul", scale, affine.units(size))
+    below = graph.node("Mul", numbers, affine.MIXED_UNIT)
+    zero = graph.node("Mul", graph.last(numbers, 0, 1), 0.0)
+    values = graph.node("Concat", below, diagonal, zero, axis=1)
+    place = np.full((size, size), len(rows) + size)
+    place[rows, columns] = np.arange(len(rows))
+    np.fill_diagonal(place, len(rows) + np.arange(size))
+    # As columns: r L^T.
+    flat = graph.node("Gather", values, place.T.ravel(), axis=1)
+    factor = graph.node("Reshape", flat, [0, size, size])
+    ordered = graph.node("Gather", r, stack.order(blocks, size), axis=2)
+    centre = graph.node("Unsqueeze", graph.node("Mul", mean, affine.MEAN_UNIT), [1])
+    pose = graph.node("Add", graph.node("MatMul", ordered, factor), centre)
+    return graph.node("Gather", pose, np.roll(np.arange(size), -(size // 3)), axis=2)
+
+
+def _features(graph: _Graph, cond: str) -> str:
+    """The condition and the logarithms of its variances: (b, 104)."""
+    joints = graph.node("Reshape", cond, [0, -1, affine.PER_JOINT])
+    variances = graph.node("Relu", graph.node("Gather", joints, [3, 5], axis=2))
+    logs = graph.node("Log", graph.node("Add", variances, affine.SMALLEST))
+    scaled = graph.node("Add", graph.node("Mul", logs, 0.5), 2.0)
+    return graph.node("Concat", cond, graph.node("Reshape", scaled, [0, -1]), axis=1)
+
+
+def _net(graph: _Graph, net: Params, inputs: str) -> str:
+    """Two hidden layers, the second added to the first, and what they give."""
+    first = graph.node("Relu", graph.dense(inputs, net["Dense_0"]))
+    second = graph.node("Relu", graph.dense(first, net["Dense_1"]))
+    return graph.dense(graph.node("Add", first, second), net["Dense_2"])

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxflow.config import RELEASED_CLAMP, SoftClamp
-from jaxflow.flow import model, stack
+from jaxflow.flow import affine, model, stack
 from jaxflow.maths import batching, checks, geometry, keys
 from jaxflow.types import Params, Sampled
 
@@ -86,10 +86,20 @@ def _inverse(
     """`hypotheses` as columns (48, ..., M), and the log|det J| of each (..., M)."""
     observed = jnp.moveaxis(pose2d, -1, 0)[..., None]
     observed = jnp.broadcast_to(observed, (*observed.shape[:-1], z.shape[-2]))
-    output = jnp.concatenate([jnp.moveaxis(z, -1, 0), observed])
+    latents = jnp.moveaxis(z, -1, 0)
+    if "affine" in params:
+        shift = affine.shift(params["affine"], pose2d, cond)
+        latents = latents + jnp.moveaxis(shift, -1, 0)[..., None]
+    output = jnp.concatenate([latents, observed])
     encoded = jnp.moveaxis(model.encode(params, cond), -1, 0)[..., None]
-    shares = stack.project(params["blocks"], encoded, reverse=True)
-    return stack.inverse(params["blocks"], output, shares, clamp, **options)
+    blocks = params["blocks"]
+    shares = stack.project(blocks, encoded, reverse=True)
+    columns, log_det = stack.inverse(blocks, output, shares, clamp, **options)
+    if "affine" not in params:
+        return columns, log_det
+    base = affine.base(params["affine"], cond).per_pose()
+    pose, further = affine.after_blocks(columns, base, stack.count(blocks))
+    return pose, log_det + further
 
 
 @batching.bucketed

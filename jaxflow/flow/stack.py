@@ -42,6 +42,15 @@ def permutations(blocks: int, size: int) -> np.ndarray:
     ).astype(np.int32)
 
 
+@functools.lru_cache
+def order(blocks: int, size: int) -> np.ndarray:
+    """(size,) which input each output is where all blocks are the identity."""
+    numbers = np.arange(size)
+    for perm in permutations(blocks, size):
+        numbers = numbers[perm]
+    return numbers
+
+
 def separate(params: Params) -> Params:
     """Stacked parameters with ``blocks`` as a tuple: the parameters of each block.
 

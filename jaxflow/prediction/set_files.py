@@ -23,8 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxflow import config
-from jaxflow.runs import files
+from jaxflow.runs import files, plain_config
 from jaxflow.runs.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -125,7 +124,7 @@ def claim(folder: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Shards
     if not (folder / MANIFEST).exists():
         files.write_json(folder / MANIFEST, ours)
     # The columns follow from the rest.
-    lines = config.differences(ours, read_manifest(folder), skip=("columns",))
+    lines = plain_config.differences(ours, read_manifest(folder), skip=("columns",))
     if lines:
         listed = "\n  ".join(lines)
         raise SampleFileError(

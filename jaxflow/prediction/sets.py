@@ -24,7 +24,6 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from jaxflow import config as config_lib
 from jaxflow import data, methods, skeleton
 from jaxflow.config import DataConfig
 from jaxflow.evaluation import protocol
@@ -32,7 +31,7 @@ from jaxflow.flow import calibration_file
 from jaxflow.prediction import set_files
 from jaxflow.prediction import set_sampling as sampling
 from jaxflow.prediction.set_sampling import NAMES, SampleConfig, SetToSample
-from jaxflow.runs import checkpoint, multihost, trees
+from jaxflow.runs import checkpoint, multihost, plain_config, trees
 from jaxflow.runs.run import Stop
 
 
@@ -76,13 +75,13 @@ def describe(
         "key": "fold_in(fold_in(jax.random.key(seed), 0), example)",
         "settings": {
             "dataset": where.dataset,
-            **config_lib.to_dict(config),
+            **plain_config.to_dict(config),
             "temperature": source.temperature,
         },
         "checkpoint": {
             "step": source.step,
             "crc32": zlib.crc32(sums.encode()),
-            source.model.method: config_lib.to_dict(source.model.config),
+            source.model.method: plain_config.to_dict(source.model.config),
         },
         "data_crc32": _checksum(records.pose2d, records.gaussfit),
         "frames": len(records),

@@ -20,8 +20,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from jaxflow import config as config_lib
-from jaxflow.runs import files, trees
+from jaxflow.runs import files, plain_config, trees
 from jaxflow.runs.errors import UserError, reason
 
 FOLDER = "checkpoints"
@@ -56,7 +55,7 @@ def save_items(
       CheckpointError: the checkpoint or a later one is there already, or it cannot be
         written.
     """
-    folder = _absolute(directory) / FOLDER
+    folder = pathlib.Path(directory).expanduser().absolute() / FOLDER
     check_vacant(directory, step=step)
     host = jax.device_get(items)
     try:
@@ -84,7 +83,7 @@ def check_vacant(directory: str | pathlib.Path, *, step: int = 0) -> None:
       OSError: the folder cannot be written to.
     """
     files.check_folder(directory)
-    folder = _absolute(directory) / FOLDER
+    folder = pathlib.Path(directory).expanduser().absolute() / FOLDER
     steps = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
     newest = max(steps, default=-1)
     if newest >= step:
@@ -100,7 +99,7 @@ def find(directory: str | pathlib.Path) -> pathlib.Path:
     Raises:
       CheckpointError: there is none; says where it was looked for.
     """
-    directory = _absolute(directory)
+    directory = pathlib.Path(directory).expanduser().absolute()
     if (directory / "params").is_dir():
         return directory
     for folder in (directory / FOLDER, directory):
@@ -113,22 +112,6 @@ def find(directory: str | pathlib.Path) -> pathlib.Path:
         f"{directory} {state}; expected a training run's --workdir, its "
         f"'{FOLDER}' folder, or one checkpoint"
     )
-
-
-def _absolute(directory: str | pathlib.Path) -> pathlib.Path:
-    """The whole path, which orbax can read and write.
-
-    Raises:
-      CheckpointError: it is not UTF-8.
-    """
-    path = pathlib.Path(directory).expanduser().absolute()
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise CheckpointError(
-            f"{path}: expected a checkpoint's path in UTF-8; rename the folder"
-        ) from error
-    return path
 
 
 def as_saved(items: dict[str, Any], about: dict[str, Any]) -> Any:
@@ -216,7 +199,7 @@ def check_same(
     Raises:
       CheckpointError: names every difference.
     """
-    lines = config_lib.differences(ours, theirs, skip=longer)
+    lines = plain_config.differences(ours, theirs, skip=longer)
     if lines:
         listed = "\n  ".join(lines)
         raise CheckpointError(f"{what} belongs to another run:\n  {listed}\n{advice}")

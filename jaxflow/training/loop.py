@@ -30,7 +30,7 @@ from jaxflow.runs.progress import Progress, terms_text
 from jaxflow.runs.run import Run
 from jaxflow.training import dispatch, frames, health, parallel, validation
 from jaxflow.training.method import Method, shown_params
-from jaxflow.types import Batch, PoseRecords
+from jaxflow.types import Batch, PoseRecords, RawFrames
 
 
 class Outcome(NamedTuple):
@@ -87,7 +87,7 @@ def train_and_evaluate(
             for name, text in (notes or {}).items():
                 run.note(name, text)
             with multihost.failures_named():
-                poses = parallel.replicate(data.to_batch(records), training.devices)
+                poses = parallel.replicate(_inputs(records, config), training.devices)
                 del records  # the devices have what training needs
                 plan = training.iterate(poses, held_out)
         step, total = training.window.step, training.total
@@ -96,6 +96,12 @@ def train_and_evaluate(
     if plan.stopping and stopped_by is None:  # it came to another process
         stopped_by = signal.SIGTERM
     return Outcome(step, total, stopped_by, time.monotonic() - began, plan.abandoned)
+
+
+def _inputs(records: PoseRecords, config: RunConfig) -> Batch | RawFrames:
+    """What lies on the devices: raw where frames are changed before they are seen."""
+    raw = config.train.augment.any
+    return data.to_raw(records) if raw else data.to_batch(records)
 
 
 def total_iterations(config: TrainConfig, frames: int, method: Method) -> int:
@@ -188,7 +194,9 @@ class _Training:
         """The bar's last state."""
         self._bar.close()
 
-    def iterate(self, poses: Batch, held_out: PoseRecords | None) -> dispatch.Plan:
+    def iterate(
+        self, poses: Batch | RawFrames, held_out: PoseRecords | None
+    ) -> dispatch.Plan:
         """Dispatches until done or stopped, at most one ahead of the losses."""
         most = min(dispatch.MOST_PER_DISPATCH, self._per_epoch)
         # A longer run is the same program.

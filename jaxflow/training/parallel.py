@@ -23,8 +23,9 @@ import numpy as np
 
 from jaxflow.config import OptimizerConfig, TrainConfig
 from jaxflow.runs.errors import UserError
+from jaxflow.training import augmentation
 from jaxflow.training.method import Method
-from jaxflow.types import Batch
+from jaxflow.types import Batch, RawFrames
 
 AXIS = "devices"
 # XLA's newer code generator for CPUs keeps half a megabyte for each of the iteration's
@@ -33,6 +34,8 @@ AXIS = "devices"
 # which even out near so many hypotheses.
 _LEAN = {"xla_cpu_use_fusion_emitters": False}
 _LEAN_FROM = 150
+# Of an iteration's key: behind those that `draw_noise` splits it into.
+_AUGMENT = 5
 _Tree = TypeVar("_Tree")
 
 
@@ -117,7 +120,7 @@ def replicate(tree: _Tree, devices: Sequence[jax.Device]) -> _Tree:
 @functools.lru_cache(maxsize=8)
 def make_run(
     config: TrainConfig, devices: tuple[jax.Device, ...], most: int, method: Method
-) -> Callable[[Any, Batch, jax.Array], tuple[Any, Any]]:
+) -> Callable[[Any, Batch | RawFrames, jax.Array], tuple[Any, Any]]:
     """Compiles, on first use, ``run(state, data, count)``; the same call, the same run.
 
     Args:
@@ -127,10 +130,10 @@ def make_run(
       method: what an iteration does.
 
     Returns:
-      A function of the state (donated), the replicated data set and the number of
-      iterations, which gives the new state and losses of shape (most,), NaN beyond the
-      iterations done. It stops by itself after an iteration with a loss that is not
-      finite.
+      A function of the state (donated), the replicated data set, raw where frames are
+      changed on the way (`augmentation`), and the number of iterations, which gives the
+      new state and losses of shape (most,), NaN beyond the iterations done. It stops by
+      itself after an iteration with a loss that is not finite.
 
     Raises:
       UserError: the batch does not divide over the devices; at the first call, when
@@ -229,7 +232,7 @@ def make_vote(devices: tuple[jax.Device, ...]) -> Callable[[Sequence[int]], jax.
 
 def iterations(
     state: Any,
-    data: Batch,
+    data: Batch | RawFrames,
     count: jax.Array,
     examples: jax.Array,
     *,
@@ -246,6 +249,8 @@ def iterations(
             f"a call may do {most} iterations, but an epoch has only {per_epoch}: the "
             "orders of two epochs must do"
         )
+    if isinstance(data, RawFrames):
+        up = augmentation.upward(data.pose3d)
     first_epoch = state.step // per_epoch
     order = orders(first_epoch, data.pose3d.shape[0], config)
     noise_key = seeds(config.seed).noise
@@ -263,6 +268,11 @@ def iterations(
         ).reshape(each, config.batch_size)
         batches = jax.tree.map(lambda array: array[rows[:, examples]], data)
         key = jax.random.fold_in(noise_key, state.step)
+        if isinstance(batches, RawFrames):
+            own_key = jax.random.fold_in(key, _AUGMENT)
+            batches = augmentation.batches(
+                batches, own_key, examples, up, config.augment
+            )
         state, losses = method.iteration(
             state,
             batches,

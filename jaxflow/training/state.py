@@ -75,7 +75,7 @@ def flow_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
     """
     clip = optax.clip(config.clip)
     if not config.clip_encoder:
-        clip = optax.masked(clip, {"encoder": False, "blocks": True})
+        clip = optax.masked(clip, lambda tree: {n: n != "encoder" for n in tree})
     return optax.chain(clip, _adam(config))
 
 

@@ -23,16 +23,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import jax.typing
-import optax
 
 from jaxflow import critic, flow, losses
 from jaxflow.config import TrainConfig
 from jaxflow.flow import coupling, sampling
 from jaxflow.maths import checks
 from jaxflow.maths.batching import dividing_tile
+from jaxflow.training import affine_stage
 from jaxflow.training.noise import Noise
 from jaxflow.training.noise import draw_noise as draw_noise
-from jaxflow.training.state import TrainState, critic_optimizer, flow_optimizer
+from jaxflow.training.state import TrainState, critic_optimizer
+from jaxflow.training.updates import flow_update, over_devices, update
 from jaxflow.types import Batch, Params
 
 
@@ -82,7 +83,30 @@ def iteration(
     Source: paper section 3.3; order and batches as in the released code.
     """
     _check_inputs(batches, noise, config)
-    average = functools.partial(_average, axis_name=axis_name)
+    if not (config.flow.affine_hidden and config.affine_iterations):
+        return _whole(state, batches, noise, config, rate_scale, axis_name)
+
+    def branch(update: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arrays: update(*arrays[:3], config, arrays[3], axis_name)
+
+    return jax.lax.cond(
+        state.step < config.affine_iterations,
+        branch(_layer_alone),
+        branch(_whole),
+        *(state, batches, noise, jnp.asarray(rate_scale, jnp.float32)),
+    )
+
+
+def _whole(
+    state: TrainState,
+    batches: Batch,
+    noise: Noise,
+    config: TrainConfig,
+    rate_scale: float | jax.Array,
+    axis_name: str | None,
+) -> tuple[TrainState, Losses]:
+    """The critic's updates, then the flow's with all its losses."""
+    average = functools.partial(over_devices, axis_name=axis_name)
     critic_loss = jnp.zeros((), batches.pose3d.dtype)
     if config.loss.gen_weight:  # else nothing listens to the critic
         state, critic_loss = _train_critic(
@@ -92,33 +116,25 @@ def iteration(
     terms, gradient = _flow_gradient(
         state.flow, state.critic, flow_batch, noise, config, axis_name
     )
-    params, optimizer_state = _update(
-        flow_optimizer(config.optimizer),
-        average(flow.trainable(gradient, config.flow)),
-        state.flow_optimizer,
-        state.flow,
-        config.optimizer.learning_rate * rate_scale,
-    )
-    state = state._replace(
-        average=_running_average(state, params, config.optimizer.average_decay),
-        step=state.step + 1,
-        flow=params,
-        flow_optimizer=optimizer_state,
-    )
+    state = flow_update(state, average(gradient), config, rate_scale)
     return state, average(terms._replace(critic=critic_loss))
 
 
-def _running_average(
-    state: TrainState, params: Params, most_decay: float
-) -> Params | None:
-    """The average with these parameters; at first it forgets faster."""
-    if state.average is None:
-        return None
-    done = state.step.astype(jnp.float32)
-    decay = jnp.minimum(most_decay, (1 + done) / (10 + done))
-    return jax.tree.map(
-        lambda old, new: old + (1 - decay) * (new - old), state.average, params
-    )
+def _layer_alone(
+    state: TrainState,
+    batches: Batch,
+    noise: Noise,
+    config: TrainConfig,
+    rate_scale: float | jax.Array,
+    axis_name: str | None,
+) -> tuple[TrainState, Losses]:
+    """The affine layer's update alone; of the losses there is the energy score."""
+    latents = noise.hypothesis_z
+    gradient, energy = affine_stage.gradient(state, batches, latents, config)
+    average = functools.partial(over_devices, axis_name=axis_name)
+    state = flow_update(state, average(gradient), config, rate_scale)
+    terms = dict.fromkeys(Losses._fields, jnp.zeros_like(energy))
+    return state, average(Losses(**{**terms, "energy": energy}))
 
 
 def _check_inputs(batches: Batch, noise: Noise, config: TrainConfig) -> None:
@@ -153,16 +169,16 @@ def _train_critic(
     optimizer = critic_optimizer(config.optimizer)
     real, fake = batches.pose3d[:-1:2], _fakes(state, batches, noise, config)
 
-    def update(carry: Any, batch: Any) -> tuple[Any, jax.Array]:
+    def one_update(carry: Any, batch: Any) -> tuple[Any, jax.Array]:
         params, optimizer_state = carry
         loss, gradient = jax.value_and_grad(_critic_loss)(
             params, *batch, config.loss.gradient_penalty_weight
         )
-        carry = _update(optimizer, average(gradient), optimizer_state, params, rate)
+        carry = update(optimizer, average(gradient), optimizer_state, params, rate)
         return carry, loss
 
     start = state.critic, state.critic_optimizer
-    end, critic_losses = jax.lax.scan(update, start, (real, fake, noise.mix))
+    end, critic_losses = jax.lax.scan(one_update, start, (real, fake, noise.mix))
     params, optimizer_state = end
     state = state._replace(critic=params, critic_optimizer=optimizer_state)
     return state, jnp.mean(critic_losses)
@@ -330,21 +346,3 @@ def _hypothesis_terms(
         (weights.heatmap_weight, heatmap),
         (weights.energy_weight, energy),
     )
-
-
-def _update(
-    optimizer: optax.GradientTransformation,
-    gradient: Params,
-    state: optax.OptState,
-    params: Params,
-    rate: float | jax.Array,
-) -> tuple[Params, optax.OptState]:
-    # Optax mixes integer counts with floats, which strict promotion refuses.
-    with jax.numpy_dtype_promotion("standard"):
-        direction, state = optimizer.update(gradient, state, params)
-    step = jax.tree.map(lambda leaf: -rate * leaf, direction)
-    return optax.apply_updates(params, step), state
-
-
-def _average(tree: Any, axis_name: str | None) -> Any:
-    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)

@@ -12,6 +12,7 @@ import pytest
 from jaxflow.config import FlowConfig, TrainConfig
 from jaxflow.flow import checkpoint
 from jaxflow.runs import checkpoint as store
+from jaxflow.runs import plain_config
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.training import state
 from tests.helpers.training import TINY, checkpoints_of
@@ -170,7 +171,6 @@ def test_no_disk_space_is_an_error_and_loses_nothing(trained, tmp_path):
 
 
 def test_configurations_survive_the_round_trip():
-    from jaxflow import config
 
     odd = TrainConfig(batch_size=3, flow=FlowConfig(exact_clamp=True, hidden=1024))
-    assert config.from_dict(TrainConfig, config.to_dict(odd)) == odd
+    assert plain_config.from_dict(TrainConfig, plain_config.to_dict(odd)) == odd

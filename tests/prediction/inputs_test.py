@@ -11,7 +11,7 @@ from jaxflow.detector.readers.boxes import read_boxes
 from jaxflow.detector.readers.records import Skipped
 from jaxflow.prediction import inputs
 from jaxflow.prediction.inputs import Reading
-from jaxflow.runs import checkpoint, files
+from jaxflow.runs import files
 from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS, MPII_TO_H36M
 from tests.helpers import predict as predict_helpers
@@ -165,10 +165,3 @@ class TestSkeletonsOfHeatmaps:
         for name, skeleton in (("a.npy", None), ("b.npy", "coco_17")):
             with pytest.raises(UserError, match="--skeleton tells of others"):
                 peaks(name, skeleton)
-
-
-def test_a_checkpoint_below_a_name_that_is_no_utf_8(tmp_path):
-    """Orbax cannot read or write there, and takes it for damage."""
-    for call in (checkpoint.find, checkpoint.check_vacant):
-        with pytest.raises(UserError, match="path in UTF-8; rename the folder"):
-            call(tmp_path / ODD)

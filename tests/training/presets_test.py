@@ -6,6 +6,7 @@ import pytest
 
 from jaxflow import config
 from jaxflow.config import LossConfig, TrainConfig
+from jaxflow.runs import plain_config
 from jaxflow.training import presets
 from jaxflow.training.presets import ABLATIONS, RECIPES, Preset
 
@@ -28,8 +29,8 @@ def test_the_paper_s_rows_are_all_there():
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_an_ablation_takes_one_thing(name):
     changed = presets.apply(TrainConfig(), ABLATIONS[name])
-    differences = config.differences(
-        config.to_dict(changed), config.to_dict(TrainConfig())
+    differences = plain_config.differences(
+        plain_config.to_dict(changed), plain_config.to_dict(TrainConfig())
     )
     assert differences == WANTED[name]
 

@@ -32,6 +32,7 @@ from jaxflow.detector.learning.step import LearningConfig, LearningState, Measur
 from jaxflow.detector.network import checkpoint, hrnet
 from jaxflow.detector.network.hrnet import HRNetConfig
 from jaxflow.runs import checkpoint as store
+from jaxflow.runs import plain_config
 from jaxflow.runs.checkpointer import Checkpointer
 from jaxflow.runs.progress import Progress, terms_text
 from jaxflow.runs.run import Run
@@ -144,7 +145,7 @@ def _checkpoints(
       CheckpointError: it is another run's.
     """
     about = checkpoint.about(network)
-    about |= {"learning": config_lib.to_dict(config), "data": labels.fingerprint()}
+    about |= {"learning": plain_config.to_dict(config), "data": labels.fingerprint()}
 
     def check(newest: pathlib.Path) -> None:
         stored = store.read_about(newest)

@@ -8,10 +8,9 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-from jaxflow import config as config_lib
 from jaxflow.detector.network import hrnet
 from jaxflow.detector.network.hrnet import HRNetConfig
-from jaxflow.runs import checkpoint
+from jaxflow.runs import checkpoint, plain_config
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.types import Params
 
@@ -43,7 +42,7 @@ def save(
 
 def about(config: HRNetConfig) -> dict[str, Any]:
     """What a detector's checkpoint says of itself."""
-    return {"kind": KIND, KIND: config_lib.to_dict(config)}
+    return {"kind": KIND, KIND: plain_config.to_dict(config)}
 
 
 def load(directory: str | pathlib.Path) -> tuple[Params, HRNetConfig]:
@@ -79,6 +78,6 @@ def read_config(folder: pathlib.Path) -> HRNetConfig:
             "writes it"
         )
     try:
-        return config_lib.from_dict(HRNetConfig, stored[KIND])
+        return plain_config.from_dict(HRNetConfig, stored[KIND])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder}: its config is damaged: {error}") from error

@@ -1,0 +1,164 @@
+"""Frames that the data set does not have but could: turned, mirrored, less surely seen.
+
+    RawFrames (B, ...), one key an example, AugmentConfig -> RawFrames (B, ...)
+
+Happens on the device within the iteration, anew each time a frame is met. Turning and
+mirroring are of poses, of which data sets have too few. An unsure detection is what the
+hypotheses' width is to follow, and which few frames have: some joints get an error
+e ~ N(0, E), and their fitted Gaussians say so.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jaxflow import data
+from jaxflow.config import AugmentConfig
+from jaxflow.gaussians import covariance_pose_frame, unsure
+from jaxflow.maths import keys
+from jaxflow.maths.geometry import fit_picture, relative_to_hip, seen_slopes
+from jaxflow.skeleton import (
+    CROP_PER_HEATMAP,
+    H36M_JOINTS,
+    H36M_MIRRORED,
+    HIP,
+    MPII_MIRRORED,
+)
+from jaxflow.types import Batch, RawFrames
+
+_EDGE = 63.0  # last column of a heatmap: columns are mirrored about its middle
+_ASPECT_SPREAD = 0.45  # of the logarithm of E's larger deviation over its smaller one
+
+
+def upward(pose3d: jax.Array) -> jax.Array:
+    """(3,) the mean direction from hip to thorax: what people stand along.
+
+    Args:
+      pose3d: (N, 17, 3) of a whole data set, camera frame.
+    """
+    torso = pose3d[:, H36M_JOINTS.index("Thorax")] - pose3d[:, HIP]
+    mean = jnp.mean(torso / jnp.linalg.norm(torso, axis=-1, keepdims=True), axis=0)
+    return mean / jnp.linalg.norm(mean)
+
+
+def batches(
+    frames: RawFrames,
+    key: jax.Array,
+    examples: jax.Array,
+    up: jax.Array,
+    config: AugmentConfig,
+) -> Batch:
+    """An iteration's batches, changed, as the network sees them.
+
+    Args:
+      frames: (N, B, ...), N batches.
+      key: the iteration's, of this purpose.
+      examples: (B,) numbers within the global batch: a frame is changed alike however
+        the batch is split over devices.
+      up: see `augment`.
+      config: static.
+    """
+    count = frames.pose3d.shape[0]
+    batch_keys = keys.per_example(key, jnp.arange(count))
+    each = jax.vmap(keys.per_example, (0, None))(batch_keys, examples)
+    change = functools.partial(augment, up=up, config=config)
+    changed = jax.vmap(change)(frames, each)
+    return data.network_inputs(changed)
+
+
+def augment(
+    frames: RawFrames, frame_keys: jax.Array, up: jax.Array, config: AugmentConfig
+) -> RawFrames:
+    """Each frame turned, mirrored and less surely seen, as often as configured.
+
+    Args:
+      frames: (B, ...).
+      frame_keys: (B,) typed keys.
+      up: (3,) the vertical in the camera's frame: see `upward`.
+      config: static; what is off leaves no trace in the program.
+    """
+    return jax.vmap(functools.partial(_augment_one, config=config), (0, 0, None))(
+        frames, frame_keys, up
+    )
+
+
+def _augment_one(
+    frame: RawFrames, key: jax.Array, up: jax.Array, config: AugmentConfig
+) -> RawFrames:
+    turn_key, mirror_key, detection_key = jax.random.split(key, 3)
+    if config.turned:
+        angle_key, share_key = jax.random.split(turn_key)
+        angle = jax.random.uniform(angle_key, minval=-jnp.pi, maxval=jnp.pi)
+        frame = _maybe(share_key, config.turned, turned(frame, angle, up), frame)
+    if config.mirrored:
+        frame = _maybe(mirror_key, config.mirrored, mirrored(frame), frame)
+    if config.unsure:
+        frame = _less_sure(frame, detection_key, config)
+    return frame
+
+
+def _maybe(
+    key: jax.Array, share: float, changed: RawFrames, frame: RawFrames
+) -> RawFrames:
+    chosen = jax.random.bernoulli(key, share)
+    return jax.tree.map(lambda new, old: jnp.where(chosen, new, old), changed, frame)
+
+
+def mirrored(frame: RawFrames) -> RawFrames:
+    """The frame as a mirror shows it: x the other way, left and right exchanged."""
+    pose3d = frame.pose3d.at[..., 0].multiply(-1)[jnp.asarray(H36M_MIRRORED)]
+    joints = jnp.asarray(MPII_MIRRORED)
+    width = CROP_PER_HEATMAP * _EDGE
+    pose2d = frame.pose2d.at[..., 0].set(width - frame.pose2d[..., 0])[joints]
+    fits = frame.gaussfit
+    fits = fits.at[..., 1].set(_EDGE - fits[..., 1]).at[..., 4].multiply(-1)[joints]
+    return RawFrames(pose3d, pose2d, fits)
+
+
+def turned(frame: RawFrames, angle: jax.Array, up: jax.Array) -> RawFrames:
+    """The person turned on the spot, seen by the same camera with the same errors.
+
+    The picture's scale, in crop pixels for a ray's slope, is what fits the detections
+    best; detections then move as the true joints' pictures do, so that they keep their
+    errors and what their Gaussians say of them.
+
+    Args:
+      frame: one.
+      angle: radians, a scalar.
+      up: (3,) unit vector to turn about, camera frame.
+    """
+    hip = frame.pose3d[HIP]
+    pose = relative_to_hip(frame.pose3d)
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    # Rodrigues' formula.
+    along = (pose @ up)[:, None] * up
+    pose = cos * pose + sin * jnp.cross(up, pose) + (1 - cos) * along + hip
+    before, after = seen_slopes(frame.pose3d), seen_slopes(pose)
+    focal, _ = fit_picture(before, frame.pose2d)
+    move = focal * (after - before)
+    fits = frame.gaussfit.at[..., 1:3].add(move / CROP_PER_HEATMAP)
+    return RawFrames(pose, frame.pose2d + move, fits)
+
+
+def _less_sure(frame: RawFrames, key: jax.Array, config: AugmentConfig) -> RawFrames:
+    """Some joints seen with an error, of which their Gaussians tell."""
+    share_key, size_key, aspect_key, angle_key, error_key = jax.random.split(key, 5)
+    joints = frame.pose2d.shape[:1]
+    least, most = jnp.log(config.unsure_least), jnp.log(config.unsure_most)
+    larger = jnp.exp(jax.random.uniform(size_key, joints, minval=least, maxval=most))
+    aspect = jnp.exp(_ASPECT_SPREAD * jnp.abs(jax.random.normal(aspect_key, joints)))
+    angle = jax.random.uniform(angle_key, joints, maxval=jnp.pi)
+    sigma = jnp.stack([larger, larger / aspect], axis=-1)
+    added = covariance_pose_frame(sigma, angle)
+    error = unsure.draw_error(added, jax.random.normal(error_key, (*joints, 2)))
+    covariance = unsure.covariance_of(frame.gaussfit) + added
+    pose2d, fits = unsure.reported(frame.pose2d, frame.gaussfit, error, covariance)
+    chosen = jax.random.bernoulli(share_key, config.unsure, joints)[:, None]
+    return RawFrames(
+        frame.pose3d,
+        jnp.where(chosen, pose2d, frame.pose2d),
+        jnp.where(chosen, fits, frame.gaussfit),
+    )

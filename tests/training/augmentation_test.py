@@ -1,0 +1,153 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxflow.config import AugmentConfig
+from jaxflow.maths import geometry
+from jaxflow.training import augmentation
+from tests.helpers import people
+
+UP = jnp.asarray([0.0, -0.98, -0.199])
+
+
+def one(frames, row=0):
+    return jax.tree.map(lambda array: jnp.asarray(array[row]), frames)
+
+
+def augmented(frames, seed=0, **shares):
+    keys = jax.random.split(jax.random.key(seed), len(frames.pose3d))
+    frames = jax.tree.map(jnp.asarray, frames)
+    return augmentation.augment(frames, keys, UP, AugmentConfig(**shares))
+
+
+def test_off_it_is_the_frames_themselves():
+    frames = people.frames(5)
+    for new, old in zip(augmented(frames), frames, strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_mirrored_twice_is_the_frame():
+    frame = one(people.frames(1))
+    back = augmentation.mirrored(augmentation.mirrored(frame))
+    np.testing.assert_allclose(back.pose3d, frame.pose3d)
+    np.testing.assert_allclose(back.pose2d, frame.pose2d, rtol=1e-5)
+    np.testing.assert_allclose(back.gaussfit, frame.gaussfit, rtol=1e-5)
+
+
+def test_a_mirrored_person_is_seen_mirrored_with_left_and_right_exchanged():
+    frame = one(people.frames(1, error=0.0))
+    wide = frame.gaussfit.at[0, 3].set(4.0).at[0, 4].set(0.5)  # the right foot
+    frame = frame._replace(gaussfit=wide)
+    mirrored = augmentation.mirrored(frame)
+    # The picture is that of the mirrored pose, up to its place in the crop.
+    slopes = geometry.seen_slopes(mirrored.pose3d)
+    scale, origin = geometry.fit_picture(slopes, mirrored.pose2d)
+    np.testing.assert_allclose(scale[0, 0], people.FOCAL, rtol=1e-4)
+    np.testing.assert_allclose(scale * slopes + origin, mirrored.pose2d, atol=1e-2)
+    np.testing.assert_allclose(
+        mirrored.gaussfit[:, 1:3], mirrored.pose2d / 4, atol=1e-4
+    )
+    left_foot = people.covariance(mirrored.gaussfit)[5]
+    right_foot = people.covariance(frame.gaussfit)[0]
+    np.testing.assert_allclose(
+        left_foot, right_foot * [[1, -1], [-1, 1]], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_a_turned_person_stands_where_it_stood_and_is_seen_by_the_same_camera():
+    frame = one(people.frames(1, error=0.0))
+    turned = augmentation.turned(frame, jnp.asarray(1.1), UP / jnp.linalg.norm(UP))
+    np.testing.assert_array_equal(turned.pose3d[0], frame.pose3d[0])
+
+    def lengths(pose):
+        return np.linalg.norm(pose[:, None] - pose[None], axis=-1)
+
+    np.testing.assert_allclose(lengths(turned.pose3d), lengths(frame.pose3d), atol=0.01)
+    height = (turned.pose3d - frame.pose3d) @ UP
+    np.testing.assert_allclose(height, 0, atol=0.01)
+    assert np.linalg.norm(turned.pose3d - frame.pose3d, axis=-1).mean() > 100
+    slopes = geometry.seen_slopes(turned.pose3d)
+    scale, origin = geometry.fit_picture(slopes, turned.pose2d)
+    np.testing.assert_allclose(scale[0, 0], people.FOCAL, rtol=1e-4)
+    np.testing.assert_allclose(scale * slopes + origin, turned.pose2d, atol=1e-2)
+    np.testing.assert_allclose(turned.gaussfit[:, 1:3], turned.pose2d / 4, atol=1e-3)
+
+
+def test_turning_keeps_the_detectors_errors():
+    frame = one(people.frames(1, error=2.0))
+    turned = augmentation.turned(frame, jnp.asarray(0.0), UP)
+    for new, old in zip(turned, frame, strict=True):
+        np.testing.assert_allclose(new, old, atol=1e-2)
+
+
+def test_less_sure_detections_err_as_they_say():
+    frames = people.frames(3000, error=0.5)
+    changed = augmented(frames, unsure=0.25, unsure_least=3.0, unsure_most=3.0)
+    np.testing.assert_array_equal(changed.pose3d, frames.pose3d)
+    moved = np.asarray(changed.pose2d - frames.pose2d) / 4
+    chosen = np.abs(moved).max(-1) > 0
+    assert chosen.mean() == pytest.approx(0.25, abs=0.01)
+    np.testing.assert_allclose(
+        changed.gaussfit[..., 1:3] - frames.gaussfit[..., 1:3], moved, atol=1e-4
+    )
+    added = people.covariance(changed.gaussfit) - people.covariance(frames.gaussfit)
+    np.testing.assert_allclose(added[~chosen], 0, atol=1e-5)
+    # On average the squared error is what the covariances say, axis by axis.
+    reported = added[chosen].mean(axis=0)
+    image = moved[chosen] * [1, -1]
+    observed = (image[:, :, None] * image[:, None]).mean(axis=0)
+    np.testing.assert_allclose(observed, reported, atol=0.2)
+    larger = np.linalg.eigvalsh(added[chosen])[:, 1]
+    np.testing.assert_allclose(larger, 9.0, rtol=1e-3)
+    assert np.all(changed.gaussfit[..., 0][chosen] < frames.gaussfit[..., 0][chosen])
+
+
+def test_an_examples_noise_is_its_own():
+    frames = people.frames(4)
+    shares = {"turned": 0.5, "mirrored": 0.5, "unsure": 0.3}
+    every = augmented(frames, **shares)
+    keys = jax.random.split(jax.random.key(0), 4)[2:]
+    last = jax.tree.map(lambda array: jnp.asarray(array[2:]), frames)
+    again = augmentation.augment(last, keys, UP, AugmentConfig(**shares))
+    for new, old in zip(again, every, strict=True):
+        np.testing.assert_allclose(new, old[2:], rtol=1e-5, atol=1e-3)
+
+
+def test_upward_is_the_way_people_stand():
+    rng = np.random.default_rng(0)
+    pose3d = rng.normal(0, 1, (500, 17, 3)).astype(np.float32)
+    pose3d[:, 8] = pose3d[:, 0] + rng.normal(0, 100, (500, 3)) - [0, 400, 40]
+    up = augmentation.upward(jnp.asarray(pose3d))
+    np.testing.assert_allclose(np.linalg.norm(up), 1, rtol=1e-6)
+    np.testing.assert_allclose(up, [0, -0.995, -0.0995], atol=0.03)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"turned": -0.1}, {"mirrored": 1.1}, {"unsure_least": 0.0}, {"unsure_most": 0.1}],
+)
+def test_refuses_what_is_no_share_or_range(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        AugmentConfig(**wrong)
+
+
+def test_a_batch_is_changed_alike_however_it_is_split():
+    frames = jax.tree.map(
+        lambda array: jnp.asarray(array).reshape(2, 4, *array.shape[1:]),
+        people.frames(8),
+    )
+    config = AugmentConfig(turned=0.5, mirrored=0.5, unsure=0.3)
+
+    def changed(examples):
+        part = jax.tree.map(lambda array: array[:, examples], frames)
+        key = jax.random.key(5)
+        return augmentation.batches(part, key, jnp.asarray(examples), UP, config)
+
+    whole, part = changed(np.arange(4)), changed(np.arange(2, 4))
+    assert whole.pose3d.shape == (2, 4, 48) and whole.cond.shape == (2, 4, 78)
+    for one, other in zip(whole, part, strict=True):
+        np.testing.assert_allclose(one[:, 2:], other, rtol=1e-4, atol=1e-4)
+    # Frames are changed each in its own way.
+    again = augmentation.batches(frames, jax.random.key(6), jnp.arange(4), UP, config)
+    assert np.any(np.asarray(again.cond) != np.asarray(whole.cond))
