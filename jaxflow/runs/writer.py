@@ -43,8 +43,12 @@ class Writer:
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """One line and one event, on disk when the call returns."""
-        self._lines.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
-        self._lines.flush()
+        line = json.dumps({"kind": kind, "step": step, **values}) + "\n"
+        try:
+            self._lines.write(line)
+            self._lines.flush()
+        except OSError as error:  # a full disk's does not say of which file
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
         summary = summary_pb2.Summary(
             value=[
                 summary_pb2.Summary.Value(tag=f"{kind}/{name}", simple_value=value)
