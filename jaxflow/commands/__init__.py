@@ -53,6 +53,8 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # orbax tells much otherwise
         try:
+            # Settings for users' own code; what broadcasts in here is meant to.
+            jax.config.update("jax_numpy_rank_promotion", "allow")
             compilation_cache.enable(_CACHE.value)
             if _PRECISION.value != "highest":
                 jax.config.update("jax_default_matmul_precision", _PRECISION.value)

@@ -34,6 +34,17 @@ class InverseFlow(distrax.Bijector):
         self._cond, self._clamp = cond, clamp
         self._encoded = model.encode(params, cond)
 
+    @classmethod
+    def of_encoded(
+        cls, params: Params, encoded: jax.Array, clamp: SoftClamp
+    ) -> InverseFlow:
+        """The same for conditions that are encoded already (..., 56)."""
+        bijector = cls.__new__(cls)
+        distrax.Bijector.__init__(bijector, event_ndims_in=1)
+        bijector._params, bijector._encoded = params, encoded
+        bijector._clamp = clamp
+        return bijector
+
     def forward_and_log_det(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[z, pose2d] -> pose3d, log|det|."""
         if "affine" not in self._params:
@@ -69,6 +80,82 @@ class InverseFlow(distrax.Bijector):
         return jnp.moveaxis(mapped, 0, -1), log_det
 
 
+class Posterior(distrax.Distribution):
+    """What `posterior` gives: it may enter and leave what JAX transforms.
+
+    Only its arrays are kept and passed on; distrax's own distribution of them, which
+    holds on to values of the trace it was made in, is built anew by each call.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        pose2d: jax.Array,
+        encoded: jax.Array,
+        scale: jax.Array,
+        clamp: SoftClamp,
+    ) -> None:
+        self._arrays = params, pose2d, encoded, scale
+        self._clamp = clamp
+
+    def tree_flatten(self) -> tuple[Any, Any]:
+        """The arrays, and what is static."""
+        return self._arrays, self._clamp
+
+    @classmethod
+    def tree_unflatten(cls, clamp: Any, arrays: Any) -> Posterior:
+        """The posterior again."""
+        made: Any = cls
+        return made(*arrays, clamp)
+
+    @property
+    def transformed(self) -> distrax.Transformed:
+        """The base N([0, pose2d], diag(1, scale^2)), and the flow read backwards."""
+        params, pose2d, encoded, scale = self._arrays
+        latent = jnp.zeros_like(pose2d[..., : pose2d.shape[-1] // 2])
+        noise = jnp.broadcast_to(scale[..., None], pose2d.shape)
+        base = distrax.MultivariateNormalDiag(
+            loc=jnp.concatenate([latent, pose2d], axis=-1),
+            scale_diag=jnp.concatenate([jnp.ones_like(latent), noise], axis=-1),
+        )
+        flow = InverseFlow.of_encoded(params, encoded, self._clamp)
+        return distrax.Transformed(base, flow)
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """(48,)."""
+        return (3 * self._arrays[1].shape[-1] // 2,)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """That of the observed 2D poses."""
+        return self._arrays[1].shape[:-1]
+
+    @property
+    def dtype(self) -> Any:
+        """Of the poses."""
+        return self._arrays[1].dtype
+
+    @checks.promoting
+    def log_prob(self, value: jax.typing.ArrayLike) -> jax.Array:
+        """Nats of poses (..., 48), or (..., 17, 3) as `jaxflow.sample` gives them.
+
+        Sample axes come first, as everywhere in distrax: (M, ..., 48).
+        """
+        return self.transformed.log_prob(model.as_vector(self._arrays[0], value))
+
+    @checks.promoting
+    def _sample_n(self, key: jax.Array, n: int) -> jax.Array:
+        return self.transformed._sample_n(key, n)
+
+    @checks.promoting
+    def _sample_n_and_log_prob(
+        self, key: jax.Array, n: int
+    ) -> tuple[jax.Array, jax.Array]:
+        return self.transformed._sample_n_and_log_prob(key, n)
+
+
+@checks.promoting
 def posterior(
     params: Params,
     pose2d: jax.typing.ArrayLike,
@@ -83,12 +170,14 @@ def posterior(
       params: from `jaxflow.init` or a checkpoint.
       pose2d: (..., 32) the observed, normalised 2D pose.
       cond: (..., 78) from `jaxflow.condition`.
-      observation_scale: standard deviation of pose2d's noise, normalised units.
+      observation_scale: standard deviation of pose2d's noise, normalised units; how to
+        choose it: see `jaxflow.log_prob`.
       clamp: the soft clamp the parameters were trained with.
 
     Returns:
       A distrax distribution of batch shape (...) and event shape (48,): poses in the
-      network's frame, metres, y up.
+      network's frame, metres, y up. Its ``log_prob`` also takes poses (..., 17, 3) as
+      `jaxflow.sample` gives them. It is a pytree of arrays.
 
     Raises:
       TypeError: not floating point.
@@ -97,13 +186,5 @@ def posterior(
     pose2d = checks.floating("pose2d", pose2d, (2 * model.size(params) // 3,))
     cond = checks.floating("cond", cond, (None,))
     checks.same_batch(pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
-    latent = pose2d[..., : pose2d.shape[-1] // 2]
     scale = jnp.asarray(observation_scale, pose2d.dtype)
-    base = distrax.MultivariateNormalDiag(
-        loc=jnp.concatenate([jnp.zeros_like(latent), pose2d], axis=-1),
-        scale_diag=jnp.concatenate(
-            [jnp.ones_like(latent), jnp.broadcast_to(scale[..., None], pose2d.shape)],
-            axis=-1,
-        ),
-    )
-    return distrax.Transformed(base, InverseFlow(params, cond, clamp))
+    return Posterior(params, pose2d, model.encode(params, cond), scale, clamp)

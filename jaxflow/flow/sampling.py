@@ -17,7 +17,6 @@ numbers of poses and fills others up, and blocks that are `separate` need no cop
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,7 +29,11 @@ import numpy.typing as npt
 from jaxflow.config import RELEASED_CLAMP, SoftClamp
 from jaxflow.flow import affine, model, stack
 from jaxflow.maths import batching, checks, geometry, keys
+from jaxflow.runs.errors import UserError
 from jaxflow.types import Params, Sampled
+
+# Of one pose: 3 GB. Some times more, the backend ends the process.
+MOST_HYPOTHESES = 2**24
 
 
 def poses(
@@ -140,6 +143,7 @@ def draw(
     return decoded.reshape(*batch_shape, *decoded.shape[1:])
 
 
+@checks.promoting
 def sample(
     params: Params,
     pose2d: jax.typing.ArrayLike,
@@ -171,11 +175,14 @@ def sample(
       y down, z away from the camera).
 
     Raises:
-      TypeError: not floating point, or a legacy key.
-      ValueError: wrong sizes, leading shapes that differ, or no hypotheses asked for.
+      TypeError: not floating point, a legacy key, no parameters, or hypotheses that
+        are no whole number.
+      ValueError: wrong sizes, leading shapes that differ, or no or too many hypotheses
+        asked for.
 
     Source: paper section 3.1; 200 hypotheses as in its section 4.3.
     """
+    checks.params(params)
     inputs, static = _checked(pose2d, cond, key, temperature, num_hypotheses, clamp)
     return draw(*inputs, params=params, decode=poses, **static)
 
@@ -204,6 +211,7 @@ def sample_bfloat16(
     return poses.astype(jnp.float32)
 
 
+@checks.promoting
 def sample_with_log_density(
     params: Params,
     pose2d: jax.typing.ArrayLike,
@@ -231,6 +239,7 @@ def sample_with_log_density(
 
     Args, errors and source as for `sample`.
     """
+    checks.params(params)
     inputs, static = _checked(pose2d, cond, key, temperature, num_hypotheses, clamp)
     both = poses, log_densities
     return Sampled(*(draw(*inputs, params=params, decode=d, **static) for d in both))
@@ -315,9 +324,12 @@ def _checked(
     cond = checks.floating("cond", cond, (78,))
     batch_shape = checks.same_batch(pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
     keys.check_batch(key, batch_shape)
-    num_hypotheses = operator.index(num_hypotheses)
-    if num_hypotheses < 1:
-        raise ValueError(f"num_hypotheses must be at least 1, not {num_hypotheses}")
+    num_hypotheses = checks.whole("num_hypotheses", num_hypotheses)
+    if not 1 <= num_hypotheses <= MOST_HYPOTHESES:
+        raise UserError(
+            f"num_hypotheses must be at least 1 and at most {MOST_HYPOTHESES}, not "
+            f"{num_hypotheses}"
+        )
     # A number stays NumPy's, and is converted where the rest is.
     array = (
         temperature if isinstance(temperature, jax.Array) else np.asarray(temperature)

@@ -24,6 +24,7 @@ import numpy as np
 
 from jaxflow.config import SoftClamp
 from jaxflow.flow import coupling
+from jaxflow.maths import checks
 from jaxflow.types import Params
 
 # Stacked over the blocks, or a tuple of each one's.
@@ -154,7 +155,8 @@ def count(blocks: Blocks) -> int:
 
 
 def size(params: Params) -> int:
-    """D, the length of a pose: 48."""
+    """D, the length of a pose: 48; refuses what are no parameters."""
+    checks.params(params)
     blocks = params["blocks"]
     block = blocks[0] if isinstance(blocks, tuple) else blocks
     return block["net1"]["output"]["bias"].shape[-1]

@@ -27,6 +27,7 @@ UNCERTAIN_SIGMA = 2.1
 SIGMA_UNIT = 20.0  # brings doubled sigmas of up to 20 px into [0, 1]
 
 
+@checks.promoting
 def condition(fits: GaussianFit | jax.typing.ArrayLike) -> jax.Array:
     """The condition of an image's sixteen fits.
 

@@ -152,6 +152,7 @@ def _check_init(
     return init
 
 
+@checks.promoting
 @jax.jit
 def _fit(heatmaps: jax.Array, init: jax.Array | None) -> GaussianFit:
     """``fit_gaussians`` for arrays on a device, already checked."""

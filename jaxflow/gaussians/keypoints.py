@@ -54,6 +54,7 @@ class Keypoints(NamedTuple):
     found: jax.Array
 
 
+@checks.promoting
 def from_sigma(points: jax.typing.ArrayLike, sigma: jax.typing.ArrayLike) -> Keypoints:
     """Keypoints with standard deviations.
 
@@ -80,6 +81,7 @@ def from_sigma(points: jax.typing.ArrayLike, sigma: jax.typing.ArrayLike) -> Key
     )
 
 
+@checks.promoting
 def from_covariance(
     points: jax.typing.ArrayLike, covariance: jax.typing.ArrayLike
 ) -> Keypoints:
@@ -103,6 +105,7 @@ def from_covariance(
     )
 
 
+@checks.promoting
 def from_confidence(
     points: jax.typing.ArrayLike,
     confidence: jax.typing.ArrayLike,
@@ -133,6 +136,7 @@ def from_confidence(
     return keypoints._replace(found=keypoints.found & found)
 
 
+@checks.promoting
 def crop_of(keypoints: Keypoints) -> tuple[jax.Array, jax.Array]:
     """The square crop a heatmap detector would have been given.
 
@@ -141,8 +145,10 @@ def crop_of(keypoints: Keypoints) -> tuple[jax.Array, jax.Array]:
       both in the keypoints' unit: a square around the joints found, 1.25 times as wide.
     """
     found, mean = keypoints.found[..., None], keypoints.mean
-    low = jnp.min(jnp.where(found, mean, jnp.inf), axis=-2)
-    high = jnp.max(jnp.where(found, mean, -jnp.inf), axis=-2)
+    # Not infinity, which JAX_DEBUG_INFS would take for a mistake.
+    most = jnp.finfo(mean.dtype).max
+    low = jnp.min(jnp.where(found, mean, most), axis=-2)
+    high = jnp.max(jnp.where(found, mean, -most), axis=-2)
     some = jnp.any(keypoints.found, axis=-1)[..., None]
     low, high = jnp.where(some, low, 0), jnp.where(some, high, 0)
     side = CROP_MARGIN * jnp.max(high - low, axis=-1)
@@ -150,6 +156,7 @@ def crop_of(keypoints: Keypoints) -> tuple[jax.Array, jax.Array]:
     return (low + high) / 2 - side[..., None] / 2, side / HEATMAP_SIZE
 
 
+@checks.promoting
 def to_mpii(keypoints: Keypoints, skeleton: str) -> Keypoints:
     """Another skeleton's keypoints as MPII-16.
 
@@ -186,6 +193,7 @@ def to_mpii(keypoints: Keypoints, skeleton: str) -> Keypoints:
     return Keypoints(mean, covariance, found)
 
 
+@checks.promoting
 def to_fits(
     keypoints: Keypoints,
     corner: jax.typing.ArrayLike | None = None,
@@ -230,6 +238,7 @@ def to_fits(
     )
 
 
+@checks.promoting
 def fill_missing(fit: GaussianFit) -> GaussianFit:
     """Fits (..., 16) of heatmaps, where those without an answer count as not found.
 
@@ -252,6 +261,7 @@ def fill_missing(fit: GaussianFit) -> GaussianFit:
     )
 
 
+@checks.promoting
 def to_middle(mean: jax.Array, found: jax.Array) -> jax.Array:
     """Places (..., J, 2), heatmap px: one not found is in the middle of the others."""
     return jnp.where(found[..., None], mean, _middle(mean, found))

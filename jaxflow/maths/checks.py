@@ -5,9 +5,84 @@ Each returns its argument as a JAX array, so a caller checks and converts in one
 
 from __future__ import annotations
 
+import functools
+import operator
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
 import jax
 import jax.numpy as jnp
 import jax.typing
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+HUMAN_SCALE = 20.0  # m from the middle of a body; millimetres are beyond it
+
+
+def promoting(function: _Function) -> _Function:
+    """The function, broadcasting whatever JAX_NUMPY_RANK_PROMOTION says.
+
+    The setting is for its user's code; what broadcasts in here is meant to.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        with jax.numpy_rank_promotion("allow"):
+            return function(*args, **options)
+
+    return cast(_Function, call)
+
+
+def params(value: Any) -> None:
+    """Refuses what are no parameters.
+
+    Raises:
+      TypeError: says what came, and what gives parameters.
+    """
+    if isinstance(value, str | os.PathLike):
+        raise TypeError(
+            f"expected params, a dict of arrays; got the path {os.fspath(value)!r}: "
+            "jaxflow.load_params reads them from there"
+        )
+    if not isinstance(value, Mapping) or not {"encoder", "blocks"} <= value.keys():
+        raise TypeError(
+            "expected params, a dict of encoder and blocks, as jaxflow.init and "
+            f"jaxflow.load_params give them; got {_told(value)}"
+        )
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"a dict of {', '.join(map(str, list(value)[:5])) or 'nothing'}"
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def whole(name: str, value: Any) -> int:
+    """A whole number.
+
+    Raises:
+      TypeError: it is none; 2.0 is none either.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"expected a whole number as {name}; got {value!r}") from None
+
+
+def human_scale(name: str, metres: jax.Array) -> None:
+    """Refuses coordinates in metres that no body has, where the values are known.
+
+    Raises:
+      ValueError: hints at the unit.
+    """
+    if isinstance(metres, jax.core.Tracer) or not metres.size:
+        return
+    most = float(jnp.max(jnp.abs(metres)))
+    if most > HUMAN_SCALE:
+        raise ValueError(
+            f"expected {name} in metres; its coordinates reach {most:.4g}: divide "
+            "millimetres by 1000"
+        )
 
 
 def floating(

@@ -26,6 +26,7 @@ def to_vector(joints: jax.Array) -> jax.Array:
     return jnp.swapaxes(joints, -1, -2).reshape(*joints.shape[:-2], -1)
 
 
+@checks.promoting
 def normalize_pose2d(pixels: jax.typing.ArrayLike) -> jax.Array:
     """A 2D pose as the network sees it: centred, y up, unit standard deviation.
 
@@ -47,6 +48,7 @@ def normalize_pose2d(pixels: jax.typing.ArrayLike) -> jax.Array:
     return vector / jnp.std(vector, axis=-1, keepdims=True)
 
 
+@checks.promoting
 def normalize_pose3d(pose: jax.typing.ArrayLike) -> jax.Array:
     """A 3D pose as the network sees it.
 
@@ -86,6 +88,7 @@ def flip_yz(pose: jax.Array) -> jax.Array:
     return pose * jnp.asarray(_FLIP_YZ, pose.dtype)
 
 
+@checks.promoting
 def denormalize_pose3d(vector: jax.Array) -> jax.Array:
     """The network's pose (..., 48) to (..., 17, 3) metres, camera frame, hip at 0."""
     return flip_yz(with_hip(vector))

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from jaxflow.detector import Detector
     from jaxflow.detector.crops.crop import Crop
 
+_MOST_HYPOTHESES = 2**20  # 1.7 GB for eight people
 SIZES = (1, 8, 64)  # frames that go through the model together
 
 
@@ -68,6 +69,11 @@ class Lifter:
                 f"expected a rule of {', '.join(selection.RULES)}; got {self.rule!r}"
             )
         at_least(self, num_hypotheses=1)
+        if self.num_hypotheses > _MOST_HYPOTHESES:
+            raise UserError(
+                f"expected at most {_MOST_HYPOTHESES} hypotheses a person; got "
+                f"{self.num_hypotheses}"
+            )
         if not 0 <= self.temperature < np.inf:
             raise UserError(
                 f"expected a temperature of at least 0; got {self.temperature}"

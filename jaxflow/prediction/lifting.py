@@ -18,7 +18,7 @@ import numpy.typing as npt
 from jaxflow.gaussians import keypoints, scales
 from jaxflow.gaussians.condition import condition
 from jaxflow.gaussians.fitting import fit_gaussians
-from jaxflow.maths import geometry, keys
+from jaxflow.maths import checks, geometry, keys
 from jaxflow.metrics import selection
 from jaxflow.runs.errors import UserError
 
@@ -70,6 +70,7 @@ def nothing(num_hypotheses: int, rule: str) -> Prediction:
     )
 
 
+@checks.promoting
 @jax.jit
 def prepare(
     fits: jax.Array, pose2d: jax.Array, numbers: jax.Array, seed: jax.Array
@@ -79,6 +80,7 @@ def prepare(
     return geometry.normalize_pose2d(pose2d), condition(fits), frame_keys
 
 
+@checks.promoting
 @functools.partial(jax.jit, static_argnums=0)
 def summarize(
     rule: str,

@@ -124,6 +124,85 @@ def student_t(key, mean, root, freedom, count):
     return mean + standard @ root.T, log_density
 
 
+def test_it_may_leave_a_jitted_function(params, posterior):
+    inputs = ARRAYS["pose2d"], ARRAYS["condition"]
+    made = jax.jit(lambda *i: jaxflow.posterior(params, *i, observation_scale=SCALE))
+    passed = jax.jit(lambda posterior, pose: posterior.log_prob(pose))
+    want = posterior.log_prob(ARRAYS["pose3d"])
+    for one in (made(*inputs), jax.tree.map(jnp.asarray, posterior)):
+        assert one.batch_shape == (8,) and one.event_shape == (48,)
+        np.testing.assert_allclose(one.log_prob(ARRAYS["pose3d"]), want, rtol=1e-5)
+        np.testing.assert_allclose(passed(one, ARRAYS["pose3d"]), want, rtol=1e-5)
+        assert one.sample(seed=jax.random.key(0), sample_shape=2).shape == (2, 8, 48)
+
+
+def test_poses_as_sample_gives_them(params):
+    inputs = ARRAYS["pose2d"], ARRAYS["condition"]
+    poses = jaxflow.sample(params, *inputs, jax.random.key(0), num_hypotheses=3)
+    vectors = jaxflow.normalize_pose3d(poses)
+    tiled = (np.repeat(array[:, None], 3, axis=1) for array in inputs)
+    scales = np.full(8, SCALE, np.float32)
+    want = log_prob(params, vectors, *tiled, observation_scale=SCALE)
+    for pose3d in (poses, vectors):
+        for scale in (SCALE, scales):
+            got = log_prob(params, pose3d, *inputs, observation_scale=scale)
+            np.testing.assert_allclose(got, want, rtol=1e-5)
+    one = jaxflow.posterior(params, *(a[2] for a in inputs), observation_scale=SCALE)
+    np.testing.assert_allclose(one.log_prob(poses[2]), want[2], rtol=1e-5)
+    millimetres = 900 * poses / jnp.abs(poses).max((-3, -2, -1), keepdims=True)
+    with pytest.raises(ValueError, match="in metres; .*divide millimetres by 1000"):
+        jaxflow.log_prob(params, millimetres, *inputs, observation_scale=SCALE)
+    with pytest.raises(ValueError, match="divide millimetres by 1000"):
+        one.log_prob(millimetres[2])
+
+
+def test_settings_of_the_user_s_own_code(params):
+    inputs = ARRAYS["pose2d"], ARRAYS["condition"]
+    maps = np.eye(16 * 64, 64, dtype=np.float32).reshape(1, 16, 64, 64) + 0.1
+    with jax.numpy_rank_promotion("raise"), jax.debug_infs(True):
+        fits = jaxflow.fit_gaussians(maps)
+        jaxflow.condition(fits)
+        jaxflow.normalize_pose2d(fits.mean + jnp.arange(32.0).reshape(1, 16, 2))
+        poses = jaxflow.sample(params, *inputs, jax.random.key(0), num_hypotheses=3)
+        jaxflow.log_prob(params, poses, *inputs, observation_scale=SCALE)
+        posterior = jaxflow.posterior(params, *inputs, observation_scale=SCALE)
+        posterior.sample_and_log_prob(seed=jax.random.key(0))
+        detected = jaxflow.detections.from_sigma(fits.mean, jnp.ones((1, 16)))
+        jaxflow.detections.to_fits(detected)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "encoder and blocks, .*; got None"),
+        ("runs/x", "got the path 'runs/x': jaxflow.load_params reads"),
+        ({"blocks": 1}, "got a dict of blocks"),
+    ],
+)
+def test_what_are_no_parameters(given, told):
+    inputs = ARRAYS["pose2d"], ARRAYS["condition"]
+    with pytest.raises(TypeError, match=told):
+        jaxflow.sample(given, *inputs, jax.random.key(0))
+    with pytest.raises(TypeError, match=told):
+        jaxflow.log_prob(given, ARRAYS["pose3d"], *inputs, observation_scale=SCALE)
+    with pytest.raises(TypeError, match=told):
+        jaxflow.posterior(given, *inputs, observation_scale=SCALE)
+
+
+@pytest.mark.parametrize(
+    ("count", "error", "told"),
+    [
+        (2.5, TypeError, "expected a whole number as num_hypotheses; got 2.5"),
+        ("8", TypeError, "got '8'"),
+        (99999999999, ValueError, "at least 1 and at most"),
+    ],
+)
+def test_numbers_of_hypotheses(params, count, error, told):
+    inputs = ARRAYS["pose2d"], ARRAYS["condition"]
+    with pytest.raises(error, match=told):
+        jaxflow.sample(params, *inputs, jax.random.key(0), num_hypotheses=count)
+
+
 def test_mass_is_one_by_importance_sampling():
     """A six-dimensional posterior under a broad Student t, which is no part of it."""
     state = make.flow_state(

@@ -23,6 +23,7 @@ import jax.typing
 import numpy as np
 
 from jaxflow.gaussians.heatmaps import START_SIGMA, check_heatmaps, to_float
+from jaxflow.maths import checks
 
 _KERNEL = 11  # px, the width of the published smoothing
 _LEAST = 1e-10  # below, logarithms are taken of this
@@ -41,6 +42,7 @@ class Joints(NamedTuple):
     score: jax.Array
 
 
+@checks.promoting
 @jax.jit
 def largest_pixel(heatmaps: jax.typing.ArrayLike) -> Joints:
     """The first largest pixel of each map, in row-major order.
@@ -60,6 +62,7 @@ def largest_pixel(heatmaps: jax.typing.ArrayLike) -> Joints:
     return Joints(place, jnp.max(flat, axis=-1))
 
 
+@checks.promoting
 @jax.jit
 def dark(heatmaps: jax.typing.ArrayLike) -> Joints:
     """The peak of the bump through the smoothed map, by its logarithm's quadratic.
