@@ -141,7 +141,42 @@ def _curve(h, t):
     return oracle.frame(h, t, t)["cps_curve"]
 
 
+def _axis_hits(h, t):
+    """(21, 16, 3): is less than that share of the hypotheses nearer to their median?"""
+    centre = np.median(h, axis=0)
+    nearer = np.mean(np.abs(h - centre) < np.abs(t - centre), axis=0)[1:]
+    return np.array([nearer < level / 20 for level in range(21)])
+
+
+def _score(distance):
+    """E |h - x| - E |h - h'| / 2 over all pairs, in mm, by a distance of two poses."""
+
+    def slow(h, t):
+        error = np.mean([distance(pose, t) for pose in h], axis=0)
+        pairs = [distance(h[i], h[j]) for i in range(M) for j in range(M) if i != j]
+        return 1000 * (error - np.mean(pairs, axis=0) / 2)
+
+    return slow
+
+
+# Of nine hypotheses each is compared with all eight others, so no order counts.
+SCORES = {
+    "joint": _score(lambda a, b: np.linalg.norm(a - b, axis=-1)[1:]),
+    "pose": _score(lambda a, b: np.linalg.norm((a - b)[1:]) / 4),
+    "crps": _score(lambda a, b: np.abs(a - b)[1:]),
+}
 MEMBERS = {
+    **{
+        f"scores {part}": (
+            lambda h, t, part=part: getattr(metrics.scores(h, t), part),
+            None,
+            True,
+            0.0,
+            slow,
+        )
+        for part, slow in SCORES.items()
+    },
+    "axis_hits": (metrics.axis_hits, None, True, None, _axis_hits),
     "mpjpe": (
         metrics.mpjpe,
         1,
@@ -192,10 +227,12 @@ OTHERS = {
     "ERROR_NAMES",
     "PCK_THRESHOLD",
     "ExampleErrors",
+    "Scores",
     "area_under_cps_curve",
     "of_example",
 }
 LENGTHS = ["mpjpe", "pa_mpjpe", "joint_errors", "aligned_joint_errors", "spread"]  # mm
+LENGTHS += [f"scores {part}" for part in SCORES]
 
 
 def value(name, hypotheses=HYPOTHESES, target=TARGET):
@@ -203,7 +240,8 @@ def value(name, hypotheses=HYPOTHESES, target=TARGET):
 
 
 def test_the_table_has_every_metric():
-    assert set(MEMBERS) | OTHERS == set(metrics.__all__)
+    named = {name.partition(" ")[0] for name in MEMBERS}
+    assert named | OTHERS == set(metrics.__all__)
 
 
 @every_metric
@@ -271,12 +309,14 @@ def test_lengths_are_millimetres_of_metres(name):
         one = np.zeros((2, 17, 3), np.float32)
         one[1, 5, 2] = 0.002 * np.sqrt(2)
         np.testing.assert_allclose(value(name, one, TARGET[0])[5, 2], 2, rtol=1e-6)
-    elif "aligned" not in name and "pa_" not in name:
+    elif name in ("mpjpe", "joint_errors"):
         moved = value(name, TARGET + np.float32([0.003, 0.004, 0]), TARGET)
         np.testing.assert_allclose(moved, 5, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["pck", "cps_curve", "cps", "calibration_hits"])
+@pytest.mark.parametrize(
+    "name", ["pck", "cps_curve", "cps", "calibration_hits", "axis_hits"]
+)
 def test_shares_lie_between_nothing_and_everything(name):
     most = 299 if name == "cps" else 1
     got = value(name)
@@ -301,6 +341,6 @@ def test_a_turn_of_both_changes_only_what_has_axes(name):
     turn = np.float32([[0, 1, 0], [-1, 0, 0], [0, 0, 1]])  # x to y: 90 degrees
     got = value(name, HYPOTHESES @ turn, TARGET @ turn)
     want = value(name)
-    if name == "spread":
+    if name in ("spread", "scores crps", "axis_hits"):
         want = want[..., [1, 0, 2]]
     np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)
