@@ -105,6 +105,8 @@ methods/members
     jaxflow.methods.flow
 metrics/errors
     jaxflow.metrics.sample_size
+prediction/maps
+    jaxflow.gaussians.scales
 prediction/lifter
     jaxflow.prediction.lifting
 prediction/predict

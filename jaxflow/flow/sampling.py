@@ -325,10 +325,11 @@ def _checked(
     batch_shape = checks.same_batch(pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
     keys.check_batch(key, batch_shape)
     num_hypotheses = checks.whole("num_hypotheses", num_hypotheses)
-    if not 1 <= num_hypotheses <= MOST_HYPOTHESES:
+    if num_hypotheses < 1:
+        raise UserError(f"num_hypotheses must be at least 1, not {num_hypotheses}")
+    if num_hypotheses > MOST_HYPOTHESES:
         raise UserError(
-            f"num_hypotheses must be at least 1 and at most {MOST_HYPOTHESES}, not "
-            f"{num_hypotheses}"
+            f"num_hypotheses must be at most {MOST_HYPOTHESES}, not {num_hypotheses}"
         )
     # A number stays NumPy's, and is converted where the rest is.
     array = (

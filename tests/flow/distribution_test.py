@@ -194,7 +194,7 @@ def test_what_are_no_parameters(given, told):
     [
         (2.5, TypeError, "expected a whole number as num_hypotheses; got 2.5"),
         ("8", TypeError, "got '8'"),
-        (99999999999, ValueError, "at least 1 and at most"),
+        (99999999999, ValueError, "must be at most"),
     ],
 )
 def test_numbers_of_hypotheses(params, count, error, told):
