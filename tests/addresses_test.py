@@ -22,12 +22,16 @@ commands/evaluate
 commands/fit
     jaxflow.prediction.fits
     jaxflow.reporting.figures.fits
+commands/flags
+    jaxflow.commands._flags
 commands/import_torch
     jaxflow.runs.torch_files
 commands/train_detector
     jaxflow.detector.learning.loop
     jaxflow.detector.learning.step
     jaxflow.detector.network.checkpoint
+config
+    jaxflow.runs.plain_config
 critic
     jaxflow.maths.layers
 data/records
@@ -90,6 +94,9 @@ evaluation/mpi_inf_3dhp
     jaxflow.evaluation.setting_figures
 evaluation/temperature
     jaxflow.metrics.coverage
+evaluation/uncertainty
+    jaxflow.evaluation.response
+    jaxflow.reporting.uncertainty_tables
 flow/checkpoint
     jaxflow.runs.checkpoint
 flow/exported
@@ -105,10 +112,10 @@ methods/members
     jaxflow.methods.flow
 metrics/errors
     jaxflow.metrics.sample_size
-prediction/maps
-    jaxflow.gaussians.scales
 prediction/lifter
     jaxflow.prediction.lifting
+prediction/maps
+    jaxflow.gaussians.scales
 prediction/predict
     jaxflow.detector.readers.records
     jaxflow.prediction.document
@@ -141,6 +148,7 @@ reporting/report
     jaxflow.reporting.contents
     jaxflow.reporting.drawings
     jaxflow.reporting.figures.curves
+    jaxflow.reporting.figures.response
     jaxflow.reporting.figures.sigma
     jaxflow.reporting.result_tables
 reporting/viewer
@@ -163,6 +171,7 @@ training/loop
     jaxflow.training.validation
 training/step
     jaxflow.training.state
+    jaxflow.training.updates
 """
 
 

@@ -1,0 +1,65 @@
+"""The affine layer learns alone: only it has a gradient, and the score falls."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxflow.config import FlowConfig, TrainConfig
+from jaxflow.training import affine_stage, state
+from jaxflow.types import Batch
+
+FLOW = FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6, affine_hidden=16)
+CONFIG = TrainConfig(batch_size=8, hypotheses=16, affine_iterations=30, flow=FLOW)
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    """State, batches of frames whose pose follows from the condition, latents."""
+    start = state.init(jax.random.key(0), CONFIG)
+    keys = jax.random.split(jax.random.key(1), 4)
+    cond = jax.random.uniform(keys[0], (11, 8, 78)) + 0.5
+    mix = jax.random.normal(keys[1], (78, 48)) / 20
+    pose3d = cond @ mix + 0.05 * jax.random.normal(keys[2], (11, 8, 48))
+    batches = Batch(pose3d, pose3d[..., :32], cond)
+    return start, batches, jax.random.normal(keys[3], (16, 8, 16))
+
+
+gradient = jax.jit(affine_stage.gradient, static_argnums=3)
+
+
+def at(start, step):
+    return start._replace(step=jnp.int32(step))
+
+
+@pytest.mark.parametrize("step", [0, 20])
+def test_only_the_layer_has_a_gradient(inputs, step):
+    """In either half: likelihood first, then the energy score."""
+    start, batches, latents = inputs
+    grad, energy = gradient(at(start, step), batches, latents, CONFIG)
+    assert np.isfinite(energy) and energy > 0
+    for part, tree in grad.items():
+        largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
+        assert (largest > 0) == (part == "affine"), part
+
+
+def test_the_halves_have_objectives_of_their_own(inputs):
+    start, batches, latents = inputs
+    first, _ = gradient(at(start, 9), batches, latents, CONFIG)
+    later, _ = gradient(at(start, 10), batches, latents, CONFIG)
+    pairs = zip(
+        jax.tree.leaves(first["affine"]), jax.tree.leaves(later["affine"]), strict=True
+    )
+    assert any(not np.allclose(a, b, rtol=1e-3) for a, b in pairs)
+
+
+def test_descending_lowers_the_energy_score(inputs):
+    start, batches, latents = inputs
+    flow, scores = start.flow, []
+    for _ in range(40):
+        now = at(start._replace(flow=flow), 20)
+        grad, energy = gradient(now, batches, latents, CONFIG)
+        scores.append(float(energy))
+        norm = jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(grad)))
+        flow = jax.tree.map(lambda p, g, n=norm: p - 0.05 * g / n, flow, grad)
+    assert scores[-1] < 0.8 * scores[0]
