@@ -67,7 +67,8 @@ class Detector:
 
         Raises:
           TypeError: the crops are not uint8.
-          ValueError: their shape is another, or most heatmaps are on another scale.
+          ValueError: their shape is another, or an ONNX model's heatmaps are on another
+            scale.
           FloatingPointError: a heatmap is not finite.
         """
         crops = np.asarray(crops)
@@ -88,10 +89,6 @@ class Detector:
                 f"{self.name} gave heatmaps with numbers that are not finite: are its "
                 "weights those of a trained network?"
             )
-        try:
-            scales.check(maps, lowest=scales.UNDERSHOOT)
-        except UserError as error:
-            raise UserError(f"{self.name} gave {error}") from None
         return np.clip(maps, 0, 1, out=maps)
 
 
@@ -141,8 +138,24 @@ def load(
         raise UserError(f"expected a checkpoint's folder or an .onnx file; got {path}")
     from jaxflow.detector.network.onnx_detector import load as load_onnx
 
-    network = load_onnx(path, skeleton, pixels, maps)
+    network = _checked(load_onnx(path, skeleton, pixels, maps), path)
     return Detector(network, f"the ONNX model {path}", flip_test, batch, pixels)
+
+
+def _checked(
+    network: Callable[[np.ndarray], np.ndarray], path: pathlib.Path
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A foreign network, whose heatmaps may be on a scale of their own."""
+
+    def checked(crops: np.ndarray) -> np.ndarray:
+        maps = network(crops)
+        try:
+            scales.check(maps, lowest=scales.UNDERSHOOT)
+        except UserError as error:
+            raise UserError(f"the ONNX model {path} gave {error}") from None
+        return maps
+
+    return checked
 
 
 def _hrnet(
