@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 
 import jax
@@ -181,10 +182,13 @@ def test_a_clone_of_the_package_s_name_does_not_hide_it(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     assert not list(site.glob("*.py"))  # no finder
-    program = f"import site; site.addsitedir({str(site)!r}); import jaxflow as j"
+    # Without the .pth files of this environment, which may have the package, too.
+    libraries = sysconfig.get_paths()["purelib"]
+    program = f"import sys; sys.path.append({libraries!r}); import site"
+    program += f"; site.addsitedir({str(site)!r}); import jaxflow as j"
     program += "; print(j.__file__, j.condition)"
     plain = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    said = run([sys.executable, "-c", program], cwd=tmp_path, env=plain).stdout
+    said = run([sys.executable, "-S", "-c", program], cwd=tmp_path, env=plain).stdout
     assert said.startswith(str(clone / "jaxflow" / "__init__.py"))
 
 

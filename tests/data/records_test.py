@@ -12,6 +12,7 @@ from absl import logging
 from data_builders import features, files, registry
 from data_builders.synthetic_lift import generation
 from jaxflow import data
+from jaxflow.data import records as records_module
 from jaxflow.skeleton import CONDITIONED_MPII
 from jaxflow.types import Batch, PoseRecords
 
@@ -186,7 +187,7 @@ def test_to_batch_against_plain_numpy(records, count):
 
 def test_chunks_change_nothing(records, monkeypatch):
     whole = data.to_batch(records)
-    monkeypatch.setattr(data, "_BATCH_CHUNK", 64)
+    monkeypatch.setattr(records_module, "_BATCH_CHUNK", 64)
     for one, other in zip(whole, data.to_batch(records), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
 

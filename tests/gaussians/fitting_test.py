@@ -158,7 +158,7 @@ class TestIndependence:
     def test_memory_does_not_grow_with_the_batch(self):
         def scratch(count):
             maps = jax.ShapeDtypeStruct((count, 64, 64), jnp.float16)
-            lowered = fitting._fit.lower(maps, None)
+            lowered = jax.jit(fitting.fit_gaussians).lower(maps)
             return lowered.compile().memory_analysis().temp_size_in_bytes
 
         # What is kept for a million maps beside their own storage: 64 bytes each here,

@@ -222,7 +222,7 @@ def test_a_hypothesis_that_projects_onto_the_detection_lies_on_it(browser, tmp_p
     opened = Opened(browser, path)
     same = drawn(opened, PLANE)
     panel = opened.page.locator(PLANE)
-    detection = np.ptp(given.pose2d, axis=0)
+    detection = np.ptp(given.frame.pose2d, axis=0)
     scale = panel.bounding_box()["height"] / (1.2 * detection.max())
     np.testing.assert_allclose(panel.evaluate(INKED), scale * detection, atol=4)
     slider = opened.page.get_by_role("slider")
