@@ -19,6 +19,9 @@ from absl import flags as absl_flags
 from jaxflow.config import DataConfig
 from jaxflow.runs.errors import UserError
 
+# What is defined by way of this module is the command's, also in its --help.
+absl_flags.disclaim_key_flags()
+
 
 class _PathParser(absl_flags.ArgumentParser[str]):
     """A path; ``~`` at its start is the home folder, which shells leave in flags."""

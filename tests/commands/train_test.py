@@ -162,8 +162,10 @@ def understood(*given):
     """
     program = (
         "import sys\n"
+        "from absl import flags\n"
         "from jaxflow import train\n"
-        "train.flags.FLAGS(sys.argv)\n"
+        "train.flags.publish()\n"
+        "flags.FLAGS(sys.argv)\n"
         "train.take_presets()\n"
         "train.config_from_flags()\n"
         "print('---')\n"
