@@ -79,7 +79,7 @@ def read_npz(path: pathlib.Path, shapes: Shapes) -> dict[str, np.ndarray]:
         KeyError,
         AttributeError,
         MemoryError,
-        NotImplementedError,
+        RuntimeError,  # zipfile: encrypted, or packed in a way it does not know
         zipfile.BadZipFile,
         zlib.error,
     ) as error:

@@ -289,23 +289,16 @@ def sample_blocks(
     keys.check_key(key)
     params = stack.separate(params)
 
+    options: Any = {"num_hypotheses": num_hypotheses, "temperature": temperature}
+
     def drawn() -> Iterator[tuple[slice, jax.Array]]:
         for rows, examples in batching.blocks(len(pose2d), block):
-            yield (
-                rows,
-                sample(
-                    params,
-                    pose2d[examples],
-                    cond[examples],
-                    key[examples] if key.shape else _keys(key, examples),
-                    clamp=clamp,
-                    num_hypotheses=num_hypotheses,
-                    temperature=temperature,
-                ),
-            )
+            each = key[examples] if key.shape else _keys(key, examples)
+            inputs = params, pose2d[examples], cond[examples], each
+            yield rows, sample(*inputs, clamp=clamp, **options)
 
-    for rows, hypotheses_ in batching.one_late(drawn()):
-        yield rows, np.asarray(hypotheses_)[: rows.stop - rows.start]
+    for rows, block_poses in batching.one_late(drawn()):
+        yield rows, np.asarray(block_poses)[: rows.stop - rows.start]
 
 
 _keys = jax.jit(keys.per_example)
