@@ -1,6 +1,7 @@
 """Files of 3D poses: which numbers are taken, and what a bad file says."""
 
 import gzip
+import re
 import sys
 import time
 
@@ -22,10 +23,13 @@ def written(tmp_path, frames=14, **options):
     return write_cdf(tmp_path / "Walking 1.54138969.cdf", pose, **options), pose
 
 
-def refused(path, match, reader=READER):
-    with pytest.raises(files.DataFileError, match=match) as caught:
+def refusal(path, reader=READER):
+    """What is said of a file that must not be read, beside its name."""
+    with pytest.raises(files.DataFileError) as caught:
         reader.read(path)
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    message = str(caught.value)
+    assert str(path) in message and "\n" not in message
+    return message
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 14, 16, 19])
@@ -86,8 +90,9 @@ def test_files_of_version_2(tmp_path):
     packed = gzip.compress(content[8:])
     header = (20 + len(packed)).to_bytes(4, "big") + bytes(16)
     path.write_bytes(content[:4] + bytes.fromhex("cccc0001") + header + packed)
+    assert "truncated, damaged or not" in refusal(path)  # packed as a whole
     path.write_bytes(content[:-8])
-    refused(path, "it is truncated")
+    assert "it is truncated" in refusal(path)
 
 
 @pytest.mark.parametrize("compressed", [0, 6])
@@ -96,7 +101,7 @@ def test_truncated(tmp_path, share, compressed):
     path, _ = written(tmp_path, frames=40, compressed=compressed)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    refused(path, "or damaged|truncated")
+    assert re.search("or damaged|truncated", refusal(path))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +110,7 @@ def test_truncated(tmp_path, share, compressed):
 def test_other_files(tmp_path, content):
     path = tmp_path / "Walking.54138969.cdf"
     path.write_bytes(content)
-    refused(path, "does not begin as a CDF file")
+    assert "does not begin as a CDF file" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -118,15 +123,16 @@ def test_other_files(tmp_path, content):
     ],
 )
 def test_wrong_number_of_joints(tmp_path, shape, message):
-    refused(write_cdf(tmp_path / "a.cdf", np.zeros(shape, np.float32)), message)
+    path = write_cdf(tmp_path / "a.cdf", np.zeros(shape, np.float32))
+    assert re.search(message, refusal(path))
 
 
 def test_other_variables_and_types(tmp_path):
     pose = poses(RNG, 8)
     path = write_cdf(tmp_path / "a.cdf", pose, name="Angles")
-    refused(path, "'Pose' not found")
+    assert "'Pose' not found" in refusal(path)
     path = write_cdf(tmp_path / "b.cdf", pose.astype(np.int32), kind=4)
-    refused(path, "floating point; got int32")
+    assert "floating point; got int32" in refusal(path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
@@ -134,7 +140,7 @@ def test_numbers_that_are_not_finite(tmp_path, value):
     pose = poses(RNG, 14).astype(np.float64)
     pose[0, 5, 40] = pose[0, 9, 2] = value  # in no kept frame: damage all the same
     path = write_cdf(tmp_path / "a.cdf", pose, kind=22)
-    refused(path, "Pose is not finite in 2 of 14 frames, first in frame 6")
+    assert "Pose is not finite in 2 of 14 frames, first in frame 6" in refusal(path)
 
 
 def altered(path, at, value, length=4):
@@ -183,7 +189,7 @@ def test_counts_that_lie_cost_little_and_spoil_nothing(tmp_path, small_reader, n
     path, pose = written(tmp_path, frames=40, compressed=0)
     content = path.read_bytes()
     began = time.monotonic()
-    refused(hostile(path, name), "truncated, damaged or not", small_reader)
+    assert "truncated, damaged or not" in refusal(hostile(path, name), small_reader)
     assert time.monotonic() - began < 20
     path.write_bytes(content)  # the next file is read as if nothing had been
     assert READER.read(path).video_frames == pose.shape[1]
@@ -202,14 +208,14 @@ def test_what_unpacks_to_too_much_is_refused(tmp_path, small_reader):
     content += size.to_bytes(8, "big") + (13).to_bytes(4, "big") + bytes(4)
     content += len(bomb).to_bytes(8, "big") + bomb
     path.write_bytes(bytes(content))
-    refused(path, "MemoryError", small_reader)
+    assert "MemoryError" in refusal(path, small_reader)
 
 
 def test_large_files_are_refused_unread(tmp_path):
     path, _ = written(tmp_path)
     with open(path, "ab") as file:
         file.truncate(cdf.LARGEST + 1)
-    refused(path, "bytes are more than any recording has")
+    assert "bytes are more than any recording has" in refusal(path)
 
 
 def test_a_file_may_kill_its_reader_but_not_the_next(tmp_path, monkeypatch):
@@ -218,7 +224,7 @@ def test_a_file_may_kill_its_reader_but_not_the_next(tmp_path, monkeypatch):
         patched.setattr(cdf, "CHILD", tmp_path / "child.py")
         (tmp_path / "child.py").write_text("import os; os.abort()")
         reader = cdf.Reader()
-        refused(path, "or too much memory", reader)
+        assert "or too much memory" in refusal(path, reader)
     assert reader.read(path).video_frames == pose.shape[1]
 
 
@@ -247,4 +253,4 @@ def test_without_the_library(tmp_path, monkeypatch):
 
 
 def test_missing_file(tmp_path):
-    refused(tmp_path / "no.cdf", "No such file")
+    assert "No such file" in refusal(tmp_path / "no.cdf")
