@@ -14,7 +14,7 @@ page draws the first. Other models stand beside it with --compare, given once fo
         --compare=no_condition=runs/other0,runs/other1 --dataset=NAME --out=DIR
 
 A second data set's Table 3 comes with --settings_dataset. Needs the extra `report`:
-pip install 'jaxflow-pose[report]'.
+pip install -e '.[report]' in the checkout.
 """
 
 from __future__ import annotations

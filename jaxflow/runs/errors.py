@@ -6,7 +6,6 @@ import re
 import sys
 from types import TracebackType
 
-DISTRIBUTION = "jaxflow-pose"  # what pip calls this package
 _LONGEST = 240  # characters of another library's words
 
 
@@ -46,8 +45,8 @@ def missing(what: str, package: str, extra: str) -> ImportError:
 
 
 def install(extra: str) -> str:
-    """The command that adds an extra to this package where it is installed."""
-    return f"pip install '{DISTRIBUTION}[{extra}]'"
+    """The command that adds an extra, in a checkout: the package is on no index yet."""
+    return f"pip install -e '.[{extra}]' in the checkout"
 
 
 def reason(error: BaseException) -> str:

@@ -91,7 +91,7 @@ def test_advice_to_load_it_all_is_not_passed_on(tmp_path, thing):
 def test_extras_are_this_distribution_s():
     """``jaxflow`` on the package index is another project."""
     assert "name = jaxflow-pose\n" in (REPOSITORY / "setup.cfg").read_text()
-    assert errors.install("torch") == "pip install 'jaxflow-pose[torch]'"
+    assert errors.install("torch") == "pip install -e '.[torch]' in the checkout"
     files = [REPOSITORY / "README.md", *(REPOSITORY / "launch").rglob("*")]
     for folder in ("jaxflow", "data_builders"):
         files += [*(REPOSITORY / folder).rglob("*.py")]

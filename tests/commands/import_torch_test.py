@@ -183,7 +183,7 @@ def test_without_torch_the_error_says_how_to_get_it(tmp_path, monkeypatch):
     path.write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(
-        ImportError, match=r"needs PyTorch.*pip install 'jaxflow-pose\[torch\]'"
+        ImportError, match=r"needs PyTorch.*pip install -e '\.\[torch\]'"
     ):
         torch_files.read_state(path)
 

@@ -248,7 +248,7 @@ def test_damage_within_what_is_packed(tmp_path):
 def test_without_the_library(tmp_path, monkeypatch):
     path, _ = written(tmp_path)
     monkeypatch.setitem(sys.modules, "cdflib", None)
-    with pytest.raises(ImportError, match=r"pip install 'jaxflow-pose\[data\]'"):
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[data\]'"):
         READER.read(path)
 
 
