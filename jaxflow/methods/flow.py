@@ -123,7 +123,7 @@ class FlowModel:
     ) -> jax.Array:
         """Log-density of the posterior (...): `jaxflow.log_prob`."""
         return density.log_prob(
-            self.parameters(),  # forwards, the blocks are a scan's
+            self.params,
             pose3d,
             pose2d,
             cond,
