@@ -27,23 +27,17 @@ class InverseFlow(distrax.Bijector):
     the flow's inverse, and its inverse the flow's forward direction.
     """
 
-    def __init__(self, params: Params, cond: jax.Array, clamp: SoftClamp):
-        """Encodes the conditions once."""
+    def __init__(
+        self,
+        params: Params,
+        cond: jax.Array,
+        clamp: SoftClamp,
+        encoded: jax.Array | None = None,
+    ):
+        """Encodes the conditions once, where they are not encoded (..., 56) already."""
         super().__init__(event_ndims_in=1)
-        self._params = params
-        self._cond, self._clamp = cond, clamp
-        self._encoded = model.encode(params, cond)
-
-    @classmethod
-    def of_encoded(
-        cls, params: Params, encoded: jax.Array, clamp: SoftClamp
-    ) -> InverseFlow:
-        """The same for conditions that are encoded already (..., 56)."""
-        bijector = cls.__new__(cls)
-        distrax.Bijector.__init__(bijector, event_ndims_in=1)
-        bijector._params, bijector._encoded = params, encoded
-        bijector._clamp = clamp
-        return bijector
+        self._params, self._cond, self._clamp = params, cond, clamp
+        self._encoded = model.encode(params, cond) if encoded is None else encoded
 
     def forward_and_log_det(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[z, pose2d] -> pose3d, log|det|."""
@@ -91,11 +85,12 @@ class Posterior(distrax.Distribution):
         self,
         params: Params,
         pose2d: jax.Array,
+        cond: jax.Array,
         encoded: jax.Array,
         scale: jax.Array,
         clamp: SoftClamp,
     ) -> None:
-        self._arrays = params, pose2d, encoded, scale
+        self._arrays = params, pose2d, cond, encoded, scale
         self._clamp = clamp
 
     def tree_flatten(self) -> tuple[Any, Any]:
@@ -111,14 +106,14 @@ class Posterior(distrax.Distribution):
     @property
     def transformed(self) -> distrax.Transformed:
         """The base N([0, pose2d], diag(1, scale^2)), and the flow read backwards."""
-        params, pose2d, encoded, scale = self._arrays
+        params, pose2d, cond, encoded, scale = self._arrays
         latent = jnp.zeros_like(pose2d[..., : pose2d.shape[-1] // 2])
         noise = jnp.broadcast_to(scale[..., None], pose2d.shape)
         base = distrax.MultivariateNormalDiag(
             loc=jnp.concatenate([latent, pose2d], axis=-1),
             scale_diag=jnp.concatenate([jnp.ones_like(latent), noise], axis=-1),
         )
-        flow = InverseFlow.of_encoded(params, encoded, self._clamp)
+        flow = InverseFlow(params, cond, self._clamp, encoded)
         return distrax.Transformed(base, flow)
 
     @property
@@ -187,4 +182,5 @@ def posterior(
     cond = checks.floating("cond", cond, (None,))
     checks.same_batch(pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
     scale = jnp.asarray(observation_scale, pose2d.dtype)
-    return Posterior(params, pose2d, model.encode(params, cond), scale, clamp)
+    encoded = model.encode(params, cond)
+    return Posterior(params, pose2d, cond, encoded, scale, clamp)
