@@ -65,6 +65,7 @@ def mmd(
     return jnp.sum(off_diagonal) / (rows * (rows - 1)) - 2 * across
 
 
+@checks.promoting
 def best_of_m(
     hypotheses: jax.typing.ArrayLike, pose3d: jax.typing.ArrayLike, k: int = 5
 ) -> jax.Array:
@@ -89,6 +90,7 @@ def best_of_m(
     return jnp.mean(per_pose(hypotheses, pose3d, k))
 
 
+@checks.promoting
 def heatmap_covariance(
     hypotheses: jax.typing.ArrayLike,
     cond: jax.typing.ArrayLike,
@@ -117,6 +119,7 @@ def heatmap_covariance(
     return jnp.mean(per_pose(hypotheses, cond, mask_needs_both))
 
 
+@checks.promoting
 def energy_score(
     hypotheses: jax.typing.ArrayLike,
     pose3d: jax.typing.ArrayLike,

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxflow.gaussians import flip_y, unsure
+from jaxflow.maths import checks
 from jaxflow.maths.geometry import fit_picture, seen_slopes
 from jaxflow.skeleton import CROP_PER_HEATMAP, H36M_BONES, H36M_MIRRORED
 from jaxflow.types import RawFrames
@@ -41,6 +42,7 @@ class Consistency(NamedTuple):
     asymmetry: jax.Array
 
 
+@checks.promoting
 def of_example(hypotheses: jax.Array, seen: RawFrames) -> Consistency:
     """Consistency with the picture, and of the bones.
 

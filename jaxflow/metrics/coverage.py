@@ -34,6 +34,7 @@ class Calibration(NamedTuple):
     frequency: jax.Array
 
 
+@checks.promoting
 def calibration(
     hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike
 ) -> Calibration:
@@ -62,6 +63,7 @@ def calibration_of_shares(shares: jax.Array) -> Calibration:
     return Calibration(jnp.mean(jnp.abs(frequency - levels)), levels, frequency)
 
 
+@checks.promoting
 def calibration_hits(
     hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike
 ) -> jax.Array:
@@ -102,6 +104,7 @@ def check_hypotheses(
     return hypotheses, target
 
 
+@checks.promoting
 def axis_hits(
     hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike
 ) -> jax.Array:

@@ -74,6 +74,7 @@ def pck(
     return _share_within(joint_errors(poses, target), threshold)
 
 
+@checks.promoting
 def cps_curve(
     hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike
 ) -> jax.Array:
@@ -160,6 +161,7 @@ class ExampleErrors(NamedTuple):
 ERROR_NAMES = ("z0", "best", "mean", "median", "worst")
 
 
+@checks.promoting
 def of_example(
     hypotheses: jax.typing.ArrayLike,
     z0: jax.typing.ArrayLike,

@@ -23,6 +23,7 @@ from jaxflow.maths.kmeans import KMeans, kmeans
 CLUSTERS = 5
 
 
+@checks.promoting
 def select(
     rule: str,
     hypotheses: jax.typing.ArrayLike,
@@ -96,6 +97,7 @@ def medoid(hypotheses: jax.typing.ArrayLike) -> jax.Array:
     return _take(hypotheses, jnp.argmin(sums, axis=0))
 
 
+@checks.promoting
 def largest_cluster(
     hypotheses: jax.typing.ArrayLike, key: jax.Array, *, clusters: int = CLUSTERS
 ) -> jax.Array:

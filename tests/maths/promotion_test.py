@@ -1,0 +1,95 @@
+"""What the user's setting JAX_NUMPY_RANK_PROMOTION=raise must not break."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxflow import critic, flow, losses, metrics
+from jaxflow.metrics import consistency, errors, response, selection
+from jaxflow.types import RawFrames
+
+N, M, B = 3, 4, 5  # frames, hypotheses, rows of a batch
+
+
+def array(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+KEY = jax.eval_shape(lambda: jax.random.key(0))
+CRITIC = jax.eval_shape(critic.init, KEY)
+FLOW = jax.eval_shape(flow.init, KEY)
+
+
+def calls(*batch):
+    """Name -> function and arguments whose frames have these leading axes."""
+    hypotheses, target = array(*batch, M, 17, 3), array(*batch, 17, 3)
+    rows, drawn, cond = array(B, 48), array(M, B, 48), array(B, 78)
+    seen = RawFrames(target, array(*batch, 16, 2), array(*batch, 16, 7))
+    return {
+        **{
+            f"metrics.{name}": (getattr(metrics, name), hypotheses, target)
+            for name in metrics.__all__
+            if name[0].islower() and name not in ("spread", "of_example")
+        },
+        "metrics.area_under_cps_curve": (
+            metrics.area_under_cps_curve,
+            array(*batch, 300),
+        ),
+        "metrics.spread": (metrics.spread, hypotheses),
+        "metrics.of_example": (metrics.of_example, hypotheses, target, target),
+        "errors.expected_best": (errors.expected_best, array(*batch, M)),
+        "consistency.of_example": (consistency.of_example, hypotheses, seen),
+        "response.of_example": (
+            lambda h, t: response.of_example(h, t, "Head"),
+            hypotheses,
+            target,
+        ),
+        "response.make_unsure": (
+            lambda p, f, n: response.make_unsure(
+                p, f, "Head", response.covariance(6.0, 2.0), n
+            ),
+            seen.pose2d,
+            seen.gaussfit,
+            array(*batch, 2),
+        ),
+        "selection.z0": (selection.z0, hypotheses, target),
+        "selection.mean": (selection.mean, hypotheses),
+        "selection.medoid": (selection.medoid, hypotheses),
+        "selection.largest_cluster": (selection.largest_cluster, hypotheses, KEY),
+        "selection.most_likely": (selection.most_likely, hypotheses, array(*batch, M)),
+        "losses.mmd": (losses.mmd, rows, rows),
+        "losses.best_of_m": (lambda h, x: losses.best_of_m(h, x, 2), drawn, rows),
+        "losses.heatmap_covariance": (losses.heatmap_covariance, drawn, cond),
+        "losses.energy_score": (losses.energy_score, drawn, rows),
+        "losses.gradient_penalty": (
+            losses.gradient_penalty,
+            CRITIC,
+            rows,
+            rows,
+            array(B, 1),
+        ),
+        "critic.init": (critic.init, KEY),
+        "critic.kcs": (critic.kcs, rows),
+        "critic.score": (critic.score, CRITIC, rows),
+        "flow.init": (flow.init, KEY),
+        "flow.encode": (flow.encode, FLOW, cond),
+        "flow.project": (flow.project, FLOW, cond),
+        "flow.forward": (flow.forward, FLOW, rows, cond),
+        "flow.inverse": (flow.inverse, FLOW, array(B, 16), array(B, 32), cond),
+    }
+
+
+@pytest.mark.parametrize("batch", [(), (N,)], ids=["one", "many"])
+@pytest.mark.parametrize("name", calls())
+def test_what_broadcasts_within_is_meant_to(name, batch):
+    """Traced only, and under this setting anew: broadcasting is refused there."""
+    function, *arguments = calls(*batch)[name]
+    with jax.numpy_rank_promotion("raise"):
+        jax.eval_shape(function, *arguments)
+
+
+def test_the_setting_is_the_user_s_outside():
+    with jax.numpy_rank_promotion("raise"):
+        metrics.spread(jnp.ones((2, 17, 3)))
+        with pytest.raises(ValueError, match="rank_promotion"):
+            jnp.ones((2, 3)) + jnp.ones(3)
