@@ -132,7 +132,9 @@ def main(argv: Sequence[str]) -> int:
             "expected inputs: pictures, folders, videos, heatmap or keypoint files, as "
             "in python -m jaxflow.predict photo.jpg --checkpoint=...; see --help"
         )
-    sources = inputs.find([os.path.expanduser(source) for source in argv[1:]])
+    sources = inputs.find(
+        [os.path.expanduser(source) for source in argv[1:]], _KEY.value
+    )
     stream.check_detector(sources, _DETECTOR.value)
     boxes = notes = None
     if _BOXES.value:

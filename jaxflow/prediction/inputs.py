@@ -78,12 +78,19 @@ class Reading(NamedTuple):
     maps: str = "probability"
 
 
-def find(paths: Sequence[str | os.PathLike[str]]) -> list[Source | Skipped]:
-    """The sources that paths name, in order; Skipped for a path that names none."""
+def find(
+    paths: Sequence[str | os.PathLike[str]], key: str | None = None
+) -> list[Source | Skipped]:
+    """The sources that paths name, in order; Skipped for a path that names none.
+
+    Args:
+      paths: files and folders.
+      key: the array of heatmaps in an .npz file, where its user has named one.
+    """
     named: list[tuple[pathlib.Path, str] | Skipped] = []
     for path in map(pathlib.Path, paths):
         try:
-            named += _expand(path)
+            named += _expand(path, key)
         except (OSError, ValueError) as error:
             named.append(Skipped(str(path), None, None, str(error)))
     files = [entry[0] for entry in named if not isinstance(entry, Skipped)]
@@ -94,7 +101,9 @@ def find(paths: Sequence[str | os.PathLike[str]]) -> list[Source | Skipped]:
     ]
 
 
-def _expand(path: pathlib.Path) -> list[tuple[pathlib.Path, str] | Skipped]:
+def _expand(
+    path: pathlib.Path, key: str | None
+) -> list[tuple[pathlib.Path, str] | Skipped]:
     """(file, kind) of what one path names, and what of a folder is left out."""
     if path.is_dir():
         try:
@@ -108,7 +117,7 @@ def _expand(path: pathlib.Path) -> list[tuple[pathlib.Path, str] | Skipped]:
         raise FileNotFoundError(f"no such file or folder: {path}")
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        return [(path, HEATMAPS if _has_maps(path) else KEYPOINTS)]
+        return [(path, HEATMAPS if _has_maps(path, key) else KEYPOINTS)]
     kinds = {
         PICTURE: pictures.SUFFIXES,
         VIDEO: videos.SUFFIXES,
@@ -142,10 +151,10 @@ def _left_out(folder: pathlib.Path, kind: str) -> Iterator[Skipped]:
             yield Skipped(str(path), None, None, f"{path}: {reason}")
 
 
-def _has_maps(path: pathlib.Path) -> bool:
+def _has_maps(path: pathlib.Path, key: str | None) -> bool:
     """Whether an .npz file has heatmaps rather than keypoints: by its arrays' names."""
     names = array_files.names_in_npz(path)
-    if "keypoints" not in names:
+    if "keypoints" not in names or key in names:
         return True
     if names == ["keypoints"]:  # of the wrong name, but alone
         return array_files.open_maps(path).shape[-1:] > (3,)

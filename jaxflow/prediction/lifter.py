@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from jaxflow.config import at_least
 from jaxflow.gaussians import keypoints
-from jaxflow.maths import batching
+from jaxflow.maths import batching, checks
 from jaxflow.metrics import selection
 from jaxflow.prediction import lifting
 from jaxflow.prediction.lifting import Prediction
@@ -68,6 +68,7 @@ class Lifter:
             raise UserError(
                 f"expected a rule of {', '.join(selection.RULES)}; got {self.rule!r}"
             )
+        checks.whole("num_hypotheses", self.num_hypotheses)
         at_least(self, num_hypotheses=1)
         if self.num_hypotheses > _MOST_HYPOTHESES:
             raise UserError(

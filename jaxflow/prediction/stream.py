@@ -265,11 +265,13 @@ class Predictions(NamedTuple):
 
     Attributes:
       people: in the order of the inputs, without their pictures.
-      skipped: files, frames and persons that could not be used, and why.
+      skipped: files, frames, persons and boxes that could not be used, and why.
+      notes: of boxes that were not used, and pictures without any.
     """
 
     people: list[Lifted]
     skipped: list[Skipped]
+    notes: list[str]
 
 
 def predictions(
@@ -280,6 +282,8 @@ def predictions(
     boxes: str | os.PathLike[str] | BoxTable | None = None,
     every: int = 1,
     skeleton: str | None = None,
+    key: str | None = None,
+    maps: str = "probability",
     **options: Any,
 ) -> Predictions:
     """3D hypotheses for pictures, folders, videos, heatmap and keypoint files.
@@ -296,34 +300,34 @@ def predictions(
       every: one in so many frames of a video.
       skeleton: of keypoints, heatmaps and the detector, of ``gaussians.skeletons``;
         default what a file says, or by their number.
-      **options: of `Lifter`: num_hypotheses, temperature, rule, seed.
+      key: name of the array of heatmaps inside an .npz or HDF5 file.
+      maps: what their values are, and an ONNX detector's: of ``gaussians.scales``.
+      **options: of `Lifter.load`, such as num_hypotheses, temperature, rule, seed.
 
     Raises:
       UserError: pictures without a detector, or a checkpoint that cannot be read.
     """
     paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    sources = find(paths)
+    sources = find(paths, key)
     check_detector(sources, detector)
+    boxes = read_boxes(boxes) if isinstance(boxes, str | os.PathLike) else boxes
+    notes = [] if boxes is None else check_boxes(sources, boxes)
     lifter = Lifter.load(
-        checkpoint, detector, sizes=SIZES, skeleton=skeleton, **options
+        checkpoint, detector, sizes=SIZES, skeleton=skeleton, maps=maps, **options
     )
-    if isinstance(boxes, str | os.PathLike):
-        boxes = read_boxes(boxes)
-    if boxes is not None:
-        check_boxes(sources, boxes)
-    reading = Reading(every=every, skeleton=skeleton, boxes=boxes)
+    reading = Reading(every=every, skeleton=skeleton, boxes=boxes, key=key, maps=maps)
     skipped = [source for source in sources if isinstance(source, Skipped)]
-    people: list[Lifted] = []
+    found = Predictions([], skipped + (boxes.skipped if boxes else []), notes)
     readable = [source for source in sources if isinstance(source, Source)]
     for source, event in stream(readable, lifter, reading, Clock()):
         if isinstance(event, Lifted):
             seen = event.seen._replace(picture=None, maps=None)
-            people.append(event._replace(seen=seen, crop=None))
+            found.people.append(event._replace(seen=seen, crop=None))
         elif isinstance(event, Skipped):
-            skipped.append(event)
+            found.skipped.append(event)
         elif isinstance(event, Ended) and event.failed is not None:
-            skipped.append(Skipped(str(source.path), None, None, event.failed))
-    return Predictions(people, skipped)
+            found.skipped.append(Skipped(str(source.path), None, None, event.failed))
+    return found
 
 
 def check_detector(sources: Sequence[Any], detector: Any) -> None:

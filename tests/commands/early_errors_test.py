@@ -88,6 +88,26 @@ def test_advice_to_load_it_all_is_not_passed_on(tmp_path, thing):
     assert not re.search("weights_only|trust|allowlist|safe_globals", message)
 
 
+@pytest.mark.parametrize("checksums", [True, False])
+def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path, checksums):
+    """PyTorch loads it in silence; where it was told to keep no checksums, so do we."""
+    torch = pytest.importorskip("torch", reason="needs the extra 'torch'")
+    path = tmp_path / "model.pt"
+    torch.serialization.set_crc32_options(checksums)
+    try:
+        torch.save({"net": {"a": torch.full((500,), 0.75)}}, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    content = bytearray(path.read_bytes())
+    content[content.index(np.full(500, 0.75, "<f4").tobytes()) + 400] ^= 4
+    path.write_bytes(content)
+    if not checksums:
+        assert (torch_files.read_state(path)["a"] != 0.75).sum() == 1
+        return
+    with pytest.raises(UserError, match=r"model\.pt: damaged.*Bad CRC-32 .*data/0"):
+        torch_files.read_state(path)
+
+
 def test_extras_are_this_distribution_s():
     """``jaxflow`` on the package index is another project."""
     assert "name = jaxflow-pose\n" in (REPOSITORY / "setup.cfg").read_text()

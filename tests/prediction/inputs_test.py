@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxflow.detector.readers.boxes import read_boxes
 from jaxflow.detector.readers.records import Skipped
-from jaxflow.prediction import inputs
+from jaxflow.prediction import inputs, stream
 from jaxflow.prediction.inputs import Reading
 from jaxflow.runs import files
 from jaxflow.runs.errors import UserError
@@ -137,6 +137,41 @@ class TestBoxes:
         outcome, _ = predict_helpers.run(paths, lifter, tmp_path / "out", reading)
         assert outcome.people == 1 and len(outcome.problems) == 1
         assert "line 2: expected pixels of a picture" in outcome.problems[0]
+
+    def test_what_was_not_used_is_kept_for_callers(
+        self, tmp_path, points, lifter, monkeypatch
+    ):
+        """`jaxflow.predictions` tells all that the command prints."""
+        write(tmp_path, points, "a.png", "b.png")
+        rows = ["picture,x,y,w,h,score", "a.png,0,0,256,256,0.9", "a.png,0,0,9,9,0.1"]
+        rows += ["other.png,0,0,9,9,1", "a.png,0,0,1e30,9,1"]
+        (tmp_path / "b.csv").write_text("\n".join(rows))
+        monkeypatch.setattr(stream.Lifter, "load", lambda *_, **__: lifter)
+        paths = [tmp_path / "a.png", tmp_path / "b.png"]
+        told = stream.predictions(paths, "run", "net", boxes=tmp_path / "b.csv")
+        assert len(told.people) == 1
+        score, without, others = told.notes
+        assert "1 boxes of a score below 0.3" in score and "other.png" in others
+        assert "no box belongs to b.png" in without
+        assert "line 5: expected pixels of a picture" in told.skipped[0].reason
+
+
+class TestKey:
+    def test_of_maps_beside_keypoints(self, tmp_path, lifter):
+        """Without it such a file is one of keypoints, as it always was."""
+        people = np.ones((1, 17, 3))
+        maps = np.zeros((2, 16, 64, 64), np.float32)
+        np.savez(tmp_path / "both.npz", keypoints=people, answer=maps)
+        np.savez(tmp_path / "points.npz", keypoints=people)
+        paths = [tmp_path / "both.npz", tmp_path / "points.npz"]
+
+        def kinds(key):
+            return [source.kind for source in inputs.find(paths, key)]
+
+        assert kinds("answer") == [inputs.HEATMAPS, inputs.KEYPOINTS]
+        assert kinds("nothing") == kinds(None) == [inputs.KEYPOINTS] * 2
+        (source,) = inputs.find(paths[:1], "answer")
+        assert len([*inputs.read(source, Reading(key="answer"))]) == 2
 
 
 class TestSkeletonsOfHeatmaps:

@@ -57,6 +57,13 @@ def close(one, other, names=("hypotheses", "chosen", "mode", "spread", "log_dens
         np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max(), err_msg=name)
 
 
+def test_a_part_of_a_hypothesis_is_refused_before_the_work(model):
+    with pytest.raises(TypeError, match="whole number as num_hypotheses; got 2.5"):
+        Lifter(model, num_hypotheses=2.5)
+    with pytest.raises(ValueError, match="at most"):
+        Lifter(model, num_hypotheses=99999999999)
+
+
 def test_poses_are_those_of_sample(params, fits, found):
     want = jaxflow.sample(
         params,
