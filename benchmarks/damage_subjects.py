@@ -176,6 +176,8 @@ def _alike(ours: Any, theirs: Any) -> bool:
             and len(ours) == len(theirs)
             and all(map(_alike, ours, theirs))
         )
+    if isinstance(theirs, float) and ours is None:
+        return True  # null is a joint that was not found
     if isinstance(theirs, int | float):
         number = isinstance(ours, int | float) and not isinstance(ours, bool)
         return number and bool(np.isfinite(ours)) and abs(ours) < 1e5

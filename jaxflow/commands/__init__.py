@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import tqdm
 from absl import app, flags, logging
 
 from jaxflow.commands._flags import Flags
@@ -60,6 +61,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
                 jax.config.update("jax_default_matmul_precision", _PRECISION.value)
             return main(argv)
         except KeyboardInterrupt as error:
+            _end_bars()
             hint = f"; {error}" if str(error) else ""
             print(f"{_program(argv[0])}: stopped{hint}", file=sys.stderr)
             return STOPPED
@@ -69,6 +71,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             told = _told(error)
             if told is None:
                 raise
+            _end_bars()
             print(f"{_program(argv[0])}: error: {told}", file=sys.stderr)
             return 1
 
@@ -77,6 +80,12 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         own.publish()
     _help_succeeds()
     app.run(guarded)
+
+
+def _end_bars() -> None:
+    """Ends the lines of progress bars that are still open, as in halted generators."""
+    for bar in list(getattr(tqdm.tqdm, "_instances", ())):
+        bar.close()
 
 
 def _told(error: Exception) -> str | None:

@@ -261,6 +261,9 @@ def _box(row: Any) -> _Found:
         four = [_first(row, names) for names in _SIDES]
     if not isinstance(four, Sequence) or len(four) != 4 or None in four:
         raise UserError("expected x, y, w and h, or four numbers as bbox")
+    score = _first(row, ["score", "confidence"])
+    if any(isinstance(value, bool) for value in [*four, score]):
+        raise UserError("expected numbers as bbox and score; got true or false")
     numbers = [float(value) for value in four]
     if not all(map(math.isfinite, numbers)) or min(numbers[2:]) <= 0:
         raise UserError(f"expected finite numbers, w and h positive; got {numbers}")
@@ -272,7 +275,6 @@ def _box(row: Any) -> _Found:
             f"expected pixels; multiply {numbers} by the picture's width and height"
         )
     frame = keypoint_tables.whole_number("frame", _first(row, ["frame"]) or 0)
-    score = _first(row, ["score", "confidence"])
     return _Found(
         Box(str(picture), frame, index, np.array(numbers)),
         _category(row),

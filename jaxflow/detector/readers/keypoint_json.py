@@ -29,6 +29,7 @@ import numpy as np
 
 from jaxflow.detector.readers import json_stream
 from jaxflow.detector.readers.joint_orders import ALIASES, named, of_data_set
+from jaxflow.detector.readers.keypoint_tables import whole_number
 from jaxflow.detector.readers.pictures import natural_order
 from jaxflow.detector.readers.records import Detection, Skipped
 from jaxflow.runs.errors import UserError
@@ -181,7 +182,7 @@ class _Reader:
         source = self._about.pictures.get(image) if dataset else None
         if source is None and isinstance(image, str):
             source = image
-        frame = 0 if source is not None else int(image)
+        frame = 0 if source is not None else whole_number("image_id", image)
         person = Detection(
             source or str(self._path), frame, index, numbers[:, :2], confidence
         )
@@ -201,7 +202,7 @@ class _Reader:
         self, entry: dict, joints: _Joints
     ) -> Iterator[Detection | Skipped]:
         """The instances of a frame; one that is damaged does no harm to the others."""
-        frame = int(entry.get("frame_id", self._next("frames")))
+        frame = whole_number("frame_id", entry.get("frame_id", self._next("frames")))
         source = str(self._path)
         instances = list(entry["instances"])
         self.known = True
@@ -297,12 +298,12 @@ def _number(text: str) -> int:
 
 
 def _mmpose(source: str, frame: int, index: int | str, entry: dict) -> Detection:
-    points = np.asarray(entry["keypoints"], np.float64)
+    points = _floats(entry["keypoints"])
     if points.ndim == 2 and points.shape[1] == 3:
         raise UserError("keypoints in 3D; expected those of the picture, [[x, y], ...]")
     if points.ndim != 2 or points.shape[1] != 2:
         raise UserError(f"expected keypoints [[x, y], ...]; got shape {points.shape}")
-    scores = np.asarray(entry["keypoint_scores"], np.float64)
+    scores = _floats(entry["keypoint_scores"])
     if scores.shape != points.shape[:1]:
         raise UserError(
             f"expected a score for each of {len(points)} keypoints; got {scores.shape}"
@@ -314,7 +315,7 @@ def _mmpose(source: str, frame: int, index: int | str, entry: dict) -> Detection
 
 def _array(numbers: Any, width: int) -> np.ndarray:
     """[x, y, c, x, y, c, ...] as (n, 3)."""
-    array = np.asarray(numbers, np.float64)
+    array = _floats(numbers)
     if array.size % width or (array.ndim == 2 and array.shape[1] != width):
         raise UserError(
             f"expected keypoints x, y, confidence; got {array.size} numbers"
@@ -322,11 +323,18 @@ def _array(numbers: Any, width: int) -> np.ndarray:
     return array.reshape(-1, width)
 
 
+def _floats(values: Any) -> np.ndarray:
+    """Numbers; null is NaN, for none. NumPy alone would take true for 1."""
+    if any(isinstance(value, bool) for value in np.asarray(values, object).flat):
+        raise UserError("expected numbers; got true or false among them")
+    return np.asarray(values, np.float64)
+
+
 def _scalar(value: Any) -> int | str:
     """An id; some programs write it as a list of one, or as 3.0."""
     while isinstance(value, list):
         value = value[0]
-    return value if isinstance(value, str) else int(value)
+    return value if isinstance(value, str) else whole_number("an id", value)
 
 
 def _describe(entry: Any) -> str:

@@ -113,9 +113,13 @@ def whole_number(name: str, value: Any) -> int:
     """A number as tables have it: 7, "7" or, of those that know no integers, "7.0".
 
     Raises:
-      UserError: it is none.
+      UserError: it is none, or true or false.
     """
     try:
+        if isinstance(value, bool):
+            raise TypeError
+        if isinstance(value, int):
+            return value
         number = float(value)
         if number.is_integer():
             return int(number)

@@ -57,6 +57,9 @@ def test_json_in_coco_s_words(tmp_path):
         ({"picture": "b.jpg", "box": [1, 2, 1e30, 4]}, "expected pixels of a picture"),
         ({"picture": "b.jpg", "box": [1, 2, 3, 4], "frame": "1.5"}, "a whole number"),
         ({"picture": "b.jpg", "box": [1, 2, "wide", 4]}, "could not convert"),
+        ({"picture": "b.jpg", "box": [1, 2, True, 4]}, "true or false"),
+        ({"picture": "b.jpg", "box": [1, 2, 3, 4], "score": True}, "true or false"),
+        ({"picture": "b.jpg", "box": [1, 2, 3, 4], "frame": True}, "a whole number"),
         (3, "expected an object"),
     ],
 )

@@ -177,6 +177,41 @@ class TestKinds:
         found = read(write(tmp_path / "a.json", data))
         assert [type(one) for one in found] == [Skipped, Seen, Seen]
 
+    @pytest.mark.parametrize(
+        ("key", "value", "reason"),
+        [
+            ("keypoints", True, "got true or false"),
+            ("image_id", True, "a whole number for image_id; got True"),
+            ("image_id", 1.5, "a whole number for image_id; got 1.5"),
+            ("idx", False, "a whole number for an id; got False"),
+            ("idx", [0.5], "a whole number for an id; got 0.5"),
+        ],
+    )
+    def test_what_python_alone_takes_for_a_number(self, tmp_path, key, value, reason):
+        entries = [
+            {"image_id": i, "keypoints": one.ravel().tolist(), "idx": 3}
+            for i, one in enumerate(figures(2))
+        ]
+        if key == "keypoints":
+            entries[1][key][4] = value
+        else:
+            entries[1][key] = value
+        found = read(write(tmp_path / "a.json", entries))
+        assert [type(one) for one in found] == [Seen, Skipped]
+        assert reason in found[1].reason
+
+    @pytest.mark.parametrize("key", ["keypoints", "keypoint_scores"])
+    def test_the_same_of_an_instance(self, tmp_path, key):
+        entries = [
+            {"keypoints": one[:, :2].tolist(), "keypoint_scores": one[:, 2].tolist()}
+            for one in figures(2)
+        ]
+        entries[0][key][1] = True if key == "keypoint_scores" else [True, 2]
+        data = [{"frame_id": 2**53 + 1, "instances": entries}]
+        found = read(write(tmp_path / "a.json", data))
+        assert [type(one) for one in found] == [Skipped, Seen]
+        assert "true or false" in found[0].reason and found[1].frame == 2**53 + 1
+
     def test_a_frame_of_a_number_without_measure(self, tmp_path):
         entries = [
             {"image_id": 10**30 * i, "keypoints": one.ravel().tolist()}
