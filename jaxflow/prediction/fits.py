@@ -35,8 +35,10 @@ def alone(out: pathlib.Path) -> Iterator[Stop]:
       OSError: the folder cannot be made or written to.
     """
     with Run(out.with_name(out.name + ".part"), flag="--out") as run:
-        yield run.listen()
-    shutil.rmtree(run.folder)
+        try:
+            yield run.listen()
+        finally:
+            shutil.rmtree(run.folder)
 
 
 class Part:

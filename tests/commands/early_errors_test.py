@@ -1,5 +1,7 @@
 """What is wrong is said before the work, and named as what it is."""
 
+import errno
+import os
 import pathlib
 import re
 import subprocess
@@ -8,13 +10,15 @@ import jax
 import numpy as np
 import pytest
 
-from jaxflow import fit
+from jaxflow import calibrate, fit, methods
 from jaxflow.config import DataConfig, FlowConfig
 from jaxflow.evaluation import comparison, inference_time, protocol
 from jaxflow.flow import checkpoint, model
+from jaxflow.gaussians import fitting
 from jaxflow.runs import errors, torch_files
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.runs.errors import UserError
+from tests.helpers import in_process
 from tests.helpers.training import REPOSITORY
 
 SMALL = FlowConfig(blocks=1, hidden=8, encoder_hidden=4, encoded=3)
@@ -29,6 +33,33 @@ def saved(tmp_path_factory):
 
 def nothing_is_loaded(folder):
     pytest.fail(f"{folder} was loaded before all was checked")
+
+
+def test_a_run_that_cannot_be_written_to_is_not_calibrated(saved, monkeypatch, capsys):
+    """Root may write anywhere, so the system's answer is replaced."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(methods, "load", nothing_is_loaded)
+    assert in_process.run(calibrate, f"--checkpoint={saved}") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    place = f"--checkpoint {saved}/checkpoints/0"
+    assert line.endswith(f"error: {place} cannot be written to: Permission denied")
+
+
+def test_fits_that_find_no_room_are_not_begun(tmp_path, monkeypatch, capsys):
+    """Room for all of them is asked for first; what was refused is not left behind."""
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    np.save(tmp_path / "maps.npy", np.full((5, 9, 12), 0.5, np.float32))
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(fitting, "fit_blocks", lambda *_, **__: pytest.fail("begun"))
+    out = tmp_path / "fits.npz"
+    flags = f"--heatmaps={tmp_path / 'maps.npy'}", f"--out={out}"
+    assert in_process.run(fit, *flags) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.endswith(f"error: [Errno 28] No space left on device: '{out}.part.npy'")
+    assert [path.name for path in tmp_path.iterdir()] == ["maps.npy"]
 
 
 def test_a_second_checkpoint_that_is_not_there(saved, tmp_path):

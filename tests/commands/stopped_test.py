@@ -5,6 +5,7 @@ import signal
 import jax
 import pytest
 
+from data_builders import registry
 from data_builders.synthetic_lift import synthetic_lift_dataset_builder
 from jaxflow import config, data, report, sample_set
 from jaxflow.commands import STOPPED, build_data
@@ -61,8 +62,11 @@ def test_a_build(tmp_path, monkeypatch, capsys):
     assert status == STOPPED
     (line,) = told(capsys)
     assert line.endswith(": stopped")
-    left = {path.name for path in tmp_path.rglob("*")}
-    assert left <= {"synthetic_lift", "seed0-train40-test10", ".config", "metadata.json"}
+    left = [path.name for path in tmp_path.rglob("*")]
+    assert not [name for name in left if "record" in name or "incomplete" in name]
+    assert not registry.builder(
+        "synthetic_lift/seed0-train40-test10", tmp_path
+    ).is_prepared()
 
 
 def test_a_report(saved, tmp_path, monkeypatch, capsys):

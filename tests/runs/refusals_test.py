@@ -1,12 +1,16 @@
 """What is refused changes nothing, and what cannot be written is said at once."""
 
+from typing import NamedTuple
+
 import jax
+import jax.numpy as jnp
 import pytest
 
 from jaxflow.config import FlowConfig
 from jaxflow.flow import checkpoint, model
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs import errors, files
+from jaxflow.runs.checkpointer import Checkpointer
 
 CONFIG = FlowConfig(blocks=1, hidden=8)
 
@@ -41,6 +45,35 @@ def test_a_failed_write_names_the_file(tmp_path):
             open("/dev/full", "w").write("x" * 100_000)
     assert raised.value.filename.endswith("wanted.json")
     assert not list(tmp_path.iterdir())
+
+
+class State(NamedTuple):
+    """What a run saves, at its smallest."""
+
+    step: jax.Array
+    flow: dict[str, jax.Array]
+
+
+@pytest.mark.parametrize("when", ["save", "wait_until_finished"])
+def test_a_checkpoint_that_finds_no_room_is_one_line(tmp_path, monkeypatch, when):
+    """In the foreground or behind it, after however many lines of the library."""
+    state = State(jnp.int32(2), {"kernel": jnp.ones(3)})
+    checkpointer = Checkpointer(tmp_path, {}, state, "flow")
+
+    def full(*arguments, **options):
+        raise OSError("a page\n" * 60 + "write: [Errno 28] No space left on device\n")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpointer._manager, when, full)
+        with pytest.raises(store.CheckpointError) as refused:
+            checkpointer.save(state)
+            checkpointer.save(state._replace(step=jnp.int32(3)))
+    message = str(refused.value)
+    assert "\n" not in message and f"{tmp_path}/checkpoints: No space left" in message
+    if when == "save":
+        assert "the checkpoint of step 2 could not be written" in message
+        assert "newest complete checkpoint: none" in message
+    checkpointer.close()
 
 
 @pytest.mark.parametrize(
