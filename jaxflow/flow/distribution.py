@@ -68,9 +68,9 @@ class InverseFlow(distrax.Bijector):
         extra = (1,) * (rows.ndim - self._encoded.ndim)
         encoded = self._encoded.reshape(*extra, *self._encoded.shape)
         blocks = self._params["blocks"]
-        shares = stack.project(blocks, jnp.moveaxis(encoded, -1, 0))
+        encoded = jnp.moveaxis(encoded, -1, 0)
         columns = jnp.moveaxis(rows, -1, 0)
-        mapped, log_det = along(blocks, columns, shares, self._clamp)
+        mapped, log_det = along(blocks, columns, encoded, self._clamp)
         return jnp.moveaxis(mapped, 0, -1), log_det
 
 

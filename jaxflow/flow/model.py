@@ -118,16 +118,6 @@ def encode(params: Params, cond: jax.Array) -> jax.Array:
     return apply(Encoder(inputs, hidden, outputs), encoder, cond)
 
 
-def project(params: Params, cond: jax.Array, *, reverse: bool = False) -> stack.Shares:
-    """The condition's shares (hidden, ...) of every block's nets, for `stack`.
-
-    (..., 78) -> computed once per pose however many hypotheses are drawn: see
-    `coupling`; ``reverse`` as of `stack.project`.
-    """
-    encoded = _columns(encode(params, cond))
-    return stack.project(params["blocks"], encoded, reverse=reverse)
-
-
 @checks.promoting
 @functools.partial(jax.jit, static_argnames="clamp")
 def forward(
@@ -156,15 +146,12 @@ def forward(
     pose3d = checks.floating("pose3d", pose3d, (length,))
     cond = jnp.asarray(cond)
     checks.same_batch(pose3d=pose3d.shape[:-1], cond=cond.shape[:-1])
-    shares = project(params, cond)
+    blocks, encoded = params["blocks"], _columns(encode(params, cond))
     columns = _columns(pose3d)
     if "affine" in params:
-        base, blocks = (
-            affine.base(params["affine"], cond),
-            stack.count(params["blocks"]),
-        )
-        columns, further = affine.before_blocks(columns, base, blocks)
-    output, log_det = stack.forward(params["blocks"], columns, shares, clamp)
+        base = affine.base(params["affine"], cond)
+        columns, further = affine.before_blocks(columns, base, stack.count(blocks))
+    output, log_det = stack.forward(blocks, columns, encoded, clamp)
     z, pose2d = jnp.split(_rows(output), [length // 3], axis=-1)
     if "affine" in params:
         z = z - affine.shift(params["affine"], pose2d, cond)
@@ -206,14 +193,11 @@ def inverse(
     if "affine" in params:
         z = z + affine.shift(params["affine"], pose2d, cond)
     output = _columns(jnp.concatenate([z, pose2d], axis=-1))
-    shares = project(params, cond, reverse=True)
-    vector, log_det = stack.inverse(params["blocks"], output, shares, clamp)
+    blocks, encoded = params["blocks"], _columns(encode(params, cond))
+    vector, log_det = stack.inverse(blocks, output, encoded, clamp)
     if "affine" in params:
-        base, blocks = (
-            affine.base(params["affine"], cond),
-            stack.count(params["blocks"]),
-        )
-        vector, further = affine.after_blocks(vector, base, blocks)
+        base = affine.base(params["affine"], cond)
+        vector, further = affine.after_blocks(vector, base, stack.count(blocks))
         log_det = log_det + further
     return _rows(vector), log_det
 

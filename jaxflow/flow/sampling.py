@@ -96,8 +96,7 @@ def _inverse(
     output = jnp.concatenate([latents, observed])
     encoded = jnp.moveaxis(model.encode(params, cond), -1, 0)[..., None]
     blocks = params["blocks"]
-    shares = stack.project(blocks, encoded, reverse=True)
-    columns, log_det = stack.inverse(blocks, output, shares, clamp, **options)
+    columns, log_det = stack.inverse(blocks, output, encoded, clamp, **options)
     if "affine" not in params:
         return columns, log_det
     base = affine.base(params["affine"], cond).per_pose()

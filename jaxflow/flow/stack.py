@@ -1,8 +1,7 @@
 """The flow's blocks one after the other, each followed by its permutation, on columns.
 
-    project:  h (56, ...) -> its shares of every block's nets
-    forward:  pose3d (D, ...), shares -> [z, pose2d] (D, ...), log_det (...)
-    inverse:  [z, pose2d] (D, ...), shares -> pose3d (D, ...), log_det (...)
+    forward:  pose3d (D, ...), h (56, ...) -> [z, pose2d] (D, ...), log_det (...)
+    inverse:  [z, pose2d] (D, ...), h (56, ...) -> pose3d (D, ...), log_det (...)
 
 Output i of a permutation is its input perm[i]; perm k is what NumPy's legacy generator
 seeded with k gives: a constant, not a parameter.
@@ -29,7 +28,6 @@ from jaxflow.types import Params
 
 # Stacked over the blocks, or a tuple of each one's.
 Blocks = Any
-Shares = coupling.Projected | tuple[coupling.Projected, ...]
 
 # A vector on its way through the stack, and the log-determinant so far.
 _Carry = tuple[jax.Array, jax.Array]
@@ -71,66 +69,53 @@ def _apart(blocks: Blocks) -> Blocks:
     )
 
 
-def project(blocks: Blocks, encoded: jax.Array, *, reverse: bool = False) -> Shares:
-    """What h (56, ...) contributes to each net of each block.
-
-    Args:
-      blocks: the flow's, in either form.
-      encoded: h.
-      reverse: begin with the last block, as `inverse` does, so that h's gradient is
-        summed up from the first one on; the result is the same.
-    """
-    if isinstance(blocks, tuple):
-        return tuple(coupling.project(block, encoded) for block in blocks)
-
-    def step(carry: None, block: Params) -> tuple[None, coupling.Projected]:
-        return carry, coupling.project(block, encoded)
-
-    return jax.lax.scan(step, None, blocks, reverse=reverse)[1]
-
-
 def forward(
-    blocks: Blocks, pose3d: jax.Array, shares: Shares, clamp: SoftClamp
+    blocks: Blocks, pose3d: jax.Array, encoded: jax.Array, clamp: SoftClamp
 ) -> tuple[jax.Array, jax.Array]:
     """pose3d (D, ...) -> [z, pose2d] (D, ...) and the map's log|det J| (...)."""
 
     def step(carry: _Carry, block: Any) -> tuple[_Carry, None]:
         u, total = carry
-        weights, perm, share = block
+        weights, perm = block
+        share = coupling.project(weights, encoded)
         v, log_det = coupling.forward(weights, u, share, clamp)
         return (_permuted(v, perm), total + log_det), None
 
     start = pose3d, jnp.zeros(pose3d.shape[1:], pose3d.dtype)
     perms = permutations(count(blocks), pose3d.shape[0])
-    return _through(step, start, (blocks, perms, shares))
+    return _through(step, start, (blocks, perms))
 
 
 def inverse(
     blocks: Blocks,
     output: jax.Array,
-    shares: Shares,
+    encoded: jax.Array,
     clamp: SoftClamp,
     *,
     net: coupling.Net = coupling.plain_net,
 ) -> tuple[jax.Array, jax.Array]:
-    """[z, pose2d] (D, ...) -> pose3d (D, ...) and the map's log|det J| (...)."""
+    """[z, pose2d] (D, ...) -> pose3d (D, ...) and the map's log|det J| (...).
+
+    Where h has axes of length one, hypotheses share what it contributes.
+    """
 
     def step(carry: _Carry, block: Any) -> tuple[_Carry, None]:
         v, total = carry
-        weights, undo, share = block
-        u, log_det = coupling.inverse(weights, _permuted(v, undo), share, clamp, net)
+        weights, perm = block
+        share = coupling.project(weights, encoded)
+        u, log_det = coupling.inverse(weights, _permuted(v, perm), share, clamp, net)
         return (u, total + log_det), None
 
     start = output, jnp.zeros(output.shape[1:], output.dtype)
     perms = permutations(count(blocks), output.shape[0])
     undo = np.argsort(perms, axis=-1).astype(np.int32)
-    return _through(step, start, (blocks, undo, shares), reverse=True)
+    return _through(step, start, (blocks, undo), reverse=True)
 
 
 def _through(
     step: Callable[[_Carry, Any], tuple[_Carry, None]],
     carry: _Carry,
-    inputs: tuple[Blocks, np.ndarray, Shares],
+    inputs: tuple[Blocks, np.ndarray],
     reverse: bool = False,
 ) -> _Carry:
     """The carry after one block after the other."""

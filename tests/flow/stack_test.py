@@ -25,8 +25,8 @@ def vectors(count=7, size=12, seed=1):
     return jax.random.normal(jax.random.key(seed), (size, count))
 
 
-def shares(blocks, count=7):
-    return stack.project(blocks, vectors(count, SMALL.encoded, seed=2))
+def encoded(count=7):
+    return vectors(count, SMALL.encoded, seed=2)
 
 
 def test_permutations_are_numpys_legacy_ones():
@@ -55,15 +55,15 @@ def test_either_form_gives_the_same(params, direction):
     for form in (params, stack.separate(params)):
         blocks = form["blocks"]
         run = jax.jit(functools.partial(direction, clamp=CLAMP))
-        results.append(run(blocks, vectors(), shares(blocks)))
+        results.append(run(blocks, vectors(), encoded()))
     for stacked, separate in zip(*results, strict=True):
         np.testing.assert_allclose(stacked, separate, rtol=1e-5, atol=1e-6)
 
 
 def test_there_and_back(params):
     blocks, pose = params["blocks"], vectors()
-    output, log_det = stack.forward(blocks, pose, shares(blocks), CLAMP)
-    back, undone = stack.inverse(blocks, output, shares(blocks), CLAMP)
+    output, log_det = stack.forward(blocks, pose, encoded(), CLAMP)
+    back, undone = stack.inverse(blocks, output, encoded(), CLAMP)
     np.testing.assert_allclose(back, pose, atol=1e-5)
     np.testing.assert_allclose(undone, -log_det, atol=1e-5)
     assert not np.allclose(output, pose, atol=0.1)
@@ -71,29 +71,22 @@ def test_there_and_back(params):
 
 def test_log_determinant_is_the_jacobian_s(params):
     blocks, pose = params["blocks"], vectors(1)
-    share = shares(blocks, 1)
+    h = encoded(1)
 
     def forward(column):
-        return stack.forward(blocks, column[:, None], share, CLAMP)[0][:, 0]
+        return stack.forward(blocks, column[:, None], h, CLAMP)[0][:, 0]
 
     jacobian = jax.jacobian(forward)(pose[:, 0])
-    _, log_det = stack.forward(blocks, pose, share, CLAMP)
+    _, log_det = stack.forward(blocks, pose, h, CLAMP)
     np.testing.assert_allclose(
         np.linalg.slogdet(np.asarray(jacobian, np.float64))[1], log_det[0], atol=1e-4
     )
 
 
-def test_projecting_backwards_changes_the_order_alone(params):
-    encoded = vectors(7, SMALL.encoded, seed=2)
-    there = stack.project(params["blocks"], encoded)
-    back = stack.project(params["blocks"], encoded, reverse=True)
-    jax.tree.map(np.testing.assert_array_equal, there, back)
-
-
 def test_one_share_serves_many_columns(params):
     blocks, pose = params["blocks"], vectors()
-    one = shares(blocks, 1)
-    many = jax.tree.map(lambda share: jnp.repeat(share, 7, axis=-1), one)
+    one = encoded(1)
+    many = jnp.repeat(one, 7, axis=-1)
     for shared, repeated in zip(
         stack.forward(blocks, pose, one, CLAMP),
         stack.forward(blocks, pose, many, CLAMP),
