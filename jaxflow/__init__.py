@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from jaxflow.gaussians.fitting import fit_gaussians
     from jaxflow.prediction.lifter import Lifter
     from jaxflow.prediction.stream import predictions
+    from jaxflow.runs.released import pretrained
 
 # Commands are verbs and live in a folder of their own, but are called as
 # ``python -m jaxflow.train``: the package looks for its modules there, too.
@@ -49,6 +50,7 @@ _LAZY = {
     "fit_gaussians": "jaxflow.gaussians.fitting",
     "posterior": "jaxflow.flow.distribution",
     "predictions": "jaxflow.prediction.stream",
+    "pretrained": "jaxflow.runs.released",
     "load_config": "jaxflow.flow.checkpoint",
     "load_params": "jaxflow.flow.checkpoint",
     "load_temperature": "jaxflow.flow.calibration_file",
@@ -91,6 +93,7 @@ __all__ = [
     "normalize_pose3d",
     "posterior",
     "predictions",
+    "pretrained",
     "sample",
     "save_params",
 ]

@@ -110,6 +110,8 @@ gaussians/keypoints
     jaxflow.gaussians.skeletons
 methods/members
     jaxflow.methods.flow
+methods/weights
+    jaxflow.runs.released
 metrics/errors
     jaxflow.metrics.sample_size
 prediction/lifter

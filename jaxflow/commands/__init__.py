@@ -13,11 +13,11 @@ import jax
 import tqdm
 from absl import app, flags, logging
 
-from jaxflow.commands._flags import Flags
+from jaxflow.commands._flags import CHECKPOINT, Flags
 from jaxflow.runs import compilation_cache
 from jaxflow.runs.errors import UserError, reason
 
-__all__ = ["EXPECTED", "STOPPED", "Flags", "no_arguments", "run"]
+__all__ = ["CHECKPOINT", "EXPECTED", "STOPPED", "Flags", "no_arguments", "run"]
 
 _DEBUG = flags.DEFINE_bool(
     "debug", False, "Show where in the code an error arose, not only what it is."

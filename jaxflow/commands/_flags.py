@@ -22,6 +22,11 @@ from jaxflow.runs.errors import UserError
 # What is defined by way of this module is the command's, also in its --help.
 absl_flags.disclaim_key_flags()
 
+CHECKPOINT = (
+    "A run's workdir (its latest checkpoint), a checkpoint's folder, a file of "
+    "weights, or the name of a model that comes with the package."
+)
+
 
 class _PathParser(absl_flags.ArgumentParser[str]):
     """A path; ``~`` at its start is the home folder, which shells leave in flags."""

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 
 from jaxflow import commands, config, methods
 from jaxflow.evaluation import calibrating
+from jaxflow.flow import calibration_file
 from jaxflow.reporting import calibration
-from jaxflow.runs import checkpoint, files
+from jaxflow.runs import files
 
 flags = commands.Flags(__name__)
 
@@ -37,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
     """Fits, keeps, tells."""
     commands.no_arguments(argv)
     settings = flags.config(calibrating.CalibrationConfig())
-    folder = checkpoint.find(_CHECKPOINT.value)
+    folder = calibration_file.place(_CHECKPOINT.value)
     files.check_folder(folder, "--checkpoint")  # or fail after the work
     source = flags.data([_CHECKPOINT.value])
     result = calibrating.calibrate(methods.load(folder), str(folder), source, settings)

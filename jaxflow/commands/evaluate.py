@@ -21,12 +21,7 @@ from jaxflow.runs import files, plain_config, profiling
 
 flags = commands.Flags(__name__)
 
-_CHECKPOINT = flags.path(
-    "checkpoint",
-    None,
-    "Folder of a checkpoint, or the workdir of a run: its latest.",
-    required=True,
-)
+_CHECKPOINT = flags.path("checkpoint", None, commands.CHECKPOINT, required=True)
 _PROFILE = flags.path(
     "profile",
     "",

@@ -1,41 +1,50 @@
-"""Writes the sampler as one file that runs without this package.
+"""Writes a model as one file: to run without this package, or to be handed on.
 
     python -m jaxflow.export --checkpoint=DIR --out=sampler.onnx --format=onnx
     python -m jaxflow.export --checkpoint=DIR --out=sampler.bin --format=stablehlo
+    python -m jaxflow.export --checkpoint=DIR --out=NAME.npz --format=weights
 
-Fits (b, 16, 7), 2D joints (b, 16, 2) and normal noise (b, m, 16) in, hypotheses
-(b, m, 17, 3) in metres out, for any b and m. The file is read back and compared with
-the checkpoint before it takes its name, and a short program that uses it is printed.
+The first two are the sampler alone. Fits (b, 16, 7), 2D joints (b, 16, 2) and normal
+noise (b, m, 16) in, hypotheses (b, m, 17, 3) in metres out, for any b and m. The file
+is read back and compared with the checkpoint before it takes its name, and a short
+program that uses it is printed.
 --check compares a file that is there already and writes nothing.
 
 ONNX needs the extra `onnx-export`; StableHLO (for JAX, which reads it for six months of
 its releases, on cpu, cuda and tpu) the extra `export`.
+
+Weights are what this package itself reads, wherever a checkpoint's folder is given:
+parameters in float16, configuration, fitted temperature and provenance in a plain .npz;
+--line says in a line what the model is, --figures takes a file of jaxflow.evaluate.
 """
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Sequence
 
 from jaxflow import commands, methods
 from jaxflow.flow import exported, onnx_graph
+from jaxflow.methods import weights
 from jaxflow.methods.flow import FlowModel
-from jaxflow.runs import files
+from jaxflow.runs import files, weights_file
 from jaxflow.runs.errors import UserError
 
 flags = commands.Flags(__name__)
 
-_CHECKPOINT = flags.path(
-    "checkpoint",
-    None,
-    "Folder of a flow's checkpoint, or a run's workdir: its latest.",
-    required=True,
-)
+_CHECKPOINT = flags.path("checkpoint", None, commands.CHECKPOINT, required=True)
 _OUT = flags.path("out", None, "The file to write.", required=True)
 _FORMAT = flags.DEFINE_enum(
-    "format", None, exported.FORMATS, "What to write.", required=True
+    "format", None, [*exported.FORMATS, "weights"], "What to write.", required=True
 )
 _CHECK = flags.DEFINE_bool(
     "check", False, "Only compare the file with the checkpoint; write nothing."
+)
+_LINE = flags.DEFINE_string(
+    "line", "", "Of weights: what the model is, for jaxflow.pretrained()."
+)
+_FIGURES = flags.path(
+    "figures", None, "Of weights: what jaxflow.evaluate --out has written of the model."
 )
 
 _WRITERS = {"stablehlo": exported.to_stablehlo, "onnx": onnx_graph.to_onnx}
@@ -46,6 +55,8 @@ def main(argv: Sequence[str]) -> None:
     """Loads, writes aside, compares, gives it its name."""
     commands.no_arguments(argv)
     out, kind = files.check_file(_OUT.value, "--out"), _FORMAT.value
+    if kind == "weights":
+        return _hand_on(out)
     model = methods.load(_CHECKPOINT.value)
     if not isinstance(model, FlowModel):
         raise UserError(
@@ -66,6 +77,22 @@ def main(argv: Sequence[str]) -> None:
         f"checkpoint's by at most {difference:.1g} of the largest coordinate\n"
     )
     print(exported.program(kind, str(out)))
+
+
+def _hand_on(out: pathlib.Path) -> None:
+    """Writes a file of weights, or compares one with the checkpoint."""
+    if out.suffix != weights_file.SUFFIX:
+        raise UserError(f"expected --out=NAME{weights_file.SUFFIX}; got {out.name}")
+    if not _CHECK.value:
+        figures = weights.read_figures(_FIGURES.value) if _FIGURES.value else None
+        content = weights.to_bytes(_CHECKPOINT.value, _LINE.value, figures)
+        files.write_bytes(out, content)
+    moved = weights.check(methods.load(_CHECKPOINT.value), methods.load(out))
+    print(
+        f"{'checked' if _CHECK.value else 'written'}: {out}, "
+        f"{out.stat().st_size / 1e6:.1f} MB; joints move by {moved:.2g} of their mean "
+        f"distance from the hip\nnext: python -m jaxflow.predict --checkpoint={out} ..."
+    )
 
 
 if __name__ == "__main__":

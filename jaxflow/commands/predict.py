@@ -1,8 +1,10 @@
 """People in pictures, videos, heatmaps or keypoints, in 3D.
 
-    python -m jaxflow.predict photo.jpg --checkpoint=DIR --detector=DIR --out=DIR
+    python -m jaxflow.predict photo.jpg --detector=DIR --out=DIR
     python -m jaxflow.predict FOLDER clip.mp4 --boxes=people.json ...
     python -m jaxflow.predict heatmaps.npy keypoints.json --checkpoint=DIR --out=DIR
+
+Without --checkpoint the model that comes with the package is taken.
 
 Inputs: pictures, folders of pictures, videos, heatmaps (.npy, .npz, .h5) and keypoint
 files of other detectors (.json, .csv, .npz). Pictures and videos need --detector: HRNet
@@ -35,6 +37,7 @@ from jaxflow.prediction import inputs, run, stream
 from jaxflow.prediction.files import Output
 from jaxflow.prediction.inputs import Reading
 from jaxflow.prediction.lifter import Lifter
+from jaxflow.runs import released
 from jaxflow.runs.errors import UserError
 from jaxflow.runs.profiling import Clock
 
@@ -43,8 +46,7 @@ flags = commands.Flags(__name__)
 _CHECKPOINT = flags.path(
     "checkpoint",
     None,
-    "Folder of a flow's checkpoint, or a run's workdir: its latest.",
-    required=True,
+    f"{commands.CHECKPOINT} Default: {released.DEFAULT}, which comes with the package.",
 )
 _OUT = flags.path("out", None, "Folder to write to.", required=True)
 _DETECTOR = flags.path(
@@ -92,9 +94,9 @@ _HYPOTHESES = flags.DEFINE_integer(
 )
 _TEMPERATURE = flags.DEFINE_string(
     "temperature",
-    "1",
-    "Scale of the latents: a number, or fitted for the one that "
-    "jaxflow.calibrate has stored in the checkpoint.",
+    "auto",
+    "Scale of the latents: a number; fitted, the one that jaxflow.calibrate has stored "
+    "in the checkpoint; or auto, that where there is one, else 1.",
 )
 _RULE = flags.DEFINE_enum(
     "rule", "z0", selection.RULES, "How the one pose a person is made."
@@ -130,8 +132,9 @@ def main(argv: Sequence[str]) -> int:
     if len(argv) < 2:
         raise UserError(
             "expected inputs: pictures, folders, videos, heatmap or keypoint files, as "
-            "in python -m jaxflow.predict photo.jpg --checkpoint=...; see --help"
+            "in python -m jaxflow.predict photo.jpg --out=...; see --help"
         )
+    checkpoint = _CHECKPOINT.value or released.default()
     sources = inputs.find(
         [os.path.expanduser(source) for source in argv[1:]], _KEY.value
     )
@@ -149,7 +152,7 @@ def main(argv: Sequence[str]) -> int:
         maps=_MAPS.value,
     )
     lifter = Lifter.load(
-        _CHECKPOINT.value,
+        checkpoint,
         _DETECTOR.value,
         flip_test=_FLIP_TEST.value,
         skeleton=_SKELETON.value,
@@ -163,7 +166,7 @@ def main(argv: Sequence[str]) -> int:
     )
     output = Output(pathlib.Path(_OUT.value), _OVERLAYS.value, _JSON_HYPOTHESES.value)
     task = run.Task(lifter, reading, output, Clock())
-    about = run.about_run(task, _CHECKPOINT.value, _DETECTOR.value, _BOXES.value)
+    about = run.about_run(task, checkpoint, _DETECTOR.value, _BOXES.value)
     tally = run.make(sources, task, about)
     print(tally.told())
     if tally.problems:

@@ -35,8 +35,7 @@ flags = commands.Flags(__name__)
 _CHECKPOINT = flags.paths(
     "checkpoint",
     None,
-    "Folder of a checkpoint, or the workdir of a run: its latest. Several, divided by "
-    "commas, are seeds of one model.",
+    f"{commands.CHECKPOINT} Several, divided by commas, are seeds of one model.",
     required=True,
 )
 _OUT = flags.path("out", None, "Folder to write to.", required=True)

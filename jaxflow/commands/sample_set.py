@@ -33,12 +33,7 @@ from jaxflow.runs.run import Run
 
 flags = commands.Flags(__name__)
 
-_CHECKPOINT = flags.path(
-    "checkpoint",
-    None,
-    "Folder of a checkpoint, or the workdir of a run: its latest.",
-    required=True,
-)
+_CHECKPOINT = flags.path("checkpoint", None, commands.CHECKPOINT, required=True)
 _OUT = flags.path("out", None, "Folder to write to.", required=True)
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size",

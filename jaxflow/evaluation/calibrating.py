@@ -28,7 +28,6 @@ from jaxflow.evaluation import protocol, temperature
 from jaxflow.evaluation.temperature import Curve
 from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.metrics import coverage
-from jaxflow.runs import checkpoint as store
 from jaxflow.runs.errors import UserError
 from jaxflow.runs.run import Run, Stop
 from jaxflow.types import Model, PoseRecords
@@ -97,7 +96,7 @@ def calibrate(
       OSError: the checkpoint's folder cannot be written to.
       KeyboardInterrupt: a signal has come.
     """
-    folder = store.find(checkpoint_dir)
+    folder = calibration_file.place(checkpoint_dir)
     subjects = _subjects(settings, checkpoint.load_config(folder), warn)
     with Run(folder, flag="--checkpoint") as run:
         stop = run.listen()

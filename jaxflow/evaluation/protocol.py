@@ -118,8 +118,8 @@ class EvaluationConfig:
     num_hypotheses: int = option(200, "hypotheses drawn for each pose")
     temperature: str = option(
         "1",
-        "scale of the latents: a number, or fitted for the one that jaxflow.calibrate "
-        "has stored in the checkpoint",
+        "scale of the latents: a number; fitted, the one that jaxflow.calibrate has "
+        "stored in the checkpoint; or auto, that where there is one, else 1",
     )
     seed: int = option(0, "of the hypotheses' noise")
     batch_size: int = option(64, "poses at a time; decides memory, not results")

@@ -3,7 +3,8 @@
     DIR/checkpoints/<step>/calibration.json
 
 It belongs to those parameters alone: their checksum goes with it, and a later
-checkpoint of the run has none until it is calibrated itself.
+checkpoint of the run has none until it is calibrated itself. A file of weights has the
+same document within.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from jaxflow.runs.errors import UserError
 
 NAME = "calibration.json"
 FITTED = "fitted"
+AUTO = "auto"
 
 
 def save(directory: str | pathlib.Path, document: dict[str, Any]) -> pathlib.Path:
@@ -32,11 +34,27 @@ def save(directory: str | pathlib.Path, document: dict[str, Any]) -> pathlib.Pat
       The file.
 
     Raises:
-      CheckpointError: there is no complete checkpoint.
+      CheckpointError: there is no complete checkpoint, or it is a file of weights.
     """
-    folder = checkpoint.find(directory)
+    folder = place(directory)
     stamped = {**document, "params_crc32": _checksum(folder)}
     return files.write_json(folder / NAME, stamped)
+
+
+def place(directory: str | pathlib.Path) -> pathlib.Path:
+    """The folder of a checkpoint in which a temperature can be kept.
+
+    Raises:
+      CheckpointError: there is no complete checkpoint, or it is a file of weights.
+    """
+    folder = checkpoint.find(directory)
+    if folder.is_file():
+        raise checkpoint.CheckpointError(
+            f"{folder} is a file of weights, which is never changed; give "
+            "--temperature=NUMBER where it is used, or calibrate the run that it is of "
+            "or one that python -m jaxflow.train --init_from has begun with it"
+        )
+    return folder
 
 
 def load(directory: str | pathlib.Path) -> dict[str, Any] | None:
@@ -47,20 +65,35 @@ def load(directory: str | pathlib.Path) -> dict[str, Any] | None:
         other parameters.
     """
     folder = checkpoint.find(directory)
+    if folder.is_file():
+        kept = checkpoint.read_about(folder).get("calibration")
+        return None if kept is None else _checked(kept, folder)
     path = folder / NAME
     if not path.exists():
         return None
     try:
-        document = json.loads(path.read_text())
+        document = _checked(json.loads(path.read_text()), path)
+    except ValueError as error:
+        raise checkpoint.DamagedError(f"{path} is damaged: {error!r}") from error
+    if document.get("params_crc32") != _checksum(folder):
+        raise checkpoint.DamagedError(
+            f"{path} belongs to other parameters; run jaxflow.calibrate again"
+        )
+    return document
+
+
+def _checked(document: Any, path: pathlib.Path) -> dict[str, Any]:
+    """The document, if there is a temperature in it.
+
+    Raises:
+      DamagedError: there is none.
+    """
+    try:
         temperature = float(document["temperature"])
     except (ValueError, KeyError, TypeError) as error:
         raise checkpoint.DamagedError(f"{path} is damaged: {error!r}") from error
     if not 0 < temperature < math.inf:
         raise checkpoint.DamagedError(f"{path} is damaged: temperature {temperature}")
-    if document.get("params_crc32") != _checksum(folder):
-        raise checkpoint.DamagedError(
-            f"{path} belongs to other parameters; run jaxflow.calibrate again"
-        )
     return dict(document)
 
 
@@ -88,11 +121,15 @@ def resolve(directory: str | pathlib.Path, wanted: str | float) -> float:
 
     Args:
       directory: of the checkpoint.
-      wanted: a number of at least 0, as such or as text, or "fitted".
+      wanted: a number of at least 0, as such or as text; "fitted"; or "auto", the
+        fitted one where there is one, and else 1.
 
     Raises:
-      UserError: neither, or nothing was fitted for this checkpoint.
+      UserError: none of these, or nothing was fitted for this checkpoint.
     """
+    if wanted == AUTO:
+        found = load(directory)
+        return 1.0 if found is None else float(found["temperature"])
     if wanted == FITTED:
         return load_temperature(directory)
     check(wanted)
@@ -100,12 +137,12 @@ def resolve(directory: str | pathlib.Path, wanted: str | float) -> float:
 
 
 def check(wanted: str | float) -> None:
-    """Refuses what is neither a temperature nor "fitted".
+    """Refuses what is neither a temperature nor "fitted" or "auto".
 
     Raises:
       UserError: says what came.
     """
-    if wanted == FITTED:
+    if wanted in (FITTED, AUTO):
         return
     try:
         value = float(wanted)
@@ -113,7 +150,8 @@ def check(wanted: str | float) -> None:
         value = -1.0
     if not 0 <= value < math.inf:
         raise UserError(
-            f"temperature must be a number of at least 0, or {FITTED!r}; got {wanted!r}"
+            f"temperature must be a number of at least 0, {FITTED!r} or {AUTO!r}; got "
+            f"{wanted!r}"
         )
 
 

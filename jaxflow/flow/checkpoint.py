@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from jaxflow._version import __version__
 from jaxflow.config import DataConfig, FlowConfig, TrainConfig
 from jaxflow.flow import model
 from jaxflow.runs import plain_config
@@ -61,7 +62,8 @@ def load_params(directory: str | pathlib.Path) -> Params:
 
     Args:
       directory: a run's workdir, its ``checkpoints`` folder (either gives the newest
-        checkpoint), or one checkpoint's folder.
+        checkpoint), one checkpoint's folder, a file of weights, or the name of a model
+        that comes with the package (`jaxflow.pretrained`).
 
     Returns:
       A nested dict of float32 arrays on the default device.
@@ -149,6 +151,12 @@ def _read_config(folder: pathlib.Path) -> TrainConfig:
     try:
         return plain_config.from_dict(TrainConfig, about.get("train", {}))
     except (AttributeError, TypeError, ValueError) as error:
+        writer = about.get("jaxflow", __version__)  # of a file that was handed on
+        if writer != __version__:
+            raise CheckpointError(
+                f"{folder} was written by jaxflow {writer} and says what this one, "
+                f"{__version__}, does not know: {error}"
+            ) from error
         raise DamagedError(f"{folder}: its config is damaged: {error}") from error
 
 

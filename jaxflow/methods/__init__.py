@@ -30,7 +30,8 @@ def load(directory: str | pathlib.Path) -> Model:
 
     Args:
       directory: a run's workdir, its ``checkpoints`` folder (either gives the newest
-        checkpoint), or one checkpoint's folder.
+        checkpoint), one checkpoint's folder, a file of weights, or the name of a model
+        that comes with the package.
 
     Raises:
       CheckpointError: there is no complete checkpoint, or it is of no method.

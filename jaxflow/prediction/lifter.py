@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from jaxflow.maths import batching, checks
 from jaxflow.metrics import selection
 from jaxflow.prediction import lifting
 from jaxflow.prediction.lifting import Prediction
+from jaxflow.runs import released
 from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import CROP_PER_HEATMAP
 from jaxflow.types import DensityModel, GaussianFit, Model
@@ -83,28 +85,30 @@ class Lifter:
     @classmethod
     def load(
         cls,
-        checkpoint: str | os.PathLike[str],
+        checkpoint: str | os.PathLike[str] | None = None,
         detector: str | os.PathLike[str] | None = None,
         *,
         flip_test: bool = True,
         skeleton: str | None = None,
         pixels: str = "imagenet",
         maps: str = "probability",
-        temperature: str | float = 1.0,
+        temperature: str | float = "auto",
         **options: Any,
     ) -> Lifter:
         """From disk.
 
         Args:
-          checkpoint: a model's folder, or a training run's.
+          checkpoint: a model's folder, a training run's, a file of weights, or the name
+            of a model that comes with the package (``jaxflow.pretrained``); default
+            the one that is for all uses.
           detector: an HRNet checkpoint's folder or an .onnx file.
           flip_test: whether the detector is also shown mirror images.
           skeleton: of its joints, a name of ``gaussians.skeletons``; default MPII's, or
             by their number.
           pixels: what an ONNX detector takes: imagenet, 0..1 or -1..1.
           maps: what it gives: probability, logits or 0..255.
-          temperature: a number, or "fitted": what ``jaxflow.calibrate`` has stored in
-            the checkpoint.
+          temperature: a number; "fitted", what ``jaxflow.calibrate`` has stored in the
+            checkpoint; or "auto": that where there is one, else 1.
           **options: the other attributes.
 
         Raises:
@@ -114,7 +118,9 @@ class Lifter:
         from jaxflow import methods
         from jaxflow.flow import calibration_file
 
-        directory = os.fspath(checkpoint)
+        # A text may be a model's name; what is not one is a path, also a bare one.
+        named = checkpoint or released.default()
+        directory = named if isinstance(named, str) else pathlib.Path(named)
         model = methods.load(directory)
         if detector is not None:
             from jaxflow import detector as detectors

@@ -46,8 +46,9 @@ class SampleConfig:
     num_hypotheses: int = option(200, "hypotheses drawn for each pose")
     temperature: str = option(
         "1",
-        "scale of the latents: a number (0: the most likely pose), or fitted for the "
-        "one that jaxflow.calibrate has stored in the checkpoint",
+        "scale of the latents: a number (0: the most likely pose); fitted, the one "
+        "that jaxflow.calibrate has stored in the checkpoint; or auto, that where "
+        "there is one, else 1",
     )
     seed: int = option(0, "of the hypotheses' noise")
     log_density: bool = option(

@@ -276,7 +276,7 @@ class Predictions(NamedTuple):
 
 def predictions(
     inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    checkpoint: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str] | None = None,
     detector: str | os.PathLike[str] | None = None,
     *,
     boxes: str | os.PathLike[str] | BoxTable | None = None,
@@ -293,7 +293,7 @@ def predictions(
 
     Args:
       inputs: one path or several.
-      checkpoint: a flow's folder, or a training run's.
+      checkpoint: as `Lifter.load` takes it.
       detector: for pictures and videos: an HRNet checkpoint's folder or an .onnx file.
       boxes: where people are in pictures and videos, a file for
         ``detector.boxes.read_boxes`` or what it gives; default one fills each frame.

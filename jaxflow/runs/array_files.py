@@ -121,7 +121,7 @@ def _open_npy(path: pathlib.Path) -> np.ndarray:
 
 def _mapped(path: pathlib.Path, file: Any, end: int) -> np.ndarray:
     """The array whose header comes next in the file, and that ends before ``end``."""
-    shape, fortran, dtype = _read_header(file, end - file.tell())
+    shape, fortran, dtype = read_header(file, end - file.tell())
     order: Any = "F" if fortran else "C"
     if 0 in shape:
         return np.zeros(shape, dtype, order)
@@ -171,7 +171,7 @@ class _Unpacked:
     def _rewind(self) -> None:
         self._stream = self._archive.open(self._member)
         size = self._member.file_size
-        self.shape, self.fortran, self.dtype = _read_header(self._stream, size)
+        self.shape, self.fortran, self.dtype = read_header(self._stream, size)
         self._row_bytes = self.dtype.itemsize * int(np.prod(self.shape[1:]))
         self._next = 0
 
@@ -195,7 +195,7 @@ class _Unpacked:
         return content
 
 
-def _read_header(file: Any, size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_header(file: Any, size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Shape, whether in Fortran order, and dtype of the .npy content that follows.
 
     Args:

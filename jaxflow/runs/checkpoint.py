@@ -8,7 +8,8 @@
 The config names the ``method`` of what lifts poses, the ``kind`` of what else there is,
 a detector. A checkpoint appears under its number only when it is complete (orbax writes
 aside and renames), so a half-written one is never read; one that was damaged later is
-known by its checksums.
+known by its checksums. A `weights_file` is read like a checkpoint without ``training``;
+its path stands for the folder.
 """
 
 from __future__ import annotations
@@ -20,19 +21,11 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from jaxflow.runs import files, plain_config, trees
-from jaxflow.runs.errors import UserError, reason
+from jaxflow.runs import files, plain_config, released, trees, weights_file
+from jaxflow.runs.errors import CheckpointError, DamagedError, reason
 
 FOLDER = "checkpoints"
 _ARGS = ocp.args
-
-
-class CheckpointError(UserError):
-    """A checkpoint that is missing, of another model, damaged, or cannot be written."""
-
-
-class DamagedError(CheckpointError):
-    """A checkpoint that is there and cannot be read as what was written."""
 
 
 def save_items(
@@ -96,11 +89,21 @@ def check_vacant(directory: str | pathlib.Path, *, step: int = 0) -> None:
 def find(directory: str | pathlib.Path) -> pathlib.Path:
     """The folder of the newest complete checkpoint in or at ``directory``.
 
+    Args:
+      directory: a run's workdir, its ``checkpoints`` folder, one checkpoint's folder, a
+        file of weights, or as a ``str`` the name of a model that comes with the package
+        (see `released`).
+
+    Returns:
+      The checkpoint's folder, or the file of weights; absolute.
+
     Raises:
       CheckpointError: there is none; says where it was looked for.
     """
+    if file := released.path_of(directory):
+        return file
     directory = pathlib.Path(directory).expanduser().absolute()
-    if (directory / "params").is_dir():
+    if directory.is_file() or (directory / "params").is_dir():
         return directory
     for folder in (directory / FOLDER, directory):
         if folder.is_dir():
@@ -108,9 +111,11 @@ def find(directory: str | pathlib.Path) -> pathlib.Path:
             if steps:
                 return folder / str(max(steps))
     state = "holds no complete checkpoint" if directory.exists() else "does not exist"
+    known = released.names()
+    named = f", or a model that is here: {', '.join(known)}" if known else ""
     raise CheckpointError(
         f"{directory} {state}; expected a training run's --workdir, its "
-        f"'{FOLDER}' folder, or one checkpoint"
+        f"'{FOLDER}' folder, one checkpoint, or a file of weights{named}"
     )
 
 
@@ -127,11 +132,14 @@ def as_saved(items: dict[str, Any], about: dict[str, Any]) -> Any:
 
 
 def read_about(folder: pathlib.Path) -> dict[str, Any]:
-    """The config of the checkpoint in a folder that `find` gave, as plain values.
+    """The config of the checkpoint that `find` gave, as plain values.
 
     Raises:
+      CheckpointError: a file of weights that a later version has written.
       DamagedError: it cannot be read.
     """
+    if folder.is_file():
+        return weights_file.read_about(folder)
     try:
         return dict(ocp.JsonCheckpointHandler().restore(folder / "config"))
     except Exception as error:
@@ -144,13 +152,29 @@ def restore_tree(folder: pathlib.Path, target: Any) -> Any:
     """Arrays of exactly the target's structure, shapes and dtypes, and the saved bits.
 
     Args:
-      folder: an item's within a checkpoint's.
+      folder: an item's within what `find` gave.
       target: a tree of arrays, or of their shapes and dtypes.
 
     Raises:
       DamagedError: the folder holds others, cannot be read, or an array's checksum is
         not the recorded one (older checkpoints have none).
     """
+    if folder.parent.is_file():
+        found = weights_file.read_params(folder.parent)
+        check_tree(found, target, str(folder.parent))
+        found = jax.device_put(found, jax.local_devices()[0])
+    else:
+        found = _from_orbax(folder, target)
+    recorded = read_about(folder.parent).get("checksums", {}).get(folder.name)
+    differing = [] if recorded is None else trees.other_bits(found, recorded)
+    if differing:
+        raise DamagedError(
+            f"{folder} is damaged: the checksum differs of\n  {_listed(differing)}"
+        )
+    return found
+
+
+def _from_orbax(folder: pathlib.Path, target: Any) -> Any:
     # The handler itself: a checkpointer would look for the whole checkpoint's metadata.
     handler = ocp.StandardCheckpointHandler()
     where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -161,7 +185,7 @@ def restore_tree(folder: pathlib.Path, target: Any) -> Any:
     try:
         stored = handler.metadata(folder)
         check_tree(getattr(stored, "tree", stored), target, str(folder))
-        found = handler.restore(folder, args=_ARGS.StandardRestore(shapes))
+        return handler.restore(folder, args=_ARGS.StandardRestore(shapes))
     except DamagedError:
         raise
     except Exception as error:
@@ -170,13 +194,6 @@ def restore_tree(folder: pathlib.Path, target: Any) -> Any:
         ) from error
     finally:
         handler.close()
-    recorded = read_about(folder.parent).get("checksums", {}).get(folder.name)
-    differing = [] if recorded is None else trees.other_bits(found, recorded)
-    if differing:
-        raise DamagedError(
-            f"{folder} is damaged: the checksum differs of\n  {_listed(differing)}"
-        )
-    return found
 
 
 def check_same(

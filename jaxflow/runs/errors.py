@@ -13,6 +13,14 @@ class UserError(ValueError):
     """A flag, configuration or file that is not as it must be; says what is wrong."""
 
 
+class CheckpointError(UserError):
+    """A checkpoint that is missing, of another model, damaged, or cannot be written."""
+
+
+class DamagedError(CheckpointError):
+    """A checkpoint that is there and cannot be read as what was written."""
+
+
 class NonFiniteError(FloatingPointError):
     """A loss or a parameter is no longer a number; training cannot go on."""
 

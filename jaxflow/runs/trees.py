@@ -32,7 +32,7 @@ def checksums(tree: Any) -> dict[str, int]:
     """CRC-32 of the bytes of every array, by its path in the tree."""
     return {
         name: zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)
-        for name, leaf in _leaves(jax.device_get(tree)).items()
+        for name, leaf in by_path(jax.device_get(tree)).items()
     }
 
 
@@ -44,7 +44,7 @@ def other_bits(tree: Any, recorded: Mapping[str, int]) -> list[str]:
     )
 
 
-def _leaves(tree: Any) -> dict[str, Any]:
+def by_path(tree: Any) -> dict[str, Any]:
     """Path -> leaf, of every array and everything that tells its shape."""
     leaves = jax.tree_util.tree_leaves_with_path(
         tree, is_leaf=lambda leaf: hasattr(leaf, "shape")
@@ -60,5 +60,5 @@ def _kinds(tree: Any) -> dict[str, str]:
     """Path -> ``dtype(shape)`` of every array."""
     return {
         name: f"{np.dtype(leaf.dtype)}{tuple(leaf.shape)}"
-        for name, leaf in _leaves(tree).items()
+        for name, leaf in by_path(tree).items()
     }
