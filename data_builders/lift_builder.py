@@ -79,13 +79,17 @@ class LiftBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
           folder: of the raw files.
         """
 
+    def extra_features(self) -> dict[str, Any]:
+        """Features beyond the common ones; a configuration may add to them."""
+        return self.EXTRA_FEATURES
+
     def note(self, line: str) -> None:
         """Adds a line to what the build tells about what it has read."""
         self.info.metadata["notes"].append(line)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=features.lift_features(**self.EXTRA_FEATURES),
+            features=features.lift_features(**self.extra_features()),
             metadata=tfds.core.MetadataDict(raw_files={}, notes=[]),
             disable_shuffling=True,
         )

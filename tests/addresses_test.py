@@ -50,6 +50,12 @@ data_builders/cmu_mocap_source
     data_builders.cmu_mocap_lift.download
     data_builders.cmu_mocap_lift.source
     data_builders.registry
+data_builders/cmu_mocap_wild
+    data_builders.cmu_mocap_lift.configurations
+    data_builders.cmu_mocap_lift.wild
+    data_builders.simulation.proportions
+    data_builders.simulation.snapshots
+    data_builders.simulation.two_detectors
 data_builders/human36m_cdf
     data_builders.human36m_lift.cdf
     data_builders.human36m_lift.cdf_child

@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
-import re
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from data_builders import features
-from data_builders.cmu_mocap_lift import download, generation, recordings, source
+from data_builders.cmu_mocap_lift import download, generation, recordings, source, wild
+from data_builders.cmu_mocap_lift.configurations import CmuConfig
 from data_builders.files import DataFileError
 from data_builders.lift_builder import Examples, LiftBuilder
-from jaxflow.runs.errors import UserError
 
 SPLITS: tuple[str, ...] = ("train", "test")
-
-
-@dataclasses.dataclass
-class CmuConfig(tfds.core.BuilderConfig):
-    """From which seed cameras and detector are simulated; named after it, ``seed0``."""
-
-    name: str = ""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Names the configuration."""
-        if self.seed < 0:
-            raise UserError(f"expected a seed of at least 0; got {self.seed}")
-        self.name = f"seed{self.seed}"
-
-    @classmethod
-    def from_name(cls, name: str) -> CmuConfig:
-        """The configuration of a name.
-
-        Raises:
-          UserError: no such name.
-        """
-        match = re.fullmatch(r"seed(\d{1,18})", name)
-        if match is None:
-            raise UserError(
-                f"expected a cmu_mocap_lift configuration such as seed0; got {name!r}"
-            )
-        return cls(seed=int(match.group(1)))
 
 
 class Builder(LiftBuilder):
@@ -51,7 +22,7 @@ class Builder(LiftBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
-    BUILDER_CONFIGS = [CmuConfig()]
+    BUILDER_CONFIGS = [CmuConfig(), CmuConfig(wild=True)]
     EXTRA_FEATURES = {
         "pose2d_true": tfds.features.Tensor(shape=(16, 2), dtype=np.float32)
     }
@@ -59,9 +30,13 @@ class Builder(LiftBuilder):
 
     @classmethod
     def configuration(cls, name: str) -> tfds.core.BuilderConfig:
-        """A configuration of any seed; see the base class."""
+        """A configuration of any seed and test subjects; see the base class."""
         made = CmuConfig.from_name(name)
         return cls.builder_configs.get(made.name, made)  # TFDS wants its own instance
+
+    def extra_features(self) -> dict[str, Any]:
+        """Those of pictures, too, where there are some; see the base class."""
+        return self.EXTRA_FEATURES | (wild.FEATURES if self.builder_config.wild else {})
 
     def raw_files(self, folder: pathlib.Path) -> list[pathlib.Path]:
         """The ASF and AMC files, or the archive; see the base class.
@@ -70,7 +45,7 @@ class Builder(LiftBuilder):
           DataFileError: it is another folder, or no subject of a split is there.
         """
         with source.opened(folder) as found:
-            _check_subjects(found)
+            _check_subjects(found, self.builder_config)
             return list(found.files)
 
     def fetch(self, downloads: tfds.download.DownloadManager) -> pathlib.Path:
@@ -83,32 +58,32 @@ class Builder(LiftBuilder):
             reading = recordings.read(found)
         for line in reading.notes(found):
             self.note(line)
-        chosen = {
-            split: [
-                one
-                for one in reading.recordings
-                if generation.split_of(one.subject) == split
-            ]
-            for split in SPLITS
-        }
-        if empty := [split for split in SPLITS if not chosen[split]]:
+        parts: dict[str, list[recordings.Recording]] = {name: [] for name in SPLITS}
+        for one in reading.recordings:
+            tested = self.builder_config.test_subjects
+            parts[generation.split_of(one.subject, tested)].append(one)
+        if empty := [split for split in SPLITS if not parts[split]]:
             raise DataFileError(f"{folder}: no frame of the {' or '.join(empty)} split")
-        return {split: self._generated(split, own) for split, own in chosen.items()}
+        return {split: self._generated(split, own) for split, own in parts.items()}
 
     def _generated(self, split: str, own: list[recordings.Recording]) -> Examples:
         total = sum(len(one.frame) for one in own)
-        parts = generation.generate(own, self.builder_config.seed)
+        config = self.builder_config
+        if config.wild:
+            total *= config.views
+            parts = wild.generate(own, config.seed, config.views)
+        else:
+            parts = generation.generate(own, config.seed)
         yield from features.examples(parts, split, total)
 
 
-def _check_subjects(found: source.Source) -> None:
+def _check_subjects(found: source.Source, config: CmuConfig) -> None:
     """Refuses a source that lacks a whole split."""
     subjects = {take.subject for take in found.takes}
-    lacking = set(SPLITS) - {generation.split_of(subject) for subject in subjects}
-    if lacking:
+    splits = {generation.split_of(one, config.test_subjects) for one in subjects}
+    if lacking := set(SPLITS) - splits:
         named = ", ".join(sorted(subjects, key=int))
         raise DataFileError(
             f"{found.where} has no subject of the {' and '.join(sorted(lacking))} "
-            f"split, only {named}: subjects 8, 16, 24, ... are the test split, all "
-            "others the training split"
+            f"split, only {named}: {config.test_rule}, all others the training split"
         )

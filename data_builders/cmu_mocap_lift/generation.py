@@ -29,9 +29,16 @@ _STUDIO_RADIUS = 1500.0  # mm, no hip is farther out; the cameras stand at 4900
 _STUDIO, _TAKE, _DETECTOR = range(3)
 
 
-def split_of(subject: str) -> str:
-    """The split of a subject, by its number alone: the same whatever else there is."""
-    return "test" if int(subject) % _TEST_EVERY == 0 else "train"
+def split_of(subject: str, test_subjects: Sequence[int] = ()) -> str:
+    """The split of a subject, by its number alone: the same whatever else there is.
+
+    Args:
+      subject: as the database names it.
+      test_subjects: those of the test split; if none, every eighth number.
+    """
+    number = int(subject)
+    tested = number in test_subjects if test_subjects else number % _TEST_EVERY == 0
+    return "test" if tested else "train"
 
 
 def generate(recordings: Sequence[Recording], seed: int) -> Iterator[PoseRecords]:

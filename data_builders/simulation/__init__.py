@@ -3,5 +3,6 @@
 ``bodies`` and ``families`` make poses, ``motion`` makes recordings of them, ``cameras``
 sees 3D joints from any source, ``occlusion`` tells which are hidden, ``detector`` turns
 their projections into detections with fitted Gaussians, and ``views`` joins these into
-pose records.
+pose records. For pictures as anybody takes them, ``proportions`` varies bodies,
+``snapshots`` places people before cameras, and ``two_detectors`` finds them.
 """

@@ -7,7 +7,9 @@ NAME is synthetic_lift, human36m_lift, mpi_inf_3dhp_lift or cmu_mocap_lift, with
 configuration behind a slash if need be; each has a README.md in data_builders/NAME that
 tells where its raw files come from. --check looks whether they are all there, and
 builds nothing. A set that is there already is reused; an interrupted build leaves
-nothing half built. Beside the set lies data_card.png: sample frames and counts.
+nothing half built. cmu_mocap_lift/wild is motion capture in pictures as anybody takes
+them, several of each pose: for models of photographs. Beside the set lies
+data_card.png: sample frames and counts.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 from absl import app, logging
 
 from data_builders import registry
+from data_builders.cmu_mocap_lift.configurations import WILD_VIEWS, CmuConfig
 from data_builders.lift_builder import LiftBuilder
 from data_builders.synthetic_lift.synthetic_lift_dataset_builder import SyntheticConfig
 from jaxflow import commands, data
@@ -30,6 +33,12 @@ from jaxflow.types import PoseRecords
 flags = commands.Flags(__name__)
 
 _DEFAULT = SyntheticConfig()
+# Data sets that flags configure, and which do.
+_CONFIGURED: dict[str, set[str]] = {
+    "synthetic_lift": {"seed", "train_frames", "test_frames"},
+    "cmu_mocap_lift": {"seed", "test_subjects"},
+    "cmu_mocap_lift/wild": {"seed", "views", "test_subjects"},
+}
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, "Data set to build, as an alternative to the first argument."
@@ -49,7 +58,10 @@ _CARD = flags.DEFINE_bool(
     "card", True, "Draw data_card.png beside the set (needs the extra 'report')."
 )
 _SEED = flags.DEFINE_integer(
-    "seed", None, f"synthetic_lift: seed of everything random; default {_DEFAULT.seed}."
+    "seed",
+    None,
+    "synthetic_lift, cmu_mocap_lift: seed of everything random; default "
+    f"{_DEFAULT.seed}.",
 )
 _TRAIN_FRAMES = flags.DEFINE_integer(
     "train_frames",
@@ -60,6 +72,18 @@ _TEST_FRAMES = flags.DEFINE_integer(
     "test_frames",
     None,
     f"synthetic_lift: number of test frames; default {_DEFAULT.test_frames}.",
+)
+_VIEWS = flags.DEFINE_integer(
+    "views",
+    None,
+    "cmu_mocap_lift/wild: pictures of each pose, each by a camera and of a body of its "
+    f"own; default {WILD_VIEWS}.",
+)
+_TEST_SUBJECTS = flags.DEFINE_list(
+    "test_subjects",
+    None,
+    "cmu_mocap_lift: numbers of the test split's subjects, such as 3,5,9; default "
+    "every eighth, of cmu_mocap_lift/wild 3,5,9.",
 )
 flags.adopt(commands)
 
@@ -81,8 +105,11 @@ def main(argv: Sequence[str]) -> None:
     }
     frames = sum(map(len, splits.values()))
     rate = "" if built else f", {frames / seconds:,.0f} frames/s"
+    files = pathlib.Path(builder.data_dir).glob("*.array_record*")
+    size = sum(path.stat().st_size for path in files) / 1e6
     print(
-        f"{'reused' if built else 'built'} {builder.data_dir} in {seconds:.1f} s{rate}"
+        f"{'reused' if built else 'built'} {builder.data_dir} in {seconds:.1f} s{rate}, "
+        f"{size:,.1f} MB"
     )
     _tell(dataset, builder, splits)
 
@@ -95,23 +122,34 @@ def _chosen_dataset(arguments: Sequence[str]) -> str:
             f"expected one data set of {', '.join(registry.NAMES)}; got "
             f"{' '.join(names) or 'none'}"
         )
-    chosen: dict[str, Any] = {
-        name: flag.value
-        for name, flag in (
-            ("seed", _SEED),
-            ("train_frames", _TRAIN_FRAMES),
-            ("test_frames", _TEST_FRAMES),
-        )
+    given: dict[str, Any] = {
+        flag.name: flag.value
+        for flag in (_SEED, _TRAIN_FRAMES, _TEST_FRAMES, _VIEWS, _TEST_SUBJECTS)
         if flag.value is not None
     }
-    if names[0] == "synthetic_lift":
-        return f"synthetic_lift/{SyntheticConfig(**chosen).name}"
-    if chosen:
+    if not given and names[0] != "synthetic_lift":
+        return names[0]
+    if not given.keys() <= _CONFIGURED.get(names[0], set()):
+        fitting = [name for name, own in _CONFIGURED.items() if given.keys() <= own]
         raise app.UsageError(
-            f"--{', --'.join(chosen)} are for synthetic_lift without a configuration; "
-            f"got {names[0]}"
+            f"--{', --'.join(given)} are for {' or '.join(fitting) or 'different sets'}"
+            f", with no other configuration in the name; got {names[0]}"
         )
-    return names[0]
+    return configured(names[0], given)
+
+
+def configured(name: str, given: dict[str, Any]) -> str:
+    """The full name of a data set that flags configure."""
+    if name == "synthetic_lift":
+        return f"{name}/{SyntheticConfig(**given).name}"
+    kind, _, wild = name.partition("/")
+    subjects = given.get("test_subjects", ())
+    if not all(number.isdecimal() for number in subjects):
+        raise app.UsageError(
+            f"expected --test_subjects=3,5,9 or the like; got {','.join(subjects)}"
+        )
+    given["test_subjects"] = tuple(map(int, subjects))
+    return f"{kind}/{CmuConfig(wild=bool(wild), **given).name}"
 
 
 def _check(dataset: str) -> None:
