@@ -105,11 +105,11 @@ def main(argv: Sequence[str]) -> None:
     }
     frames = sum(map(len, splits.values()))
     rate = "" if built else f", {frames / seconds:,.0f} frames/s"
-    files = pathlib.Path(builder.data_dir).glob("*.array_record*")
-    size = sum(path.stat().st_size for path in files) / 1e6
+    made = pathlib.Path(builder.data_dir).glob("*.array_record*")
+    size = sum(path.stat().st_size for path in made) / 1e6
     print(
-        f"{'reused' if built else 'built'} {builder.data_dir} in {seconds:.1f} s{rate}, "
-        f"{size:,.1f} MB"
+        f"{'reused' if built else 'built'} {builder.data_dir} in {seconds:.1f} s{rate}"
+        f", {size:,.1f} MB"
     )
     _tell(dataset, builder, splits)
 
