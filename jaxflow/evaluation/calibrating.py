@@ -102,8 +102,8 @@ def calibrate(
         stop = run.listen()
         records = _frames(source, subjects, settings.frames)
         curve = _fit(model, records, settings, stop)
-        found = document(curve, source.dataset, subjects, len(records), settings)
-        return Calibrated(curve, calibration_file.save(folder, found))
+        content = document(curve, source.dataset, subjects, len(records), settings)
+        return Calibrated(curve, calibration_file.save(folder, content))
 
 
 def _subjects(

@@ -110,9 +110,9 @@ class Comparison(NamedTuple):
                     "evaluations": {
                         "test": [result.to_json() for result in member.test],
                         "ambiguous": [result.to_json() for result in member.ambiguous],
-                        "uncertainty": [one.to_json() for one in member.uncertainty],
+                        "uncertainty": [each.to_json() for each in member.uncertainty],
                         "response": [
-                            one.to_json() if one else None for one in member.response
+                            each.to_json() if each else None for each in member.response
                         ],
                     },
                 }
@@ -177,12 +177,16 @@ def compare(
             print(f"testing {folder} at temperature {temperature:g}")
             loaded = shared.of(load_model(folder), temperature)
             evaluations.append(protocol.evaluate(loaded))
-        unsure = tuple(one.ambiguous for one in evaluations if one.ambiguous)
-        tested = tuple(one.test for one in evaluations)
-        temperatures = tuple(one.temperature for one in evaluations)
-        found = [(one.uncertainty, one.response) for one in evaluations]
+        unsure = tuple(
+            evaluation.ambiguous for evaluation in evaluations if evaluation.ambiguous
+        )
+        tested = tuple(evaluation.test for evaluation in evaluations)
+        temperatures = tuple(evaluation.temperature for evaluation in evaluations)
+        judged = [
+            (evaluation.uncertainty, evaluation.response) for evaluation in evaluations
+        ]
         members.append(
-            Member(entry, tested, unsure, temperatures, *zip(*found, strict=True))
+            Member(entry, tested, unsure, temperatures, *zip(*judged, strict=True))
         )
     return Comparison(tuple(members))
 

@@ -161,11 +161,13 @@ def _read(path: pathlib.Path) -> dict[str, InferenceTimes]:
         return {
             device: InferenceTimes(
                 device=device,
-                repeats=int(one["repeats"]),
-                fit_ms=_positive(one["fit_16_heatmaps_ms"]),
-                sample_ms={int(m): _positive(ms) for m, ms in one["sample_ms"].items()},
+                repeats=int(times["repeats"]),
+                fit_ms=_positive(times["fit_16_heatmaps_ms"]),
+                sample_ms={
+                    int(m): _positive(ms) for m, ms in times["sample_ms"].items()
+                },
             )
-            for device, one in json.loads(path.read_text()).items()
+            for device, times in json.loads(path.read_text()).items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
@@ -186,7 +188,9 @@ def _positive(value: Any) -> float:
 
 
 def _write(path: pathlib.Path, times: dict[str, InferenceTimes]) -> None:
-    files.write_json(path, {device: one.to_json() for device, one in times.items()})
+    files.write_json(
+        path, {device: measured.to_json() for device, measured in times.items()}
+    )
 
 
 def median_ms(run: Callable[[], Any], repeats: int) -> float:
@@ -251,7 +255,7 @@ def _processor() -> str:
     """The processor's name as the system tells it, else the architecture's."""
     listing = pathlib.Path("/proc/cpuinfo")
     if listing.exists():
-        found = re.search(r"^model name\s*:\s*(.+)$", listing.read_text(), re.MULTILINE)
-        if found:
-            return " ".join(found[1].split())
+        name = re.search(r"^model name\s*:\s*(.+)$", listing.read_text(), re.MULTILINE)
+        if name:
+            return " ".join(name[1].split())
     return platform.processor() or platform.machine() or "CPU"

@@ -83,8 +83,8 @@ class Response(NamedTuple):
         """The settings of one kind, by rising sigma."""
         kind = [
             i
-            for i, one in enumerate(self.settings)
-            if one.aspect == aspect and one.moved == moved
+            for i, setting in enumerate(self.settings)
+            if setting.aspect == aspect and setting.moved == moved
         ]
         return sorted(kind, key=lambda i: self.settings[i].sigma)
 

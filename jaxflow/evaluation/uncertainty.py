@@ -95,16 +95,16 @@ class Sums:
         """A batch's figures: hits (B, 21, 16), and what `measure` gave."""
         bins = len(SIGMA_EDGES) - 1
         # (B, 15, bins): which joint is in which bin.
-        chosen = np.eye(bins)[self._bins[rows]]
+        in_bin = np.eye(bins)[self._bins[rows]]
 
         def binned(values: Any) -> np.ndarray:
-            return np.einsum("bjk,bj...->bk...", chosen, values)
+            return np.einsum("bjk,bj...->bk...", in_bin, values)
 
         picture = measured.consistency
         tree = Summed(
             measured=measured,
             hits=hits,
-            joints=chosen.sum(axis=1),
+            joints=in_bin.sum(axis=1),
             bin_hits=binned(np.swapaxes(hits[..., _DRAWN], 1, 2)),
             inside=binned(picture.inside[:, _DETECTED]),
             truth_inside=binned(picture.truth_inside[:, _DETECTED]),
@@ -212,14 +212,18 @@ class Uncertainty(NamedTuple):
             "calibration_curve_band": self.curve_band.tolist(),
             "by_fitted_sigma": [
                 {
-                    "least_px": one.least,
-                    "most_px": None if np.isinf(one.most) else one.most,
-                    "joints": one.joints,
-                    "calibration_error": one.ece if one.joints else None,
-                    "inside_95_ellipse_share": one.inside if one.joints else None,
-                    "truth_inside_share": one.truth_inside if one.joints else None,
+                    "least_px": interval.least,
+                    "most_px": None if np.isinf(interval.most) else interval.most,
+                    "joints": interval.joints,
+                    "calibration_error": interval.ece if interval.joints else None,
+                    "inside_95_ellipse_share": interval.inside
+                    if interval.joints
+                    else None,
+                    "truth_inside_share": interval.truth_inside
+                    if interval.joints
+                    else None,
                 }
-                for one in self.bins
+                for interval in self.bins
             ],
             "bone_spread_mm": self.bone_spread,
             "bone_asymmetry_mm": self.asymmetry,
@@ -236,7 +240,7 @@ def _error(frequency: np.ndarray) -> np.ndarray:
 
 
 def _bins(total: Summed) -> tuple[Bin, ...]:
-    found = []
+    bins = []
     for i, (least, most) in enumerate(itertools.pairwise(SIGMA_EDGES)):
         joints = int(total.joints[i])
         shares = [np.nan] * 3
@@ -244,8 +248,8 @@ def _bins(total: Summed) -> tuple[Bin, ...]:
             error = _error(total.bin_hits[i] / joints)
             inside, truth = total.inside[i] / joints, total.truth_inside[i] / joints
             shares = [float(error), float(inside), float(truth)]
-        found.append(Bin(least, most, joints, *shares))
-    return tuple(found)
+        bins.append(Bin(least, most, joints, *shares))
+    return tuple(bins)
 
 
 def _draw_curves(totals: list[Total]) -> np.ndarray:

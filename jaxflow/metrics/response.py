@@ -67,8 +67,8 @@ def make_unsure(
       Both, changed.
     """
     index = MPII_JOINTS.index(joint)
-    own = covariance - BLOB**2 * jnp.eye(2, dtype=covariance.dtype)
-    error = unsure.draw_error(own, normal) if moved else jnp.zeros_like(normal)
+    excess = covariance - BLOB**2 * jnp.eye(2, dtype=covariance.dtype)
+    error = unsure.draw_error(excess, normal) if moved else jnp.zeros_like(normal)
     place, fit = unsure.reported(
         pose2d[..., index, :],
         gaussfit[..., index, :],

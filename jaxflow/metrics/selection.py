@@ -148,9 +148,9 @@ def _checked(hypotheses: jax.typing.ArrayLike) -> jax.Array:
     return hypotheses
 
 
-def _take(poses: jax.Array, chosen: jax.Array) -> jax.Array:
+def _take(poses: jax.Array, numbers: jax.Array) -> jax.Array:
     """(..., M, 17, 3) and indices (...) -> (..., 17, 3)."""
-    index = chosen[..., None, None, None]
+    index = numbers[..., None, None, None]
     return jnp.take_along_axis(poses, index, axis=-3)[..., 0, :, :]
 
 

@@ -103,7 +103,7 @@ def sums_of(
     by_joint = np.stack([np.ones_like(sigma), sigma, error], axis=-1).sum(axis=0)
     products = (sigma, error, sigma**2, error**2, sigma * error)
     return SigmaErrorSums(
-        table, by_bin, by_joint, np.array([one.sum() for one in products])
+        table, by_bin, by_joint, np.array([product.sum() for product in products])
     )
 
 

@@ -38,7 +38,7 @@ def add(*trees: Tree) -> Tree:
     """The sum of trees of arrays or numbers, such as ``Total``; at least one."""
     first, *rest = trees
     for tree in rest:
-        first = jax.tree.map(lambda one, other: one + other, first, tree)
+        first = jax.tree.map(lambda total, other: total + other, first, tree)
     return first
 
 
@@ -192,16 +192,16 @@ def average(figures: Iterable[Means]) -> Means:
     Raises:
       ValueError: there are none.
     """
-    chosen = list(figures)
-    if not chosen:
+    actions = list(figures)
+    if not actions:
         raise ValueError("expected at least one action to average over")
 
     def mean(name: str) -> Any:
-        return np.mean([getattr(one, name) for one in chosen], axis=0)
+        return np.mean([getattr(action, name) for action in actions], axis=0)
 
     names = [field.name for field in dataclasses.fields(Means)]
     means = {name: mean(name) for name in names if name != "frames"}
-    return Means(frames=sum(one.frames for one in chosen), **means)
+    return Means(frames=sum(action.frames for action in actions), **means)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,5 +246,5 @@ class EvaluationResult:
                     "mpjpe_mm": pooled.best_of.tolist(),
                 },
             },
-            "actions": {name: one.to_json() for name, one in self.per_action.items()},
+            "actions": {name: m.to_json() for name, m in self.per_action.items()},
         }

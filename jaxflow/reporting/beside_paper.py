@@ -33,18 +33,18 @@ def beside_published(evaluated: Evaluation, dataset: str) -> list[Table]:
     """Tables 1, 2, 3 and 5, calibration and spread, as far as they were evaluated."""
     test = evaluated.test
     same = is_human36m(test, dataset)
-    found = [
+    tables = [
         per_action(test, published.PROTOCOL_1, "mpjpe", same),
         per_action(test, published.PROTOCOL_2, "pa_mpjpe", same),
     ]
     if evaluated.ambiguous is not None:
-        found.append(ambiguous(evaluated.ambiguous, same))
+        tables.append(ambiguous(evaluated.ambiguous, same))
     if evaluated.settings is not None:
-        found.append(result_tables.by_setting(evaluated.settings))
-        found.append(result_tables.settings_beside(evaluated.settings))
+        tables.append(result_tables.by_setting(evaluated.settings))
+        tables.append(result_tables.settings_beside(evaluated.settings))
     if evaluated.reduced is not None:
-        found.append(fewer(evaluated.reduced, same))
-    return [*found, calibration(test, same), spread(test, same)]
+        tables.append(fewer(evaluated.reduced, same))
+    return [*tables, calibration(test, same), spread(test, same)]
 
 
 def introduction(test: EvaluationResult, dataset: str) -> str:

@@ -78,12 +78,12 @@ def uncertainty(comparison: Comparison) -> Table | None:
 
 def tables_of(comparison: Comparison) -> dict[str, Table]:
     """The tables there are, by the names of their files."""
-    found = {
+    by_name = {
         "models": models(comparison),
         "ablations": ablations(comparison),
         "uncertainty": uncertainty(comparison),
     }
-    return {name: table for name, table in found.items() if table is not None}
+    return {name: table for name, table in by_name.items() if table is not None}
 
 
 def _table(
@@ -144,18 +144,18 @@ def trade_offs(comparison: Comparison) -> list[str]:
 
 def notes(comparison: Comparison) -> list[str]:
     """What the tables leave out."""
-    told = [
+    lines = [
         f"{member.entry.name} is drawn at temperature "
         f"{', '.join(f'{value:g}' for value in member.temperatures)}."
         for member in comparison.members
         if set(member.temperatures) != {1.0}
     ]
     if not comparison.has_ambiguous:
-        told.append(
+        lines.append(
             "The test set has no ambiguous frame (a fitted sigma above 5 heatmap "
             "pixels), so there is no table of the ambiguous subset."
         )
-    return told
+    return lines
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -181,14 +181,14 @@ def write(comparison: Comparison, out: pathlib.Path) -> list[pathlib.Path]:
     Raises:
       OSError: the folder cannot be written to.
     """
-    found = tables_of(comparison)
+    named = tables_of(comparison)
     lines = [f"- {line}" for line in sentences(comparison)]
-    text = "\n".join([*map(tables.to_markdown, found.values()), *lines, ""])
+    text = "\n".join([*map(tables.to_markdown, named.values()), *lines, ""])
     written = [
         files.write_text(out / "comparison.md", text),
         files.write_json(out / "comparison.json", to_json(comparison)),
     ]
-    for name, table in found.items():
+    for name, table in named.items():
         written.append(files.write_text(out / f"{name}.csv", tables.to_csv(table)))
         written.append(files.write_json(out / f"{name}.json", tables.to_json(table)))
     return written

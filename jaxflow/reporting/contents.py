@@ -84,7 +84,7 @@ class Content(NamedTuple):
 
     def figures(self) -> list[Picture]:
         """All of them."""
-        last = [one for one in (self.response, self.training) if one]
+        last = [picture for picture in (self.response, self.training) if picture]
         return [*self.frames, *self.plots, *self.models, *last]
 
 
@@ -113,10 +113,10 @@ def console(
     sections = all_tables(evaluated, about, extras)
     first = sections.pop("actions")
     wide = {published.PROTOCOL_1.name, published.PROTOCOL_2.name}
-    chosen = [
+    narrow = [
         table for table in sum(sections.values(), first) if table.name not in wide
     ]
-    shown = [tables.to_console(table, bold) for table in chosen]
+    shown = [tables.to_console(table, bold) for table in narrow]
     said = comparison.trade_offs(extras.comparison) if extras.comparison else []
     note = tables.wrapped(beside_paper.introduction(evaluated.test, about.dataset))
     return "\n\n".join([*shown, result_tables.remarks(evaluated), note, *said])
@@ -181,11 +181,11 @@ def _sections(content: Content) -> list[page.Section]:
 
 
 def _models(
-    content: Content, compared: Comparison, found: Sequence[Table]
+    content: Content, compared: Comparison, listed: Sequence[Table]
 ) -> page.Section:
     """Models side by side; first of all where sharpness and honesty disagree."""
     text = " ".join([*comparison.trade_offs(compared), *comparison.notes(compared)])
-    return page.Section("Models", text, _drawings(content.models), found)
+    return page.Section("Models", text, _drawings(content.models), listed)
 
 
 def _drawings(drawn: Sequence[Picture]) -> list[page.Drawing]:

@@ -58,7 +58,7 @@ class Picture(NamedTuple):
     wide: bool = False
 
 
-def hypotheses(chosen: Chosen) -> Picture:
+def hypotheses(frames: Chosen) -> Picture:
     """Hypotheses of a sure to the least sure detection (paper figures 3 and 4)."""
     caption = (
         "Left: the 2D detection and the Gaussians fitted to its heatmaps, at one and "
@@ -66,26 +66,26 @@ def hypotheses(chosen: Chosen) -> Picture:
         "truth. Seen from the camera they scatter where the detector is unsure; from "
         "the side, along the depth that a picture does not tell. "
     )
-    return _of_poses("hypotheses", chosen, caption)
+    return _of_poses("hypotheses", frames, caption)
 
 
-def hardest(chosen: Chosen) -> Picture:
+def hardest(frames: Chosen) -> Picture:
     """The worst and the most ambiguous frames of the test."""
     caption = (
         "The frames whose best hypothesis is farthest from the truth, and those whose "
         "hypotheses scatter most, by the mean standard deviation over joints and axes. "
     )
-    return _of_poses("hardest", chosen, caption)
+    return _of_poses("hardest", frames, caption)
 
 
-def _of_poses(name: str, chosen: Chosen, caption: str) -> Picture:
+def _of_poses(name: str, frames: Chosen, caption: str) -> Picture:
     named = "; ".join(
         f"{title}: {detail}"
         for title, detail in zip(
-            chosen.titles, map(_first, chosen.details), strict=True
+            frames.titles, map(_first, frames.details), strict=True
         )
     )
-    figure = poses.hypotheses_figure(chosen.titles, chosen.frames)
+    figure = poses.hypotheses_figure(frames.titles, frames.frames)
     return Picture(name, figure, f"{caption}{named}.", wide=True)
 
 
@@ -179,13 +179,13 @@ def sigma(records: PoseRecords) -> Picture | None:
     )
 
 
-def response(found: Response) -> Picture:
+def response(result: Response) -> Picture:
     """Whether the hypotheses follow a detection made less sure."""
     return Picture(
         "response",
-        response_figure.response(found),
+        response_figure.response(result),
         "One joint at a time is made less sure in "
-        f"{found.frames} frames: calibrated hypotheses hold the truth in 90 % of them "
+        f"{result.frames} frames: calibrated hypotheses hold the truth in 90 % of them "
         "at every sigma.",
     )
 
@@ -212,7 +212,7 @@ def models(results: Mapping[str, Sequence[EvaluationResult]]) -> list[Picture]:
 
 def _mean(seeds: Sequence[EvaluationResult]) -> Means:
     """The curves' means over seeds, and the calibration error's."""
-    return sums.average(one.pooled for one in seeds)
+    return sums.average(result.pooled for result in seeds)
 
 
 def training(rows: Sequence[Mapping[str, Any]]) -> Picture | None:

@@ -57,17 +57,17 @@ def table(title: str, splits: Mapping[str, Inventory]) -> tables.Table:
     """
     rows: list[Row] = []
     for kind, field in (("subject", "subjects"), ("action", "actions")):
-        counts = [getattr(one, field) for one in splits.values()]
+        counts = [getattr(inventory, field) for inventory in splits.values()]
         names = dict.fromkeys(name for column in counts for name in column)
         rows += [
             Row((f"{kind} {name}", *(_count(column.get(name)) for column in counts)))
             for name in names
         ]
     shares = (
-        f"{one.ambiguous} ({100 * one.ambiguous / max(one.frames, 1):.1f} %)"
-        for one in splits.values()
+        f"{ours.ambiguous} ({100 * ours.ambiguous / max(ours.frames, 1):.1f} %)"
+        for ours in splits.values()
     )
-    frames = (tables.count(one.frames) for one in splits.values())
+    frames = (tables.count(inventory.frames) for inventory in splits.values())
     rows.append(Row(("ambiguous", *shares), closing=True))
     rows.append(Row(("all", *frames), closing=True))
     return tables.Table("inventory", title, ("Frames", *splits), tuple(rows))

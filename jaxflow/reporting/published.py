@@ -93,7 +93,9 @@ def as_rows(table: Published, columns: Sequence[str] | None = None) -> tuple[Row
     rows = []
     for method in table.rows:
         values = dict(zip(table.columns, method.values, strict=True))
-        rows.append(Row((label(method), *(number(values.get(one)) for one in wanted))))
+        rows.append(
+            Row((label(method), *(number(values.get(column)) for column in wanted)))
+        )
     return tuple(rows)
 
 

@@ -86,17 +86,17 @@ def draw(
         total=7 if extras.comparison else 6, desc="drawing", unit="part", smoothing=0
     ) as bar:
 
-        def step(made: Callable[..., _T], *arguments: Any) -> _T:
-            result = made(*arguments)
+        def step(draw_part: Callable[..., _T], *arguments: Any) -> _T:
+            result = draw_part(*arguments)
             bar.update()
             return result
 
         rows = [row for group in groups for row in group]
-        chosen = step(chosen_frames.draw, loaded, frames, rows)
+        drawn = step(chosen_frames.draw, loaded, frames, rows)
         first, second = len(groups[0]), len(groups[0]) + len(groups[1])
         models = {
-            one.entry.name: one.test
-            for one in (extras.comparison.members if extras.comparison else ())
+            member.entry.name: member.test
+            for member in (extras.comparison.members if extras.comparison else ())
         }
         sigma = step(drawings.sigma, protocol.counted(loaded.records))
         log = training_log(about.checkpoint)
@@ -104,10 +104,10 @@ def draw(
             evaluated=evaluated,
             about=about,
             extras=extras,
-            viewer_poses=chosen.take(slice(second, None)).viewer_poses(),
+            viewer_poses=drawn.take(slice(second, None)).viewer_poses(),
             frames=[
-                step(drawings.hypotheses, chosen.take(slice(0, first))),
-                step(drawings.hardest, chosen.take(slice(first, second))),
+                step(drawings.hypotheses, drawn.take(slice(0, first))),
+                step(drawings.hardest, drawn.take(slice(first, second))),
             ],
             plots=[
                 *step(drawings.plots, evaluated, baseline),
@@ -143,8 +143,8 @@ def write_tables(
     if extras.comparison is not None:
         document["comparison"] = comparison.to_json(extras.comparison)
     files.write_json(out / "evaluation.json", document)
-    for section, found in all_tables(evaluated, about, extras).items():
-        for table in found:
+    for section, listed in all_tables(evaluated, about, extras).items():
+        for table in listed:
             prefix = "models-" if section == "models" else ""
             stem = out / "tables" / f"{prefix}{table.name}"
             files.write_text(stem.with_suffix(".md"), tables.to_markdown(table))

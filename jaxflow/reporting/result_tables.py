@@ -41,32 +41,32 @@ _FIT = published.INFERENCE_TIME.columns[1]
 
 def of_evaluation(evaluated: Evaluation) -> list[Table]:
     """Per action, the spread, the ambiguous subset per action, settings, reductions."""
-    found = of_tests(evaluated)
+    listed = of_tests(evaluated)
     if evaluated.settings is not None:
-        found += [by_setting(evaluated.settings), settings_beside(evaluated.settings)]
-    found += of_uncertainty(evaluated)
+        listed += [by_setting(evaluated.settings), settings_beside(evaluated.settings)]
+    listed += of_uncertainty(evaluated)
     if evaluated.reduced is not None:
-        found += [fewer(evaluated.reduced), one_pose(evaluated.reduced)]
-    return found
+        listed += [fewer(evaluated.reduced), one_pose(evaluated.reduced)]
+    return listed
 
 
 def of_uncertainty(evaluated: Evaluation) -> list[Table]:
     """Proper scores, calibration by joint and sigma, and the response."""
-    found: list[Table] = []
+    listed: list[Table] = []
     if evaluated.uncertainty is not None:
-        found += uncertainty_tables.of_uncertainty(evaluated.uncertainty)
+        listed += uncertainty_tables.of_uncertainty(evaluated.uncertainty)
     if evaluated.response is not None:
-        found += uncertainty_tables.of_response(evaluated.response)
-    return found
+        listed += uncertainty_tables.of_response(evaluated.response)
+    return listed
 
 
 def of_tests(evaluated: Evaluation) -> list[Table]:
     """Per action, the spread, and the ambiguous subset per action."""
-    found = [per_action("test", "Test", evaluated.test), spread(evaluated.test.pooled)]
+    listed = [per_action("test", "Test", evaluated.test), spread(evaluated.test.pooled)]
     if evaluated.ambiguous is not None:
         title = "Ambiguous subset"
-        found.append(per_action("ambiguous-subset", title, evaluated.ambiguous))
-    return found
+        listed.append(per_action("ambiguous-subset", title, evaluated.ambiguous))
+    return listed
 
 
 def describe(evaluated: Evaluation, bold: bool = False) -> str:
@@ -162,10 +162,10 @@ def settings_beside(result: SettingsResult) -> Table:
     paper, figures = published.MPI_INF_3DHP, result.figures
     rows = list(published.as_rows(paper, tuple(figures)))
     for i, name in enumerate((f"best of {result.num_hypotheses}", "z0")):
-        shares = numbers(100 * one.pck[i] for one in figures.values())
+        shares = numbers(100 * figure.pck[i] for figure in figures.values())
         label = f"This model, {name}"
         rows.append(Row((label, *shares), counts=name != "z0", closing=True))
-    frames = (count(one.frames) for one in figures.values())
+    frames = (count(figure.frames) for figure in figures.values())
     rows.append(Row(("Frames counted", *frames), counts=False, closing=True))
     notes = [f"{published.label(row)}: {row.note}" for row in paper.rows if row.note]
     if result.annotated_2d:

@@ -20,35 +20,37 @@ _REGION = regions.REGIONS.index(0.9)
 _FEW = 30  # joints: a bin with fewer says too little
 
 
-def of_uncertainty(found: Uncertainty) -> list[Table]:
+def of_uncertainty(result: Uncertainty) -> list[Table]:
     """Proper scores and calibration per joint, and all by fitted sigma."""
-    return [by_joint(found), by_sigma(found.bins)]
+    return [by_joint(result), by_sigma(result.bins)]
 
 
-def by_joint(found: Uncertainty) -> Table:
+def by_joint(result: Uncertainty) -> Table:
     """Energy score and calibration error, a row a joint."""
     rows = [
         Row((joint, Number(float(score)), Number(float(error), 3)))
         for joint, score, error in zip(
-            H36M_JOINTS[1:], found.joint_energy, found.joint_ece, strict=True
+            H36M_JOINTS[1:], result.joint_energy, result.joint_ece, strict=True
         )
     ]
-    worst = float(np.max(found.joint_ece))
-    rows.append(Row(("All: mean, worst", Number(found.energy), Number(worst, 3)), True))
-    low, high = found.ece_band
-    x, y, z = found.crps
+    worst = float(np.max(result.joint_ece))
+    rows.append(
+        Row(("All: mean, worst", Number(result.energy), Number(worst, 3)), True)
+    )
+    low, high = result.ece_band
+    x, y, z = result.crps
     return Table(
         "uncertainty-per-joint",
         "Proper scores and calibration per joint",
         ("Joint", "energy score", "ECE"),
         tuple(rows),
         note=f"Energy score in mm, less is better; of whole poses "
-        f"{found.pose_energy:.1f} mm. CRPS {x:.1f}, {y:.1f}, {z:.1f} mm along x, y, z; "
-        f"ECE there {', '.join(f'{error:.3f}' for error in found.axis_ece)}. The ECE "
-        f"of all frames lies within {low:.3f} to {high:.3f} in 90 % of draws of the "
-        f"{found.recordings} recordings. A bone's length deviates by "
-        f"{found.bone_spread:.1f} mm within a frame's hypotheses; left and right "
-        f"differ by {found.asymmetry:.1f} mm.",
+        f"{result.pose_energy:.1f} mm. CRPS {x:.1f}, {y:.1f}, {z:.1f} mm along x, y, "
+        f"z; ECE there {', '.join(f'{error:.3f}' for error in result.axis_ece)}. The "
+        f"ECE of all frames lies within {low:.3f} to {high:.3f} in 90 % of draws of "
+        f"the {result.recordings} recordings. A bone's length deviates by "
+        f"{result.bone_spread:.1f} mm within a frame's hypotheses; left and right "
+        f"differ by {result.asymmetry:.1f} mm.",
     )
 
 
@@ -57,14 +59,14 @@ def by_sigma(bins: Sequence[Bin]) -> Table:
     rows = [
         Row(
             (
-                f"up to {one.most:g}" if np.isfinite(one.most) else "above",
-                count(one.joints),
-                _or_dash(one.ece, 3),
-                _or_dash(100 * one.inside),
-                _or_dash(100 * one.truth_inside),
+                f"up to {interval.most:g}" if np.isfinite(interval.most) else "above",
+                count(interval.joints),
+                _or_dash(interval.ece, 3),
+                _or_dash(100 * interval.inside),
+                _or_dash(100 * interval.truth_inside),
             )
         )
-        for one in bins
+        for interval in bins
     ]
     return Table(
         "uncertainty-by-sigma",
@@ -81,50 +83,50 @@ def _or_dash(value: float, digits: int = 1) -> Cell:
     return "-" if np.isnan(value) else Number(float(value), digits)
 
 
-def of_response(found: Response) -> list[Table]:
+def of_response(result: Response) -> list[Table]:
     """Coverage of the 90 % region and the spread, a row a joint."""
-    return [coverage(found), spread(found)]
+    return [coverage(result), spread(result)]
 
 
-def coverage(found: Response) -> Table:
+def coverage(result: Response) -> Table:
     """How often the 90 % region holds the truth, by the sigma of one joint."""
-    columns, settings = ["Joint"], found.of()
-    columns += [f"{found.settings[i].sigma:g} px" for i in settings]
-    long = [i for i, one in enumerate(found.settings) if one.aspect > 1]
-    columns += [f"long {found.settings[i].sigma:g}" for i in long]
-    shares = 100 * found.coverage[:, settings + long, _REGION]
+    columns, settings = ["Joint"], result.of()
+    columns += [f"{result.settings[i].sigma:g} px" for i in settings]
+    long = [i for i, setting in enumerate(result.settings) if setting.aspect > 1]
+    columns += [f"long {result.settings[i].sigma:g}" for i in long]
+    shares = 100 * result.coverage[:, settings + long, _REGION]
     return Table(
         "response-coverage",
         "As uncertain as the detector: coverage of the 90 % region, %",
         tuple(columns),
-        _joint_rows(found, shares, 0),
-        note=f"Of {found.frames} frames in which all joints are surely seen, one joint "
-        "at a time is given an error of so many heatmap px, which its Gaussian tells "
-        "of; long: along one axis, a third of it across. Calibrated hypotheses hold "
-        "the truth in 90 % at every sigma.",
+        _joint_rows(result, shares, 0),
+        note=f"Of {result.frames} frames in which all joints are surely seen, one "
+        "joint at a time is given an error of so many heatmap px, which its Gaussian "
+        "tells of; long: along one axis, a third of it across. Calibrated hypotheses "
+        "hold the truth in 90 % at every sigma.",
     )
 
 
-def spread(found: Response) -> Table:
+def spread(result: Response) -> Table:
     """The hypotheses' deviation across the picture, by the sigma of one joint."""
-    moved, kept = found.of(), found.of(moved=False)
-    columns = ["Joint", *(f"{found.settings[i].sigma:g} px" for i in moved)]
-    columns += [f"kept {found.settings[i].sigma:g}" for i in kept]
-    across = np.mean(found.spread[:, moved + kept, :2], axis=-1)
+    moved, kept = result.of(), result.of(moved=False)
+    columns = ["Joint", *(f"{result.settings[i].sigma:g} px" for i in moved)]
+    columns += [f"kept {result.settings[i].sigma:g}" for i in kept]
+    across = np.mean(result.spread[:, moved + kept, :2], axis=-1)
     return Table(
         "response-spread",
         "As uncertain as the detector: spread across the picture, mm",
         tuple(columns),
-        _joint_rows(found, across, 0),
+        _joint_rows(result, across, 0),
         note="Standard deviation of the joint over the hypotheses, mean of x and y; "
         "kept: its place stays, only its Gaussian widens. A heatmap px is "
-        f"{found.pixel:.0f} mm there. What the rest of the body says of a joint may be "
-        "narrower than the detector: coverage judges.",
+        f"{result.pixel:.0f} mm there. What the rest of the body says of a joint may "
+        "be narrower than the detector: coverage judges.",
     )
 
 
-def _joint_rows(found: Response, values: np.ndarray, digits: int) -> tuple[Row, ...]:
-    named = zip(found.joints, values, strict=True)
+def _joint_rows(result: Response, values: np.ndarray, digits: int) -> tuple[Row, ...]:
+    named = zip(result.joints, values, strict=True)
     rows = [Row((joint, *numbers(cells, digits))) for joint, cells in named]
     mean = numbers(np.mean(values, axis=0), digits)
     return (*rows, Row(("Mean", *mean), closing=True))
@@ -163,11 +165,17 @@ def compared(comparison: Comparison) -> Table:
 
 
 def _figures(member: Member, seed: int) -> list[float]:
-    found, answer = member.uncertainty[seed], member.response[seed]
-    errors = [one.ece for one in found.bins if one.joints >= _FEW]
+    uncertainty, answer = member.uncertainty[seed], member.response[seed]
+    errors = [interval.ece for interval in uncertainty.bins if interval.joints >= _FEW]
     covered = [np.nan] * 3
     if answer is not None:
         shares = 100 * answer.coverage[:, answer.of(), _REGION]
         covered = [shares[:, 0].mean(), shares[:, -1].mean(), shares.min()]
     worst = max(errors, default=np.nan)
-    return [found.energy, found.pose_energy, *found.crps, worst, *covered]
+    return [
+        uncertainty.energy,
+        uncertainty.pose_energy,
+        *uncertainty.crps,
+        worst,
+        *covered,
+    ]

@@ -31,8 +31,8 @@ _LINES = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
 def looks(count: int) -> list[dict[str, Any]]:
     """A colour and a line style for each of some series, told apart up to twenty."""
     pairs = itertools.cycle(itertools.product(_LINES, _COLOURS))
-    chosen = itertools.islice(pairs, count)
-    return [{"linestyle": line, "color": colour} for line, colour in chosen]
+    some = itertools.islice(pairs, count)
+    return [{"linestyle": line, "color": colour} for line, colour in some]
 
 
 def calibration(series: Mapping[str, Means]) -> Figure:
@@ -45,14 +45,14 @@ def calibration(series: Mapping[str, Means]) -> Figure:
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
         calibration_axes(axes)
-        for (name, one), look in zip(series.items(), looks(len(series)), strict=True):
+        for (name, means), look in zip(series.items(), looks(len(series)), strict=True):
             axes.plot(
                 CALIBRATION_LEVELS,
-                one.calibration,
+                means.calibration,
                 marker="o",
                 markersize=2.5,
                 linewidth=1.6,
-                label=f"{name}: ECE {one.ece:.3f}",
+                label=f"{name}: ECE {means.ece:.3f}",
                 **look,
             )
         note: Any = {
@@ -88,18 +88,18 @@ def samples(series: Mapping[str, Means], num_hypotheses: int) -> Figure:
       series: figures by name.
       num_hypotheses: M that they all rest on.
     """
-    above = _labelled_above([float(one.best_of[-1]) for one in series.values()])
+    above = _labelled_above([float(means.best_of[-1]) for means in series.values()])
     with style.themed():
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
-        for (name, one), look, high in zip(
+        for (name, means), look, high in zip(
             series.items(), looks(len(series)), above, strict=True
         ):
             colour = look["color"]
             counts = errors.sample_counts(num_hypotheses)
             axes.plot(
                 counts,
-                one.best_of,
+                means.best_of,
                 label=name,
                 marker="o",
                 markersize=3,
@@ -107,11 +107,11 @@ def samples(series: Mapping[str, Means], num_hypotheses: int) -> Figure:
                 **look,
             )
             axes.axhline(
-                one.mpjpe[0], color=colour, linewidth=0.9, linestyle=(0, (1, 2))
+                means.mpjpe[0], color=colour, linewidth=0.9, linestyle=(0, (1, 2))
             )
             axes.annotate(
-                f"{one.best_of[-1]:.1f}",
-                (counts[-1], one.best_of[-1]),
+                f"{means.best_of[-1]:.1f}",
+                (counts[-1], means.best_of[-1]),
                 color=colour,
                 textcoords="offset points",
                 ha="center",
@@ -138,7 +138,7 @@ def samples(series: Mapping[str, Means], num_hypotheses: int) -> Figure:
 def _labelled_above(values: Sequence[float]) -> list[bool]:
     """Which labels go above their point: all but those with another just above them."""
     near = 4.0  # mm; closer, two labels would overlap
-    return [not any(0 < other - one < near for other in values) for one in values]
+    return [not any(0 < other - value < near for other in values) for value in values]
 
 
 def cps(series: Mapping[str, Means]) -> Figure:
@@ -146,12 +146,12 @@ def cps(series: Mapping[str, Means]) -> Figure:
     with style.themed():
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
-        for (name, one), look in zip(series.items(), looks(len(series)), strict=True):
+        for (name, means), look in zip(series.items(), looks(len(series)), strict=True):
             axes.plot(
                 metrics.CPS_THRESHOLDS,
-                one.cps_curve,
+                means.cps_curve,
                 linewidth=1.6,
-                label=f"{name}: area {one.cps:.1f}",
+                label=f"{name}: area {means.cps:.1f}",
                 **look,
             )
         axes.set(

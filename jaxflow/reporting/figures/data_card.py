@@ -49,24 +49,24 @@ def card(name: str, splits: Mapping[str, PoseRecords]) -> Figure:
 
 def _headline(name: str, counts: Mapping[str, inventory.Inventory]) -> str:
     parts = [
-        f"{split}: {one.frames:,} frames, "
-        f"{100 * one.ambiguous / max(one.frames, 1):.1f} % ambiguous"
-        for split, one in counts.items()
+        f"{split}: {content.frames:,} frames, "
+        f"{100 * content.ambiguous / max(content.frames, 1):.1f} % ambiguous"
+        for split, content in counts.items()
     ]
     return "\n".join([name, ";   ".join(parts)])
 
 
 def _samples(figure: Any, splits: Mapping[str, PoseRecords]) -> None:
     """Frames from sure to unsure of all splits, each in 2D above and in 3D below."""
-    chosen = [
+    samples = [
         (split, records.take(rows))
         for split, records in splits.items()
         if len(rows := _choose(records, -(-_SAMPLES // len(splits))))
     ]
-    columns = sum(len(records) for _, records in chosen)
+    columns = sum(len(records) for _, records in samples)
     grid = figure.subplots(2, columns, squeeze=False)
     places = iter(grid.T)
-    for split, records in chosen:
+    for split, records in samples:
         for row in range(len(records)):
             flat, solid = next(places)
             poses.detection(flat, records.pose2d[row], records.gaussfit[row])
@@ -103,7 +103,7 @@ def _bars(axes: Axes, title: str, counts: Mapping[str, Mapping[str, int]]) -> No
             totals[name] = totals.get(name, 0) + count
     names = list(totals)
     if len(names) > _BARS:
-        largest = set(sorted(names, key=lambda one: -totals[one])[:_BARS])
+        largest = set(sorted(names, key=lambda group: -totals[group])[:_BARS])
         title += f" (the {_BARS} largest of {len(names)})"
         names = [name for name in names if name in largest]
     places = np.arange(len(names))

@@ -130,15 +130,15 @@ def spread_of_hypotheses(axes: Axes, frame: Hypotheses, angle: float) -> None:
     )
     skeletons = project(drawn, angle)
     bones(axes, skeletons, H36M_BONES, H36M_JOINTS, linewidth=0.9, alpha=0.28)
-    one: Any = {"linewidth": 1.8, "colour": style.MODE, "zorder": 5}
-    bones(axes, project(frame.mode[None], angle), H36M_BONES, H36M_JOINTS, **one)
-    one = {
+    look: Any = {"linewidth": 1.8, "colour": style.MODE, "zorder": 5}
+    bones(axes, project(frame.mode[None], angle), H36M_BONES, H36M_JOINTS, **look)
+    look = {
         "linewidth": 1.8,
         "colour": style.INK,
         "zorder": 6,
         "linestyle": (0, (3, 1.4)),
     }
-    bones(axes, project(frame.target[None], angle), H36M_BONES, H36M_JOINTS, **one)
+    bones(axes, project(frame.target[None], angle), H36M_BONES, H36M_JOINTS, **look)
     style.bare(axes)
     middle = (frame.target[:, 1].min() + frame.target[:, 1].max()) / 2
     reach = 0.65 * float(np.ptp(frame.target, axis=0).max())
@@ -184,15 +184,15 @@ def bones(
     """
     colours = [colour or side(names[a], names[b]) for a, b in pairs]
     # All bones of a pose and colour are one path, which keeps an SVG small.
-    for one in dict.fromkeys(colours):
-        chosen = [pair for pair, its in zip(pairs, colours, strict=True) if its == one]
-        segments = poses[:, np.asarray(chosen)]  # (N, bones, 2, 2)
-        ends = [Path.MOVETO, Path.LINETO] * len(chosen)
+    for hue in dict.fromkeys(colours):
+        joined = [pair for pair, its in zip(pairs, colours, strict=True) if its == hue]
+        segments = poses[:, np.asarray(joined)]  # (N, bones, 2, 2)
+        ends = [Path.MOVETO, Path.LINETO] * len(joined)
         paths = [Path(pose.reshape(-1, 2), ends) for pose in segments]
         lines = PathCollection(
             paths,
             facecolors="none",
-            edgecolors=one,
+            edgecolors=hue,
             capstyle="round",
             **({"zorder": 3} | look),
         )

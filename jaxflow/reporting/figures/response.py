@@ -16,17 +16,17 @@ _SIZE = (4.4, 3.5)
 _REGION = REGIONS.index(0.9)
 
 
-def response(found: Response) -> Figure:
+def response(result: Response) -> Figure:
     """The share of frames whose 90 % region holds the truth, a line a joint."""
-    chosen = found.of()
-    sigmas = [found.settings[i].sigma for i in chosen]
+    settings = result.of()
+    sigmas = [result.settings[i].sigma for i in settings]
     with style.themed():
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
         axes.axhline(REGIONS[_REGION], color=style.MUTED, linewidth=1, linestyle=":")
-        looks = curves.looks(len(found.joints))
-        for j, (joint, look) in enumerate(zip(found.joints, looks, strict=True)):
-            shares = found.coverage[j, chosen, _REGION]
+        looks = curves.looks(len(result.joints))
+        for j, (joint, look) in enumerate(zip(result.joints, looks, strict=True)):
+            shares = result.coverage[j, settings, _REGION]
             axes.plot(sigmas, shares, marker="o", markersize=3, label=joint, **look)
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))

@@ -85,7 +85,7 @@ def section(
         raise UserError("the viewer needs at least one pose; got none")
     data = {**_skeletons(), "poses": [_document(pose) for pose in poses]}
     elements = page.from_template("viewer/viewer.html", name=name, data=_json(data))
-    functions = "\n".join(_read(f"{one}.js") for one in _SCRIPTS)
+    functions = "\n".join(_read(f"{stem}.js") for stem in _SCRIPTS)
     script = f'(() => {{\n"use strict";\n{functions}}})();'
     return page.Section(
         title, text, markup=page.Markup(elements, _read("viewer.css"), script)
