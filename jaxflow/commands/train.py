@@ -16,6 +16,11 @@ the workdir; the others need not see it.
 --recipe sets the weights of the losses and the learning rate as a group, each of which
 may be given another value beside it. --ablation takes one thing from the model as a row
 of the paper's study does; what it sets cannot be given another value.
+
+--init_from=NAME or DIR begins with the weights of a trained model, of the package or
+your own, instead of fresh ones: the optimisers are new, the data are this run's, the
+architecture is that of the weights. What they are worth on the validation's frames is
+said and logged before the first iteration, as step 0.
 """
 
 from __future__ import annotations
@@ -28,10 +33,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from jaxflow import commands
+import jax
+
+from jaxflow import commands, methods
 from jaxflow.commands import _multihost
 from jaxflow.config import RunConfig
 from jaxflow.methods import METHODS
+from jaxflow.runs import plain_config
 from jaxflow.runs.errors import UserError
 from jaxflow.training import loop, presets
 
@@ -56,6 +64,9 @@ _ABLATION = flags.DEFINE_enum(
     list(presets.ABLATIONS),
     f"What to take from the model (paper section 4.6). "
     f"{presets.describe(presets.ABLATIONS)}.",
+)
+_INIT_FROM = flags.path(
+    "init_from", None, f"What to begin with, if not from nothing. {commands.CHECKPOINT}"
 )
 
 _DEFAULT = RunConfig()
@@ -83,12 +94,13 @@ def main(argv: Sequence[str]) -> int:
     """Trains; 0 when done or stopped by SIGTERM, 130 when stopped by Ctrl-C."""
     commands.no_arguments(argv)
     take_presets()
+    beginning = take_weights() if _INIT_FROM.value else None
     config = config_from_flags()
     _multihost.join_others()
     workdir = pathlib.Path(_WORKDIR.value)
     notes = {"flags.txt": flags.as_flagfile(_flag_names())}
     outcome = loop.train_and_evaluate(
-        config, workdir, METHODS[_METHOD.value], notes=notes
+        config, workdir, METHODS[_METHOD.value], notes=notes, beginning=beginning
     )
     if outcome.stopped_by is None:
         where = [flags.FLAGS[name].serialize() for name in ("dataset", "data_dir")]
@@ -130,6 +142,34 @@ def take_presets() -> None:
         flags.FLAGS.set_default(name, value)
 
 
+def take_weights() -> loop.Beginning:
+    """Reads what --init_from names, and makes its architecture the flags' own.
+
+    Raises:
+      CheckpointError: it is not there, damaged, or of no method.
+      UserError: a flag asks for another architecture.
+    """
+    name = _INIT_FROM.value
+    model = methods.load(name)
+    # What it has by its default is asked for, too, where a preset has set it.
+    usual = {"method": "flow", **plain_config.to_dict(_DEFAULT.train.flow)}
+    theirs = {"method": model.method, **plain_config.to_dict(model.config)}
+    for field in set(theirs) - set(_FIXED):
+        flag, value = flags.FLAGS[field], theirs[field]
+        if flag.value != value and (flag.present or flag.value != usual[field]):
+            raise UserError(
+                f"{field} = {flag.value} was asked for, but the weights of "
+                f"--init_from={name} have {value}; leave it out"
+            )
+        flags.FLAGS.set_default(field, value)
+    if flags.FLAGS["affine_iterations"].value:
+        raise UserError(
+            "--affine_iterations trains the affine layer before the blocks, which "
+            f"those of --init_from={name} have behind them; leave it out"
+        )
+    return loop.Beginning(name, jax.device_get(model.parameters()))
+
+
 def config_from_flags() -> RunConfig:
     """The run that the flags describe.
 
@@ -157,7 +197,7 @@ def _flag_names() -> list[str]:
     """Every flag of the run but its workdir, in the order of the groups."""
     fields = [f.name for group in _GROUPS.values() for f in dataclasses.fields(group)]
     known = [name for name in fields if name in flags.FLAGS and name not in _ONCE]
-    return [*known, *_SHARED]
+    return [*known, "method", "init_from", *_SHARED]
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ def about_run(
     config: TrainConfig,
     fingerprint: dict[str, int] | None = None,
     source: DataConfig | None = None,
+    begun_with: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What the checkpoint of a run, of any method, says of itself.
 
@@ -109,9 +110,15 @@ def about_run(
       config: of the run.
       fingerprint: of the data that it trains on.
       source: where they come from.
+      begun_with: of the weights that it began with: where from, and their checksum.
     """
     train = plain_config.to_dict(config)
-    about = {"method": config.method, "train": train, "data": fingerprint or {}}
+    about = {
+        "method": config.method,
+        "train": train,
+        "data": fingerprint or {},
+        "begun_with": begun_with or {},
+    }
     if source is not None:
         folder = source.data_dir and str(pathlib.Path(source.data_dir).absolute())
         about["source"] = {"dataset": source.dataset, "data_dir": folder}
@@ -172,12 +179,15 @@ def check_same_run(folder: pathlib.Path, ours: dict[str, Any]) -> None:
       DamagedError: the checkpoint's config cannot be read.
     """
     # Read as a configuration first: one stored before a field was added lacks it.
-    theirs = about_run(_read_config(folder), read_about(folder).get("data"))
+    about = read_about(folder)
+    begun = about.get("begun_with")
+    theirs = about_run(_read_config(folder), about.get("data"), begun_with=begun)
     check_same(
         ours,
         theirs,
         str(folder),
         advice="take that run's flags and data, or another --workdir",
-        # A set may lie elsewhere now; its fingerprint says whether it is the same.
-        longer=("epochs", "iterations", "source"),
+        # A set may lie elsewhere now; its fingerprint says whether it is the same, as
+        # the weights' checksum does.
+        longer=("epochs", "iterations", "source", "init_from"),
     )

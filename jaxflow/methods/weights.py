@@ -52,6 +52,9 @@ def to_bytes(
     packages = ("jax", "numpy")
     told: dict[str, Any] = {"line": line or about.get("line", "")}
     told |= {name: about[name] for name in _KEPT if name in about}
+    if begun := about.get("begun_with"):
+        name = pathlib.PurePath(begun["init_from"]).name
+        told["begun_with"] = {**begun, "init_from": name}
     if "source" in about:
         told["source"] = {"dataset": about["source"]["dataset"], "data_dir": ""}
     told["step"] = int(folder.name) if folder.name.isdigit() else about.get("step", 0)

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import pathlib
 import signal
 import time
+import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -24,13 +26,31 @@ import numpy as np
 from jaxflow import data
 from jaxflow.config import DataConfig, RunConfig, TrainConfig
 from jaxflow.flow import checkpoint
-from jaxflow.runs import multihost, profiling
+from jaxflow.runs import multihost, profiling, trees
+from jaxflow.runs.checkpoint import check_tree
 from jaxflow.runs.checkpointer import Checkpointer
 from jaxflow.runs.progress import Progress, terms_text
 from jaxflow.runs.run import Run
 from jaxflow.training import dispatch, frames, health, parallel, validation
 from jaxflow.training.method import Method, shown_params
-from jaxflow.types import Batch, PoseRecords, RawFrames
+from jaxflow.types import Batch, Params, PoseRecords, RawFrames
+
+
+class Beginning(NamedTuple):
+    """What a run begins with that does not begin from nothing.
+
+    Attributes:
+      name: where the parameters are from, as the user says it.
+      params: nested dicts of host arrays, as ``shown_params`` gives them.
+    """
+
+    name: str
+    params: Params
+
+    def about(self) -> dict[str, Any]:
+        """What checkpoints say of it: a run goes on only with the same parameters."""
+        text = json.dumps(trees.checksums(self.params), sort_keys=True)
+        return {"init_from": self.name, "init_from_crc32": zlib.crc32(text.encode())}
 
 
 class Outcome(NamedTuple):
@@ -58,6 +78,7 @@ def train_and_evaluate(
     method: Method,
     *,
     notes: Mapping[str, str] | None = None,
+    beginning: Beginning | None = None,
 ) -> Outcome:
     """Trains, or goes on training, until all iterations are done or a signal comes.
 
@@ -68,6 +89,8 @@ def train_and_evaluate(
       method: what is trained: the module of ``jaxflow.methods`` that the configuration
         names.
       notes: name -> text of further files, written once the workdir is this run's.
+      beginning: parameters to begin with, of the configuration's architecture; they are
+        validated first. Default fresh ones.
 
     Returns:
       How it ended. SIGTERM and SIGINT save and return early.
@@ -82,7 +105,8 @@ def train_and_evaluate(
     with Run(workdir) as run:
         records, held_out = frames.load(config)
         run.listen()
-        with contextlib.closing(_Training(run, config, method, records)) as training:
+        opened = _Training(run, config, method, records, beginning)
+        with contextlib.closing(opened) as training:
             # Not before: a run that is refused changes nothing of what is there.
             for name, text in (notes or {}).items():
                 run.note(name, text)
@@ -117,6 +141,7 @@ def checkpointer(
     *,
     fingerprint: dict[str, int] | None = None,
     source: DataConfig | None = None,
+    begun_with: dict[str, Any] | None = None,
     keep: int = 3,
     keep_best: bool = False,
 ) -> Checkpointer:
@@ -128,13 +153,14 @@ def checkpointer(
       method: that is trained.
       fingerprint: of the data the run trains on.
       source: where they come from.
+      begun_with: see `Beginning.about`.
       keep: how many of the newest stay.
       keep_best: whether the one with the lowest figure stays, too.
 
     Raises:
       CheckpointError: the run there has another configuration or other data.
     """
-    about = checkpoint.about_run(config, fingerprint, source)
+    about = checkpoint.about_run(config, fingerprint, source, begun_with)
     target = jax.eval_shape(lambda: method.init(jax.random.key(0), config))
     return Checkpointer(
         folder,
@@ -151,17 +177,21 @@ class _Training:
     """A run under way: what is dispatched, and what is done with what comes back."""
 
     def __init__(
-        self, run: Run, config: RunConfig, method: Method, records: PoseRecords
+        self,
+        run: Run,
+        config: RunConfig,
+        method: Method,
+        records: PoseRecords,
+        beginning: Beginning | None,
     ):
         self._run, self._config, self._method = run, config, method
+        self._beginning = beginning
         train = config.train
         self.total = total_iterations(train, len(records), method)
         self._per_epoch = parallel.iterations_per_epoch(len(records), train, method)
         self.devices = parallel.choose(train, config.loop.devices)
         restored = run.resume(lambda: self._checkpoints(records))
-        if restored is None:
-            restored = method.init(parallel.seeds(train.seed).init, train)
-        start = multihost.from_first(restored)
+        start = multihost.from_first(self._fresh() if restored is None else restored)
         self._step = int(start.step)
         self._state = parallel.replicate(start, self.devices)
         self.window = run.window(method.losses._fields, self._step)
@@ -179,6 +209,16 @@ class _Training:
         if self._step:
             self._bar.write(f"resuming from step {self._step} of {self.total}")
 
+    def _fresh(self) -> Any:
+        """The state that the run begins with."""
+        train, method, begun = self._config.train, self._method, self._beginning
+        key = parallel.seeds(train.seed).init
+        if begun is None:
+            return method.init(key, train)
+        target = jax.eval_shape(lambda: method.init(key, train))
+        check_tree(begun.params, shown_params(method, target), begun.name)
+        return method.init(key, train, begun.params)
+
     def _checkpoints(self, records: PoseRecords) -> Checkpointer:
         return checkpointer(
             self._run.folder,
@@ -186,6 +226,7 @@ class _Training:
             self._method,
             fingerprint=frames.fingerprint(records),
             source=self._config.data,
+            begun_with=self._beginning.about() if self._beginning else None,
             keep=self._config.loop.keep,
             keep_best=self._config.loop.keep_best,
         )
@@ -204,6 +245,8 @@ class _Training:
         advance = parallel.make_run(program, self.devices, most, self._method)
         advance = self._run.profiled(advance, self._config.loop.profile)
         plan = dispatch.Plan(most, self.devices, self._run.stop)
+        if self._beginning and not self._step:
+            self._validate_beginning(held_out)
         pending: tuple[int, Any] | None = None
         while self._step < self.total and not plan.stopping:
             count = min(plan.count(), self._next_boundary() - self._step)
@@ -233,6 +276,12 @@ class _Training:
             self._arrived(plan, *pending)
             self._run.save(self._state)
         return plan
+
+    def _validate_beginning(self, held_out: PoseRecords | None) -> None:
+        """Says what was there before; where the best is kept, it may be the best."""
+        figure = self._validate(held_out)
+        if self._config.loop.keep_best:
+            self._run.save(self._state, figure)
 
     def _due(self) -> tuple[bool, bool]:
         """Whether to validate and whether to save at this step."""

@@ -37,8 +37,16 @@ class Method(Hashable, Protocol):
     def losses(self) -> Any:
         """See above."""
 
-    def init(self, key: jax.Array, config: TrainConfig) -> Any:
-        """A fresh state; the same key and configuration give the same state."""
+    def init(
+        self, key: jax.Array, config: TrainConfig, params: Params | None = None
+    ) -> Any:
+        """A fresh state; the same key and configuration give the same state.
+
+        Args:
+          key: of all that is drawn.
+          config: of the run.
+          params: as `shown_params` gives them, to begin with; default drawn ones.
+        """
 
     def batches(self, config: TrainConfig) -> int:
         """How many batches an iteration takes."""

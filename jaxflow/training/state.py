@@ -42,12 +42,20 @@ def shown(state: TrainState) -> str:
     return "flow" if state.average is None else "average"
 
 
-def init(key: jax.Array, config: TrainConfig) -> TrainState:
-    """A fresh state; the same key and configuration give the same state."""
+def init(
+    key: jax.Array, config: TrainConfig, params: Params | None = None
+) -> TrainState:
+    """A fresh state; the same key and configuration give the same state.
+
+    Args:
+      key: of all that is drawn.
+      config: of the run.
+      params: of the flow, to begin with; default drawn ones. The critic is new anyway.
+    """
     flow_key, critic_key = jax.random.split(key)
-    return from_params(
-        flow.init(flow_key, config.flow), critic.init(critic_key), config
-    )
+    if params is None:
+        params = flow.init(flow_key, config.flow)
+    return from_params(params, critic.init(critic_key), config)
 
 
 def from_params(
