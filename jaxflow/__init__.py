@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from jaxflow.flow.checkpoint import load_config, load_params, save_params
     from jaxflow.flow.distribution import posterior
     from jaxflow.gaussians.fitting import fit_gaussians
+    from jaxflow.prediction.in_memory import predictions
     from jaxflow.prediction.lifter import Lifter
-    from jaxflow.prediction.stream import predictions
     from jaxflow.runs.released import pretrained
 
 # Commands are verbs and live in a folder of their own, but are called as
@@ -49,7 +49,7 @@ _LAZY = {
     "Lifter": "jaxflow.prediction.lifter",
     "fit_gaussians": "jaxflow.gaussians.fitting",
     "posterior": "jaxflow.flow.distribution",
-    "predictions": "jaxflow.prediction.stream",
+    "predictions": "jaxflow.prediction.in_memory",
     "pretrained": "jaxflow.runs.released",
     "load_config": "jaxflow.flow.checkpoint",
     "load_params": "jaxflow.flow.checkpoint",

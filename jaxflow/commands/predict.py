@@ -1,16 +1,17 @@
 """People in pictures, videos, heatmaps or keypoints, in 3D.
 
-    python -m jaxflow.predict photo.jpg --detector=DIR --out=DIR
-    python -m jaxflow.predict FOLDER clip.mp4 --boxes=people.json ...
+    python -m jaxflow.predict photo.jpg --out=DIR
+    python -m jaxflow.predict FOLDER clip.mp4 --detector=DIR --boxes=people.json ...
     python -m jaxflow.predict heatmaps.npy keypoints.json --checkpoint=DIR --out=DIR
 
 Without --checkpoint the model that comes with the package is taken.
 
 Inputs: pictures, folders of pictures, videos, heatmaps (.npy, .npz, .h5) and keypoint
-files of other detectors (.json, .csv, .npz). Pictures and videos need --detector: HRNet
-(python -m jaxflow.import_torch --kind=hrnet) or an .onnx file with heatmaps;
-jaxflow/detector/README.md says where weights are published. One person fills each
-picture unless --boxes tells where people are.
+files of other detectors (.json, .csv, .npz). In pictures and videos BlazePose finds
+people and their joints; its networks are fetched once. --detector takes another: HRNet
+(python -m jaxflow.import_torch --kind=hrnet) or an .onnx file with heatmaps, for which
+one person fills each picture unless --boxes tells where people are.
+jaxflow/detector/README.md has more.
 
 Out: index.html to look at; for each input a folder with poses.npz (every hypothesis),
 poses.json (one pose a person by --rule, its spread, joint names, units) and overlays.
@@ -28,12 +29,12 @@ from collections.abc import Sequence
 
 from jaxflow import commands
 from jaxflow.config import MOST_HYPOTHESES
-from jaxflow.detector.readers.boxes import MIN_SCORE, read_boxes
+from jaxflow.detector.readers.boxes import MIN_SCORE
 from jaxflow.detector.readers.pictures import MEGAPIXELS
 from jaxflow.gaussians import scales
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.metrics import selection
-from jaxflow.prediction import inputs, run, stream
+from jaxflow.prediction import inputs, looking, run, stream
 from jaxflow.prediction.files import Output
 from jaxflow.prediction.inputs import Reading
 from jaxflow.prediction.lifter import Lifter
@@ -52,14 +53,22 @@ _OUT = flags.path("out", None, "Folder to write to.", required=True)
 _DETECTOR = flags.path(
     "detector",
     None,
-    "For pictures and videos: folder of an HRNet checkpoint, or an "
-    ".onnx file with heatmaps.",
+    "For pictures and videos: blazepose, blazepose-lite or blazepose-heavy, folder of "
+    "an HRNet checkpoint, or an .onnx file with heatmaps; default blazepose.",
 )
+_NETWORKS = flags.path(
+    "networks",
+    None,
+    "Package of blazepose's networks that was downloaded before (.whl, .tgz); default "
+    "they are fetched, once.",
+)
+_OFFLINE = flags.DEFINE_bool("offline", False, "Fetch nothing.")
 _BOXES = flags.path(
     "boxes",
     None,
-    "File of people's boxes in the pictures and videos (JSON or "
-    "CSV); default one person fills each picture.",
+    "Where people are in pictures and videos: a file of boxes (JSON or CSV), auto to "
+    "look for them, or whole where one fills each; default auto with blazepose, else "
+    "whole.",
 )
 _BOX_SCORE = flags.DEFINE_float(
     "box_score", MIN_SCORE, "Boxes of a lower score are left out."
@@ -108,7 +117,10 @@ _EVERY = flags.DEFINE_integer(
     "every", 1, "One in so many frames of a video.", lower_bound=1
 )
 _FLIP_TEST = flags.DEFINE_bool(
-    "flip_test", True, "Show the detector mirror images as well; takes twice as long."
+    "flip_test",
+    True,
+    "Show the detector mirror images as well, which takes twice as long; blazepose is "
+    "shown none.",
 )
 _MEGAPIXELS = flags.DEFINE_float(
     "megapixels",
@@ -138,22 +150,13 @@ def main(argv: Sequence[str]) -> int:
     sources = inputs.find(
         [os.path.expanduser(source) for source in argv[1:]], _KEY.value
     )
-    stream.check_detector(sources, _DETECTOR.value)
-    boxes = notes = None
-    if _BOXES.value:
-        boxes = read_boxes(_BOXES.value, _BOX_SCORE.value)
-        notes = inputs.check_boxes(sources, boxes)
-    reading = Reading(
-        every=_EVERY.value,
-        megapixels=_MEGAPIXELS.value,
-        skeleton=_SKELETON.value,
-        boxes=boxes,
-        key=_KEY.value,
-        maps=_MAPS.value,
-    )
+    detector = looking.detector_for(sources, _DETECTOR.value)
+    boxes = looking.boxes_of(_BOXES.value, _BOX_SCORE.value)
+    notes = inputs.check_boxes(sources, boxes) if boxes is not None else ()
+    fetching = {"networks": _NETWORKS.value, "offline": _OFFLINE.value}
     lifter = Lifter.load(
         checkpoint,
-        _DETECTOR.value,
+        detector,
         flip_test=_FLIP_TEST.value,
         skeleton=_SKELETON.value,
         pixels=_PIXELS.value,
@@ -163,15 +166,25 @@ def main(argv: Sequence[str]) -> int:
         rule=_RULE.value,
         seed=_SEED.value,
         sizes=stream.SIZES,
+        **fetching,
+    )
+    reading = Reading(
+        every=_EVERY.value,
+        megapixels=_MEGAPIXELS.value,
+        skeleton=_SKELETON.value,
+        boxes=boxes,
+        key=_KEY.value,
+        maps=_MAPS.value,
+        finder=looking.finder_for(sources, _BOXES.value, lifter, **fetching),
     )
     output = Output(pathlib.Path(_OUT.value), _OVERLAYS.value, _JSON_HYPOTHESES.value)
     task = run.Task(lifter, reading, output, Clock())
-    about = run.about_run(task, checkpoint, _DETECTOR.value, _BOXES.value)
+    about = run.about_run(task, checkpoint, detector, _BOXES.value)
     tally = run.make(sources, task, about)
     print(tally.told())
     if tally.problems:
         print(tally.skipped(), file=sys.stderr)
-    for note in notes or ():
+    for note in notes:
         print(f"note: {note}", file=sys.stderr)
     print(f"temperature of the latents: {lifter.temperature:g}")
     if _TIMING.value:

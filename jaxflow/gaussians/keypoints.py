@@ -181,7 +181,7 @@ def to_mpii(keypoints: Keypoints, skeleton: str) -> Keypoints:
             f"expected {len(foreign.joints)} joints for {skeleton}; got keypoints of "
             f"shape {keypoints.mean.shape}"
         )
-    members, sums = _tables(foreign)
+    members, sums = tables(foreign)
     dtype = keypoints.mean.dtype
     present = keypoints.found[..., None, :].astype(dtype) * jnp.asarray(members, dtype)
     count = jnp.sum(present, axis=-1, keepdims=True)
@@ -275,7 +275,7 @@ def _middle(mean: jax.Array, found: jax.Array) -> jax.Array:
     return jnp.where(count > 0, centre, (HEATMAP_SIZE - 1) / 2)
 
 
-def _tables(foreign: ForeignSkeleton) -> tuple[np.ndarray, np.ndarray]:
+def tables(foreign: ForeignSkeleton) -> tuple[np.ndarray, np.ndarray]:
     """Which joints a group holds (16, n), and the groups' weights in a joint (16, 16).
 
     There is a group of the name of every MPII joint, except that of the spine, which

@@ -25,7 +25,7 @@ import numpy as np
 
 from jaxflow.detector.readers.records import Skipped
 from jaxflow.prediction import document, pictures, unfinished
-from jaxflow.prediction.records import STORED, Lifted, Mark
+from jaxflow.prediction.records import STORED, Lifted, Mark, Noted
 from jaxflow.prediction.unfinished import Begun, Columns, Drawings
 from jaxflow.runs import files
 from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS
@@ -98,7 +98,7 @@ class PeopleWriter:
             for kind, drawings in self._drawings.items():
                 drawings.go_on(folder, kind, begun, state["spread"][kind])
 
-    def take(self, event: Lifted | Skipped | Mark) -> int:
+    def take(self, event: Lifted | Skipped | Noted | Mark) -> int:
         """Keeps what came; gives how many frames it begins."""
         if isinstance(event, Mark):
             if time.monotonic() - self._saved >= self._output.save_every:
@@ -106,6 +106,9 @@ class PeopleWriter:
             return 0
         if isinstance(event, Lifted):
             self.add(event)
+        elif isinstance(event, Noted):
+            note = Skipped(event.source, event.frame, None, event.reason)
+            _list(self._noted, "noted", note)
         else:
             self.skip(event)
         frame = (event.seen if isinstance(event, Lifted) else event)[:2]

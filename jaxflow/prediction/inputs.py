@@ -14,7 +14,7 @@ import itertools
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,6 +67,7 @@ class Reading(NamedTuple):
         what the file says, or what their number tells.
       boxes: where people are in pictures and videos; None: one fills each frame.
       key: name of the array of heatmaps inside an .npz or HDF5 file.
+      finder: who finds people in pictures and videos without boxes, if anybody does.
       maps: what the values in files of heatmaps are, of ``gaussians.scales``.
     """
 
@@ -76,6 +77,7 @@ class Reading(NamedTuple):
     boxes: BoxTable | None = None
     key: str | None = None
     maps: str = "probability"
+    finder: Any = None
 
 
 def find(

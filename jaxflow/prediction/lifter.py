@@ -36,6 +36,7 @@ from jaxflow.types import DensityModel, GaussianFit, Model
 
 if TYPE_CHECKING:
     from jaxflow.detector import Detector
+    from jaxflow.detector.blazepose.detector import BlazePose
     from jaxflow.detector.crops.crop import Crop
 
 _MOST_HYPOTHESES = 2**20  # 1.7 GB for eight people
@@ -57,7 +58,7 @@ class Lifter:
     """
 
     model: Model
-    detector: Detector | None = None
+    detector: Detector | BlazePose | None = None
     num_hypotheses: int = 200
     temperature: float = 1.0
     rule: str = "z0"
@@ -93,6 +94,8 @@ class Lifter:
         pixels: str = "imagenet",
         maps: str = "probability",
         temperature: str | float = "auto",
+        networks: str | os.PathLike[str] | None = None,
+        offline: bool = False,
         **options: Any,
     ) -> Lifter:
         """From disk.
@@ -101,12 +104,8 @@ class Lifter:
           checkpoint: a model's folder, a training run's, a file of weights, or the name
             of a model that comes with the package (``jaxflow.pretrained``); default
             the one that is for all uses.
-          detector: an HRNet checkpoint's folder or an .onnx file.
-          flip_test: whether the detector is also shown mirror images.
-          skeleton: of its joints, a name of ``gaussians.skeletons``; default MPII's, or
-            by their number.
-          pixels: what an ONNX detector takes: imagenet, 0..1 or -1..1.
-          maps: what it gives: probability, logits or 0..255.
+          detector: as ``detector.load`` takes it.
+          flip_test, skeleton, pixels, maps, networks, offline: of ``detector.load``.
           temperature: a number; "fitted", what ``jaxflow.calibrate`` has stored in the
             checkpoint; or "auto": that where there is one, else 1.
           **options: the other attributes.
@@ -131,6 +130,8 @@ class Lifter:
                 skeleton=skeleton,
                 pixels=pixels,
                 maps=maps,
+                networks=networks,
+                offline=offline,
             )
         scale = calibration_file.resolve(directory, temperature)
         return cls(model, temperature=scale, **options)
@@ -257,6 +258,7 @@ class Lifter:
         Raises:
           TypeError, ValueError: no detector was given, or arrays of another kind.
         """
+        from jaxflow.detector.blazepose.detector import BlazePose
         from jaxflow.detector.crops import crop, warp
         from jaxflow.detector.readers import pictures as reading
 
@@ -267,6 +269,10 @@ class Lifter:
         upright = [reading.from_array(picture) for picture in pictures]
         wholes = [[0, 0, picture.width, picture.height] for picture in upright]
         squares = crop.from_box(wholes, 1.0) if boxes is None else crop.from_box(boxes)
+        if isinstance(self.detector, BlazePose):
+            fit, mean = self.detector.look(upright, squares)
+            pose2d = crop.heatmap_to_image(mean.astype(np.float64), squares)
+            return self.lift_fits(fit, pose2d, positions=positions)
         maps = self.detector.detect(warp.crops(upright, squares))
         return self.lift_crops(maps, squares, positions=positions)
 

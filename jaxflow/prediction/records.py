@@ -26,6 +26,20 @@ class Ended(NamedTuple):
     failed: str | None
 
 
+class Noted(NamedTuple):
+    """What is to be known of a frame, and no fault.
+
+    Attributes:
+      source: the picture or video.
+      frame: number within it.
+      reason: for the user to read.
+    """
+
+    source: str
+    frame: int
+    reason: str
+
+
 class Lifted(NamedTuple):
     """A person in 3D.
 

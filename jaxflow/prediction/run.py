@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxflow._version import __version__
+from jaxflow.detector.blazepose.detector import BlazePose
 from jaxflow.detector.readers.records import Skipped
 from jaxflow.prediction import files, inputs, page, stream, unfinished
 from jaxflow.prediction.files import Output, PeopleWriter
@@ -233,7 +234,7 @@ def about_run(
         "jaxflow": __version__,
         "checkpoint": os.fspath(checkpoint),
         "parameters_crc32": checksum,
-        "detector": _identity(pathlib.Path(detector)) if detector else None,
+        "detector": _detector(task, detector),
         "flip_test": lifter.detector.flip_test if lifter.detector else None,
         "num_hypotheses": lifter.num_hypotheses,
         "temperature": lifter.temperature,
@@ -250,11 +251,19 @@ def about_run(
     }
 
 
+def _detector(
+    task: Task, detector: str | os.PathLike[str] | None
+) -> dict[str, Any] | None:
+    if isinstance(task.lifter.detector, BlazePose):
+        return {"name": task.lifter.detector.name}
+    return _identity(pathlib.Path(detector)) if detector else None
+
+
 def _boxes(
     path: str | os.PathLike[str] | None, reading: Reading
 ) -> dict[str, Any] | None:
     if path is None or reading.boxes is None:
-        return None
+        return {"found_by": reading.finder.name} if reading.finder else None
     return {**_identity(pathlib.Path(path)), "score": reading.boxes.score}
 
 

@@ -1,7 +1,7 @@
 """From files to people in 3D, batch by batch across files.
 
 Source, ... -> read -> crop -> detector -> fit -> lift
-            -> Lifted | Skipped | Mark, ..., Ended
+            -> Lifted | Skipped | Noted | Mark, ..., Ended
 
 Pictures of a folder go through the detector together, though each is a file of its
 own; what one file lacks does no harm to the others. A person's hypotheses are keyed by
@@ -13,34 +13,23 @@ own, and again at each Mark, so that going on from there changes no bit.
 from __future__ import annotations
 
 import dataclasses
-import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from jaxflow.detector.blazepose.detector import BlazePose
 from jaxflow.detector.crops import warp
 from jaxflow.detector.crops.crop import heatmap_to_image
 from jaxflow.detector.crops.warp import Patch
-from jaxflow.detector.readers.boxes import BoxTable, read_boxes
 from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Seen, Skipped, lacking
 from jaxflow.maths import batching
-from jaxflow.prediction import lifting
-from jaxflow.prediction.inputs import (
-    NEED_DETECTOR,
-    PICTURE,
-    VIDEO,
-    Reading,
-    Source,
-    check_boxes,
-    find,
-    read,
-)
+from jaxflow.prediction import lifting, looking
+from jaxflow.prediction.inputs import PICTURE, VIDEO, Reading, Source, read
 from jaxflow.prediction.lifter import Lifter
-from jaxflow.prediction.records import Ended, Lifted, Mark
-from jaxflow.runs.errors import UserError
+from jaxflow.prediction.records import Ended, Lifted, Mark, Noted
 from jaxflow.runs.profiling import Clock
 
 # One person alone is lifted with seven blanks, so that a frame's poses do not depend,
@@ -63,7 +52,7 @@ class _Entry:
     """
 
     source: Source
-    event: Seen | Lifted | Skipped | Mark | Ended
+    event: Seen | Lifted | Skipped | Noted | Mark | Ended
     crop: np.ndarray | None = None
 
     def skip(self, reason: str) -> None:
@@ -84,7 +73,7 @@ def stream(
     reading: Reading,
     clock: Clock,
     starts: Mapping[str, int] | None = None,
-) -> Iterator[tuple[Source, Lifted | Skipped | Mark | Ended]]:
+) -> Iterator[tuple[Source, Lifted | Skipped | Noted | Mark | Ended]]:
     """Everything about the sources, one after the other, each closed by an Ended.
 
     Args:
@@ -138,7 +127,12 @@ def _read_all(
                     event = next(events, None)
                 if event is None:
                     break
-                yield _Entry(source, event)
+                if isinstance(event, Seen) and reading.finder is not None:
+                    with clock("people"):
+                        found = looking.found(event, reading.finder)
+                    yield from (_Entry(source, one) for one in found)
+                else:
+                    yield _Entry(source, event)
         except (OSError, ValueError, MemoryError) as error:
             failed = str(error) or type(error).__name__
         yield _Entry(source, Ended(failed))
@@ -195,7 +189,16 @@ def _processed(
 def _detect(
     entries: Sequence[_Entry], lifter: Lifter, sizes: tuple[int, ...], clock: Clock
 ) -> None:
-    """Heatmaps for those who have only pixels."""
+    """Heatmaps, or fits, for those who have only pixels."""
+    if isinstance(lifter.detector, BlazePose):
+        with clock("detector"):
+            events = looking.observed([entry.seen for entry in entries], lifter)
+        for entry, event in zip(entries, events, strict=True):
+            if isinstance(event, str):
+                entry.skip(event)
+            else:
+                entry.event = event
+        return
     patches = []
     with clock("crop"):
         for entry in entries:
@@ -258,93 +261,3 @@ def position(person: Seen) -> int:
     """What keys a person's latents, beside the seed."""
     name = f"{person.file}\0{person.frame}\0{person.person}"
     return zlib.crc32(name.encode(errors="backslashreplace"))
-
-
-class Predictions(NamedTuple):
-    """What `predictions` found.
-
-    Attributes:
-      people: in the order of the inputs, without their pictures.
-      skipped: files, frames, persons and boxes that could not be used, and why.
-      notes: of boxes that were not used, and pictures without any.
-    """
-
-    people: list[Lifted]
-    skipped: list[Skipped]
-    notes: list[str]
-
-
-def predictions(
-    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    checkpoint: str | os.PathLike[str] | None = None,
-    detector: str | os.PathLike[str] | None = None,
-    *,
-    boxes: str | os.PathLike[str] | BoxTable | None = None,
-    every: int = 1,
-    skeleton: str | None = None,
-    key: str | None = None,
-    maps: str = "probability",
-    **options: Any,
-) -> Predictions:
-    """3D hypotheses for pictures, folders, videos, heatmap and keypoint files.
-
-    Everything is kept in memory (41 kB a person and 200 hypotheses);
-    ``python -m jaxflow.predict`` writes files instead, of any length.
-
-    Args:
-      inputs: one path or several.
-      checkpoint: as `Lifter.load` takes it.
-      detector: for pictures and videos: an HRNet checkpoint's folder or an .onnx file.
-      boxes: where people are in pictures and videos, a file for
-        ``detector.boxes.read_boxes`` or what it gives; default one fills each frame.
-      every: one in so many frames of a video.
-      skeleton: of keypoints, heatmaps and the detector, of ``gaussians.skeletons``;
-        default what a file says, or by their number.
-      key: name of the array of heatmaps inside an .npz or HDF5 file.
-      maps: what their values are, and an ONNX detector's: of ``gaussians.scales``.
-      **options: of `Lifter.load`, such as num_hypotheses, temperature, rule, seed.
-
-    Raises:
-      UserError: pictures without a detector, or a checkpoint that cannot be read.
-    """
-    paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    sources = find(paths, key)
-    check_detector(sources, detector)
-    boxes = read_boxes(boxes) if isinstance(boxes, str | os.PathLike) else boxes
-    notes = [] if boxes is None else check_boxes(sources, boxes)
-    lifter = Lifter.load(
-        checkpoint, detector, sizes=SIZES, skeleton=skeleton, maps=maps, **options
-    )
-    reading = Reading(every=every, skeleton=skeleton, boxes=boxes, key=key, maps=maps)
-    skipped = [source for source in sources if isinstance(source, Skipped)]
-    found = Predictions([], skipped + (boxes.skipped if boxes else []), notes)
-    readable = [source for source in sources if isinstance(source, Source)]
-    for source, event in stream(readable, lifter, reading, Clock()):
-        if isinstance(event, Lifted):
-            seen = event.seen._replace(picture=None, maps=None)
-            found.people.append(event._replace(seen=seen, crop=None))
-        elif isinstance(event, Skipped):
-            found.skipped.append(event)
-        elif isinstance(event, Ended) and event.failed is not None:
-            found.skipped.append(Skipped(str(source.path), None, None, event.failed))
-    return found
-
-
-def check_detector(sources: Sequence[Any], detector: Any) -> None:
-    """Refuses pictures where there is no detector.
-
-    Raises:
-      UserError: says what to give.
-    """
-    needing = [
-        source
-        for source in sources
-        if isinstance(source, Source) and source.kind in NEED_DETECTOR
-    ]
-    if detector is None and needing:
-        raise UserError(
-            f"{needing[0].path}: a {needing[0].kind} needs a 2D detector: give "
-            "--detector=DIR (HRNet, from python -m jaxflow.import_torch --kind=hrnet) "
-            "or --detector=FILE.onnx; jaxflow/detector/README.md says where weights "
-            "are published. Files of heatmaps or keypoints need none"
-        )

@@ -22,7 +22,7 @@ import jax
 _Result = TypeVar("_Result")
 
 # Of a prediction.
-STAGES = ("reading", "crop", "detector", "fit", "lift", "write")
+STAGES = ("reading", "people", "crop", "detector", "fit", "lift", "write")
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxflow.detector.readers.boxes import read_boxes
 from jaxflow.detector.readers.records import Skipped
-from jaxflow.prediction import inputs, stream
+from jaxflow.prediction import in_memory, inputs
 from jaxflow.prediction.inputs import Reading
 from jaxflow.runs import files
 from jaxflow.runs.errors import UserError
@@ -146,9 +146,9 @@ class TestBoxes:
         rows = ["picture,x,y,w,h,score", "a.png,0,0,256,256,0.9", "a.png,0,0,9,9,0.1"]
         rows += ["other.png,0,0,9,9,1", "a.png,0,0,1e30,9,1"]
         (tmp_path / "b.csv").write_text("\n".join(rows))
-        monkeypatch.setattr(stream.Lifter, "load", lambda *_, **__: lifter)
+        monkeypatch.setattr(in_memory.Lifter, "load", lambda *_, **__: lifter)
         paths = [tmp_path / "a.png", tmp_path / "b.png"]
-        told = stream.predictions(paths, "run", "net", boxes=tmp_path / "b.csv")
+        told = in_memory.predictions(paths, "run", "net", boxes=tmp_path / "b.csv")
         assert len(told.people) == 1
         score, without, others = told.notes
         assert "1 boxes of a score below 0.3" in score and "other.png" in others

@@ -250,17 +250,20 @@ def test_bad_inputs_leave_the_others_unharmed(drawn, models, tmp_path):
     assert not [path for path in out.rglob(".*")]  # nothing half written is left
 
 
-def test_pictures_without_a_detector(drawn, models, tmp_path):
-    with pytest.raises(ValueError, match=r"README.md says where weights are published"):
-        jaxflow.predictions(drawn[0], models / "flow")
+def test_pictures_without_a_detector(drawn, models, tmp_path, monkeypatch):
+    """BlazePose is taken then, whose networks are not there."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(ValueError, match=r"networks are not in .*cache"):
+        jaxflow.predictions(drawn[0], models / "flow", offline=True)
     process = command(
         str(drawn[0] / "1.png"),
         f"--checkpoint={models / 'flow'}",
         f"--out={tmp_path / 'out'}",
+        "--offline",
         module="jaxflow.predict",
     )
     text, _ = process.communicate(timeout=240)
-    assert process.returncode == 1 and "needs a 2D detector: give --detector" in text
+    assert process.returncode == 1 and "give --networks=FILE" in text
 
 
 def test_several_people_keep_their_ids(drawn, models, lifter, tmp_path):

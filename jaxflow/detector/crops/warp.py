@@ -59,6 +59,8 @@ def crops(pictures: Sequence[Picture] | Picture, squares: Crop) -> jax.Array:
     """
     centers = np.asarray(squares.center, np.float64).reshape(-1, 2)
     sides = np.asarray(squares.side, np.float64).reshape(-1)
+    if np.any(squares.turn):
+        raise ValueError("expected upright squares; ``turned`` has the others")
     if isinstance(pictures, Picture):
         pictures = [pictures] * len(sides)
     if len(pictures) != len(sides) or len(centers) != len(sides):

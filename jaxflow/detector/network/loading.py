@@ -25,6 +25,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from jaxflow.detector.blazepose import detector as blazepose
+from jaxflow.detector.blazepose.detector import BlazePose
 from jaxflow.detector.crops import warp
 from jaxflow.detector.crops.crop import CROP_SIZE
 from jaxflow.detector.readers import joint_orders
@@ -101,11 +103,14 @@ def load(
     pixels: str = "imagenet",
     maps: str = "probability",
     dtype: jax.typing.DTypeLike = np.float32,
-) -> Detector:
+    networks: str | os.PathLike[str] | None = None,
+    offline: bool = False,
+) -> Detector | BlazePose:
     """A detector from disk.
 
     Args:
-      path: a folder with an HRNet checkpoint, or an .onnx file.
+      path: a folder with an HRNet checkpoint, an .onnx file, or blazepose,
+        blazepose-lite or blazepose-heavy, whose networks are fetched at first.
       flip_test: whether each crop is also shown mirrored.
       batch: crops that go through the network together.
       skeleton: the network's joints, as ``gaussians.skeletons`` names them; default
@@ -115,13 +120,18 @@ def load(
       maps: the scale of the heatmaps that an ONNX network gives: probability, logits or
         0..255.
       dtype: of HRNet's convolutions; bfloat16 is faster on accelerators.
+      networks: the package of blazepose's networks, where it was downloaded before.
+      offline: whether blazepose's networks are never fetched.
 
     Raises:
       FileNotFoundError: there is nothing at the path.
-      ImportError: an ONNX file, and onnxruntime is not installed.
+      ImportError: an ONNX file, and onnxruntime is not installed; blazepose, and
+        tflite is not.
       UserError: a batch below 1, a file of another kind, or a network whose input or
         output is not as expected; the file is named.
     """
+    if (size := blazepose.size_of(os.fspath(path))) is not None:
+        return blazepose.load(size, networks, offline=offline)
     path = pathlib.Path(path)
     if batch < 1:
         raise UserError(f"expected a batch of at least 1; got {batch}")

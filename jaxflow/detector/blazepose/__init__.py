@@ -1,0 +1,1 @@
+"""BlazePose: people and their heatmaps, by networks that a public package ships."""

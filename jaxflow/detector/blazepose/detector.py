@@ -1,0 +1,146 @@
+"""BlazePose ready for use: pictures and squares in, fits of sixteen joints out.
+
+    load("full") -> BlazePose
+    BlazePose.observe(patches, turns) -> Observed
+
+Where HRNet's heatmaps are for anybody to fit, these mean something else (see
+``uncertainty``), so that what comes out are fits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow.detector.blazepose import fetch, network, tflite_reader, uncertainty
+from jaxflow.detector.crops import turned
+from jaxflow.detector.crops.crop import Crop
+from jaxflow.detector.crops.warp import Patch
+from jaxflow.detector.readers.pictures import Picture
+from jaxflow.maths import batching
+
+NAME = "blazepose"
+_MAPS, _POINTS, _PRESENT = "Identity_3", "Identity", "Identity_1"
+_POINT = 5  # numbers: x, y, z in px of 256, and two logits
+
+
+class Observed(NamedTuple):
+    """What the network saw in B crops: NumPy arrays.
+
+    Attributes:
+      fit, mean, found, peak: as in ``uncertainty.Reading``.
+      present: (B,) the probability that somebody is there.
+      points: (B, 39, 2) landmarks in px of the turned 256-px crops; the last six help
+        to follow somebody.
+    """
+
+    fit: np.ndarray
+    mean: np.ndarray
+    found: np.ndarray
+    peak: np.ndarray
+    present: np.ndarray
+    points: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class BlazePose:
+    """The two networks of one size.
+
+    Attributes:
+      size: of the pose network: lite, full or heavy.
+      pose: crops (B, 256, 256, 3) in [0, 1] to its outputs, jitted.
+      finder: pictures (B, 224, 224, 3) in [-1, 1] to its outputs, jitted.
+      batch: how many go through a network together.
+    """
+
+    size: str
+    pose: Any
+    finder: Any
+    batch: int
+
+    # Those of ``network.loading.Detector`` that describe a run.
+    flip_test = False
+    pixels = "imagenet"
+
+    @property
+    def name(self) -> str:
+        """Of the detector, for reports."""
+        return f"BlazePose {self.size}"
+
+    def observe(self, patches: Patch, turn: np.ndarray) -> Observed:
+        """Fits and landmarks of crops.
+
+        Args:
+          patches: (B, ...) from ``turned.cut``.
+          turn: (B,) radians.
+        """
+        columns = *patches, np.asarray(turn, np.float32)
+        return Observed(*batching.apply(self._observe, columns, (self.batch,)))
+
+    def look(
+        self, pictures: Sequence[Picture], squares: Crop
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Fits (B, 16, 7) and means (B, 16, 2) of upright squares (B,) of pictures."""
+        pairs = zip(pictures, squares.center, squares.side, strict=True)
+        patches = [turned.cut(picture, Crop(*where)) for picture, *where in pairs]
+        seen = self.observe(stacked(patches), np.zeros(len(patches)))
+        return seen.fit, seen.mean
+
+    def _observe(self, *columns: np.ndarray) -> tuple[Any, ...]:
+        patches, turn = Patch(*columns[:-1]), columns[-1]
+        logits, points, present = self.pose(turned.sample(patches, turn) / 255)
+        reading = uncertainty.read(logits, turn, uncertainty.BLUR[self.size])
+        points = points.reshape(len(points), -1, _POINT)[..., :2]
+        return *reading, present[:, 0], points
+
+
+def load(
+    size: str = "full",
+    package: str | os.PathLike[str] | None = None,
+    *,
+    offline: bool = False,
+) -> BlazePose:
+    """The detector, its networks fetched if need be; see ``fetch.ready``.
+
+    Raises:
+      UserError, OSError: as ``fetch.ready``.
+      ImportError: the package ``tflite`` is not installed.
+    """
+    files = fetch.ready(size, package, offline=offline)
+    # A CPU gains nothing from several at a time.
+    batch = 1 if jax.default_backend() == "cpu" else 8
+    pose = _compiled(files.pose, (_MAPS, _POINTS, _PRESENT))
+    finder = _compiled(files.finder, ("Identity", "Identity_1"))
+    return BlazePose(size, pose, finder, batch)
+
+
+def stacked(patches: Sequence[Patch]) -> Patch:
+    """Patches as one of a batch."""
+    return Patch(*(np.stack(field) for field in zip(*patches, strict=True)))
+
+
+def size_of(name: str) -> str | None:
+    """The size that a detector's name asks for: blazepose-lite, ...; None of others.
+
+    Raises:
+      UserError: blazepose of an unknown size.
+    """
+    head, _, size = name.partition("-")
+    if head != NAME:
+        return None
+    fetch.check_size(size or "full")
+    return size or "full"
+
+
+def _compiled(path: Any, outputs: tuple[str, ...]) -> Any:
+    graph = tflite_reader.read(path.read_bytes(), str(path))
+    function, weights = network.build(graph, outputs, str(path))
+    weights = jax.device_put(weights)
+    jitted = jax.jit(function)
+    return lambda pictures: jitted(weights, jnp.asarray(pictures))

@@ -1,0 +1,74 @@
+"""A graph as a pure function: pictures (B, H, W, 3) to the outputs that are asked for.
+
+Weights are an argument, so that a compiled program is no larger than its steps. What no
+output needs (BlazePose's segmentation) is not computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxflow.detector.blazepose import ops
+from jaxflow.detector.blazepose.tflite_reader import Graph, Step
+from jaxflow.runs.errors import UserError
+
+Parameters = Mapping[str, np.ndarray | jax.Array]
+Network = Callable[[Parameters, jax.Array], tuple[jax.Array, ...]]
+
+
+def build(
+    graph: Graph, outputs: Sequence[str], name: str
+) -> tuple[Network, Parameters]:
+    """The function and its weights.
+
+    Args:
+      graph: of the network.
+      outputs: names of those that are wanted, in the order in which they are given.
+      name: of the file, for messages.
+
+    Raises:
+      UserError: the network lacks an output, or has an operation that is not known.
+    """
+    if lacking := [output for output in outputs if output not in graph.outputs]:
+        raise UserError(
+            f"{name}: expected the outputs {', '.join(outputs)}; {lacking[0]} is not "
+            f"among {', '.join(graph.outputs)}"
+        )
+    wanted = [graph.outputs[output] for output in outputs]
+    steps = _needed(graph, wanted)
+    if strange := sorted({step.kind for step in steps} - set(ops.OPS)):
+        raise UserError(f"{name}: operations that are not known: {', '.join(strange)}")
+    static = {
+        step.inputs[ops.STATIC[step.kind]] for step in steps if step.kind in ops.STATIC
+    }
+    used = {number for step in steps for number in step.inputs}
+    weights = {
+        str(number): value
+        for number, value in graph.constants.items()
+        if number in used - static
+    }
+
+    def network(parameters: Parameters, pictures: jax.Array) -> tuple[jax.Array, ...]:
+        values: dict[int, Any] = {n: graph.constants[n] for n in static}
+        values |= {int(number): value for number, value in parameters.items()}
+        values[graph.input] = pictures
+        for step in steps:
+            arrays = [values[number] for number in step.inputs if number >= 0]
+            values[step.output] = ops.OPS[step.kind](arrays, step.options)
+        return tuple(values[number] for number in wanted)
+
+    return network, weights
+
+
+def _needed(graph: Graph, wanted: Sequence[int]) -> list[Step]:
+    """The steps that the outputs need, in order."""
+    needed, steps = set(wanted), []
+    for step in reversed(graph.steps):
+        if step.output in needed:
+            needed |= set(step.inputs)
+            steps.append(step)
+    return steps[::-1]

@@ -1,0 +1,171 @@
+"""The operations of BlazePose's networks, as pure functions of arrays.
+
+    OPS[kind](arrays, options, shape) -> array,   arrays (B, H, W, C)
+
+A depthwise convolution is a sum of k x k shifted products: on a CPU XLA's grouped
+convolution takes 6 to 20 times as long, elsewhere both are fast. What DEQUANTIZE and
+DENSIFY do is done when a file is read (``tflite_reader``).
+
+Source: TensorFlow Lite's operator definitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+Options = Mapping[str, Any]
+Op = Callable[[Sequence[Any], Options], jax.Array]
+_LAYOUT = ("NHWC", "OHWI", "NHWC")
+
+
+def convolution(arrays: Sequence[Any], options: Options) -> jax.Array:
+    """CONV_2D: pictures, weights (out, k, k, in), perhaps a bias (out,)."""
+    pictures, weights, *bias = arrays
+    result = lax.conv_general_dilated(
+        pictures,
+        weights,
+        _strides(options),
+        options["Padding"],
+        dimension_numbers=_LAYOUT,
+        precision=lax.Precision.HIGHEST,
+    )
+    return activated(result + bias[0] if bias else result, options)
+
+
+def depthwise(arrays: Sequence[Any], options: Options) -> jax.Array:
+    """DEPTHWISE_CONV_2D: pictures, weights (1, k, k, C), perhaps a bias (C,)."""
+    pictures, weights, *bias = arrays
+    _, height, width, _ = weights.shape
+    strides = _strides(options)
+    padded = _padded(pictures, (height, width), options, 0.0)
+    rows, columns = (
+        (size - kernel) // stride + 1
+        for size, kernel, stride in zip(
+            padded.shape[1:3], (height, width), strides, strict=True
+        )
+    )
+    result = bias[0] if bias else jnp.zeros((), pictures.dtype)
+    for i in range(height):
+        for j in range(width):
+            part = padded[
+                :,
+                i : i + strides[0] * (rows - 1) + 1 : strides[0],
+                j : j + strides[1] * (columns - 1) + 1 : strides[1],
+            ]
+            result = result + part * weights[0, i, j]
+    return activated(result, options)
+
+
+def add(arrays: Sequence[Any], options: Options) -> jax.Array:
+    """ADD of two arrays."""
+    return activated(arrays[0] + arrays[1], options)
+
+
+def pad(arrays: Sequence[Any], options: Options) -> jax.Array:
+    """PAD with zeros: an array, and how many (rank, 2) before and after."""
+    return jnp.pad(arrays[0], np.asarray(arrays[1]))
+
+
+def resize(arrays: Sequence[Any], options: Options) -> jax.Array:
+    """RESIZE_BILINEAR, of pixels' middles: pictures, and the new (height, width)."""
+    if options["AlignCorners"] or not options["HalfPixelCenters"]:
+        raise NotImplementedError("a resize that is not about the pixels' middles")
+    pictures, size = arrays
+    height, width = (int(n) for n in np.asarray(size))
+    rows = jnp.asarray(_between(pictures.shape[1], height), pictures.dtype)
+    columns = jnp.asarray(_between(pictures.shape[2], width), pictures.dtype)
+    exact = lax.Precision.HIGHEST
+    taller = jnp.einsum("yh,bhwc->bywc", rows, pictures, precision=exact)
+    return jnp.einsum("xw,bywc->byxc", columns, taller, precision=exact)
+
+
+def max_pool(arrays: Sequence[Any], options: Options) -> jax.Array:
+    """MAX_POOL_2D."""
+    window = options["FilterHeight"], options["FilterWidth"]
+    return lax.reduce_window(
+        arrays[0],
+        -jnp.inf,
+        lax.max,
+        (1, *window, 1),
+        (1, *_strides(options), 1),
+        options["Padding"],
+    )
+
+
+def reshape(arrays: Sequence[Any], options: Options) -> jax.Array:
+    """RESHAPE to the shape that is given for one example."""
+    shape = [int(n) for n in np.asarray(arrays[1])]
+    return arrays[0].reshape(arrays[0].shape[0], *shape[1:])
+
+
+def logistic(arrays: Sequence[Any], options: Options) -> jax.Array:
+    """LOGISTIC: 1 / (1 + exp(-x))."""
+    return jax.nn.sigmoid(arrays[0])
+
+
+def depth_to_space(arrays: Sequence[Any], options: Options) -> jax.Array:
+    """DEPTH_TO_SPACE: channels of a pixel as a block of pixels."""
+    pictures, block = arrays[0], options["BlockSize"]
+    batch, height, width, channels = pictures.shape
+    deep = channels // block**2
+    parts = pictures.reshape(batch, height, width, block, block, deep)
+    parts = parts.transpose(0, 1, 3, 2, 4, 5)
+    return parts.reshape(batch, height * block, width * block, deep)
+
+
+def concatenation(arrays: Sequence[Any], options: Options) -> jax.Array:
+    """CONCATENATION along an axis."""
+    return activated(jnp.concatenate(arrays, options["Axis"]), options)
+
+
+def activated(array: jax.Array, options: Options) -> jax.Array:
+    """What an operation does to its own result."""
+    if options["activation"] == "relu6":
+        return jnp.clip(array, 0, 6)
+    return jnp.maximum(array, 0) if options["activation"] == "relu" else array
+
+
+OPS: dict[str, Op] = {
+    "ADD": add,
+    "CONCATENATION": concatenation,
+    "CONV_2D": convolution,
+    "DEPTHWISE_CONV_2D": depthwise,
+    "DEPTH_TO_SPACE": depth_to_space,
+    "LOGISTIC": logistic,
+    "MAX_POOL_2D": max_pool,
+    "PAD": pad,
+    "RESHAPE": reshape,
+    "RESIZE_BILINEAR": resize,
+}
+# Inputs that say how many, not what: numbers before anything runs.
+STATIC = {"PAD": 1, "RESHAPE": 1, "RESIZE_BILINEAR": 1}
+
+
+def _strides(options: Options) -> tuple[int, int]:
+    return options["StrideH"], options["StrideW"]
+
+
+def _padded(
+    pictures: jax.Array, kernel: tuple[int, int], options: Options, value: float
+) -> jax.Array:
+    """With what SAME adds at the borders, the odd one behind."""
+    if options["Padding"] == "VALID":
+        return pictures
+    width = [(0, 0, 0)]
+    sizes = zip(pictures.shape[1:3], kernel, _strides(options), strict=True)
+    for size, reach, stride in sizes:
+        total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+        width.append((total // 2, total - total // 2, 0))
+    return lax.pad(pictures, jnp.asarray(value, pictures.dtype), [*width, (0, 0, 0)])
+
+
+def _between(old: int, new: int) -> np.ndarray:
+    """The matrix (new, old) that interpolates pixels' middles; edges repeated."""
+    places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+    return np.maximum(1 - np.abs(places[:, None] - np.arange(old)), 0)

@@ -1,0 +1,198 @@
+"""Who is in a picture: squares around people, turned so that they stand upright.
+
+    Picture -> find -> Crop, Crop, ... from left to right
+
+1. The person detector sees the whole picture, then tiles of a half and of a third of
+   its longer side: it finds the most prominent one or two of what it is shown, and
+   nobody who is small in it.
+2. The pose network sees each of these. Whether somebody is there is its own answer, and
+   the best there is: below 0.6 nobody is.
+3. Its landmarks give a better square, and a torso by which somebody who was found in
+   several tiles is told to be the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxflow.detector.blazepose import anchors, uncertainty
+from jaxflow.detector.blazepose.anchors import Found
+from jaxflow.detector.blazepose.detector import BlazePose, Observed, stacked
+from jaxflow.detector.blazepose.uncertainty import MIDDLE_OF_HIPS
+from jaxflow.detector.crops import crop, turned
+from jaxflow.detector.crops.crop import Crop
+from jaxflow.detector.crops.turned import cut
+from jaxflow.detector.crops.warp import Patch
+from jaxflow.detector.readers.pictures import Picture
+from jaxflow.gaussians.skeletons import BLAZEPOSE_33
+from jaxflow.maths import batching
+
+PRESENT = 0.6  # the least probability that somebody is there
+SURE = 4  # joints, as few as a person can be lifted from
+_MARGIN = 1.25  # a square's side over the diameter of the circle around the body
+_PARTS = (2, 3)  # tiles a longer side
+_LEAST_TILE = 96  # px; what is smaller shows nobody better than the whole did
+_SAME_TORSO = 0.5  # mean distance of the torso's joints over its length
+_NEARLY = 0.7  # overlap of squares that show the same
+_ABOVE = MIDDLE_OF_HIPS + 1  # the landmark on the circle
+_TORSO = [
+    BLAZEPOSE_33.joints.index(side + joint)
+    for joint in ("Shoulder", "Hip")
+    for side in ("Left", "Right")
+]
+
+
+class Person(NamedTuple):
+    """Somebody who was found.
+
+    Attributes:
+      square: around them by their landmarks.
+      torso: (4, 2) image px: shoulders, then hips.
+      present: the probability that they are there.
+      sure: how many of the sixteen joints were seen.
+      tile: the side of the tile that they were found in, px.
+    """
+
+    square: Crop
+    torso: np.ndarray
+    present: float
+    sure: int
+    tile: float
+
+
+def find(picture: Picture, detector: BlazePose) -> list[Crop]:
+    """The squares around the people in a picture, from left to right."""
+    tiles = list(_tiles(picture.width, picture.height))
+    found = _once(*_squares(_seen(picture, tiles, detector), tiles))
+    people = _looked_at(picture, found, detector)
+    better = [(one.square, one.tile) for one in people]
+    people = [one for one in _looked_at(picture, better, detector) if one.sure >= SURE]
+    return sorted((one.square for one in people), key=lambda s: float(s.center[0]))
+
+
+def _looked_at(
+    picture: Picture, found: Sequence[tuple[Crop, float]], detector: BlazePose
+) -> list[Person]:
+    """Who is in squares that come with the sides of their tiles, each once."""
+    if not found:
+        return []
+    seen = observe(detector, [picture] * len(found), [square for square, _ in found])
+    people = [_person(*pair, seen, i) for i, pair in enumerate(found)]
+    return _merged([one for one in people if one.present >= PRESENT])
+
+
+def observe(
+    detector: BlazePose, pictures: Sequence[Picture], squares: Sequence[Crop]
+) -> Observed:
+    """What the pose network says of squares, each of a picture."""
+    pairs = zip(pictures, squares, strict=True)
+    patches = [cut(picture, square) for picture, square in pairs]
+    turns = np.array([square.turn for square in squares], np.float32)
+    return detector.observe(stacked(patches), turns)
+
+
+def _tiles(width: int, height: int) -> Iterator[Crop]:
+    """The whole picture, and squares that overlap by about a half."""
+    longer = max(width, height)
+    yield crop.of_picture(width, height)
+    for parts in _PARTS:
+        side = np.float64(longer / parts)
+        if side < _LEAST_TILE:
+            continue
+        columns, rows = (_middles(size, side) for size in (width, height))
+        yield from (Crop(np.array([x, y]), side) for y in rows for x in columns)
+
+
+def _middles(size: float, side: float) -> np.ndarray:
+    """Where tiles of a side stand so that they cover a size."""
+    if size <= side:
+        return np.array([size / 2])
+    count = math.ceil(2 * (size / side - 1)) + 1
+    return np.linspace(side / 2, size - side / 2, count)
+
+
+def _seen(picture: Picture, tiles: Sequence[Crop], detector: BlazePose) -> list[Found]:
+    """What the person detector finds in each tile."""
+    patches = stacked([cut(picture, tile) for tile in tiles])
+
+    def look(*fields: np.ndarray) -> tuple[Any, Any]:
+        pixels = turned.sample(Patch(*fields), np.zeros(len(fields[0])), anchors.SIZE)
+        return detector.finder(pixels / 127.5 - 1)
+
+    boxes, logits = batching.apply(look, patches, (detector.batch,))
+    return [anchors.decode(*both) for both in zip(boxes, logits[..., 0], strict=True)]
+
+
+def _squares(
+    seen: Sequence[Found], tiles: Sequence[Crop]
+) -> tuple[list[Crop], list[float]]:
+    """Everybody's square, and the side of the tile."""
+    squares, sides = [], []
+    for found, tile in zip(seen, tiles, strict=True):
+        corner = tile.center - tile.side / 2
+        for middle, above in zip(found.middle, found.above, strict=True):
+            squares.append(
+                around(corner + tile.side * middle, corner + tile.side * above)
+            )
+            sides.append(float(tile.side))
+    return squares, sides
+
+
+def around(middle: np.ndarray, above: np.ndarray) -> Crop:
+    """The square around a body: (2,) its middle, and a point straight up on its circle.
+
+    Both in image px.
+    """
+    up = np.asarray(above, np.float64) - middle
+    side = np.float64(_MARGIN * 2 * max(np.hypot(*up), 1.0))
+    return Crop(np.asarray(middle, np.float64), side, math.atan2(up[0], -up[1]))
+
+
+def _once(squares: list[Crop], sides: list[float]) -> list[tuple[Crop, float]]:
+    """Without those that are nearly another's, found in a larger tile."""
+    middle = np.array([square.center for square in squares]).reshape(-1, 2)
+    radius = np.array([square.side for square in squares]) / 2
+    kept: list[int] = []
+    for i in range(len(squares)):
+        alike = anchors.overlap(middle, radius, i, np.array(kept, int))
+        if alike.max(initial=0) < _NEARLY:
+            kept.append(i)
+    return [(squares[i], sides[i]) for i in kept]
+
+
+def _person(square: Crop, tile: float, seen: Observed, i: int) -> Person:
+    # Landmarks count from the pixels' edges, crops from their middles.
+    points = crop.crop_to_image(seen.points[i].astype(np.float64) - 0.5, square)
+    better = around(points[MIDDLE_OF_HIPS], points[_ABOVE])
+    sure = uncertainty.is_sure(seen.fit[i], seen.peak[i]).sum()
+    return Person(better, points[_TORSO], float(seen.present[i]), int(sure), tile)
+
+
+def _merged(people: Sequence[Person]) -> list[Person]:
+    """Each torso once: the one of most joints, and of equals of the largest tile."""
+
+    def rank(one: Person) -> tuple[float, float, float]:
+        return -one.sure, -one.tile, -one.present
+
+    kept: list[Person] = []
+    for one in sorted(people, key=rank):
+        if all(_apart(one, other) > _SAME_TORSO for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _apart(one: Person, other: Person) -> float:
+    """Mean distance of two torsos' joints over the larger one's length."""
+    length = max(_length(one.torso), _length(other.torso))
+    return float(np.linalg.norm(one.torso - other.torso, axis=1).mean() / length)
+
+
+def _length(torso: np.ndarray) -> float:
+    """From shoulders to hips, or shoulder to shoulder of somebody seen from above."""
+    shoulders, hips = torso[:2], torso[2:]
+    along = float(np.linalg.norm(shoulders.mean(0) - hips.mean(0)))
+    return max(along, float(np.linalg.norm(shoulders[0] - shoulders[1])), 1.0)

@@ -1,0 +1,93 @@
+"""From files to people in 3D, all in memory: what ``jaxflow.predictions`` is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from jaxflow.detector.readers.boxes import BoxTable
+from jaxflow.detector.readers.records import Skipped
+from jaxflow.prediction import looking
+from jaxflow.prediction.inputs import Reading, Source, check_boxes, find
+from jaxflow.prediction.lifter import Lifter
+from jaxflow.prediction.records import Ended, Lifted, Noted
+from jaxflow.prediction.stream import SIZES, stream
+from jaxflow.runs.profiling import Clock
+
+
+class Predictions(NamedTuple):
+    """What `predictions` found.
+
+    Attributes:
+      people: in the order of the inputs, without their pictures.
+      skipped: files, frames, persons and boxes that could not be used, and why.
+      notes: of boxes that were not used, and pictures without any or without people.
+    """
+
+    people: list[Lifted]
+    skipped: list[Skipped]
+    notes: list[str]
+
+
+def predictions(
+    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    checkpoint: str | os.PathLike[str] | None = None,
+    detector: str | os.PathLike[str] | None = None,
+    *,
+    boxes: str | os.PathLike[str] | BoxTable | None = None,
+    every: int = 1,
+    skeleton: str | None = None,
+    key: str | None = None,
+    maps: str = "probability",
+    **options: Any,
+) -> Predictions:
+    """3D hypotheses for pictures, folders, videos, heatmap and keypoint files.
+
+    Everything is kept in memory (41 kB a person and 200 hypotheses);
+    ``python -m jaxflow.predict`` writes files instead, of any length.
+
+    Args:
+      inputs: one path or several.
+      checkpoint: as `Lifter.load` takes it.
+      detector: for pictures and videos: an HRNet checkpoint's folder, an .onnx file,
+        or blazepose, blazepose-lite or blazepose-heavy; default blazepose.
+      boxes: where people are in pictures and videos: a file for
+        ``detector.boxes.read_boxes`` or what it gives, auto for who is found there, or
+        whole for one who fills each frame; default auto with blazepose, else whole.
+      every: one in so many frames of a video.
+      skeleton: of keypoints, heatmaps and the detector, of ``gaussians.skeletons``;
+        default what a file says, or by their number.
+      key: name of the array of heatmaps inside an .npz or HDF5 file.
+      maps: what their values are, and an ONNX detector's: of ``gaussians.scales``.
+      **options: of `Lifter.load`, such as num_hypotheses, temperature, rule, seed.
+
+    Raises:
+      UserError: a detector or a checkpoint that cannot be read.
+    """
+    paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    sources = find(paths, key)
+    detector = looking.detector_for(sources, detector)
+    table = looking.boxes_of(boxes)
+    notes = [] if table is None else check_boxes(sources, table)
+    lifter = Lifter.load(
+        checkpoint, detector, sizes=SIZES, skeleton=skeleton, maps=maps, **options
+    )
+    finder = looking.finder_for(sources, boxes, lifter)
+    reading = Reading(
+        every=every, skeleton=skeleton, boxes=table, key=key, maps=maps, finder=finder
+    )
+    skipped = [source for source in sources if isinstance(source, Skipped)]
+    found = Predictions([], skipped + (table.skipped if table else []), notes)
+    readable = [source for source in sources if isinstance(source, Source)]
+    for source, event in stream(readable, lifter, reading, Clock()):
+        if isinstance(event, Lifted):
+            seen = event.seen._replace(picture=None, maps=None)
+            found.people.append(event._replace(seen=seen, crop=None))
+        elif isinstance(event, Skipped):
+            found.skipped.append(event)
+        elif isinstance(event, Noted):
+            found.notes.append(event.reason)
+        elif isinstance(event, Ended) and event.failed is not None:
+            found.skipped.append(Skipped(str(source.path), None, None, event.failed))
+    return found

@@ -1,0 +1,135 @@
+"""Who looks at pictures, where, and what BlazePose sees there.
+
+the flags' words -> a detector's name, a BoxTable, a person finder
+Seen, a whole frame -> Seen, ..., a square each, or Noted: nobody is there
+Seen, a square each -> Seen with fits
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxflow.detector.blazepose import detector as blazepose
+from jaxflow.detector.blazepose import people
+from jaxflow.detector.blazepose.detector import BlazePose
+from jaxflow.detector.blazepose.uncertainty import is_sure
+from jaxflow.detector.crops import turned
+from jaxflow.detector.crops.crop import heatmap_to_image
+from jaxflow.detector.readers.boxes import MIN_SCORE, BoxTable, read_boxes
+from jaxflow.detector.readers.pictures import Picture
+from jaxflow.detector.readers.records import Seen, Skipped, lacking
+from jaxflow.prediction import lifting
+from jaxflow.prediction.inputs import NEED_DETECTOR, Source
+from jaxflow.prediction.lifter import Lifter
+from jaxflow.prediction.records import Noted
+from jaxflow.skeleton import MPII_JOINTS
+
+AUTO, WHOLE = "auto", "whole"
+_NAMED = 6  # joints that a note lists
+_BARELY = 8  # joints seen, of sixteen; of somebody with fewer most is guessed
+
+
+def detector_for(sources: Sequence[Source | Skipped], detector: Any) -> Any:
+    """The detector that was asked for, or blazepose where there are pictures."""
+    return blazepose.NAME if detector is None and _pictured(sources) else detector
+
+
+def boxes_of(boxes: Any, score: float = MIN_SCORE) -> BoxTable | None:
+    """The table that boxes are, if they are of a file."""
+    if boxes in (None, AUTO, WHOLE):
+        return None
+    return read_boxes(boxes, score) if isinstance(boxes, str | os.PathLike) else boxes
+
+
+def finder_for(
+    sources: Sequence[Source | Skipped], boxes: Any, lifter: Lifter, **how: Any
+) -> BlazePose | None:
+    """Who finds people in the pictures, if they are to be found.
+
+    Args:
+      sources: of the run.
+      boxes: auto, whole, None or boxes.
+      lifter: whose detector finds them if it can.
+      **how: of ``blazepose.load``, for one that is asked for beside another detector.
+
+    Raises:
+      UserError, ImportError, OSError: as ``blazepose.load``.
+    """
+    if not _pictured(sources) or boxes not in (None, AUTO):
+        return None
+    if isinstance(lifter.detector, BlazePose):
+        return lifter.detector
+    if boxes is None:
+        return None
+    return blazepose.load(
+        "full", how.get("networks"), offline=how.get("offline", False)
+    )
+
+
+def _pictured(sources: Sequence[Source | Skipped]) -> bool:
+    return any(isinstance(s, Source) and s.kind in NEED_DETECTOR for s in sources)
+
+
+def found(frame: Seen, finder: BlazePose) -> list[Seen | Noted]:
+    """The people in a frame, numbered from left to right."""
+    if frame.maps is not None or frame.fit is not None:
+        return [frame]
+    squares = people.find(frame.picture, finder)
+    if not squares:
+        return [Noted(frame.file, frame.frame, f"nobody found in {frame.file}")]
+    return [frame._replace(person=i, square=square) for i, square in enumerate(squares)]
+
+
+def observed(seen: Sequence[Seen], lifter: Lifter) -> list[Seen | str]:
+    """People with fits, in the squares that are not turned; or why there is nobody."""
+    assert isinstance(lifter.detector, BlazePose)
+    patches: list[Any] = []
+    results: list[Seen | str] = []
+    for person in seen:
+        try:
+            patches.append(turned.cut(person.picture, person.square))
+            results.append(person)
+        except ValueError as error:
+            results.append(str(error))
+    if not patches:
+        return results
+    turns = [float(one.square.turn) for one in results if isinstance(one, Seen)]
+    looked = lifter.detector.observe(blazepose.stacked(patches), np.array(turns))
+    rows = iter(zip(looked.fit, looked.mean, looked.found, looked.peak, strict=True))
+    return [
+        _with_fit(one, *next(rows)) if isinstance(one, Seen) else one for one in results
+    ]
+
+
+def _with_fit(
+    person: Seen, fit: np.ndarray, mean: np.ndarray, found: np.ndarray, peak: np.ndarray
+) -> Seen | str:
+    if reason := lifting.nobody(found):
+        return reason
+    square = person.square.upright()
+    pose2d = heatmap_to_image(mean.astype(np.float64), square)
+    notes = [lacking(found), _cut_off(pose2d, person.picture), _barely(fit, peak)]
+    note = "; ".join(filter(None, notes))
+    return person._replace(square=square, fit=fit, pose2d=pose2d, note=note)
+
+
+def _cut_off(pose2d: np.ndarray, picture: Picture) -> str:
+    """The note about joints (16, 2) beyond the picture's border, or ""."""
+    last = np.array([picture.width, picture.height]) - 0.5
+    names = np.array(MPII_JOINTS)[((pose2d < -0.5) | (pose2d > last)).any(-1)]
+    if not names.size:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"cut off by the picture's border: {', '.join(names[:_NAMED])}{more}"
+
+
+def _barely(fit: np.ndarray, peak: np.ndarray) -> str:
+    """The note about somebody who is mostly guessed, or ""."""
+    sure = int(is_sure(fit, peak).sum())
+    if sure >= _BARELY:
+        return ""
+    return f"barely seen: {len(fit) - sure} of {len(fit)} joints are guesses"
