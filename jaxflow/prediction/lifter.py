@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from jaxflow.detector.crops.crop import Crop
 
 _MOST_HYPOTHESES = 2**20  # 1.7 GB for eight people
+# How a detector is loaded, of the options of `Lifter.load`.
+_LOADING = "flip_test", "skeleton", "pixels", "maps", "networks", "offline"
 SIZES = (1, 8, 64)  # frames that go through the model together
 
 
@@ -89,13 +91,7 @@ class Lifter:
         checkpoint: str | os.PathLike[str] | None = None,
         detector: str | os.PathLike[str] | None = None,
         *,
-        flip_test: bool = True,
-        skeleton: str | None = None,
-        pixels: str = "imagenet",
-        maps: str = "probability",
         temperature: str | float = "auto",
-        networks: str | os.PathLike[str] | None = None,
-        offline: bool = False,
         **options: Any,
     ) -> Lifter:
         """From disk.
@@ -105,10 +101,10 @@ class Lifter:
             of a model that comes with the package (``jaxflow.pretrained``); default
             the one that is for all uses.
           detector: as ``detector.load`` takes it.
-          flip_test, skeleton, pixels, maps, networks, offline: of ``detector.load``.
           temperature: a number; "fitted", what ``jaxflow.calibrate`` has stored in the
             checkpoint; or "auto": that where there is one, else 1.
-          **options: the other attributes.
+          **options: the other attributes, and how the detector is loaded: flip_test,
+            skeleton, pixels, maps, networks and offline of ``detector.load``.
 
         Raises:
           FileNotFoundError, ImportError, ValueError: as ``methods.load`` and
@@ -121,18 +117,11 @@ class Lifter:
         named = checkpoint or released.default()
         directory = named if isinstance(named, str) else pathlib.Path(named)
         model = methods.load(directory)
+        how = {name: options.pop(name) for name in _LOADING if name in options}
         if detector is not None:
             from jaxflow import detector as detectors
 
-            options["detector"] = detectors.load(
-                detector,
-                flip_test=flip_test,
-                skeleton=skeleton,
-                pixels=pixels,
-                maps=maps,
-                networks=networks,
-                offline=offline,
-            )
+            options["detector"] = detectors.load(detector, **how)
         scale = calibration_file.resolve(directory, temperature)
         return cls(model, temperature=scale, **options)
 
