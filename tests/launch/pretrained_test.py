@@ -1,0 +1,72 @@
+"""launch/pretrained: from data to a file, in order; its model keeps to 6 MB."""
+
+import shlex
+
+import jax
+import pytest
+from absl.testing import flagsaver
+
+from jaxflow import train
+from jaxflow.flow import checkpoint
+from tests.helpers.training import REPOSITORY
+from tests.launch.launch_test import run
+
+
+def planned(*arguments, **variables):
+    """The words of each command that it would run."""
+    status, output, complaint = run(
+        "pretrained", *arguments, JAXFLOW_DRY_RUN="1", **variables
+    )
+    assert status == 0, complaint
+    return [shlex.split(line) for line in output.splitlines()]
+
+
+def test_from_data_to_a_file(tmp_path):
+    build, training, calibration, test, export = planned(
+        "a b", "--iterations=9", cwd=tmp_path, MOCAP="raw"
+    )
+    folder = f"{tmp_path}/a b"
+    data, raw = f"--data_dir={folder}/data", f"--manual_dir={tmp_path}/raw"
+    made, checkpoint = f"--workdir={folder}/run", f"--checkpoint={folder}/run"
+    module = ["python", "-m"]
+    assert build == [
+        *module, "data_builders.build", "cmu_mocap_lift/wild", data, raw
+    ]  # fmt: skip
+    flagfile = "--flagfile=launch/flags/pretrained.flags"
+    assert training == [
+        *module, "jaxflow.train", flagfile, data, raw, "--iterations=9", made
+    ]  # fmt: skip
+    assert calibration == [*module, "jaxflow.calibrate", checkpoint, data]
+    figures = f"{folder}/evaluation.json"
+    assert test == [
+        *module, "jaxflow.evaluate", checkpoint, data, "--temperature=fitted",
+        f"--out={figures}",
+    ]  # fmt: skip
+    assert export[:4] == [*module, "jaxflow.export", checkpoint]
+    assert {"--format=weights", f"--out={folder}/cmu.npz", f"--figures={figures}"} < {
+        *export
+    }
+
+
+def test_other_data_under_another_name():
+    build, *_, export = planned("/x", "--dataset=synthetic_lift", NAME="me", LINE="L")
+    assert build[3:] == ["synthetic_lift", "--data_dir=/x/data"]
+    assert "--out=/x/me.npz" in export and "--line=L" in export
+
+
+@pytest.fixture
+def config():
+    known = train.flags.FLAGS
+    saved = flagsaver.save_flag_values(known)
+    path = REPOSITORY / "launch/flags/pretrained.flags"
+    known(["train", "--workdir=w", f"--flagfile={path}"])
+    train.take_presets()
+    yield train.config_from_flags()
+    flagsaver.restore_flag_values(saved, known)
+
+
+def test_its_flags_make_a_model_of_at_most_6_mb(config):
+    leaves = jax.tree.leaves(checkpoint.flow_shapes(config.train.flow))
+    assert 2 * sum(leaf.size for leaf in leaves) < 5.9e6  # and its config
+    assert config.train.loss.energy_weight and config.train.held_out
+    assert config.data.dataset == "cmu_mocap_lift/wild"
