@@ -68,16 +68,16 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         except (*EXPECTED, RuntimeError, AssertionError) as error:
             if _DEBUG.value:
                 traceback.print_exc()
-            told = _told(error)
-            if told is None:
+            line = _told(error)
+            if line is None:
                 raise
             _end_bars()
-            print(f"{_program(argv[0])}: error: {told}", file=sys.stderr)
+            print(f"{_program(argv[0])}: error: {line}", file=sys.stderr)
             return 1
 
-    own = getattr(main, "__globals__", {}).get("flags")
-    if isinstance(own, Flags):
-        own.publish()
+    defined = getattr(main, "__globals__", {}).get("flags")
+    if isinstance(defined, Flags):
+        defined.publish()
     _help_succeeds()
     app.run(guarded)
 

@@ -190,8 +190,8 @@ class Flags:
         ours: DataConfig = self.config(DataConfig())
         if self.FLAGS["dataset"].present:
             return ours
-        found = [checkpoint.load_source(folder) for folder in checkpoints]
-        known = [source for source in found if source is not None]
+        sources = [checkpoint.load_source(folder) for folder in checkpoints]
+        known = [source for source in sources if source is not None]
         names = sorted({source.dataset for source in known})
         if len(names) > 1:
             raise UserError(

@@ -161,11 +161,11 @@ def _check(dataset: str) -> None:
         builder.raw_folder = pathlib.Path(_MANUAL_DIR.value).expanduser().absolute()
     elif builder.is_prepared():
         return
-    found = registry.check(builder)
-    if found:
-        size = sum(path.stat().st_size for path in found) / 1e6
+    raw_files = registry.check(builder)
+    if raw_files:
+        size = sum(path.stat().st_size for path in raw_files) / 1e6
         print(
-            f"{dataset}: all {len(found)} raw files ({size:,.1f} MB) are in "
+            f"{dataset}: all {len(raw_files)} raw files ({size:,.1f} MB) are in "
             f"{builder.raw_folder}; nothing is missing"
         )
     else:

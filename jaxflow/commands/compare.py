@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     commands.no_arguments(argv)
     entries = [comparison.parse(text) for text in _CHECKPOINTS.value]
     test = flags.config(protocol.EvaluationConfig(), skip=_LEFT_OUT)
-    source = flags.data([folder for one in entries for folder in one.checkpoints])
+    source = flags.data([folder for entry in entries for folder in entry.checkpoints])
     if _OUT.value:
         files.check_folder(_OUT.value, "--out")
     result = comparison.compare(entries, source, test, methods.load)

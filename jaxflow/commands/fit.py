@@ -173,8 +173,8 @@ def _draw(maps: array_files.Flat, out: pathlib.Path, path: str) -> None:
     with np.load(out) as file:
         numbers = file["fits"].reshape(-1, 7)[: _FIGURE_MAPS.value]
         converged = file["converged"].reshape(-1)[: _FIGURE_MAPS.value]
-    chosen = maps[slice(0, _FIGURE_MAPS.value)]
-    figure.save(path, figure.sheet(chosen, numbers, converged))
+    first = maps[slice(0, _FIGURE_MAPS.value)]
+    figure.save(path, figure.sheet(first, numbers, converged))
     print(f"written: {path}")
 
 

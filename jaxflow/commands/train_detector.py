@@ -88,10 +88,10 @@ def _start() -> tuple[Params | None, HRNetConfig]:
     """
     if not _CHECKPOINT.value:
         return None, flags.config(HRNetConfig(), skip=_FIXED)
-    given = [name for name in _sizes() if flags.FLAGS[name].present]
-    if given:
+    sizes = [name for name in _sizes() if flags.FLAGS[name].present]
+    if sizes:
         raise UserError(
-            f"--{given[0]} and --checkpoint were given, but the checkpoint has its own "
+            f"--{sizes[0]} and --checkpoint were given, but the checkpoint has its own "
             "sizes; leave one of them out"
         )
     variables, network = checkpoint.load(_CHECKPOINT.value)

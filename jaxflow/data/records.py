@@ -63,8 +63,8 @@ def load_records(
     if not columns:
         raise UserError(f"{dataset}: split {split!r} of {builder.data_dir} is empty")
     columns["frame"] = columns["frame"].astype(np.int32)  # TFDS gives Python's numbers
-    own = {name: columns.pop(name) for name in (*_ARRAYS, *TEXT_FIELDS, "frame")}
-    records = PoseRecords(**own, extra=columns)
+    fields = {name: columns.pop(name) for name in (*_ARRAYS, *TEXT_FIELDS, "frame")}
+    records = PoseRecords(**fields, extra=columns)
     check_records(records, f"{builder.data_dir} {split}")
     return records
 
@@ -147,8 +147,8 @@ def splits(
     dataset: str, data_dir: str | os.PathLike[str] | None = None
 ) -> tuple[str, ...]:
     """The splits of a prepared set that have frames; a test-only set has no "train"."""
-    found = registry.builder(dataset, data_dir).info.splits
-    return tuple(name for name in found if found[name].num_examples)
+    infos = registry.builder(dataset, data_dir).info.splits
+    return tuple(name for name in infos if infos[name].num_examples)
 
 
 def protocol_stride(dataset: str) -> int:

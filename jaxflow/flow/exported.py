@@ -169,7 +169,7 @@ def example_inputs(b: int, m: int, seed: int = 0) -> SamplerInputs:
     ]
     fits, pose2d = np.stack(columns, -1), 4 * means + 100
     z = rng.normal(size=(b, m, 16))
-    return SamplerInputs(*(one.astype(np.float32) for one in (fits, pose2d, z)))
+    return SamplerInputs(*(array.astype(np.float32) for array in (fits, pose2d, z)))
 
 
 _PROGRAM = """

@@ -79,10 +79,10 @@ class _Graph:
         self, kind: str, *inputs: Any, output: str | None = None, **attributes: Any
     ) -> str:
         """Adds an operator; inputs that are no names become constants."""
-        names = [one if isinstance(one, str) else self.constant(one) for one in inputs]
+        names = [x if isinstance(x, str) else self.constant(x) for x in inputs]
         output = output or f"v{len(self._nodes)}"
-        made = self._onnx.helper.make_node(kind, names, [output], **attributes)
-        self._nodes.append(made)
+        node = self._onnx.helper.make_node(kind, names, [output], **attributes)
+        self._nodes.append(node)
         return output
 
     def constant(self, value: Any) -> str:
@@ -252,7 +252,7 @@ def open_onnx(content: bytes) -> Any:
         )
     except Exception as error:  # onnxruntime has an exception for each of its troubles
         raise UserError(f"no sampler in ONNX: {error}") from error
-    names = [one.name for one in session.get_inputs()]
+    names = [argument.name for argument in session.get_inputs()]
     if names != list(_INPUTS):
         raise UserError(f"expected inputs {', '.join(_INPUTS)}; it has {names}")
 

@@ -161,14 +161,14 @@ def _fit(heatmaps: jax.Array, init: jax.Array | None) -> GaussianFit:
     start = None if init is None else init.reshape(-1, 2)
     # uint8 has no tangent space, so nothing to differentiate.
     solver = _solve if jnp.issubdtype(maps.dtype, jnp.floating) else _solve_batch
-    found = solver(maps, start)
+    solution = solver(maps, start)
     fit = GaussianFit(
-        amplitude=found.quadratic[:, 0],
-        mean=found.quadratic[:, 1:3],
-        sigma=found.sigma,
-        theta=found.theta,
-        rmse=found.rmse,
-        converged=found.converged,
+        amplitude=solution.quadratic[:, 0],
+        mean=solution.quadratic[:, 1:3],
+        sigma=solution.sigma,
+        theta=solution.theta,
+        rmse=solution.rmse,
+        converged=solution.converged,
     )
     return jax.tree.map(lambda x: x.reshape(*batch, *x.shape[1:]), fit)
 
@@ -204,8 +204,8 @@ def _solve_vmapped(
         return array.reshape(-1, *array.shape[2:])
 
     start = None if init is None else flat(init, batched[1])
-    found = _solve_batch(flat(maps, batched[0]), start)
-    shaped = jax.tree.map(lambda x: x.reshape(size, -1, *x.shape[1:]), found)
+    solution = _solve_batch(flat(maps, batched[0]), start)
+    shaped = jax.tree.map(lambda x: x.reshape(size, -1, *x.shape[1:]), solution)
     return shaped, jax.tree.map(lambda _: True, shaped)
 
 
@@ -221,8 +221,8 @@ def _solve_jvp(
     tangents: tuple[jax.Array, jax.Array | None],
 ) -> tuple[Solution, Solution]:
     maps, init = primals
-    found = _solve(maps, init)
-    quadratic, converged = found.quadratic, found.converged
+    solution = _solve(maps, init)
+    quadratic, converged = solution.quadratic, solution.converged
     cleaned = maps_.clean(maps)
     change = jnp.where(cleaned > 0, maps_.to_float(tangents[0]), 0)
     bump = maps_.render_quadratic(quadratic, *maps.shape[1:])
@@ -242,10 +242,12 @@ def _solve_jvp(
     )
 
     # The fit's own change leaves the sum of squares as it is, to first order.
-    root = jnp.where(converged & (found.rmse > 0), found.rmse, jnp.inf)[:, None, None]
+    root = jnp.where(converged & (solution.rmse > 0), solution.rmse, jnp.inf)[
+        :, None, None
+    ]
     rmse_change = jnp.mean((cleaned - bump) / root * change, axis=(1, 2))
     none: Any = np.zeros(converged.shape, jax.dtypes.float0)
-    return found, Solution(step, sigma_change, theta_change, rmse_change, none, none)
+    return solution, Solution(step, sigma_change, theta_change, rmse_change, none, none)
 
 
 def _solve_scaled(matrix: jax.Array, vector: jax.Array, use: jax.Array) -> jax.Array:

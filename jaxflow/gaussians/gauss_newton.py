@@ -186,18 +186,20 @@ def _choose(which: jax.Array, yes: _Lanes, no: _Lanes) -> _Lanes:
     return jax.tree.map(pick, yes, no)
 
 
-def _accept(state: _Lanes, found: Moments, size: tuple[int, int]) -> _Lanes:
+def _accept(state: _Lanes, moments: Moments, size: tuple[int, int]) -> _Lanes:
     """Takes the trial over where it is a Gaussian near the map and no worse."""
-    slack = 1 + 4 * jnp.finfo(found.cost.dtype).eps  # sums of squares are rounded
-    better = _plausible(state.trial, size) & (found.cost <= state.moments.cost * slack)
+    slack = 1 + 4 * jnp.finfo(moments.cost.dtype).eps  # sums of squares are rounded
+    better = _plausible(state.trial, size) & (
+        moments.cost <= state.moments.cost * slack
+    )
     taken = state._replace(
-        best=state.trial, moments=found, damping=state.damping * _SUCCESS
+        best=state.trial, moments=moments, damping=state.damping * _SUCCESS
     )
     kept = state._replace(damping=state.damping * _FAILURE)
     state = _choose(better, taken, kept)
     return state._replace(
         damping=jnp.clip(state.damping, _LEAST, _MOST),
-        start_cost=jnp.where(state.iterations == 0, found.cost, state.start_cost),
+        start_cost=jnp.where(state.iterations == 0, moments.cost, state.start_cost),
         iterations=state.iterations + 1,
     )
 
@@ -275,8 +277,8 @@ def _answer(
     row = jnp.minimum(state.job, starts.peak.shape[0] - 1)
     peak = starts.peak[row]
     start = heatmaps.start_quadratic(peak, starts.mean[row])
-    found = state.best.at[:, 0].multiply(peak)
-    quadratic = jnp.where(converged[:, None], found, start)
+    best = state.best.at[:, 0].multiply(peak)
+    quadratic = jnp.where(converged[:, None], best, start)
     sigma, theta = ellipses.from_quadratic(quadratic[:, 3:])
     cost = jnp.where(converged, state.moments.cost, state.start_cost)
     rmse = jnp.sqrt(cost / pixels) * peak

@@ -116,13 +116,15 @@ def start_values(maps: jax.Array, init: jax.Array | None) -> Starts:
 
     def advance(i: jax.Array, starts: Starts) -> Starts:
         first = jnp.minimum(i * piece, count - piece)
-        found = jax.vmap(_start_of)(jax.lax.dynamic_slice_in_dim(maps, first, piece))
+        piece_starts = jax.vmap(_start_of)(
+            jax.lax.dynamic_slice_in_dim(maps, first, piece)
+        )
         return jax.tree.map(
             lambda whole, part: jax.lax.dynamic_update_slice_in_dim(
                 whole, part, first, axis=0
             ),
             starts,
-            found,
+            piece_starts,
         )
 
     dtype = working_dtype(maps.dtype)
@@ -132,9 +134,9 @@ def start_values(maps: jax.Array, init: jax.Array | None) -> Starts:
     starts = jax.lax.fori_loop(0, -(-count // piece), advance, blank)
     if init is None:
         return starts
-    given = init.astype(starts.mean.dtype)
-    finite = jnp.all(jnp.isfinite(given), axis=-1, keepdims=True)
-    return starts._replace(mean=jnp.where(finite, given, starts.mean))
+    places = init.astype(starts.mean.dtype)
+    finite = jnp.all(jnp.isfinite(places), axis=-1, keepdims=True)
+    return starts._replace(mean=jnp.where(finite, places, starts.mean))
 
 
 def _start_of(raw: jax.Array) -> Starts:

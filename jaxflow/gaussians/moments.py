@@ -80,11 +80,11 @@ def apply_step(quadratic: jax.Array, step: jax.Array) -> jax.Array:
     terms are minus those of a, 2 b and c.
     """
     amplitude, _, _, a, b, c = jnp.moveaxis(quadratic, -1, 0)
-    one, x, y, xx, xy, yy = jnp.moveaxis(step, -1, 0)
+    constant, x, y, xx, xy, yy = jnp.moveaxis(step, -1, 0)
     twice_det = 2 * (a * c - b * b)
     return jnp.stack(
         [
-            amplitude * one,
+            amplitude * constant,
             (c * x - b * y) / twice_det,
             (a * y - b * x) / twice_det,
             -xx,

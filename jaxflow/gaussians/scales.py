@@ -77,16 +77,16 @@ def check(
     if 2 * suspect.sum() <= there.sum():
         return
     least, most = low[suspect].min(), high[suspect].max()
-    told = f"heatmaps with values from {least:.4g} to {most:.4g}"
+    seen = f"heatmaps with values from {least:.4g} to {most:.4g}"
     if scale != "probability":
-        raise UserError(f"{told}: these are no {scale}, as --maps says")
+        raise UserError(f"{seen}: these are no {scale}, as --maps says")
     if most < 1 and least >= 0:
         raise UserError(
-            f"{told} that sum to 1 in each map, as a softmax gives them; expected "
+            f"{seen} that sum to 1 in each map, as a softmax gives them; expected "
             "peaks of about 1 where the detector is sure"
         )
     raise UserError(
-        f"{told}; expected 0 to about 1. If they are log-odds give --maps=logits, if "
+        f"{seen}; expected 0 to about 1. If they are log-odds give --maps=logits, if "
         "255 stands for 1 --maps=0..255"
     )
 

@@ -97,9 +97,9 @@ def _kmeans(points: jax.Array, k: int, key: jax.Array, iterations: int) -> KMean
     def one_example(points: jax.Array, key: jax.Array) -> KMeans:
         return lloyd(points, plus_plus(points, k, key), iterations=iterations)
 
-    found = jax.vmap(one_example)(examples, key.reshape(-1))
-    found = found._replace(centres=found.centres.reshape(-1, k, joints, axes))
-    return jax.tree.map(lambda a: a.reshape(*batch_shape, *a.shape[1:]), found)
+    clusters = jax.vmap(one_example)(examples, key.reshape(-1))
+    clusters = clusters._replace(centres=clusters.centres.reshape(-1, k, joints, axes))
+    return jax.tree.map(lambda a: a.reshape(*batch_shape, *a.shape[1:]), clusters)
 
 
 def plus_plus(points: jax.typing.ArrayLike, k: int, key: jax.Array) -> jax.Array:

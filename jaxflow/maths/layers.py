@@ -23,8 +23,8 @@ from jaxflow.types import Params
 
 def precision() -> jax.lax.Precision | None:
     """Of the nets' products: exact, or None, JAX's own, where that was chosen."""
-    chosen = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-    return EXACT if chosen is None else None
+    setting = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    return EXACT if setting is None else None
 
 
 def uniform(fan_in: int) -> Initializer:

@@ -58,8 +58,8 @@ def eigh_jacobi(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
     scale = jnp.where(largest > 0, largest, 1)
     scaled = matrix / scale[..., None, None]
     entries = {(i, j): scaled[..., i, j] for i in range(size) for j in range(i, size)}
-    zero, one = jnp.zeros_like(scale), jnp.ones_like(scale)
-    vectors = [[one if i == j else zero for j in range(size)] for i in range(size)]
+    zero, unit = jnp.zeros_like(scale), jnp.ones_like(scale)
+    vectors = [[unit if i == j else zero for j in range(size)] for i in range(size)]
     entries, vectors = jax.lax.fori_loop(
         0, _SWEEPS, lambda _, state: _sweep(*state), (entries, vectors)
     )

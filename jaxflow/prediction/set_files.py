@@ -160,8 +160,8 @@ class Shards:
         self.count = -(-self._frames // self._size)
         self._layout = np.dtype(
             [
-                (name, one["dtype"], tuple(one["shape"]))
-                for name, one in manifest["columns"].items()
+                (name, column["dtype"], tuple(column["shape"]))
+                for name, column in manifest["columns"].items()
             ]
         )
         text = json.dumps(manifest, sort_keys=True)

@@ -50,17 +50,17 @@ def begun(folder: pathlib.Path, about: Mapping[str, Any]) -> Begun | None:
       folder: of the source.
       about: plain values; the earlier run's must be the same.
     """
-    own = folder / FOLDER
+    columns = folder / FOLDER
     try:
-        saved = json.loads((own / STATE).read_text())
+        saved = json.loads((columns / STATE).read_text())
         begun = Begun(*(saved[name] for name in Begun._fields))
         if saved["about"] != about:
             return None
         for name, size in begun.sizes.items():
-            if (own / name).stat().st_size < size:
+            if (columns / name).stat().st_size < size:
                 return None
         kinds = begun.drawings.items()
-        drawings = [own / kind / name for kind, names in kinds for name in names]
+        drawings = [columns / kind / name for kind, names in kinds for name in names]
         whole = all(path.is_file() for path in drawings)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -176,13 +176,13 @@ class Checkpointer:
         return type(self._target)(**fields)
 
     def _move_aside(self, damaged: dict[int, str]) -> None:
-        for step, told in damaged.items():
+        for step, message in damaged.items():
             place = self._folder / f"{step}.damaged"
             if place.exists():
                 shutil.rmtree(place)
             (self._folder / str(step)).rename(place)
             self._keep.figures.pop(step, None)
-            self.set_aside.append(f"{told}\nit is set aside as {place}")
+            self.set_aside.append(f"{message}\nit is set aside as {place}")
         if damaged:
             self._manager.reload()
 

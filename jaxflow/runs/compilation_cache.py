@@ -66,6 +66,6 @@ def machine() -> str:
     listing = pathlib.Path("/proc/cpuinfo")
     if listing.exists():
         pattern = r"^(?:flags|Features|model name)\s*:.*$"
-        found = re.findall(pattern, listing.read_text(), re.MULTILINE)
-        text += "\n".join(sorted(set(found)))
+        features = re.findall(pattern, listing.read_text(), re.MULTILINE)
+        text += "\n".join(sorted(set(features)))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

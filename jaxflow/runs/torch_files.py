@@ -80,11 +80,11 @@ def _load(path: pathlib.Path) -> Any:
                 f"{path}: holds more than weights and was not loaded: it asks for "
                 f"{refused.group(1)}"
             ) from error
-        told = reason(error)
-        if "weights_only" in told.lower() or "weights only" in told.lower():
-            told = "it holds more than weights"  # and not the advice to load it all
+        why = reason(error)
+        if "weights_only" in why.lower() or "weights only" in why.lower():
+            why = "it holds more than weights"  # and not the advice to load it all
         raise UserError(
-            f"{path}: damaged, incomplete or no PyTorch file ({told})"
+            f"{path}: damaged, incomplete or no PyTorch file ({why})"
         ) from error
 
 

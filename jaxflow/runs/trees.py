@@ -38,9 +38,9 @@ def checksums(tree: Any) -> dict[str, int]:
 
 def other_bits(tree: Any, recorded: Mapping[str, int]) -> list[str]:
     """Paths of the arrays whose `checksums` are not the recorded ones."""
-    found = checksums(tree)
+    sums = checksums(tree)
     return sorted(
-        name for name in {*found, *recorded} if found.get(name) != recorded.get(name)
+        name for name in {*sums, *recorded} if sums.get(name) != recorded.get(name)
     )
 
 

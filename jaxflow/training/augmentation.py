@@ -103,8 +103,8 @@ def _augment_one(
 def _maybe(
     key: jax.Array, share: float, changed: RawFrames, frame: RawFrames
 ) -> RawFrames:
-    chosen = jax.random.bernoulli(key, share)
-    return jax.tree.map(lambda new, old: jnp.where(chosen, new, old), changed, frame)
+    change = jax.random.bernoulli(key, share)
+    return jax.tree.map(lambda new, old: jnp.where(change, new, old), changed, frame)
 
 
 def mirrored(frame: RawFrames) -> RawFrames:
@@ -156,9 +156,9 @@ def _less_sure(frame: RawFrames, key: jax.Array, config: AugmentConfig) -> RawFr
     error = unsure.draw_error(added, jax.random.normal(error_key, (*joints, 2)))
     covariance = unsure.covariance_of(frame.gaussfit) + added
     pose2d, fits = unsure.reported(frame.pose2d, frame.gaussfit, error, covariance)
-    chosen = jax.random.bernoulli(share_key, config.unsure, joints)[:, None]
+    hit = jax.random.bernoulli(share_key, config.unsure, joints)[:, None]
     return RawFrames(
         frame.pose3d,
-        jnp.where(chosen, pose2d, frame.pose2d),
-        jnp.where(chosen, fits, frame.gaussfit),
+        jnp.where(hit, pose2d, frame.pose2d),
+        jnp.where(hit, fits, frame.gaussfit),
     )

@@ -66,7 +66,9 @@ def apply(config: TrainConfig, *presets: Preset) -> TrainConfig:
     Raises:
       ValueError: the values make no sense together with the rest.
     """
-    values = {name: one for preset in presets for name, one in preset.values.items()}
+    values = {
+        name: value for preset in presets for name, value in preset.values.items()
+    }
     return _replaced(config, values)
 
 

@@ -211,7 +211,9 @@ def test_entries():
     assert comparison.parse("a=x,y@1.3") == Entry("a", ("x", "y"), "1.3")
     assert comparison.parse("a=x@y@fitted") == Entry("a", ("x@y",), "fitted")
     assert comparison.parse("a=x@") == Entry("a", ("x",))
-    with pytest.raises(ValueError, match="number of at least 0, or 'fitted'; got 'y'"):
+    with pytest.raises(
+        ValueError, match="number of at least 0, 'fitted' or 'auto'; got 'y'"
+    ):
         comparison.parse("a=x@y")
 
 
