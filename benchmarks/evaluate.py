@@ -55,7 +55,7 @@ def whole(params: Params, poses: int, repeats: int, peer: bool) -> str:
     actions, key = np.full(poses, "Walking"), jax.random.key(0)
 
     def evaluate() -> Any:
-        measuring.evaluate(FlowModel.of(params), inputs, targets, actions, key)
+        measuring.measure(FlowModel.of(params), inputs, targets, actions, key)
 
     def draw() -> Any:
         for _ in sampling.sample_blocks(
@@ -182,7 +182,7 @@ def precisions(options: argparse.Namespace) -> str:
         with jax.default_matmul_precision(chosen):
             for _ in range(2):  # the first compiles
                 began = time.perf_counter()
-                result = measuring.evaluate_records(model, records, jax.random.key(0))
+                result = measuring.measure_records(model, records, jax.random.key(0))
                 seconds = time.perf_counter() - began
         found = result.average.to_json()
         errors, aligned = found["mpjpe_mm"], found["pa_mpjpe_mm"]

@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
         options["maps"] = _MAPS.value
     with fit_files.alone(out) as stop:
         about = fit_files.identity(source, maps, options)
-        part = fit_files.Part(out, maps.shape[0], about)
+        part = fit_files.PartFile(out, maps.shape[0], about)
         with tqdm(
             total=maps.shape[0], initial=part.done, unit="fit", unit_scale=True
         ) as bar:

@@ -78,16 +78,16 @@ Measure = Callable[[Drawn], Any]
 Watch = Callable[[slice, metrics.ExampleErrors, tuple[Any, ...]], Any]
 
 
-def evaluate_records(
+def measure_records(
     model: Model, records: PoseRecords, key: jax.Array, **options: Any
 ) -> EvaluationResult:
-    """``evaluate`` on frames as they come from a data set; options as there."""
+    """``measure`` on frames as they come from a data set; options as there."""
     batch, targets = data.to_batch(records), data.targets_of(records)
     raw = data.to_raw(records)
-    return evaluate(model, batch, targets, records.action, key, raw=raw, **options)
+    return measure(model, batch, targets, records.action, key, raw=raw, **options)
 
 
-def evaluate(
+def measure(
     model: Model,
     batch: Batch,
     targets: np.ndarray,
@@ -154,7 +154,7 @@ def stream(
     """What some measures say of every frame, a batch at a time, in order.
 
     Each measure is a program of its own, so that what one gives does not depend, down
-    to the last bit, on which others are asked. Arguments as of ``evaluate``.
+    to the last bit, on which others are asked. Arguments as of ``measure``.
 
     Yields:
       The rows, and what each measure gave for them as NumPy arrays.

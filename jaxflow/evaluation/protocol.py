@@ -333,6 +333,6 @@ def run(
 ) -> EvaluationResult:
     """One evaluation behind a progress bar called ``name``."""
     with tqdm.tqdm(total=len(records), desc=name, unit="pose", smoothing=0) as bar:
-        return measuring.evaluate_records(
+        return measuring.measure_records(
             loaded.model, records, key, draw=loaded.draw, progress=bar.update, **options
         )

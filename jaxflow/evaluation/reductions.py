@@ -4,7 +4,7 @@
 
 The best of a few drawn ones and of a few K-means centres (paper appendix C, table 5),
 and the single pose that each rule of ``selection`` chooses. `Reductions` is a measure
-for ``measuring.evaluate``; what it gives is added up (`sums.grouped`), so that
+for ``measuring.measure``; what it gives is added up (`sums.grouped`), so that
 hypotheses are kept for no longer than their batch.
 """
 

@@ -49,7 +49,7 @@ class Measured(NamedTuple):
 
 
 def measure(drawn: Drawn) -> Measured:
-    """The measure, for ``measuring.evaluate``, which must know the raw frames."""
+    """The measure, for ``measuring.measure``, which must know the raw frames."""
     assert drawn.raw is not None
     return Measured(
         metrics.scores(drawn.hypotheses, drawn.target),

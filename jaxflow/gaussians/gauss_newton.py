@@ -109,7 +109,7 @@ def solve(maps: jax.Array, starts: Starts, lanes: int) -> Solution:
         row = jnp.minimum(state.job, count - 1)
         peak = jnp.maximum(starts.peak[row], jnp.finfo(dtype).tiny)
         share = heatmaps.clean(maps[row]) / peak[:, None, None]
-        state = _accept(state, moments.evaluate(share, state.trial), (height, width))
+        state = _accept(state, moments.of_bumps(share, state.trial), (height, width))
         done, converged = _finished(state, starts.valid[row])
         answer = _answer(state, converged, starts, height * width)
         results = _write(results, jnp.where(done, state.job, count), answer)

@@ -37,7 +37,7 @@ class Moments(NamedTuple):
     vector: jax.Array
 
 
-def evaluate(maps: jax.Array, quadratic: jax.Array) -> Moments:
+def of_bumps(maps: jax.Array, quadratic: jax.Array) -> Moments:
     """Cost and normal equations of K bumps (K, 6) on K maps (K, H, W)."""
     height, width = maps.shape[-2:]
     bump = heatmaps.render_quadratic(quadratic, height, width)

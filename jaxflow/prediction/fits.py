@@ -41,7 +41,7 @@ def alone(out: pathlib.Path) -> Iterator[Stop]:
             shutil.rmtree(run.folder)
 
 
-class Part:
+class PartFile:
     """The unfinished output: N rows of seven numbers and whether each converged."""
 
     def __init__(self, out: pathlib.Path, count: int, source: dict[str, Any]) -> None:
@@ -110,14 +110,14 @@ def identity(path: pathlib.Path, maps: Flat, options: dict[str, Any]) -> dict[st
     }
 
 
-def fit_rest(maps: Any, starts: Any, part: Part) -> Iterator[int]:
+def fit_rest(maps: Any, starts: Any, part: PartFile) -> Iterator[int]:
     """Fits what ``part`` lacks; yields how many maps each step added."""
     for fit in fitting.fit_blocks(maps, starts, start=part.done):
         part.append(fit)
         yield len(fit.amplitude)
 
 
-def write_npz(out: pathlib.Path, part: Part, batch: tuple[int, ...]) -> None:
+def write_npz(out: pathlib.Path, part: PartFile, batch: tuple[int, ...]) -> None:
     """Writes the finished fits: each field of ``GaussianFit``, and ``fits`` (..., 7).
 
     Raises:

@@ -35,7 +35,7 @@ class Validation(NamedTuple):
 def validate(model: Model, records: PoseRecords, config: RunConfig) -> Validation:
     """Figures of the frames with this model."""
     batch = data.to_batch(records)
-    result = measuring.evaluate(
+    result = measuring.measure(
         model,
         batch,
         data.targets_of(records),

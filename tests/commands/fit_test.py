@@ -204,11 +204,13 @@ class TestFiles:
         out, source = tmp_path / "fits.npz", tmp_path / "maps.npy"
         np.save(source, maps)
         flat = array_files.Flat(array_files.open_maps(source))
-        part = fit_files.Part(out, 5000, fit_files.identity(source, flat, {}))
+        part = fit_files.PartFile(out, 5000, fit_files.identity(source, flat, {}))
         fit = GaussianFit.from_array(jnp.zeros((10, 7)))
         part.append(jax.tree.map(np.asarray, fit))
-        again = fit_files.Part(out, 5000, fit_files.identity(source, flat, {}))
-        other = fit_files.Part(out, 5000, fit_files.identity(source, flat, {"a": 1}))
+        again = fit_files.PartFile(out, 5000, fit_files.identity(source, flat, {}))
+        other = fit_files.PartFile(
+            out, 5000, fit_files.identity(source, flat, {"a": 1})
+        )
         assert (again.done, other.done) == (10, 0)
 
     def test_blocks_hold_a_bounded_number_of_bytes(self):

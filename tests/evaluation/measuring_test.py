@@ -66,7 +66,7 @@ def case():
 def run(case, key=1, rows=slice(None), batch_size=4, temperature=1.0, **options):
     model, batch, targets = case
     part = Batch(*(array[rows] for array in batch))
-    return measuring.evaluate(
+    return measuring.measure(
         model,
         part,
         targets[rows],
@@ -240,7 +240,7 @@ def test_empty_sets_and_wrong_sizes_are_refused(case):
     with pytest.raises(ValueError, match="at least 2 hypotheses"):
         Draw(num_hypotheses=1)
     with pytest.raises(TypeError, match="typed key"):
-        measuring.evaluate(model, batch, targets, ACTIONS, np.zeros(2, np.uint32))
+        measuring.measure(model, batch, targets, ACTIONS, np.zeros(2, np.uint32))
 
 
 def test_a_real_flow_goes_through(case):
@@ -305,7 +305,7 @@ def test_more_frames_compile_nothing_new():
 
     def evaluate(count):
         part = jax.tree.map(lambda leaf: leaf[:count], data)
-        return measuring.evaluate(
+        return measuring.measure(
             model,
             part,
             targets[:count],

@@ -125,7 +125,7 @@ def test_the_response_as_json_and_tables(believer):
 
 def uncertain(records, model, temperature=1.0):
     sums = uncertainty.Sums(records)
-    measuring.evaluate_records(
+    measuring.measure_records(
         model,
         records,
         jax.random.key(1),
