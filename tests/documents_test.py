@@ -11,6 +11,7 @@ from jaxflow.methods import METHODS
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCUMENTS = [
     *ROOT.glob("*.md"),
+    *ROOT.glob("docs/*.md"),
     *ROOT.glob("launch/*.md"),
     *ROOT.glob("data_builders/*/README.md"),
     *ROOT.glob("jaxflow/**/*.md"),
