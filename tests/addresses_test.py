@@ -122,11 +122,14 @@ metrics/errors
     jaxflow.metrics.sample_size
 prediction/lifter
     jaxflow.prediction.lifting
+prediction/looking
+    jaxflow.detector.blazepose.detector
 prediction/maps
     jaxflow.gaussians.scales
 prediction/predict
     jaxflow.detector.readers.records
     jaxflow.prediction.document
+    jaxflow.prediction.in_memory
     jaxflow.prediction.inputs
     jaxflow.prediction.page
     jaxflow.prediction.pictures

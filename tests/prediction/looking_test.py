@@ -1,0 +1,82 @@
+"""Who looks where, and what is said of people who are not all there."""
+
+import numpy as np
+import pytest
+
+from jaxflow.detector.blazepose import detector as blazepose
+from jaxflow.detector.readers import pictures
+from jaxflow.detector.readers.records import Seen
+from jaxflow.prediction import inputs, looking
+from jaxflow.prediction.inputs import Source
+from jaxflow.prediction.records import Noted
+from tests.detector.blazepose.people_test import BODIES, drawn, seeing
+
+PICTURE = Source("a.jpg", inputs.PICTURE, "a")
+POINTS = Source("a.json", inputs.KEYPOINTS, "a")
+
+
+def test_blazepose_is_for_pictures_without_another():
+    assert looking.detector_for([POINTS, PICTURE], None) == "blazepose"
+    assert looking.detector_for([POINTS], None) is None
+    assert looking.detector_for([PICTURE], "runs/hrnet") == "runs/hrnet"
+
+
+def test_names_and_sizes():
+    assert blazepose.size_of("blazepose") == "full"
+    assert blazepose.size_of("blazepose-heavy") == "heavy"
+    assert blazepose.size_of("runs/blazepose") is None
+    with pytest.raises(ValueError, match="expected blazepose of full, lite, heavy"):
+        blazepose.size_of("blazepose-big")
+
+
+class Lifting:
+    def __init__(self, detector):
+        self.detector = detector
+
+
+def test_who_finds_people():
+    own = Lifting(seeing())
+    for boxes in (None, "auto"):
+        assert looking.finder_for([PICTURE], boxes, own) is own.detector
+    assert looking.finder_for([PICTURE], "whole", own) is None
+    assert looking.finder_for([PICTURE], "people.csv", own) is None
+    assert looking.finder_for([POINTS], None, own) is None
+    assert looking.finder_for([PICTURE], None, Lifting("HRNet")) is None
+    assert looking.boxes_of("auto") is looking.boxes_of("whole") is None
+
+
+def test_people_of_a_frame_are_numbered():
+    frame = Seen("a.jpg", 3, 0, None, drawn(*BODIES))
+    found = looking.found(frame, seeing())
+    assert [(one.frame, one.person) for one in found] == [(3, 0), (3, 1), (3, 2)]
+    assert found[0].square.center[0] < found[1].square.center[0]
+    nobody = looking.found(frame._replace(picture=drawn()), seeing())
+    assert nobody == [Noted("a.jpg", 3, "nobody found in a.jpg")]
+    points = Seen("a.json", 0, 7, None, fit=np.zeros((16, 7)))
+    assert looking.found(points, seeing()) == [points]
+
+
+def test_people_with_fits_and_notes():
+    """In the upright square of the same middle."""
+    person = looking.found(Seen("a.jpg", 0, 0, None, drawn(BODIES[0])), seeing())[0]
+    (seen,) = looking.observed([person], Lifting(seeing()))
+    assert seen.square.turn == 0.0 and seen.fit.shape == (16, 7) and not seen.note
+    np.testing.assert_allclose(seen.pose2d, np.tile(person.square.center, (16, 1)))
+    far = person._replace(square=person.square._replace(center=np.array([9e4, 0.0])))
+    (reason,) = looking.observed([far], Lifting(seeing()))
+    assert "lies outside the picture" in reason
+
+
+def test_who_is_cut_off_or_barely_seen():
+    picture = pictures.from_array(np.zeros((100, 200, 3), np.uint8))
+    pose2d = np.full((16, 2), 50.0)
+    assert looking._cut_off(pose2d, picture) == ""
+    pose2d[0], pose2d[2] = (50, 100), (-2, 50)
+    assert looking._cut_off(pose2d, picture) == (
+        "cut off by the picture's border: RFoot, RHip"
+    )
+    fit = np.tile(np.float32([1, 0, 0, 2, 0, 2, 0]), (16, 1))
+    peak = np.ones(16)
+    assert looking._barely(fit, peak) == ""
+    fit[:9, 3] = 8
+    assert looking._barely(fit, peak) == "barely seen: 9 of 16 joints are guesses"
