@@ -84,10 +84,16 @@ def test_damaged_inference_times(saved, tmp_path, text):
     ("name", "message"),
     [("a.xyz", "expected it to end in one of"), ("file/a.png", "cannot be written")],
 )
-def test_a_figure_that_cannot_be_written(tmp_path, name, message):
+def test_a_figure_that_cannot_be_written(tmp_path, capsys, name, message):
+    """Before the heatmaps are looked for, and there are none."""
     (tmp_path / "file").write_text("")
-    with pytest.raises((UserError, OSError), match=message):
-        fit._check_figure(str(tmp_path / name))
+    out, figure = tmp_path / "out.npz", tmp_path / name
+    flags = "--heatmaps=none.npy", f"--out={out}", f"--figure={figure}"
+    assert in_process.run(fit, *flags) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (
+        message in line and str(figure) in line or f"--figure {figure.parent}" in line
+    )
 
 
 def test_names_below_module_are_the_flow_s(tmp_path):
