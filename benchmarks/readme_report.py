@@ -40,7 +40,7 @@ def page(report: pathlib.Path, out: pathlib.Path, data: str) -> None:
         view = opened.new_page(viewport=WINDOW, color_scheme="light")
         view.goto((report / "report.html").absolute().as_uri())
         view.locator("main > .note").first.evaluate(
-            "(line, data) => { line.append(data); }", f" Data: {data}." if data else ""
+            "(line, data) => { line.append(data); }", f". Data: {data}." if data else ""
         )
         view.wait_for_timeout(500)
         view.screenshot(path=out, clip=clip)

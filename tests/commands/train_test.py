@@ -74,10 +74,11 @@ def uninterrupted(common, tmp_path_factory):
     return workdir, output
 
 
-def test_it_says_what_it_did(uninterrupted):
-    workdir, output = uninterrupted
+def test_it_says_what_it_did(common, uninterrupted):
+    (_, data_dir, *_), workdir, output = common[0], *uninterrupted
     assert f"trained {ITERATIONS} iterations" in output
-    assert "python -m jaxflow.evaluate --checkpoint=" in output
+    following = f"next: python -m jaxflow.evaluate --checkpoint={workdir} "
+    assert f"{following}--dataset={DATASET} {data_dir}" in output
     assert "poses/s" in output and "l2d" in output
     assert newest(workdir) == ITERATIONS
 

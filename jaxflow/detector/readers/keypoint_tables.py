@@ -48,6 +48,8 @@ def read_csv(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             joints, skeleton = _columns(rows.fieldnames or ())
+            if rows.line_num == 1 and not _goes_on(path):
+                raise _ColumnError("it ends within its first line")
             for row in rows:
                 try:
                     person = _row(path, row, joints, counts)
@@ -57,6 +59,12 @@ def read_csv(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
                     yield Skipped(str(path), None, None, reason)
     except (UnicodeDecodeError, csv.Error, _ColumnError) as error:
         raise UserError(f"{path}: no table of keypoints: {error}") from error
+
+
+def _goes_on(path: pathlib.Path) -> bool:
+    """Whether there is an end of a line in the file."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        return file.readline().endswith(("\n", "\r"))
 
 
 class _ColumnError(UserError):

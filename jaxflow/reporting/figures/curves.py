@@ -119,6 +119,7 @@ def samples(series: Mapping[str, Means], num_hypotheses: int) -> Figure:
                 xytext=(0, 5 if high else -12),
             )
         axes.set_xscale("log")
+        axes.margins(y=0.1)  # room below for the last label
         shown = [
             count
             for count in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)

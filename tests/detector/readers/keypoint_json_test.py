@@ -132,10 +132,18 @@ class TestKinds:
     """More of what the cases are instances of."""
 
     def test_nobody_in_tables(self, tmp_path):
-        (tmp_path / "a.csv").write_text(",".join(f"x{i},y{i}" for i in range(17)))
+        heads = ",".join(f"x{i},y{i}" for i in range(17))
+        (tmp_path / "a.csv").write_text(f"{heads}\n")
         np.savez(tmp_path / "a.npz", keypoints=np.zeros((0, 17, 2)))
         np.savez(tmp_path / "b.npz", keypoints=np.zeros((5, 0, 17, 2)))
         assert all(read(tmp_path / name) == [] for name in ("a.csv", "a.npz", "b.npz"))
+
+    @pytest.mark.parametrize("end", [60, 75, 135])
+    def test_a_table_cut_within_its_head_is_not_nobody(self, tmp_path, end):
+        heads = ",".join(f"x{i},y{i},c{i}" for i in range(17))
+        (tmp_path / "a.csv").write_text(heads[:end])
+        with pytest.raises(ValueError, match=r"a\.csv: .* ends within its first line"):
+            read(tmp_path / "a.csv")
 
     @pytest.mark.parametrize("key", ["person_id", "track_id"])
     def test_equal_ids_elsewhere(self, tmp_path, key):
