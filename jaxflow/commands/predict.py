@@ -1,6 +1,6 @@
 """People in pictures, videos, heatmaps or keypoints, in 3D.
 
-    python -m jaxflow.predict photo.jpg --out=DIR
+    python -m jaxflow.predict photo.jpg
     python -m jaxflow.predict FOLDER clip.mp4 --detector=DIR --boxes=people.json ...
     python -m jaxflow.predict heatmaps.npy keypoints.json --checkpoint=DIR --out=DIR
 
@@ -49,7 +49,7 @@ _CHECKPOINT = flags.path(
     None,
     f"{commands.CHECKPOINT} Default: {released.DEFAULT}, which comes with the package.",
 )
-_OUT = flags.path("out", None, "Folder to write to.", required=True)
+_OUT = flags.path("out", "out", "Folder to write to.")
 _DETECTOR = flags.path(
     "detector",
     None,

@@ -80,7 +80,8 @@ def found(frame: Seen, finder: BlazePose) -> list[Seen | Noted]:
         return [frame]
     squares = people.find(frame.picture, finder)
     if not squares:
-        return [Noted(frame.file, frame.frame, f"nobody found in {frame.file}")]
+        where = f"{frame.file}, frame {frame.frame}" if frame.frame else frame.file
+        return [Noted(frame.file, frame.frame, f"{where}: nobody found")]
     return [frame._replace(person=i, square=square) for i, square in enumerate(squares)]
 
 

@@ -32,7 +32,7 @@ from jaxflow.prediction.unfinished import Begun
 from jaxflow.runs.profiling import Clock
 from jaxflow.runs.run import Run, Stop
 
-_LISTED = 20  # of what was skipped
+_LISTED, _TOLD = 20, 4  # of what was skipped, and of notes
 
 
 class Plan(NamedTuple):
@@ -82,15 +82,16 @@ class Tally(NamedTuple):
     page: pathlib.Path | None
 
     def told(self) -> str:
-        """What was done, in two lines, and what is to be known of it."""
+        """What was done, in two lines, and some of what is to be known of it."""
         before = [f"{self.resumed} done before"] if self.resumed else []
         before += [f"{self.continued} begun before"] if self.continued else []
         earlier = f" ({', '.join(before)})" if before else ""
         people = "1 person" if self.people == 1 else f"{self.people} people"
         inputs = "1 input" if len(self.done) == 1 else f"{len(self.done)} inputs"
         noted = [line for source in self.done for line in page.notes(source)]
-        note = f"\nnote: {noted[0]}" if noted else ""
-        note += f" (and {len(noted) - 1} more, in poses.json)" if noted[1:] else ""
+        note = "".join(f"\nnote: {line}" for line in noted[:_TOLD])
+        if (more := len(noted) - _TOLD) > 0:
+            note += f" (and {more} more, in poses.json)"
         return f"{people} from {inputs}{earlier}{note}\npage: {self.page}"
 
     def skipped(self) -> str:

@@ -50,7 +50,7 @@ PATHS = {
     export: ("checkpoint", "out"),
     fit: ("heatmaps", "out", "starts", "figure"),
     import_torch: ("checkpoint", "out"),
-    predict: ("checkpoint", "out", "detector", "boxes"),
+    predict: ("checkpoint", "out", "detector", "boxes", "networks"),
     report: ("out", "settings_manual_dir", "data_dir", "manual_dir"),
     sample_set: ("checkpoint", "out", "data_dir", "manual_dir"),
     train: ("workdir", "profile", "data_dir", "manual_dir"),

@@ -51,7 +51,7 @@ def test_people_of_a_frame_are_numbered():
     assert [(one.frame, one.person) for one in found] == [(3, 0), (3, 1), (3, 2)]
     assert found[0].square.center[0] < found[1].square.center[0]
     nobody = looking.found(frame._replace(picture=drawn()), seeing())
-    assert nobody == [Noted("a.jpg", 3, "nobody found in a.jpg")]
+    assert nobody == [Noted("a.jpg", 3, "a.jpg, frame 3: nobody found")]
     points = Seen("a.json", 0, 7, None, fit=np.zeros((16, 7)))
     assert looking.found(points, seeing()) == [points]
 
