@@ -54,7 +54,10 @@ _READERS = {"stablehlo": exported.open_stablehlo, "onnx": onnx_graph.open_onnx}
 def main(argv: Sequence[str]) -> None:
     """Loads, writes aside, compares, gives it its name."""
     commands.no_arguments(argv)
-    out, kind = files.check_file(_OUT.value, "--out"), _FORMAT.value
+    kind, suffix = _FORMAT.value, weights_file.SUFFIX
+    if kind == "weights" and not _OUT.value.endswith(suffix):
+        raise UserError(f"expected --out=NAME{suffix}; got {_OUT.value}")
+    out = files.check_file(_OUT.value, "--out")
     if kind == "weights":
         return _hand_on(out)
     model = methods.load(_CHECKPOINT.value)
@@ -81,8 +84,6 @@ def main(argv: Sequence[str]) -> None:
 
 def _hand_on(out: pathlib.Path) -> None:
     """Writes a file of weights, or compares one with the checkpoint."""
-    if out.suffix != weights_file.SUFFIX:
-        raise UserError(f"expected --out=NAME{weights_file.SUFFIX}; got {out.name}")
     if not _CHECK.value:
         figures = weights.read_figures(_FIGURES.value) if _FIGURES.value else None
         content = weights.to_bytes(_CHECKPOINT.value, _LINE.value, figures)

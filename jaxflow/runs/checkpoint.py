@@ -19,13 +19,18 @@ from collections.abc import Collection
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
 
 from jaxflow.runs import files, plain_config, released, trees, weights_file
 from jaxflow.runs.errors import CheckpointError, DamagedError, reason
 
 FOLDER = "checkpoints"
-_ARGS = ocp.args
+
+
+def _orbax() -> Any:
+    """Loaded where folders are read or written; a file of weights needs none of it."""
+    import orbax.checkpoint
+
+    return orbax.checkpoint
 
 
 def save_items(
@@ -52,7 +57,7 @@ def save_items(
     check_vacant(directory, step=step)
     host = jax.device_get(items)
     try:
-        with ocp.CheckpointManager(folder) as manager:
+        with _orbax().CheckpointManager(folder) as manager:
             saved = manager.save(step, args=as_saved(host, about))
     except Exception as error:
         raise CheckpointError(
@@ -77,7 +82,7 @@ def check_vacant(directory: str | pathlib.Path, *, step: int = 0) -> None:
     """
     files.check_folder(directory)
     folder = pathlib.Path(directory).expanduser().absolute() / FOLDER
-    steps = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
+    steps = _orbax().utils.checkpoint_steps(folder) if folder.is_dir() else []
     newest = max(steps, default=-1)
     if newest >= step:
         raise CheckpointError(
@@ -107,7 +112,7 @@ def find(directory: str | pathlib.Path) -> pathlib.Path:
         return directory
     for folder in (directory / FOLDER, directory):
         if folder.is_dir():
-            steps = ocp.utils.checkpoint_steps(folder)
+            steps = _orbax().utils.checkpoint_steps(folder)
             if steps:
                 return folder / str(max(steps))
     state = "holds no complete checkpoint" if directory.exists() else "does not exist"
@@ -126,9 +131,11 @@ def as_saved(items: dict[str, Any], about: dict[str, Any]) -> Any:
       items: name -> nested arrays.
       about: plain values; gets the arrays' checksums.
     """
+    arguments = _orbax().args
     sums = {name: trees.checksums(tree) for name, tree in items.items()}
-    args = {name: _ARGS.StandardSave(tree) for name, tree in items.items()}
-    return _ARGS.Composite(**args, config=_ARGS.JsonSave({**about, "checksums": sums}))
+    args = {name: arguments.StandardSave(tree) for name, tree in items.items()}
+    config = arguments.JsonSave({**about, "checksums": sums})
+    return arguments.Composite(**args, config=config)
 
 
 def read_about(folder: pathlib.Path) -> dict[str, Any]:
@@ -141,7 +148,7 @@ def read_about(folder: pathlib.Path) -> dict[str, Any]:
     if folder.is_file():
         return weights_file.read_about(folder)
     try:
-        return dict(ocp.JsonCheckpointHandler().restore(folder / "config"))
+        return dict(_orbax().JsonCheckpointHandler().restore(folder / "config"))
     except Exception as error:
         raise DamagedError(
             f"{folder}: its config cannot be read: {reason(error)}"
@@ -176,6 +183,7 @@ def restore_tree(folder: pathlib.Path, target: Any) -> Any:
 
 def _from_orbax(folder: pathlib.Path, target: Any) -> Any:
     # The handler itself: a checkpointer would look for the whole checkpoint's metadata.
+    ocp = _orbax()
     handler = ocp.StandardCheckpointHandler()
     where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     shapes = jax.tree.map(
@@ -185,7 +193,7 @@ def _from_orbax(folder: pathlib.Path, target: Any) -> Any:
     try:
         stored = handler.metadata(folder)
         check_tree(getattr(stored, "tree", stored), target, str(folder))
-        return handler.restore(folder, args=_ARGS.StandardRestore(shapes))
+        return handler.restore(folder, args=ocp.args.StandardRestore(shapes))
     except DamagedError:
         raise
     except Exception as error:

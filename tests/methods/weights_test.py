@@ -1,8 +1,11 @@
 """A model handed on in one file: it is taken wherever a checkpoint's folder is."""
 
+import configparser
 import dataclasses
 import json
 import pathlib
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -18,6 +21,7 @@ from jaxflow.prediction.lifter import Lifter
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs import files, released, weights_file
 from jaxflow.runs.errors import CheckpointError, DamagedError, UserError
+from tests.helpers.training import REPOSITORY
 
 SMALL = FlowConfig(
     blocks=1, hidden=8, encoder_hidden=4, encoded=3, exact_clamp=True, affine_hidden=4
@@ -196,7 +200,7 @@ def test_the_command_makes_one(run, shipped, tmp_path, capsys):
     exported(shipped, out=str(out))  # what is known of a file goes into the next
     assert store.read_about(out)["figures"] == {"best": 1.5}
     assert store.read_about(out)["line"] == LINE
-    with pytest.raises(UserError, match="expected --out=NAME.npz; got mine.bin"):
+    with pytest.raises(UserError, match="expected --out=NAME.npz; got .*mine.bin"):
         exported(run, out=str(tmp_path / "mine.bin"))
     with pytest.raises(UserError, match="expected what python -m jaxflow.evaluate"):
         files.write_json(tmp_path / "e.json", {"test": 1})
@@ -226,6 +230,24 @@ def test_a_config_that_this_version_does_not_know(run, tmp_path):
         (tmp_path / "new.npz").write_bytes(content)
         with pytest.raises(kind, match=message):
             jaxflow.load_params(tmp_path / "new.npz")
+
+
+def test_models_are_part_of_the_wheel():
+    """The pattern in setup.cfg is of the folder that names are looked up in."""
+    setup = configparser.ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    pattern = setup["options.package_data"]["jaxflow.methods"]
+    folder = pathlib.Path(methods.__file__).parent
+    assert folder / pattern == released.FOLDER / f"*{weights_file.SUFFIX}"
+
+
+def test_opening_a_file_loads_no_orbax(place):
+    program = (
+        "import sys, jaxflow; jaxflow.load_params(sys.argv[1])\n"
+        "sys.exit(any(name.startswith('orbax') for name in sys.modules))"
+    )
+    arguments = [sys.executable, "-c", program, str(place / "tiny.npz")]
+    subprocess.run(arguments, check=True, cwd=REPOSITORY, timeout=300)
 
 
 @pytest.mark.parametrize("name", released.names())
