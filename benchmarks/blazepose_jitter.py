@@ -1,20 +1,21 @@
 """Is BlazePose's sigma right? Its crops are shifted, scaled and turned at random.
 
-    python benchmarks/blazepose_jitter.py photo.jpg FOLDER [--size=heavy]
+    python benchmarks/blazepose_jitter.py photo.jpg FOLDER --against=heavy
 
 Where the network is sure, a joint should stay where it is in the picture; where its map
 is wide, it should wander as far as the map is wide. For every joint with a map of its
 own: the sigma that is read of its maps (the network's blur taken away, made-up joints
-left out) against the scatter of its place over the jitters, both in heatmap px of the
-person's own crop. Prints bins of sigma, and the slope of scatter over sigma through
-the origin. Scatter is no error: what the network gets wrong in every crop alike does
-not show.
+left out), the scatter of its place over the jitters, and how far it is from where
+another network sees it (the mean of that one's jitters), all along one axis and in
+heatmap px of the person's own crop. Both are less than errors: what a network gets
+wrong in every crop alike does not show in the first, what all get wrong in neither.
 """
 
 from __future__ import annotations
 
 import argparse
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,9 @@ from jaxflow.detector.blazepose import detector, people, uncertainty
 from jaxflow.detector.crops import crop
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers import pictures
+from jaxflow.detector.readers.pictures import Picture
 from jaxflow.gaussians.heatmaps import START_SIGMA
+from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.runs import compilation_cache
 from jaxflow.skeleton import MPII_JOINTS
 
@@ -32,33 +35,68 @@ WIDEST = 9.0  # px; beyond, what a fit says is cut off
 OWN = np.array([name not in uncertainty.RULES for name in MPII_JOINTS])
 
 
-def jittered(square: Crop, count: int, rng: np.random.Generator) -> list[Crop]:
+def jittered(
+    square: Crop, count: int, strength: float, rng: np.random.Generator
+) -> list[Crop]:
     """The square, moved at random."""
-    shifts = rng.normal(size=(count, 2)) * SHIFT * square.side
-    scales = np.exp(rng.normal(size=count) * SCALE)
-    turns = square.turn + rng.normal(size=count) * TURN
+    shifts = strength * SHIFT * square.side * rng.normal(size=(count, 2))
+    scales = np.exp(strength * SCALE * rng.normal(size=count))
+    turns = square.turn + strength * TURN * rng.normal(size=count)
     moved = zip(square.center + shifts, square.side * scales, turns, strict=True)
     return [Crop(*one) for one in moved]
 
 
-def measured(
-    picture: pictures.Picture,
-    square: Crop,
-    net: detector.BlazePose,
-    squares: list[Crop],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sigma and scatter (n,) of a person's joints, heatmap px of the square."""
+class Joints(NamedTuple):
+    """Joints that were found in every crop: (n,), heatmap px of the person's square."""
+
+    sigma: np.ndarray
+    scatter: np.ndarray
+    apart: np.ndarray
+
+
+def places(
+    picture: Picture, squares: list[Crop], net: detector.BlazePose
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places (k, 16, 2) px and variances (k, 16) px^2 of the picture, joints found."""
     seen = people.observe(net, [picture] * len(squares), squares)
-    places, widths = [], []
-    for mean, fit, one in zip(seen.mean, seen.fit, squares, strict=True):
-        places.append(crop.heatmap_to_image(mean.astype(np.float64), one.upright()))
-        left = np.maximum((fit[:, [3, 5]] ** 2).mean(1) - START_SIGMA**2, 0)
-        widths.append(left * (one.side / square.side) ** 2)
-    pixel = square.side / 64
-    scatter = np.sqrt((np.var(places, axis=0) / pixel**2).mean(1))
-    sigma = np.sqrt(np.mean(widths, axis=0))
-    kept = OWN & seen.found.all(0)
-    return sigma[kept], scatter[kept]
+    side = np.array([one.side for one in squares])
+    upright = Crop(np.array([one.center for one in squares]), side)
+    left = np.maximum((seen.fit[..., [3, 5]] ** 2).mean(-1) - START_SIGMA**2, 0)
+    where = crop.heatmap_to_image(seen.mean.astype(np.float64), upright)
+    return where, left * (side[:, None] / HEATMAP_SIZE) ** 2, seen.found.all(0)
+
+
+def measured(
+    picture: Picture, square: Crop, nets: list[detector.BlazePose], squares: list[Crop]
+) -> Joints:
+    """A person's joints as the first network sees them, and the last another time."""
+    where, variance, found = places(picture, squares, nets[0])
+    other, _, also = places(picture, squares, nets[-1])
+    pixel = square.side / HEATMAP_SIZE
+    apart = ((where - other.mean(0)) ** 2).mean((0, 2))
+    spread = variance.mean(0), np.var(where, axis=0).mean(-1), apart
+    kept = OWN & found & also
+    return Joints(*(np.sqrt(part[kept]) / pixel for part in spread))
+
+
+def table(joints: Joints) -> str:
+    """Bins of sigma, and slopes."""
+    lines = ["   sigma px  joints   sigma  scatter  apart   (root mean squares)"]
+    for low, high in zip(BINS, BINS[1:], strict=False):
+        inside = (joints.sigma >= low) & (joints.sigma < high)
+        if inside.any():
+            a, b, c = (np.sqrt((part[inside] ** 2).mean()) for part in joints)
+            lines.append(
+                f"{low:4g} to {high:3g} {inside.sum():7d} {a:7.2f} {b:8.2f} {c:6.2f}"
+            )
+    kept = Joints(*(part[joints.sigma < WIDEST] for part in joints))
+    for name, part in (("scatter", kept.scatter), ("apart", kept.apart)):
+        slope = kept.sigma @ part / (kept.sigma @ kept.sigma)
+        ratio = np.sqrt((part**2).mean() / (kept.sigma**2).mean())
+        lines.append(
+            f"{name}: slope {slope:.2f}, ratio of root mean squares {ratio:.2f}"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -66,31 +104,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pictures", nargs="+", type=pathlib.Path)
     parser.add_argument("--size", default="full")
-    parser.add_argument("--count", type=int, default=24)
+    parser.add_argument("--against", default="", help="another size")
+    parser.add_argument("--count", type=int, default=12, help="jitters")
+    parser.add_argument("--strength", type=float, default=1.0, help="of the jitter")
     options = parser.parse_args()
     compilation_cache.enable()
-    net = detector.load(options.size)
+    sizes = [options.size, options.against or options.size]
+    nets = [detector.load(size) for size in dict.fromkeys(sizes)]
     rng = np.random.default_rng(0)
-    pairs, persons = [], 0
+    persons = []
     for path in options.pictures:
         for file in pictures.list_folder(path) if path.is_dir() else [path]:
             picture = pictures.read(file)
-            for square in people.find(picture, net):
-                squares = jittered(square, options.count, rng)
-                pairs.append(measured(picture, square, net, squares))
-                persons += 1
-    sigma, scatter = (np.concatenate(column) for column in zip(*pairs, strict=True))
-    print(f"{net.name}, {persons} people, {len(sigma)} joints, {options.count} jitters")
-    print("sigma px     joints  sigma  scatter (medians)")
-    for low, high in zip(BINS, BINS[1:], strict=False):
-        inside = (sigma >= low) & (sigma < high)
-        if inside.any():
-            a, b = np.median(sigma[inside]), np.median(scatter[inside])
-            print(f"{low:4g} to {high:3g} {inside.sum():9d} {a:7.2f} {b:7.2f}")
-    within = sigma < WIDEST
-    a, b = sigma[within], scatter[within]
-    print(f"slope through the origin {a @ b / (a @ a):.2f}")
-    print(f"correlation {np.corrcoef(a, b)[0, 1]:.2f}")
+            for square in people.find(picture, nets[0]):
+                squares = jittered(square, options.count, options.strength, rng)
+                persons.append(measured(picture, square, nets, squares))
+    joints = Joints(*(np.concatenate(part) for part in zip(*persons, strict=True)))
+    print(
+        f"{' against '.join(net.name for net in nets)}: {len(persons)} people, "
+        f"{len(joints.sigma)} joints, {options.count} jitters of {options.strength:g}"
+    )
+    print(table(joints))
 
 
 if __name__ == "__main__":

@@ -202,8 +202,10 @@ def _detect(
     patches = []
     with clock("crop"):
         for entry in entries:
+            square = entry.seen.square.upright()  # as these networks know people
+            entry.event = entry.seen._replace(square=square)
             try:
-                patches.append(warp.cut(entry.seen.picture, entry.seen.square))
+                patches.append(warp.cut(entry.seen.picture, square))
             except ValueError as error:
                 entry.skip(str(error))
     if not patches:

@@ -1,14 +1,17 @@
 """Who looks where, and what is said of people who are not all there."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from jaxflow.detector.blazepose import detector as blazepose
 from jaxflow.detector.readers import pictures
 from jaxflow.detector.readers.records import Seen
-from jaxflow.prediction import inputs, looking
+from jaxflow.prediction import inputs, looking, stream
 from jaxflow.prediction.inputs import Source
 from jaxflow.prediction.records import Noted
+from jaxflow.runs.profiling import Clock
 from tests.detector.blazepose.people_test import BODIES, drawn, seeing
 
 PICTURE = Source("a.jpg", inputs.PICTURE, "a")
@@ -80,3 +83,15 @@ def test_who_is_cut_off_or_barely_seen():
     assert looking._barely(fit, peak) == ""
     fit[:9, 3] = 8
     assert looking._barely(fit, peak) == "barely seen: 9 of 16 joints are guesses"
+
+
+def test_other_detectors_see_people_upright(monkeypatch):
+    """HRNet was trained on squares that are not turned."""
+    lying = drawn(((300, 200), (360, 200)))
+    person = looking.found(Seen("a.jpg", 0, 0, None, lying), seeing())[0]
+    assert person.square.turn == pytest.approx(np.pi / 2, abs=0.05)
+    entry = stream._Entry(PICTURE, person)
+    maps = np.zeros((1, 16, 64, 64), np.float32)
+    hrnet = SimpleNamespace(detect=lambda crops: maps[: len(crops)])
+    stream._detect([entry], Lifting(hrnet), (1,), Clock())
+    assert entry.seen.square == person.square.upright()

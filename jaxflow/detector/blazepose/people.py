@@ -23,7 +23,7 @@ from jaxflow.detector.blazepose import anchors, uncertainty
 from jaxflow.detector.blazepose.anchors import Found
 from jaxflow.detector.blazepose.detector import BlazePose, Observed, stacked
 from jaxflow.detector.blazepose.uncertainty import MIDDLE_OF_HIPS
-from jaxflow.detector.crops import crop, turned
+from jaxflow.detector.crops import crop, warp
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.crops.turned import cut
 from jaxflow.detector.crops.warp import Patch
@@ -34,7 +34,8 @@ from jaxflow.maths import batching
 PRESENT = 0.6  # the least probability that somebody is there
 SURE = 4  # joints, as few as a person can be lifted from
 _MARGIN = 1.25  # a square's side over the diameter of the circle around the body
-_PARTS = (2, 3)  # tiles a longer side
+# Tiles are so small a part of the longer side, and stand at so many a tile's side.
+_PARTS = ((2, 2.0), (3, 1.5))
 _LEAST_TILE = 96  # px; what is smaller shows nobody better than the whole did
 _SAME_TORSO = 0.5  # mean distance of the torso's joints over its length
 _NEARLY = 0.7  # overlap of squares that show the same
@@ -96,31 +97,31 @@ def observe(
 
 
 def _tiles(width: int, height: int) -> Iterator[Crop]:
-    """The whole picture, and squares that overlap by about a half."""
+    """The whole picture, and squares that overlap by a half or a third."""
     longer = max(width, height)
     yield crop.of_picture(width, height)
-    for parts in _PARTS:
+    for parts, often in _PARTS:
         side = np.float64(longer / parts)
         if side < _LEAST_TILE:
             continue
-        columns, rows = (_middles(size, side) for size in (width, height))
+        columns, rows = (_middles(size, side, often) for size in (width, height))
         yield from (Crop(np.array([x, y]), side) for y in rows for x in columns)
 
 
-def _middles(size: float, side: float) -> np.ndarray:
+def _middles(size: float, side: float, often: float) -> np.ndarray:
     """Where tiles of a side stand so that they cover a size."""
     if size <= side:
         return np.array([size / 2])
-    count = math.ceil(2 * (size / side - 1)) + 1
+    count = math.ceil(often * (size / side - 1)) + 1
     return np.linspace(side / 2, size - side / 2, count)
 
 
 def _seen(picture: Picture, tiles: Sequence[Crop], detector: BlazePose) -> list[Found]:
     """What the person detector finds in each tile."""
-    patches = stacked([cut(picture, tile) for tile in tiles])
+    patches = stacked([warp.cut(picture, tile) for tile in tiles])
 
     def look(*fields: np.ndarray) -> tuple[Any, Any]:
-        pixels = turned.sample(Patch(*fields), np.zeros(len(fields[0])), anchors.SIZE)
+        pixels = warp.sample(Patch(*fields), anchors.SIZE)
         return detector.finder(pixels / 127.5 - 1)
 
     boxes, logits = batching.apply(look, patches, (detector.batch,))

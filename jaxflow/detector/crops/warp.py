@@ -13,6 +13,7 @@ trained with. Blocks stand where their middle is, so that no coordinate shifts.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -131,16 +132,32 @@ def _blocks(pixels: np.ndarray, left: int, top: int, block: int) -> np.ndarray:
 @jax.jit
 def warp(patches: Patch) -> jax.Array:
     """Samples patches (B, ...) bilinearly: (B, 256, 256, 3) uint8."""
+    return jnp.rint(sample(patches)).astype(jnp.uint8)
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def sample(patches: Patch, size: int = CROP_SIZE) -> jax.Array:
+    """Samples patches (B, ...) bilinearly: (B, n, n, 3) float32, 0 to 255.
+
+    Args:
+      patches: of any number of crops.
+      size: n, pixels a side; their outer edges are those of the crop's 256.
+    """
     pixels, start, stride = map(jnp.asarray, patches)
-    return jax.vmap(_warp)(pixels, start, stride)
+    return jax.vmap(functools.partial(_sample, size))(pixels, start, stride)
 
 
-def _warp(pixels: jax.Array, start: jax.Array, stride: jax.Array) -> jax.Array:
+def _sample(
+    size: int, pixels: jax.Array, start: jax.Array, stride: jax.Array
+) -> jax.Array:
     """One patch; rows and columns one after the other, the same and cheaper."""
-    places = jnp.arange(CROP_SIZE, dtype=jnp.float32)[:, None] * stride + start
+    grid = np.arange(size, dtype=np.float32)
+    if size != CROP_SIZE:
+        grid = ((grid + 0.5) * (CROP_SIZE / size) - 0.5).astype(np.float32)
+    places = jnp.asarray(grid)[:, None] * stride + start
     rows = _between(pixels, places[:, 1])
     columns = _between(jnp.swapaxes(rows, 0, 1), places[:, 0])
-    return jnp.rint(jnp.swapaxes(columns, 0, 1)).astype(jnp.uint8)
+    return jnp.swapaxes(columns, 0, 1)
 
 
 def _between(rows: jax.Array, places: jax.Array) -> jax.Array:
