@@ -2,6 +2,7 @@
 
     python -m jaxflow.predict photo.jpg
     python -m jaxflow.predict FOLDER clip.mp4 --detector=DIR --boxes=people.json ...
+    python -m jaxflow.predict clip.mp4 --rule=path --formats=bvh,csv --out=DIR
     python -m jaxflow.predict heatmaps.npy keypoints.json --checkpoint=DIR --out=DIR
 
 Without --checkpoint the model that comes with the package is taken.
@@ -14,7 +15,8 @@ one person fills each picture unless --boxes tells where people are.
 jaxflow/detector/README.md has more.
 
 Out: index.html to look at; for each input a folder with poses.npz (every hypothesis),
-poses.json (one pose a person by --rule, its spread, joint names, units) and overlays.
+poses.json (one pose a person by --rule, its spread, joint names, units) and overlays;
+by --formats also motions/*.bvh, poses.csv and poses_coco.json.
 Started again with the same flags it goes on where it was, also within a video. Exit
 status 0 if everything could be used, 2 if something had to be skipped (it is listed), 1
 if nothing could be done.
@@ -34,7 +36,7 @@ from jaxflow.detector.readers.pictures import MEGAPIXELS
 from jaxflow.gaussians import scales
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.metrics import selection
-from jaxflow.prediction import inputs, looking, run, stream
+from jaxflow.prediction import exports, inputs, looking, motions, run, stream
 from jaxflow.prediction.files import Output
 from jaxflow.prediction.inputs import Reading
 from jaxflow.prediction.lifter import Lifter
@@ -108,13 +110,29 @@ _TEMPERATURE = flags.DEFINE_string(
     "in the checkpoint; or auto, that where there is one, else 1.",
 )
 _RULE = flags.DEFINE_enum(
-    "rule", "z0", selection.RULES, "How the one pose a person is made."
+    "rule",
+    "z0",
+    [*selection.RULES, motions.RULE],
+    "How the one pose a person is made; path: of a video's frames together, so that it "
+    "does not flicker.",
 )
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Of the latents.", lower_bound=0, upper_bound=2**31 - 1
 )
 _EVERY = flags.DEFINE_integer(
     "every", 1, "One in so many frames of a video.", lower_bound=1
+)
+_FPS = flags.DEFINE_float(
+    "fps",
+    motions.FPS,
+    "Frames a second of keypoint and heatmap files; videos say it themselves.",
+    lower_bound=0.1,
+    upper_bound=10_000,
+)
+_FORMATS = flags.DEFINE_list(
+    "formats",
+    [],
+    "Files for other programs, some of bvh (a skeleton that moves), csv and coco.",
 )
 _FLIP_TEST = flags.DEFINE_bool(
     "flip_test",
@@ -146,6 +164,7 @@ def main(argv: Sequence[str]) -> int:
             "expected inputs: pictures, folders, videos, heatmap or keypoint files, as "
             "in python -m jaxflow.predict photo.jpg --out=...; see --help"
         )
+    formats, path = _formats(), _RULE.value == motions.RULE
     checkpoint = _CHECKPOINT.value or released.default()
     sources = inputs.find(
         [os.path.expanduser(source) for source in argv[1:]], _KEY.value
@@ -163,7 +182,7 @@ def main(argv: Sequence[str]) -> int:
         maps=_MAPS.value,
         num_hypotheses=_HYPOTHESES.value,
         temperature=_TEMPERATURE.value,
-        rule=_RULE.value,
+        rule="z0" if path else _RULE.value,
         seed=_SEED.value,
         sizes=stream.SIZES,
         **fetching,
@@ -174,10 +193,17 @@ def main(argv: Sequence[str]) -> int:
         skeleton=_SKELETON.value,
         boxes=boxes,
         key=_KEY.value,
+        fps=_FPS.value,
         maps=_MAPS.value,
         finder=looking.finder_for(sources, _BOXES.value, lifter, **fetching),
     )
-    output = Output(pathlib.Path(_OUT.value), _OVERLAYS.value, _JSON_HYPOTHESES.value)
+    output = Output(
+        pathlib.Path(_OUT.value),
+        _OVERLAYS.value,
+        _JSON_HYPOTHESES.value,
+        path=path,
+        formats=formats,
+    )
     task = run.Task(lifter, reading, output, Clock())
     about = run.about_run(task, checkpoint, detector, _BOXES.value)
     tally = run.make(sources, task, about)
@@ -190,6 +216,17 @@ def main(argv: Sequence[str]) -> int:
     if _TIMING.value:
         print(task.clock.table())
     return SKIPPED_SOME if tally.problems else 0
+
+
+def _formats() -> tuple[str, ...]:
+    """Those that were asked for."""
+    asked = [name.strip().lower() for name in _FORMATS.value]
+    if unknown := [name for name in asked if name not in exports.FORMATS]:
+        raise UserError(
+            f"--formats={unknown[0]}: expected some of {', '.join(exports.FORMATS)}, "
+            "with commas between them"
+        )
+    return tuple(name for name in exports.FORMATS if name in asked)
 
 
 if __name__ == "__main__":

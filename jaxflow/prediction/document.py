@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxflow._version import __version__
 from jaxflow.metrics import selection
+from jaxflow.prediction import motions
 from jaxflow.prediction.records import STORED, Lifted
 from jaxflow.runs import files
 from jaxflow.skeleton import H36M_BONES, H36M_JOINTS, MPII_BONES, MPII_JOINTS
@@ -54,6 +55,12 @@ def line(person: Lifted, hypotheses: int) -> bytes:
     return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
+def moved(line: bytes, pose: np.ndarray) -> bytes:
+    """A person's line with another pose (17, 3)."""
+    content = json.loads(line) | {"pose": _rounded(pose, 4)}
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+
+
 def _rounded(values: Any, digits: int) -> Any:
     return np.round(np.asarray(values, np.float64), digits).tolist()
 
@@ -76,13 +83,15 @@ def write(
       OSError: no space, no permission.
     """
     rule = about["run"]["rule"]
+    rules = {name: one.text for name, one in selection.RULES.items()}
+    rules[motions.RULE] = motions.TEXT
     heading = {
         "jaxflow": __version__,
         "jax": jax.__version__,
         **about,
         "units": {**STORED, "pose": "metres", "square": "image px"},
         "frame_of_reference": "camera: x right, y down, z away; hip at the origin",
-        "rule": {"name": rule, "pose": selection.RULES[rule].text},
+        "rule": {"name": rule, "pose": rules[rule]},
         "joints": H36M_JOINTS,
         "bones": H36M_BONES,
         "joints2d": MPII_JOINTS,

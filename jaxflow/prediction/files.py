@@ -4,6 +4,7 @@ Lifted persons of a source -> FOLDER/poses.npz     every array, all hypotheses
                                      poses.json    one line a person, for any language
                                      overlays/     pictures with joints and ellipses
                                      crops/        what the detector saw, 256 x 256
+                                     motions/, ...  for other programs (``exports``)
                                      summary.json  written last: the source is done
 
 3D is in metres, Human3.6M's 17 joints, hip at the origin, in the camera's frame: x
@@ -19,12 +20,13 @@ import functools
 import json
 import pathlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from jaxflow.detector.readers.records import Skipped
-from jaxflow.prediction import document, pictures, unfinished
+from jaxflow.prediction import document, exports, motions, pictures, unfinished
 from jaxflow.prediction.records import STORED, Lifted, Mark, Noted
 from jaxflow.prediction.unfinished import Begun, Columns, Drawings
 from jaxflow.runs import files
@@ -46,12 +48,16 @@ class Output:
       overlays: frames a source that are drawn, at most.
       json_hypotheses: hypotheses a person in poses.json; all are in poses.npz.
       save_every: seconds between saves of a source under way, about.
+      path: whether the chosen poses are ``motions.likeliest``.
+      formats: of ``exports.FORMATS``.
     """
 
     folder: pathlib.Path
     overlays: int = 24
     json_hypotheses: int = 0
     save_every: float = 5.0
+    path: bool = False
+    formats: tuple[str, ...] = ()
 
 
 class PeopleWriter:
@@ -175,25 +181,26 @@ class PeopleWriter:
         self._columns.save(state, self._drawings)
         self._saved = time.monotonic()
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self, fps: float = motions.FPS) -> dict[str, Any]:
         """Writes everything; gives the summary.
+
+        Args:
+          fps: frames a second of the source.
 
         Raises:
           OSError: no space, no permission.
         """
         self._end_frame()
-        frames = self._write_arrays() if self.people else 0
         if self.people:
-            lines = (line[:-1] for line in self._columns.lines("lines"))
-            path = self._folder / DOCUMENT
-            document.write(path, self._about, self._skipped, lines)
+            self._write_people(fps)
         for kind, drawings in self._drawings.items():
             for name, content in drawings.contents.items():
                 files.write_bytes(self._folder / kind / name, content)
+        frames = self._places() if self.people else []
         summary = {
             **self._about,
             "people": self.people,
-            "frames": frames,
+            "frames": len(set(frames)),
             "frames_read": self.frames,
             **self._skipped,
             **self._noted,
@@ -202,26 +209,42 @@ class PeopleWriter:
         unfinished.remove(self._folder)
         return summary
 
-    def _write_arrays(self) -> int:
-        """poses.npz, straight from the columns; gives the number of frames."""
+    def _write_people(self, fps: float) -> None:
+        """poses.npz, poses.json, and what other programs read."""
+        arrays = self._arrays()
+        lines: Iterator[bytes] = (line[:-1] for line in self._columns.lines("lines"))
+        moving = motions.find(arrays, fps)
+        if self._output.path:
+            poses = motions.likeliest(moving, arrays["mode"], arrays["spread"])
+            arrays["chosen"] = poses
+            lines = map(document.moved, lines, poses)
+        files.write_npz(self._folder / ARRAYS, arrays)
+        document.write(self._folder / DOCUMENT, self._about, self._skipped, lines)
+        exports.write(self._folder, self._output.formats, arrays, moving, fps)
+
+    def _places(self) -> list[tuple[str, int]]:
+        """File and frame of each person."""
+        names = [json.loads(line)[0] for line in self._columns.lines("names")]
+        frame = self._columns.array("frame", np.int64, (self.people,))
+        return list(zip(names, frame.tolist(), strict=True))
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Those of poses.npz, straight from the columns."""
         count, column = self.people, self._columns.array
         arrays = {
             name: column(name, np.float32, (count, *shape))
             for name, shape in self._shapes.items()
         }
         names = [json.loads(line) for line in self._columns.lines("names")]
-        frame = np.array(column("frame", np.int64, (count,)))
-        arrays |= {
+        return arrays | {
             "source": np.array([file for file, _ in names]),
-            "frame": frame,
+            "frame": np.array(column("frame", np.int64, (count,))),
             "person": np.array([person for _, person in names]),
             "square": column("square", np.float64, (count, 3)),
             "joints": np.array(H36M_JOINTS),
             "joints2d": np.array(MPII_JOINTS),
             "about": np.array(json.dumps(self._about)),
         }
-        files.write_npz(self._folder / ARRAYS, arrays)
-        return len({(file, i) for (file, _), i in zip(names, frame, strict=True)})
 
 
 def _list(lists: dict[str, Any], name: str, event: Skipped) -> None:
@@ -242,6 +265,7 @@ def clear(folder: pathlib.Path, underway: bool = True) -> None:
     drawn = [*folder.glob("overlays/*.jpg"), *folder.glob("crops/*.jpg")]
     for path in [*(folder / name for name in (SUMMARY, DOCUMENT, ARRAYS)), *drawn]:
         path.unlink(missing_ok=True)
+    exports.clear(folder)
     if underway:
         unfinished.remove(folder)
 

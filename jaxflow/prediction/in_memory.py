@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxflow.detector.readers.boxes import BoxTable
 from jaxflow.detector.readers.records import Skipped
-from jaxflow.prediction import looking
+from jaxflow.prediction import looking, motions
 from jaxflow.prediction.inputs import Reading, Source, check_boxes, find
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.records import Ended, Lifted, Noted
@@ -40,6 +40,7 @@ def predictions(
     skeleton: str | None = None,
     key: str | None = None,
     maps: str = "probability",
+    fps: float = motions.FPS,
     **options: Any,
 ) -> Predictions:
     """3D hypotheses for pictures, folders, videos, heatmap and keypoint files.
@@ -60,7 +61,9 @@ def predictions(
         default what a file says, or by their number.
       key: name of the array of heatmaps inside an .npz or HDF5 file.
       maps: what their values are, and an ONNX detector's: of ``gaussians.scales``.
-      **options: of `Lifter.load`, such as num_hypotheses, temperature, rule, seed.
+      fps: frames a second of files of keypoints and heatmaps.
+      **options: of `Lifter.load`, such as num_hypotheses, temperature, rule, seed; the
+        rule may be path, too, of which ``prediction.motions`` tells.
 
     Raises:
       UserError: a detector or a checkpoint that cannot be read.
@@ -70,17 +73,30 @@ def predictions(
     detector = looking.detector_for(sources, detector)
     table = looking.boxes_of(boxes)
     notes = [] if table is None else check_boxes(sources, table)
+    if path := options.get("rule") == motions.RULE:
+        del options["rule"]
     lifter = Lifter.load(
         checkpoint, detector, sizes=SIZES, skeleton=skeleton, maps=maps, **options
     )
     finder = looking.finder_for(sources, boxes, lifter)
     reading = Reading(
-        every=every, skeleton=skeleton, boxes=table, key=key, maps=maps, finder=finder
+        every=every,
+        skeleton=skeleton,
+        boxes=table,
+        key=key,
+        maps=maps,
+        finder=finder,
+        fps=fps,
     )
     skipped = [source for source in sources if isinstance(source, Skipped)]
     found = Predictions([], skipped + (table.skipped if table else []), notes)
     readable = [source for source in sources if isinstance(source, Source)]
+    start = 0
     for source, event in stream(readable, lifter, reading, Clock()):
+        if isinstance(event, Ended) and path:
+            rate = motions.rate(source, reading)
+            found.people[start:] = motions.moved(found.people[start:], rate)
+            start = len(found.people)
         if isinstance(event, Lifted):
             seen = event.seen._replace(picture=None, maps=None)
             found.people.append(event._replace(seen=seen, crop=None))

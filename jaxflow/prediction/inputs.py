@@ -69,6 +69,7 @@ class Reading(NamedTuple):
       key: name of the array of heatmaps inside an .npz or HDF5 file.
       finder: who finds people in pictures and videos without boxes, if anybody does.
       maps: what the values in files of heatmaps are, of ``gaussians.scales``.
+      fps: frames a second of what does not say it: all but videos.
     """
 
     every: int = 1
@@ -78,6 +79,7 @@ class Reading(NamedTuple):
     key: str | None = None
     maps: str = "probability"
     finder: Any = None
+    fps: float = 30.0
 
 
 def find(

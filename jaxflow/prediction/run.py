@@ -22,7 +22,7 @@ from tqdm import tqdm
 from jaxflow._version import __version__
 from jaxflow.detector.blazepose.detector import BlazePose
 from jaxflow.detector.readers.records import Skipped
-from jaxflow.prediction import files, inputs, page, stream, unfinished
+from jaxflow.prediction import files, inputs, motions, page, stream, unfinished
 from jaxflow.prediction.files import Output, PeopleWriter
 from jaxflow.prediction.inputs import Reading, Source
 from jaxflow.prediction.lifter import Lifter
@@ -240,7 +240,7 @@ def about_run(
         "num_hypotheses": lifter.num_hypotheses,
         "temperature": lifter.temperature,
         "seed": lifter.seed,
-        "rule": lifter.rule,
+        "rule": motions.RULE if output.path else lifter.rule,
         "every": reading.every,
         "megapixels": reading.megapixels,
         "skeleton": reading.skeleton,
@@ -248,7 +248,7 @@ def about_run(
         "boxes": _boxes(boxes, reading),
         "overlays": output.overlays,
         "json_hypotheses": output.json_hypotheses,
-        **_unusual_scales(task),
+        **_unusual(task),
     }
 
 
@@ -268,14 +268,18 @@ def _boxes(
     return {**_identity(pathlib.Path(path)), "score": reading.boxes.score}
 
 
-def _unusual_scales(task: Task) -> dict[str, Any]:
-    """Those that were asked for; without them older folders can be gone on with."""
+def _unusual(task: Task) -> dict[str, Any]:
+    """What was asked for; without them older folders can be gone on with."""
     about: dict[str, Any] = {}
     if task.reading.maps != "probability":
         about["maps"] = task.reading.maps
     detector = task.lifter.detector
     if detector is not None and detector.pixels != "imagenet":
         about["pixels"] = detector.pixels
+    if task.output.formats:
+        about["formats"] = list(task.output.formats)
+    if task.reading.fps != Reading().fps:
+        about["fps"] = task.reading.fps
     return about
 
 
@@ -313,6 +317,6 @@ def _write(
             else:
                 if event.failed is not None:
                     writer.skip(Skipped(str(source.path), None, None, event.failed))
-                yield source, writer.finish()
+                yield source, writer.finish(motions.rate(source, reading))
             writer = None
         stop.check()

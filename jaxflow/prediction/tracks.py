@@ -1,0 +1,127 @@
+"""Who is who from frame to frame, by the 2D joints alone.
+
+    tracks, poses (n, 16, 2) of the next frame -> tracks, a number for each pose
+    tracks -> where to look in the next frame
+
+A pose belongs to the track whose last pose, moved on as it moved before, is nearest,
+and nearer than half a body's size; the nearest pairs first. Whoever is not seen keeps
+the number for a while. A frame in which nobody can be who was there before is a cut:
+all in it are new.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Mean distance of the joints over the body's size, at most: what a still body's joints
+# are apart, and what it moves a second. (Nobody runs 12 m a second.)
+_APART, _A_SECOND = 0.5, 6.0
+_PATIENCE = 0.5  # seconds that somebody may be hidden
+_MARGIN = 0.2  # of the longer side, that a box for the next frame has on each side
+
+
+class Track(NamedTuple):
+    """Somebody.
+
+    Attributes:
+      number: from 0, of nobody else.
+      pose: (16, 2) image px, the last that was seen.
+      velocity: (2,) px a second of its middle.
+      seconds: when that was.
+    """
+
+    number: int
+    pose: np.ndarray
+    velocity: np.ndarray
+    seconds: float
+
+
+class Tracks(NamedTuple):
+    """Those who are being followed.
+
+    Attributes:
+      alive: seen a short while ago.
+      next: the number of the next who is new.
+    """
+
+    alive: tuple[Track, ...] = ()
+    next: int = 0
+
+
+def follow(
+    tracks: Tracks, poses: np.ndarray, seconds: float
+) -> tuple[Tracks, list[int]]:
+    """The tracks after another frame, and the number of each pose in it.
+
+    Args:
+      tracks: after the frame before; `Tracks()` at first.
+      poses: (n, J, 2) image px, any joints, or a box's corners; always the same.
+      seconds: the frame's time, later than the ones before.
+    """
+    alive = [one for one in tracks.alive if seconds - one.seconds <= _PATIENCE + 1e-6]
+    # Not seconds for a video of one frame in many.
+    last = max((one.seconds for one in tracks.alive), default=0.0)
+    alive = alive or [one for one in tracks.alive if one.seconds == last]
+    near = np.array([[_nearness(t, pose, seconds) for t in alive] for pose in poses])
+    owners: dict[int, int] = {}
+    while near.size and near.min() < 1:
+        row, column = divmod(int(near.argmin()), near.shape[1])
+        owners[row] = column
+        near[row], near[:, column] = np.inf, np.inf
+    if len(poses) and not owners:
+        alive = []  # a cut
+    now: list[Track] = []
+    numbers, new = [], tracks.next
+    for i, pose in enumerate(np.asarray(poses, np.float64)):
+        velocity = np.zeros(2)
+        if i in owners:
+            before = alive[owners[i]]
+            number, moved = before.number, pose.mean(0) - before.pose.mean(0)
+            velocity = moved / max(seconds - before.seconds, 1e-3)
+        else:
+            number, new = new, new + 1
+        numbers.append(number)
+        now.append(Track(number, pose, velocity, seconds))
+    hidden = [t for i, t in enumerate(alive) if i not in owners.values()]
+    return Tracks((*now, *hidden), new), numbers
+
+
+def boxes(tracks: Tracks, seconds: float) -> dict[int, np.ndarray]:
+    """Where people should be at a time: left, top, width, height (4,) by number.
+
+    The joints' box, moved on, with a margin: what ``crop.from_box`` takes.
+    """
+    places = {}
+    for one in tracks.alive:
+        pose = _moved(one, seconds)
+        low, high = pose.min(axis=0), pose.max(axis=0)
+        margin = _MARGIN * max(*(high - low), 1.0)
+        places[one.number] = np.array([*(low - margin), *(high - low + 2 * margin)])
+    return places
+
+
+def apart(before: np.ndarray, after: np.ndarray, seconds: float) -> float:
+    """How far two poses (J, 2) are apart; 1 or more is too far for one person.
+
+    Args:
+      before: image px.
+      after: image px.
+      seconds: between them.
+    """
+    size = max(*np.ptp(before, axis=0), *np.ptp(after, axis=0), 1e-6)
+    distance = np.linalg.norm(after - before, axis=-1).mean() / size
+    return float(distance / (_APART + _A_SECOND * seconds))
+
+
+def _nearness(track: Track, pose: np.ndarray, seconds: float) -> float:
+    """The less, the likelier the pose is the track's; from 1 on it is not."""
+    passed = max(seconds - track.seconds, 0.0)
+    # It may also have stopped.
+    ways = _moved(track, seconds), track.pose
+    return min(apart(way, pose, min(passed, _PATIENCE)) for way in ways)
+
+
+def _moved(track: Track, seconds: float) -> np.ndarray:
+    return track.pose + track.velocity * min(seconds - track.seconds, _PATIENCE)
