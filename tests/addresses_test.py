@@ -120,12 +120,17 @@ methods/weights
     jaxflow.runs.released
 metrics/errors
     jaxflow.metrics.sample_size
+prediction/exports
+    jaxflow.prediction.export_bvh
+    jaxflow.prediction.export_tables
 prediction/lifter
     jaxflow.prediction.lifting
 prediction/looking
     jaxflow.detector.blazepose.detector
 prediction/maps
     jaxflow.gaussians.scales
+prediction/path_run
+    jaxflow.prediction.motions
 prediction/predict
     jaxflow.detector.readers.records
     jaxflow.prediction.document
