@@ -35,6 +35,7 @@ from jaxflow.types import GaussianFit
 
 HEATMAP_SIZE = 64
 WIDEST_SIGMA = 10.0  # px of the heatmap; the condition clips there
+MOST_SURE = 10.0  # some networks' scores exceed 1, and count as 1; percents do not
 MIN_JOINTS = 4  # found, of sixteen; fewer say nothing about a pose
 # The released crop is a square around the person, this much wider than its joints.
 CROP_MARGIN = 1.25

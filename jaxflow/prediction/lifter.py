@@ -304,6 +304,8 @@ class Lifter:
         )
         if confidence is not None:
             scores = jnp.asarray(np.asarray(confidence, np.float32))
+            if np.any(scores > keypoints.MOST_SURE):
+                raise UserError("expected confidences of 0 to 1; got percents, or more")
             detected = detected._replace(found=detected.found & (scores > 0))
             _, pixel = keypoints.crop_of(detected)
             detected = keypoints.from_confidence(places, scores, pixel)

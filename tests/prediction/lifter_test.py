@@ -189,6 +189,8 @@ def test_keypoints_of_another_detector(lifter):
     confidence[0, 9] = 0
     points[0, 9] = 0  # as detectors write it
     got = lifter.lift_keypoints(points, confidence, skeleton="coco_17")
+    with pytest.raises(ValueError, match="confidences of 0 to 1; got percents"):
+        lifter.lift_keypoints(points, 100 * confidence, skeleton="coco_17")
     sure = keypoints.from_sigma(jnp.asarray(points), jnp.zeros((2, 17)))
     sure = sure._replace(found=jnp.asarray(confidence > 0))
     _, pixel = keypoints.crop_of(sure)

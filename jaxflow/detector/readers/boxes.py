@@ -34,6 +34,7 @@ _CATEGORY = "category category_name label category_id class class_id".split()
 _PERSONS = "person", "people", "human", "pedestrian"
 # What explains the numbers in a COCO data set, and where its names are.
 _EXPLAINED = {"images": "file_name", "categories": "name"}
+_MOST_SURE = 1.5  # and a little room for rounding
 MIN_SCORE = 0.3  # of a box; detectors also tell of what they hardly believe
 _FARTHEST = 1e6  # px; no picture is so large
 _MOST, _MOST_SKIPPED = 1_000_000, 1000  # that are kept, some 700 MB
@@ -264,6 +265,8 @@ def _box(row: Any) -> _Found:
     score = _first(row, ["score", "confidence"])
     if any(isinstance(value, bool) for value in [*four, score]):
         raise UserError("expected numbers as bbox and score; got true or false")
+    if score is not None and float(score) > _MOST_SURE:
+        raise UserError(f"a score of {score}; expected 0 to 1: divide percents by 100")
     numbers = [float(value) for value in four]
     if not all(map(math.isfinite, numbers)) or min(numbers[2:]) <= 0:
         raise UserError(f"expected finite numbers, w and h positive; got {numbers}")

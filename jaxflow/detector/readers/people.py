@@ -28,7 +28,7 @@ from jaxflow.detector.readers import keypoint_json, keypoint_tables
 from jaxflow.detector.readers.joint_orders import ALIASES, joints_of, skeleton_of
 from jaxflow.detector.readers.records import Detection, Seen, Skipped, lacking
 from jaxflow.gaussians import keypoints as detections
-from jaxflow.gaussians.keypoints import HEATMAP_SIZE, MIN_JOINTS
+from jaxflow.gaussians.keypoints import HEATMAP_SIZE, MIN_JOINTS, MOST_SURE
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.maths import batching
 from jaxflow.runs.errors import UserError
@@ -164,6 +164,10 @@ def _checked(entry: Detection, skeleton: str) -> Detection:
     confidence = np.where(found, confidence, 0)  # NaN among them
     if not found.any() or not points[found].any():
         raise UserError("all keypoints are zero or no numbers: nobody was found")
+    if (most := float(confidence.max())) > MOST_SURE:
+        raise UserError(
+            f"confidences up to {most:g}; expected 0 to 1: divide percents by 100"
+        )
     bad = found & ~(np.abs(points) <= _FARTHEST).all(-1)
     if bad.any():
         i = int(bad.argmax())

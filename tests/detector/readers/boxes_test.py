@@ -59,6 +59,7 @@ def test_json_in_coco_s_words(tmp_path):
         ({"picture": "b.jpg", "box": [1, 2, "wide", 4]}, "could not convert"),
         ({"picture": "b.jpg", "box": [1, 2, True, 4]}, "true or false"),
         ({"picture": "b.jpg", "box": [1, 2, 3, 4], "score": True}, "true or false"),
+        ({"picture": "b.jpg", "box": [1, 2, 3, 4], "score": 87}, "divide percents"),
         ({"picture": "b.jpg", "box": [1, 2, 3, 4], "frame": True}, "a whole number"),
         (3, "expected an object"),
     ],

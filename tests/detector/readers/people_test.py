@@ -127,6 +127,8 @@ class TestSkipped:
             (lambda k: k[:16], "expected 17 joints for coco_17; got 16"),
             (lambda k: np.where(np.arange(17)[:, None] < 2, k, 0), "0 joints found"),
             (lambda k: np.where([0, 0, 1], k, 50), "at one place"),
+            (lambda k: k * [1, 1, 100], "confidences up to 80; .* divide percents"),
+            (lambda k: k * [1, 1, 1e300], "confidences up to 8e"),
         ],
     )
     def test_one_of_three(self, tmp_path, spoil, reason):
