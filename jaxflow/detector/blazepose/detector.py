@@ -112,6 +112,7 @@ def load(
       UserError, OSError: as ``fetch.ready``.
       ImportError: the package ``tflite`` is not installed.
     """
+    tflite_reader.schema()  # before anything is fetched
     files = fetch.ready(size, package, offline=offline)
     # A CPU gains nothing from several at a time.
     batch = 1 if jax.default_backend() == "cpu" else 8

@@ -88,10 +88,7 @@ def read(content: bytes, name: str) -> Graph:
       ImportError: the package ``tflite`` is not installed.
       UserError: no such file, or one with more than this reads.
     """
-    try:
-        import tflite
-    except ImportError as error:
-        raise missing("the detector blazepose", "tflite", "pictures") from error
+    tflite = schema()
     if content[4:8] != b"TFL3":
         raise UserError(f"{name}: expected a TensorFlow Lite network; it is none")
     model = tflite.Model.GetRootAsModel(content, 0)
@@ -120,6 +117,19 @@ def read(content: bytes, name: str) -> Graph:
         {tensors[int(i)].Name().decode(): int(i) for i in part.OutputsAsNumpy()},
         tuple(int(n) for n in tensors[given].ShapeAsNumpy()),
     )
+
+
+def schema() -> Any:
+    """The package that describes the format.
+
+    Raises:
+      ImportError: it is not installed.
+    """
+    try:
+        import tflite
+    except ImportError as error:
+        raise missing("the detector blazepose", "tflite", "pictures") from error
+    return tflite
 
 
 def _step(tflite: Any, model: Any, operator: Any) -> Step:

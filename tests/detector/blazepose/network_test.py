@@ -64,7 +64,7 @@ def test_an_operation_that_is_not_known():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", fetch.CHECKSUMS)
 def test_blazepose_as_litert_runs_it(name):
-    """To 1e-3 of a logit, on a person who is drawn."""
+    """To 1e-3 of a logit, or 1e-4 of its size, on a person who is drawn."""
     if not fetch.is_whole(name):
         pytest.skip(f"{name} was not fetched: {fetch.cache()}")
     content = (fetch.cache() / name).read_bytes()
@@ -76,4 +76,4 @@ def test_blazepose_as_litert_runs_it(name):
     function, weights = network.build(graph, wanted, name)
     expected = litert(content, picture)
     for output, got in zip(wanted, jax.jit(function)(weights, picture), strict=True):
-        np.testing.assert_allclose(got, expected[output], atol=1e-3)
+        np.testing.assert_allclose(got, expected[output], rtol=1e-4, atol=1e-3)

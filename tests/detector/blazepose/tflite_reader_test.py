@@ -1,11 +1,13 @@
 """A .tflite file as plain values: files made here, and what is none."""
 
+import sys
+
 import numpy as np
 import pytest
 
 pytest.importorskip("tflite", reason="BlazePose needs the extra 'pictures'")
 
-from jaxflow.detector.blazepose import tflite_reader
+from jaxflow.detector.blazepose import detector, tflite_reader
 from jaxflow.runs.errors import UserError
 from tests.helpers import tflite_models
 
@@ -36,6 +38,15 @@ def test_options_in_words():
     }  # fmt: skip
     assert by_kind["DEPTHWISE_CONV_2D"].options["Padding"] == "VALID"
     assert graph.shape == (1, 8, 8, 3)
+
+
+def test_without_the_package(monkeypatch, tmp_path):
+    """Said before anything is fetched."""
+    monkeypatch.setitem(sys.modules, "tflite", None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(ImportError, match=r"needs tflite, .*'\.\[pictures\]'"):
+        detector.load()
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_no_network():
