@@ -28,6 +28,7 @@ import numpy as np
 from jaxflow.detector.readers.records import Skipped
 from jaxflow.prediction import document, exports, motions, pictures, unfinished
 from jaxflow.prediction.records import STORED, Lifted, Mark, Noted
+from jaxflow.prediction.tracks import Numbering
 from jaxflow.prediction.unfinished import Begun, Columns, Drawings
 from jaxflow.runs import files
 from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS
@@ -69,7 +70,12 @@ class PeopleWriter:
     """
 
     def __init__(
-        self, output: Output, name: str, about: dict[str, Any], begun: Begun | None
+        self,
+        output: Output,
+        name: str,
+        about: dict[str, Any],
+        begun: Begun | None,
+        fps: float = motions.FPS,
     ) -> None:
         """Makes the source's folder; files of an earlier run go, others stay.
 
@@ -78,6 +84,7 @@ class PeopleWriter:
           name: of the source's folder.
           about: the run and the source, plain values for both files.
           begun: what an earlier run about the same saved, to go on from.
+          fps: frames a second of the source.
         """
         folder = output.folder / name
         clear(folder, underway=begun is None)
@@ -88,7 +95,9 @@ class PeopleWriter:
             "overlays": Drawings(output.overlays),
             "crops": Drawings(CROPS),
         }
-        self._frame: list[Lifted] = []
+        self._frame: list[Lifted] = []  # as far as it is kept, and what is not yet
+        self._waiting: list[Lifted] = []
+        self._fps, self._numbering = fps, Numbering(fps)
         self._shapes: dict[str, list[int]] = {}
         self._skipped: dict[str, Any] = {"skipped": [], "skipped_left_out": 0}
         self._noted: dict[str, Any] = {"noted": [], "noted_left_out": 0}
@@ -99,6 +108,7 @@ class PeopleWriter:
             state = begun.state
             self.people, self.frames = state["people"], state["frames"]
             self._shapes = state["shapes"]
+            self._numbering = Numbering(fps, state.get("tracks"))
             self._skipped = {name: state[name] for name in self._skipped}
             self._noted = {name: state.get(name, v) for name, v in self._noted.items()}
             for kind, drawings in self._drawings.items():
@@ -124,9 +134,25 @@ class PeopleWriter:
 
     def add(self, person: Lifted) -> None:
         """The next person; frames come in order."""
-        seen = person.seen
-        if self._frame and self._frame[0].seen[:2] != seen[:2]:  # file and frame
+        before = [*self._frame, *self._waiting][:1]
+        if before and before[0].seen[:2] != person.seen[:2]:  # file and frame
             self._end_frame()
+        self._waiting.append(person)
+        self.people += 1
+        # A crowd keeps its own numbers, as it would fill the memory.
+        crowd = len(self._frame) + len(self._waiting) > _DRAWN
+        if crowd or not person.seen.numbered:
+            self._keep_waiting()
+
+    def _keep_waiting(self) -> None:
+        start = self.people - len(self._waiting)
+        for row, person in enumerate(self._waiting, start):
+            self._keep(person, row)
+        self._waiting = []
+
+    def _keep(self, person: Lifted, row: int) -> None:
+        """Appends a person to the columns."""
+        seen = person.seen
         for name in STORED:
             if (array := getattr(person, name)) is not None:
                 array = np.asarray(array, np.float32)
@@ -143,17 +169,18 @@ class PeopleWriter:
         self._columns.append("lines", line + b",\n")
         if person.crop is not None or seen.picture is not None:
             draw = functools.partial(pictures.crop_of, person)
-            self._drawings["crops"].offer(f"{self.people:06d}.jpg", draw)
+            self._drawings["crops"].offer(f"{row:06d}.jpg", draw)
         if len(self._frame) < _DRAWN:
             # Without the hypotheses, which would hold the whole batch in memory.
             self._frame.append(person._replace(hypotheses=_NONE, log_density=_NONE))
-        self.people += 1
 
     def skip(self, event: Skipped) -> None:
         """A frame or person that cannot be used."""
         _list(self._skipped, "skipped", event)
 
     def _end_frame(self) -> None:
+        self._waiting = self._numbering.of(self._waiting)
+        self._keep_waiting()
         if self._frame:
             seen = self._frame[0].seen
             stem = files.short(pathlib.PurePath(seen.file).stem)
@@ -174,6 +201,7 @@ class PeopleWriter:
             "frames": self.frames,
             "people": self.people,
             "shapes": self._shapes,
+            "tracks": self._numbering.state(),
             **self._skipped,
             **self._noted,
             "spread": {kind: few.state() for kind, few in self._drawings.items()},
@@ -181,18 +209,15 @@ class PeopleWriter:
         self._columns.save(state, self._drawings)
         self._saved = time.monotonic()
 
-    def finish(self, fps: float = motions.FPS) -> dict[str, Any]:
+    def finish(self) -> dict[str, Any]:
         """Writes everything; gives the summary.
-
-        Args:
-          fps: frames a second of the source.
 
         Raises:
           OSError: no space, no permission.
         """
         self._end_frame()
         if self.people:
-            self._write_people(fps)
+            self._write_people()
         for kind, drawings in self._drawings.items():
             for name, content in drawings.contents.items():
                 files.write_bytes(self._folder / kind / name, content)
@@ -209,18 +234,18 @@ class PeopleWriter:
         unfinished.remove(self._folder)
         return summary
 
-    def _write_people(self, fps: float) -> None:
+    def _write_people(self) -> None:
         """poses.npz, poses.json, and what other programs read."""
         arrays = self._arrays()
         lines: Iterator[bytes] = (line[:-1] for line in self._columns.lines("lines"))
-        moving = motions.find(arrays, fps)
+        moving = motions.find(arrays, self._fps)
         if self._output.path:
             poses = motions.likeliest(moving, arrays["mode"], arrays["spread"])
             arrays["chosen"] = poses
             lines = map(document.moved, lines, poses)
         files.write_npz(self._folder / ARRAYS, arrays)
         document.write(self._folder / DOCUMENT, self._about, self._skipped, lines)
-        exports.write(self._folder, self._output.formats, arrays, moving, fps)
+        exports.write(self._folder, self._output.formats, arrays, moving, self._fps)
 
     def _places(self) -> list[tuple[str, int]]:
         """File and frame of each person."""

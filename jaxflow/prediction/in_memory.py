@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxflow.detector.readers.boxes import BoxTable
 from jaxflow.detector.readers.records import Skipped
-from jaxflow.prediction import looking, motions
+from jaxflow.prediction import looking, motions, tracks
 from jaxflow.prediction.inputs import Reading, Source, check_boxes, find
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.records import Ended, Lifted, Noted
@@ -91,11 +91,12 @@ def predictions(
     skipped = [source for source in sources if isinstance(source, Skipped)]
     found = Predictions([], skipped + (table.skipped if table else []), notes)
     readable = [source for source in sources if isinstance(source, Source)]
-    start = 0
+    start = 0  # of the source's people
     for source, event in stream(readable, lifter, reading, Clock()):
-        if isinstance(event, Ended) and path:
+        if isinstance(event, Ended):
             rate = motions.rate(source, reading)
-            found.people[start:] = motions.moved(found.people[start:], rate)
+            people = tracks.numbered(found.people[start:], rate)
+            found.people[start:] = motions.moved(people, rate) if path else people
             start = len(found.people)
         if isinstance(event, Lifted):
             seen = event.seen._replace(picture=None, maps=None)

@@ -241,7 +241,9 @@ def _in_frame(
         return
     for box in reading.boxes.of(source.path, frame):
         try:
-            yield Seen(file, frame, box.person_id, crop.from_box(box.box), picture)
+            square = crop.from_box(box.box)
+            person = Seen(file, frame, box.person_id, square, picture)
+            yield person._replace(numbered=box.numbered)
         except ValueError as error:
             yield Skipped(str(source.path), frame, box.person_id, str(error))
 

@@ -82,6 +82,7 @@ def found(frame: Seen, finder: BlazePose) -> list[Seen | Noted]:
     if not squares:
         where = f"{frame.file}, frame {frame.frame}" if frame.frame else frame.file
         return [Noted(frame.file, frame.frame, f"{where}: nobody found")]
+    frame = frame._replace(numbered=True)
     return [frame._replace(person=i, square=square) for i, square in enumerate(squares)]
 
 

@@ -36,7 +36,7 @@ FPS = Reading().fps
 # square, hips and head less than 3.
 ACCELERATION = 18.0
 _AWAY = 0.5  # seconds; who is away longer begins anew
-_LEAST = 1e-3  # metres; nothing is known better
+LEAST = 1e-3  # metres; nothing is known better
 _TOGETHER, _LONG = 8, 4096  # motions of a length at once; of more frames, one
 _SHORTEST = 64  # frames that are compiled for; and its doubles
 
@@ -175,7 +175,7 @@ def _laid(
     poses = np.zeros((length, *mode.shape[1:]), np.float32)
     variance, there = np.ones_like(poses), np.zeros(length, bool)
     poses[motion.places], there[motion.places] = mode[motion.rows], True
-    variance[motion.places] = np.square(spread[motion.rows]) + _LEAST**2
+    variance[motion.places] = np.square(spread[motion.rows]) + LEAST**2
     return poses, variance, there
 
 

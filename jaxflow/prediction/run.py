@@ -304,7 +304,8 @@ def _write(
         with clock("write"):
             if writer is None:
                 note, begun = plan.notes[source.name], plan.begun.get(source.name)
-                writer = PeopleWriter(output, source.name, note, begun)
+                fps = motions.rate(source, reading)
+                writer = PeopleWriter(output, source.name, note, begun, fps)
             if not isinstance(event, Ended):
                 if stop.requested and isinstance(event, Mark):
                     writer.save(event.place)
@@ -317,6 +318,6 @@ def _write(
             else:
                 if event.failed is not None:
                     writer.skip(Skipped(str(source.path), None, None, event.failed))
-                yield source, writer.finish(motions.rate(source, reading))
+                yield source, writer.finish()
             writer = None
         stop.check()

@@ -11,9 +11,13 @@ all in it are new.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from jaxflow.prediction.records import Lifted
 
 # Mean distance of the joints over the body's size, at most: what a still body's joints
 # are apart, and what it moves a second. (Nobody runs 12 m a second.)
@@ -51,7 +55,7 @@ class Tracks(NamedTuple):
 
 
 def follow(
-    tracks: Tracks, poses: np.ndarray, seconds: float
+    tracks: Tracks, poses: np.ndarray, seconds: float, wanted: Sequence[int] = ()
 ) -> tuple[Tracks, list[int]]:
     """The tracks after another frame, and the number of each pose in it.
 
@@ -59,6 +63,8 @@ def follow(
       tracks: after the frame before; `Tracks()` at first.
       poses: (n, J, 2) image px, any joints, or a box's corners; always the same.
       seconds: the frame's time, later than the ones before.
+      wanted: for each pose, the number that it has if it is new and nobody had it, or a
+        higher one.
     """
     alive = [one for one in tracks.alive if seconds - one.seconds <= _PATIENCE + 1e-6]
     # Not seconds for a video of one frame in many.
@@ -81,7 +87,8 @@ def follow(
             number, moved = before.number, pose.mean(0) - before.pose.mean(0)
             velocity = moved / max(seconds - before.seconds, 1e-3)
         else:
-            number, new = new, new + 1
+            number = max([new, *wanted[i : i + 1]])
+            new = number + 1
         numbers.append(number)
         now.append(Track(number, pose, velocity, seconds))
     hidden = [t for i, t in enumerate(alive) if i not in owners.values()]
@@ -125,3 +132,53 @@ def _nearness(track: Track, pose: np.ndarray, seconds: float) -> float:
 
 def _moved(track: Track, seconds: float) -> np.ndarray:
     return track.pose + track.velocity * min(seconds - track.seconds, _PATIENCE)
+
+
+class Numbering:
+    """The people of a source by their tracks, a frame after the other.
+
+    Args:
+      fps: frames a second.
+      state: of `state`, to go on from.
+    """
+
+    def __init__(self, fps: float, state: dict[str, Any] | None = None) -> None:
+        """Begins with nobody, or where it was."""
+        self._fps, self._file, self._tracks = fps, "", Tracks()
+        if state is not None:
+            alive = [
+                Track(number, np.array(pose), np.array(velocity), seconds)
+                for number, pose, velocity, seconds in state["alive"]
+            ]
+            self._file = state["file"]
+            self._tracks = Tracks(tuple(alive), state["next"])
+
+    def state(self) -> dict[str, Any]:
+        """Plain values."""
+        alive = [[t[0], t.pose.tolist(), [*t.velocity], t[3]] for t in self._tracks[0]]
+        return {"file": self._file, "alive": alive, "next": self._tracks.next}
+
+    def of(self, people: list[Lifted]) -> list[Lifted]:
+        """All people of the next frame, with their tracks' numbers.
+
+        Those whose ids are more than numbers within the frame keep them.
+        """
+        if not all(one.seen.numbered for one in people) or not people:
+            return people
+        file, frame = people[0].seen[:2]
+        if file != self._file:
+            self._file, self._tracks = file, Tracks()
+        poses = np.stack([one.pose2d for one in people])
+        wanted = [int(one.seen.person) for one in people]
+        self._tracks, numbers = follow(self._tracks, poses, frame / self._fps, wanted)
+        return [
+            one._replace(seen=one.seen._replace(person=number))
+            for one, number in zip(people, numbers, strict=True)
+        ]
+
+
+def numbered(people: Sequence[Lifted], fps: float) -> list[Lifted]:
+    """All people of a source, in order of frames, by `Numbering`."""
+    numbering = Numbering(fps)
+    frames = itertools.groupby(people, key=lambda one: one.seen[:2])
+    return [one for _, frame in frames for one in numbering.of(list(frame))]

@@ -9,6 +9,7 @@ pytest.importorskip("PIL", reason="predict's helpers need the extra 'detector'")
 
 from jaxflow.prediction import exports, in_memory, motions
 from jaxflow.prediction import files as prediction_files
+from jaxflow.skeleton import MPII_JOINTS
 from tests.helpers.predict import contents, people, quick_lifter, run
 
 FRAMES = 24
@@ -23,6 +24,28 @@ def keypoints(path):
     points[:, 1] += [300, 0]
     np.savez(path, keypoints=points.astype(np.float32))
     return path
+
+
+def test_people_of_a_file_without_ids_keep_their_numbers(tmp_path):
+    """In every file; the rows of a frame change places."""
+    arrays = dict(np.load(keypoints(tmp_path / "clip.npz")))
+    points = arrays["keypoints"]
+    heading = "frame," + ",".join(f"{n}_{a}" for n in MPII_JOINTS for a in "xy")
+    lines = [heading]
+    for t, both in enumerate(points):
+        rows = both[::-1] if t % 3 == 1 else both
+        lines += [",".join(map(str, [t, *row.ravel()])) for row in rows]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    outcome, _ = run([tmp_path / "table.csv"], quick_lifter(), tmp_path / "out")
+    assert outcome.problems == []
+    folder = tmp_path / "out" / "table"
+    with np.load(folder / prediction_files.ARRAYS) as file:
+        left = file["pose2d"].mean((1, 2))
+        first = file["person"] == "0"
+    assert first.sum() == FRAMES and left[first].max() < left[~first].min()
+    document = json.loads((folder / prediction_files.DOCUMENT).read_text())
+    told = np.array([one["person"] for one in document["people"]])
+    np.testing.assert_array_equal(told == 0, first)
 
 
 def test_the_path_is_in_every_file_and_smoother(tmp_path, monkeypatch):

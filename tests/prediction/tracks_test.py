@@ -1,9 +1,14 @@
 """Tracks: numbers that stay, through crossings and gaps, and end at a cut."""
 
+import json
+
 import numpy as np
 
+from jaxflow.detector.crops.crop import Crop
+from jaxflow.detector.readers.records import Seen
 from jaxflow.prediction import tracks
-from jaxflow.prediction.tracks import Tracks
+from jaxflow.prediction.records import Lifted
+from jaxflow.prediction.tracks import Numbering, Tracks
 
 RNG = np.random.default_rng(0)
 BODY = RNG.uniform([-30, -90], [30, 90], (16, 2))
@@ -79,3 +84,59 @@ def test_boxes_lead_on():
     assert inside.all()
     assert height < 1.6 * np.ptp(poses[4], axis=0)[1]
     assert abs(left + width / 2 - np.ptp(poses[4][:, 0]) / 2 - poses[4][:, 0].min()) < 8
+
+
+def lifted(frame, person, pose, numbered=True):
+    square = Crop(np.zeros(2), np.float64(1))
+    seen = Seen("clip.mp4", frame, person, square, numbered=numbered)
+    return Lifted(seen, *[np.zeros(0)] * 4, None, pose, np.zeros(0))
+
+
+def swapping():
+    """Frames of two people whose numbers within the frame change places."""
+    one, two = walk([100, 200], [2, 0], 12), walk([400, 200], [-2, 0], 12)
+    return [
+        [lifted(t, 0, a), lifted(t, 1, b)]
+        if t % 2
+        else [lifted(t, 0, b), lifted(t, 1, a)]
+        for t, (a, b) in enumerate(zip(one, two, strict=True))
+    ]
+
+
+def test_who_is_but_numbered_gets_the_track_s_number():
+    people = [one for frame in swapping() for one in frame]
+    found = tracks.numbered(people, FPS)
+    assert [one.seen.person for one in found[:4]] == [0, 1, 1, 0]
+    for number, start in ((0, 400), (1, 100)):
+        own = [one.pose2d for one in found if one.seen.person == number]
+        assert len(own) == 12
+        assert abs(np.mean(own[0]) - np.mean([start, 200]) - BODY.mean()) < 5
+        assert np.abs(np.diff(own, axis=0)).max() < 20
+
+
+def test_ids_are_kept():
+    people = [lifted(t, "ab"[t % 2], BODY, numbered=False) for t in range(4)]
+    assert [one.seen.person for one in tracks.numbered(people, FPS)] == list("abab")
+
+
+def test_it_goes_on_where_it_was():
+    frames = swapping()
+    whole, half = Numbering(FPS), Numbering(FPS)
+    want = [[one.seen.person for one in whole.of(frame)] for frame in frames]
+    got = [[one.seen.person for one in half.of(frame)] for frame in frames[:5]]
+    state = json.loads(json.dumps(half.state()))
+    half = Numbering(FPS, state)
+    got += [[one.seen.person for one in half.of(frame)] for frame in frames[5:]]
+    assert got == want
+
+
+def test_single_pictures_keep_their_numbers():
+    """Also where somebody was skipped before."""
+    frames = [[lifted(0, 1, BODY), lifted(0, 2, BODY + 300)]]
+    people = [
+        one._replace(seen=one.seen._replace(file=f"{i}.jpg"))
+        for i in range(2)
+        for one in frames[0]
+    ]
+    found = [one.seen.person for one in tracks.numbered(people, FPS)]
+    assert found == [1, 2, 1, 2]

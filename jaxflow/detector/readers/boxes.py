@@ -214,7 +214,8 @@ def _numbered(entries: Sequence[Box | Skipped]) -> list[Box | Skipped]:
             while index is None or str(index) in ids:
                 index, number = number, number + 1
             ids.add(str(index))
-            entry = entry._replace(person_id=index)
+            without = entry.person_id is None
+            entry = entry._replace(person_id=index, numbered=without)
         numbered.append(entry)
     return numbered
 

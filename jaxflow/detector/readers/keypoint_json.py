@@ -174,18 +174,17 @@ class _Reader:
         image = entry["image_id"]
         numbers = _array(entry["keypoints"], 3)
         confidence = numbers[:, 2] / 2 if dataset else numbers[:, 2]
-        index: int | str = self._next(image)
-        for name in ("track_id", "idx", "id"):
-            if entry.get(name) is not None:
-                index = _scalar(entry[name])
-                break
+        counted = self._next(image)
+        ids = [entry.get(name) for name in ("track_id", "idx", "id")]
+        own = next((one for one in ids if one is not None), None)
+        index = counted if own is None else _scalar(own)
         source = self._about.pictures.get(image) if dataset else None
         if source is None and isinstance(image, str):
             source = image
         frame = 0 if source is not None else whole_number("image_id", image)
         person = Detection(
             source or str(self._path), frame, index, numbers[:, :2], confidence
-        )
+        )._replace(numbered=own is None)
         return self._coco_joints(entry).of(person) if dataset else person
 
     def _openpose(self, entry: dict) -> Detection:
@@ -196,7 +195,9 @@ class _Reader:
         named = _OPENPOSE_NAME.fullmatch(self._path.stem)
         source, frame = named.groups() if named else (str(self._path), None)
         person = index if own == -1 else own
-        return Detection(source, int(frame or 0), person, numbers[:, :2], numbers[:, 2])
+        return Detection(
+            source, int(frame or 0), person, numbers[:, :2], numbers[:, 2]
+        )._replace(numbered=own == -1)
 
     def _mmpose_frame(
         self, entry: dict, joints: _Joints
@@ -308,9 +309,11 @@ def _mmpose(source: str, frame: int, index: int | str, entry: dict) -> Detection
         raise UserError(
             f"expected a score for each of {len(points)} keypoints; got {scores.shape}"
         )
-    if entry.get("track_id") is not None:
+    numbered = entry.get("track_id") is None
+    if not numbered:
         index = _scalar(entry["track_id"])
-    return Detection(source, frame, index, points[:, :2], scores)
+    person = Detection(source, frame, index, points[:, :2], scores)
+    return person._replace(numbered=numbered)
 
 
 def _array(numbers: Any, width: int) -> np.ndarray:

@@ -109,12 +109,12 @@ def _row(
     frame = whole_number("frame", row.get("frame") or 0)
     index: int | str = counts[source, frame]
     counts[source, frame] += 1
-    person = row.get("person")
-    if person:
-        index = number_or_name(person)
+    if named := row.get("person"):
+        index = number_or_name(named)
     points = np.array([[_number(row, x), _number(row, y)] for x, y, _ in joints])
     confidence = np.array([_number(row, c) if c else 1.0 for _, _, c in joints])
-    return Detection(source, frame, index, points, confidence)
+    person = Detection(source, frame, index, points, confidence)
+    return person._replace(numbered=not named)
 
 
 def whole_number(name: str, value: Any) -> int:

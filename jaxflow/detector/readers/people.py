@@ -252,6 +252,7 @@ def _convert_all(
             file=entry.source,
             frame=entry.frame,
             person=entry.person_id,
+            numbered=entry.numbered,
             square=Crop(mpii.corner[i] + middle[i] + side / 2, side),
             fit=mpii.fit[i],
             pose2d=(mpii.points[i] + middle[i]).astype(np.float32),

@@ -25,6 +25,7 @@ class Detection(NamedTuple):
       confidence: (n,) float64; None counts as 1 throughout.
       sigma: (n,) or (n, 2) float64 px, standard deviations instead of confidences.
       skeleton: whose joints they are, in its order, if the file says so.
+      numbered: whether person_id is but the number within the frame.
     """
 
     source: str
@@ -34,6 +35,7 @@ class Detection(NamedTuple):
     confidence: np.ndarray | None = None
     sigma: np.ndarray | None = None
     skeleton: str | None = None
+    numbered: bool = False
 
 
 class Seen(NamedTuple):
@@ -53,6 +55,8 @@ class Seen(NamedTuple):
       pose2d: (16, 2) float32 image px, y down, MPII order; a joint not found is in the
         middle of the others.
       note: what is to be known about it, or "".
+      numbered: whether the id is but the number within the frame: the same person may
+        have another one in the next.
     """
 
     file: str
@@ -64,6 +68,7 @@ class Seen(NamedTuple):
     fit: Any = None
     pose2d: Any = None
     note: str = ""
+    numbered: bool = False
 
 
 def lacking(found: np.ndarray) -> str:
@@ -80,12 +85,14 @@ class Box(NamedTuple):
       frame: number within the source, from 0; 0 for a picture.
       person_id: as in the file, or the number within the frame, from 0.
       box: (4,) float64 left, top, width, height, image px.
+      numbered: whether person_id is but the number within the frame.
     """
 
     source: str
     frame: int
     person_id: int | str
     box: np.ndarray
+    numbered: bool = False
 
 
 class Skipped(NamedTuple):
