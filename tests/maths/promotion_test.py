@@ -73,7 +73,6 @@ def calls(*batch):
         "critic.score": (critic.score, CRITIC, rows),
         "flow.init": (flow.init, KEY),
         "flow.encode": (flow.encode, FLOW, cond),
-        "flow.project": (flow.project, FLOW, cond),
         "flow.forward": (flow.forward, FLOW, rows, cond),
         "flow.inverse": (flow.inverse, FLOW, array(B, 16), array(B, 32), cond),
     }
