@@ -86,6 +86,7 @@ class TestAnswers:
 
 
 class TestCommand:
+    @pytest.mark.slow
     def test_killed_and_started_again(self, cache, maps, answer, tmp_path):
         source, out = tmp_path / "maps.npy", tmp_path / "new" / "fits.npz"
         np.save(source, maps.reshape(100, 50, 9, 12))
@@ -118,6 +119,7 @@ class TestCommand:
             np.testing.assert_array_equal(rest[name], expected, err_msg=name)
         assert [path.name for path in out.parent.iterdir()] == ["fits.npz"]
 
+    @pytest.mark.slow
     def test_figure_starts_and_uint8(self, cache, tmp_path):
         few, _ = oracle.random_maps(5, seed=2)
         np.savez(tmp_path / "maps.npz", heatmaps=np.round(few * 255).astype(np.uint8))

@@ -123,6 +123,7 @@ def seen(found, trained):
     return maps, jnp.asarray(batch.points) / 4, jnp.asarray(batch.weight)
 
 
+@pytest.mark.slow
 def test_ten_steps_overfit_a_few_pictures(drawn, trained, tmp_path):
     """The detector that was saved sees every joint of the four where it is labelled.
 

@@ -42,6 +42,7 @@ def compared(folders):
         return comparison.compare(entries, config.DataConfig(), TEST, methods.load)
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_evaluate(folders, compared, monkeypatch):
     monkeypatch.setattr(data, "load_records", lambda *arguments: records())
     model = methods.load(folders[1])

@@ -156,6 +156,7 @@ def test_poses_as_sample_gives_them(params):
         one.log_prob(millimetres[2])
 
 
+@pytest.mark.slow
 def test_settings_of_the_user_s_own_code(params):
     inputs = ARRAYS["pose2d"], ARRAYS["condition"]
     maps = np.eye(16 * 64, 64, dtype=np.float32).reshape(1, 16, 64, 64) + 0.1

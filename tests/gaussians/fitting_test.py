@@ -128,6 +128,7 @@ class TestIndependence:
         kept = np.flatnonzero(np.arange(len(maps)) % 7)
         assert_same_bits(rows(shuffled, kept), rows(fits, order[kept]))
 
+    @pytest.mark.slow
     def test_place_in_an_odd_size(self, maps):
         small = jnp.asarray(maps[:, 20:33, 17:46])
         forward, backward = fit_gaussians(small), fit_gaussians(small[::-1])

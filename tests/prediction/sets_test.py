@@ -249,6 +249,7 @@ def run(*flags, **variables):
     return process.returncode, output
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on(command_flags, model, tmp_path):
     """Killed on one device; ended on eight; the same as in one go here."""
     process = command(

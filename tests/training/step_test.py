@@ -267,6 +267,7 @@ def clamped():
     return run(dataclasses.replace(CONFIG, flow=flow_config, optimizer=optimizer))
 
 
+@pytest.mark.slow
 def test_the_exact_clamp_changes_what_goes_through_the_flow(plain, clamped):
     state, terms = clamped
     for name in TERMS:
