@@ -46,6 +46,7 @@ def assert_equal(ours, theirs):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
+@pytest.mark.slow
 def test_terms_of_weight_zero_need_no_random_numbers():
     """NaN goes through any sum, so what is finite has not used it."""
     broken = {
@@ -98,6 +99,7 @@ def test_losses_of_hypotheses_are_the_public_ones():
     np.testing.assert_allclose(terms, want, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_losses_of_hypotheses_add_up():
     """Each alone reads as beside the other, and gradients are each other's rest."""
     weights = dict(zip(HYPOTHESIS_WEIGHTS, (4.0, 750.0, 16.0), strict=True))

@@ -132,6 +132,7 @@ def test_refuses_what_is_no_share_or_range(wrong):
         AugmentConfig(**wrong)
 
 
+@pytest.mark.slow
 def test_a_batch_is_changed_alike_however_it_is_split():
     frames = jax.tree.map(
         lambda array: jnp.asarray(array).reshape(2, 4, *array.shape[1:]),

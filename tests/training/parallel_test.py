@@ -121,6 +121,7 @@ def test_too_little_data_is_refused():
     assert parallel.iterations_per_epoch(FRAMES, SGD, flow) == 5
 
 
+@pytest.mark.slow
 def test_many_hypotheses_compile_in_less_memory_to_the_same(one_device, monkeypatch):
     """Compiled by the other code generator, on one device and on two."""
     state_of_one, losses = one_device
