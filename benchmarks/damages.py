@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import importlib
 import json
 import os
 import pathlib
@@ -209,11 +210,8 @@ def _places(node: Any) -> Iterator[tuple[Any, Any]]:
 
 def _import_all() -> None:
     """What forked processes then need not import; starts no backend of JAX."""
-    import jax
-    import orbax.checkpoint
-    import tensorflow_datasets
-
-    del jax, orbax.checkpoint, tensorflow_datasets
+    for name in ("jax", "orbax.checkpoint", "tensorflow_datasets"):
+        importlib.import_module(name)
 
 
 def execute(arguments: list[str]) -> Run:
