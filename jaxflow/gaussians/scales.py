@@ -18,6 +18,7 @@ from jaxflow.runs.errors import UserError
 
 SCALES = ("probability", "logits", "0..255")
 UNDERSHOOT = 0.5  # of a network's raw answer, which is cut at 0
+OVERSHOOT = 1.1  # of trained networks, cut at 1 as the released code does
 LARGEST = 2.0  # no detector trained on peaks of 1 gives more
 _SUM_TOLERANCE = 1e-3
 
@@ -89,6 +90,14 @@ def check(
         f"{seen}; expected 0 to about 1. If they are log-odds give --maps=logits, if "
         "255 stands for 1 --maps=0..255"
     )
+
+
+def above_one(maps: np.ndarray) -> str:
+    """The note about usable maps (..., H, W) that are cut at 1, or ""."""
+    most = float(_range(maps)[1].max(initial=0))
+    if maps.dtype == np.uint8 or most <= OVERSHOOT:
+        return ""
+    return f"heatmaps reach {most:.3g}, and are cut at 1"
 
 
 def _range(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

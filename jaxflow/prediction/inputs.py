@@ -302,8 +302,9 @@ def _heatmaps(source: Source, reading: Reading) -> Iterator[Seen | Skipped]:
             except UserError as error:
                 yield Skipped(str(source.path), i, None, str(error))
                 continue
+            note = scales.above_one(usable)
             usable = _as_mpii(usable, skeleton)
-            yield Seen(name, i, 0, square, _drawn(usable), usable)
+            yield Seen(name, i, 0, square, _drawn(usable), usable, note=note)
 
 
 def _as_mpii(maps: np.ndarray, skeleton: str) -> np.ndarray:

@@ -234,7 +234,7 @@ def _fit(entries: Sequence[_Entry], lifter: Lifter) -> None:
             entry.skip(reason)
             continue
         place = heatmap_to_image(peak.astype(np.float64), entry.seen.square)
-        note = lacking(found)
+        note = "; ".join(filter(None, [entry.seen.note, lacking(found)]))
         entry.event = entry.seen._replace(fit=fit, pose2d=place, note=note)
 
 

@@ -131,6 +131,15 @@ def test_another_scale_is_refused_with_the_range(lifter, good, change, told, tmp
         lifter.lift_heatmaps(np.load(path))
 
 
+def test_maps_that_are_cut_at_1_are_noted(lifter, good, tmp_path):
+    notes = []
+    for factor in (1, 1.5):
+        np.save(tmp_path / "maps.npy", np.float32(factor / good.max()) * good)
+        _, people = predict(lifter, tmp_path / "maps.npy", tmp_path / f"out{factor}")
+        notes += [person.get("note") for person in people]
+    assert notes == [None, "heatmaps reach 1.5, and are cut at 1"]
+
+
 @pytest.mark.parametrize(
     ("scale", "change"),
     [
