@@ -132,7 +132,7 @@ _FPS = flags.DEFINE_float(
 _FORMATS = flags.DEFINE_list(
     "formats",
     [],
-    "Files for other programs, some of bvh (a skeleton that moves), csv and coco.",
+    "Written for other programs: some of bvh (a skeleton that moves), csv, coco.",
 )
 _FLIP_TEST = flags.DEFINE_bool(
     "flip_test",

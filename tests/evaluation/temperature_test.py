@@ -59,6 +59,7 @@ def test_the_true_temperature_is_found(truths):
     assert (found.temperatures[0], found.temperatures[-1]) == (0.5, 3.0)
 
 
+@pytest.mark.slow
 def test_the_curve_is_what_the_hypotheses_give(truths):
     """At two temperatures, against all hypotheses at once."""
     found = curve(truths, [0.7, 1.3])

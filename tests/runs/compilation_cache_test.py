@@ -14,6 +14,8 @@ from jaxflow.training import parallel, state
 from benchmarks.common import made_up
 from tests.helpers.training import TINY
 import jax.numpy as jnp
+
+import pytest
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event))
 folder = compilation_cache.enable(sys.argv[1])
@@ -45,6 +47,7 @@ def start_up(tmp_path):
     return folder, int(hits), int(misses), float(loss)
 
 
+@pytest.mark.slow
 def test_a_second_start_compiles_nothing_and_broken_entries_do_no_harm(tmp_path):
     folder, hits, misses, loss = start_up(tmp_path)
     assert hits == 0 and misses >= 1

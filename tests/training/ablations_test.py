@@ -83,6 +83,7 @@ def hypothesis_part(**weights):
     return part(params, batch, jnp.asarray(NOISE["hypothesis_z"]), config)
 
 
+@pytest.mark.slow
 def test_losses_of_hypotheses_are_the_public_ones():
     """Tile by tile, and all of the batch at once."""
     terms, _ = hypothesis_part(**dict.fromkeys(HYPOTHESIS_WEIGHTS, 1.0))

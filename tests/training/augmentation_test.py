@@ -103,6 +103,7 @@ def test_less_sure_detections_err_as_they_say():
     assert np.all(changed.gaussfit[..., 0][chosen] < frames.gaussfit[..., 0][chosen])
 
 
+@pytest.mark.slow
 def test_an_examples_noise_is_its_own():
     frames = people.frames(4)
     shares = {"turned": 0.5, "mirrored": 0.5, "unsure": 0.3}

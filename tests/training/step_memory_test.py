@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import pytest
 
 from jaxflow.config import FlowConfig, TrainConfig
 from jaxflow.training import state, step
@@ -28,6 +29,7 @@ def iteration_memory(batch, hypotheses):
     return analysis.temp_size_in_bytes, analysis.alias_size_in_bytes, start
 
 
+@pytest.mark.slow
 def test_an_iteration_s_memory_does_not_grow_with_its_hypotheses():
     few, _, _ = iteration_memory(16, 100)
     many, reused, start = iteration_memory(16, 400)
