@@ -1,6 +1,7 @@
 """Compiled programs are kept between processes; broken entries do no harm."""
 
 import jax
+import pytest
 
 from jaxflow.runs import compilation_cache
 from tests.helpers.training import command
@@ -14,8 +15,6 @@ from jaxflow.training import parallel, state
 from benchmarks.common import made_up
 from tests.helpers.training import TINY
 import jax.numpy as jnp
-
-import pytest
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event))
 folder = compilation_cache.enable(sys.argv[1])
