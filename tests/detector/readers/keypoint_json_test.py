@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from jaxflow.detector.readers import keypoint_json
 from jaxflow.detector.readers.records import Seen, Skipped
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import H36M_JOINTS
 from tests.detector.readers.joint_orders_test import H36M
 from tests.detector.readers.people_test import figures, joint, read, write
@@ -122,6 +124,12 @@ class TestCases:
     )
     def test_nobody(self, name):
         assert read(case(f"keypoints/openpose_empty/{name}")) == []
+
+    def test_an_object_without_keys_is_not_nobody(self, tmp_path):
+        path = tmp_path / "poses.json"
+        path.write_text("{}")
+        with pytest.raises(UserError, match="got an object of no keys"):
+            list(keypoint_json.read(path))
 
     def test_nobody_in_a_frame_of_a_clip(self):
         found = read(case("keypoints/openpose_empty/clip"))
