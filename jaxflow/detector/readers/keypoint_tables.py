@@ -94,7 +94,19 @@ def _columns(
             f"{', '.join(list(names)[:12]) or 'nothing'}"
         )
     columns, whose = max(sets, key=lambda entry: len(entry[0]))
+    _check_confidences(columns, there)
     return [(x, y, c if c in there else None) for x, y, c in columns], whose
+
+
+def _check_confidences(
+    columns: Sequence[tuple[str, str, str]], there: set[str]
+) -> None:
+    """All joints have a confidence, or none has; of one without, it would be 1."""
+    missing = [c for _, _, c in columns if c not in there]
+    if missing and len(missing) < len(columns):
+        raise _ColumnError(
+            f"there are confidences, but no column {', '.join(missing[:4])}"
+        )
 
 
 def _row(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS
 from tests.conftest import shared_path
 from tests.detector.readers.people_test import figures, read
@@ -46,3 +47,13 @@ def test_the_case_of_nan_points():
     joint = H36M_JOINTS[4]
     assert len(one_nan.note.split(",")) == 1 and joint[1:] in one_nan.note
     assert "nobody was found" in all_nan.reason and whole.note == ""
+
+
+def test_confidences_of_some_joints_alone_are_refused(tmp_path):
+    (numbers,) = figures(1, 16)
+    names = [f"{name}{i}" for i in range(16) for name in "xyc"]
+    names[names.index("c11")] = "b11"
+    path = tmp_path / "a.csv"
+    path.write_text(f"{','.join(names)}\n{','.join(map(str, numbers.ravel()))}\n")
+    with pytest.raises(UserError, match="confidences, but no column c11"):
+        read(path)
