@@ -170,3 +170,9 @@ class _Reader:
         self._end = not read
         self._before += self._at
         self._text, self._at = self._text[self._at :] + read, 0
+
+
+def is_list(path: pathlib.Path) -> bool:
+    """Whether the file holds a list, and not an object."""
+    with open(path, "rb") as file:
+        return file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")

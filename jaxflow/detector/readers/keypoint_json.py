@@ -95,15 +95,9 @@ def read(
             break
     if unknown and not reader.known:
         raise UserError(unknown[0])
-    if not reader.known and (reader.others or not _is_list(path)):
+    if not reader.known and (reader.others or not json_stream.is_list(path)):
         keys = ", ".join(sorted(reader.others)) or "no keys"
         raise UserError(f"{path}: expected {_EXPECTED}; got an object of {keys}")
-
-
-def _is_list(path: pathlib.Path) -> bool:
-    """Whether the file is a list: an empty one tells of nobody."""
-    with open(path, "rb") as file:
-        return file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
 
 
 class _Joints(NamedTuple):

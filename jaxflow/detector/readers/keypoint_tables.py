@@ -50,6 +50,7 @@ def read_csv(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
             joints, skeleton = _columns(rows.fieldnames or ())
             if rows.line_num == 1 and not _goes_on(path):
                 raise _ColumnError("it ends within its first line")
+            _check_confidences(joints)
             for row in rows:
                 try:
                     person = _row(path, row, joints, counts)
@@ -94,18 +95,15 @@ def _columns(
             f"{', '.join(list(names)[:12]) or 'nothing'}"
         )
     columns, whose = max(sets, key=lambda entry: len(entry[0]))
-    _check_confidences(columns, there)
     return [(x, y, c if c in there else None) for x, y, c in columns], whose
 
 
-def _check_confidences(
-    columns: Sequence[tuple[str, str, str]], there: set[str]
-) -> None:
-    """All joints have a confidence, or none has; of one without, it would be 1."""
-    missing = [c for _, _, c in columns if c not in there]
-    if missing and len(missing) < len(columns):
+def _check_confidences(joints: Sequence[tuple[str, str, str | None]]) -> None:
+    """All joints have a confidence, or none has: one without would be sure."""
+    without = [x for x, _, c in joints if c is None]
+    if without and len(without) < len(joints):
         raise _ColumnError(
-            f"there are confidences, but no column {', '.join(missing[:4])}"
+            f"there are confidences, but none beside {', '.join(without[:4])}"
         )
 
 

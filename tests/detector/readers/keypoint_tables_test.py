@@ -55,5 +55,5 @@ def test_confidences_of_some_joints_alone_are_refused(tmp_path):
     names[names.index("c11")] = "b11"
     path = tmp_path / "a.csv"
     path.write_text(f"{','.join(names)}\n{','.join(map(str, numbers.ravel()))}\n")
-    with pytest.raises(UserError, match="confidences, but no column c11"):
+    with pytest.raises(UserError, match="confidences, but none beside x11"):
         read(path)
