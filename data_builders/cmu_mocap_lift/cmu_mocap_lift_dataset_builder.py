@@ -85,5 +85,5 @@ def _check_subjects(found: source.Source, config: CmuConfig) -> None:
         named = ", ".join(sorted(subjects, key=int))
         raise DataFileError(
             f"{found.where} has no subject of the {' and '.join(sorted(lacking))} "
-            f"split, only {named}: {config.test_rule}, all others the training split"
+            f"split, only {named}: {config.split_rule}, all others the training split"
         )

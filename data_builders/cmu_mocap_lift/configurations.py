@@ -86,7 +86,7 @@ class CmuConfig(tfds.core.BuilderConfig):
         )
 
     @property
-    def test_rule(self) -> str:
+    def split_rule(self) -> str:
         """Which subjects are the test split, in words."""
         if not self.test_subjects:
             return "subjects 8, 16, 24, ... are the test split"

@@ -89,22 +89,34 @@ def predictions(
         fps=fps,
     )
     skipped = [source for source in sources if isinstance(source, Skipped)]
-    found = Predictions([], skipped + (table.skipped if table else []), notes)
+    result = Predictions([], skipped + (table.skipped if table else []), notes)
+    _add(result, sources, lifter, reading, moving=bool(path))
+    return result
+
+
+def _add(
+    result: Predictions,
+    sources: Sequence[Source | Skipped],
+    lifter: Lifter,
+    reading: Reading,
+    moving: bool,
+) -> None:
+    """Everybody in the sources that can be read; moving: as `motions` has them."""
     readable = [source for source in sources if isinstance(source, Source)]
     start = 0  # of the source's people
     for source, event in stream(readable, lifter, reading, Clock()):
         if isinstance(event, Ended):
             rate = motions.rate(source, reading)
-            people = tracks.numbered(found.people[start:], rate)
-            found.people[start:] = motions.moved(people, rate) if path else people
-            start = len(found.people)
-        if isinstance(event, Lifted):
+            people = tracks.numbered(result.people[start:], rate)
+            result.people[start:] = motions.moved(people, rate) if moving else people
+            start = len(result.people)
+            if event.failed is not None:
+                failed = Skipped(str(source.path), None, None, event.failed)
+                result.skipped.append(failed)
+        elif isinstance(event, Lifted):
             seen = event.seen._replace(picture=None, maps=None)
-            found.people.append(event._replace(seen=seen, crop=None))
+            result.people.append(event._replace(seen=seen, crop=None))
         elif isinstance(event, Skipped):
-            found.skipped.append(event)
+            result.skipped.append(event)
         elif isinstance(event, Noted):
-            found.notes.append(event.reason)
-        elif isinstance(event, Ended) and event.failed is not None:
-            found.skipped.append(Skipped(str(source.path), None, None, event.failed))
-    return found
+            result.notes.append(event.reason)

@@ -167,9 +167,12 @@ def test_settings_of_the_user_s_own_code(params):
         poses = jaxflow.sample(params, *inputs, jax.random.key(0), num_hypotheses=3)
         jaxflow.log_prob(params, poses, *inputs, observation_scale=SCALE)
         posterior = jaxflow.posterior(params, *inputs, observation_scale=SCALE)
-        posterior.sample_and_log_prob(seed=jax.random.key(0))
+        drawn, density = posterior.sample_and_log_prob(seed=jax.random.key(0))
         detected = jaxflow.detections.from_sigma(fits.mean, jnp.ones((1, 16)))
-        jaxflow.detections.to_fits(detected)
+        again = jaxflow.detections.to_fits(detected)
+    assert poses.shape[-3:] == (3, 17, 3) and drawn.shape[:-1] == density.shape
+    assert np.isfinite(density).all()
+    assert again.mean.shape == (1, 16, 2) and np.isfinite(again.mean).all()
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,9 @@ def test_what_broadcasts_within_is_meant_to(name, batch):
     """Traced only, and under this setting anew: broadcasting is refused there."""
     function, *arguments = calls(*batch)[name]
     with jax.numpy_rank_promotion("raise"):
-        jax.eval_shape(function, *arguments)
+        strict = jax.eval_shape(function, *arguments)
+    ordinary = jax.eval_shape(lambda *arrays: function(*arrays), *arguments)
+    assert jax.tree.leaves(strict) == jax.tree.leaves(ordinary)
 
 
 def test_the_setting_is_the_user_s_outside():

@@ -25,15 +25,7 @@ _DIAGONAL = math.sqrt(2)  # of a square over its side
 
 
 def cut(picture: Picture, square: Crop) -> Patch:
-    """The patch around one square, however it is turned.
-
-    Args:
-      picture: read at any reduction.
-      square: Crop () in px of the original.
-
-    Raises:
-      ValueError: the square lies outside the picture, is not finite or empty.
-    """
+    """The patch that holds one square, however it is turned: as ``warp.cut``."""
     around = Crop(square.center, _DIAGONAL * np.float64(square.side))
     return warp.cut(picture, around)
 
