@@ -28,6 +28,7 @@ from jaxflow.gaussians import ellipses, keypoints
 from jaxflow.gaussians.fitting import fit_gaussians
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE, Keypoints
 from jaxflow.gaussians.skeletons import BLAZEPOSE_33, COCO_17
+from jaxflow.maths import linalg
 from jaxflow.skeleton import CROP_PER_HEATMAP, MPII_JOINTS
 
 # px of the heatmap; of sure joints of the three sizes.
@@ -109,8 +110,10 @@ def turned_back(seen: Keypoints, turn: jax.Array) -> Keypoints:
     middle = HEATMAP_SIZE / 2
     cos, sin = jnp.cos(turn), jnp.sin(turn)
     rotation = jnp.stack([jnp.stack([cos, -sin], -1), jnp.stack([sin, cos], -1)], -2)
-    mean = middle + jnp.einsum("bxy,bjy->bjx", rotation, seen.mean - middle)
-    covariance = jnp.einsum("bxy,bjyz,bwz->bjxw", rotation, seen.covariance, rotation)
+    mean = middle + linalg.einsum("bxy,bjy->bjx", rotation, seen.mean - middle)
+    covariance = linalg.einsum(
+        "bxy,bjyz,bwz->bjxw", rotation, seen.covariance, rotation
+    )
     return Keypoints(mean, covariance, seen.found)
 
 
@@ -160,9 +163,9 @@ def _moments(maps: jax.Array, mean: jax.Array) -> tuple[jax.Array, jax.Array]:
     share = weight / jnp.maximum(total, 1e-9)[..., None, None]
     dx = jnp.arange(width, dtype=maps.dtype) - mean[..., 0, None]
     dy = jnp.arange(height, dtype=maps.dtype) - mean[..., 1, None]
-    xx = jnp.einsum("...yx,...x,...x->...", share, dx, dx)
-    xy = jnp.einsum("...yx,...y,...x->...", share, dy, dx)
-    yy = jnp.einsum("...yx,...y,...y->...", share, dy, dy)
+    xx = linalg.einsum("...yx,...x,...x->...", share, dx, dx)
+    xy = linalg.einsum("...yx,...y,...x->...", share, dy, dx)
+    yy = linalg.einsum("...yx,...y,...y->...", share, dy, dy)
     return total, ellipses.symmetric(xx, xy, yy)
 
 
