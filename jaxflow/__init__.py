@@ -20,46 +20,62 @@ if "".join(sys.argv[:1]).endswith(("-m", "data_builders/build.py")):
     stop_shortly()  # a command is being loaded
 
 from jaxflow._version import __version__
-from jaxflow.config import FlowConfig, SoftClamp, TrainConfig
-from jaxflow.flow.model import init, log_prob
-from jaxflow.flow.sampling import sample
-from jaxflow.gaussians.condition import condition
-from jaxflow.maths.geometry import (
-    denormalize_pose3d,
-    normalize_pose2d,
-    normalize_pose3d,
-)
-from jaxflow.types import Batch, GaussianFit, Params, PoseRecords
 
 if TYPE_CHECKING:
+    from jaxflow.config import FlowConfig, SoftClamp, TrainConfig
     from jaxflow.flow.calibration_file import load_temperature
     from jaxflow.flow.checkpoint import load_config, load_params, save_params
     from jaxflow.flow.distribution import posterior
+    from jaxflow.flow.model import init, log_prob
+    from jaxflow.flow.sampling import sample
+    from jaxflow.gaussians.condition import condition
     from jaxflow.gaussians.fitting import fit_gaussians
+    from jaxflow.maths.geometry import (
+        denormalize_pose3d,
+        normalize_pose2d,
+        normalize_pose3d,
+    )
     from jaxflow.prediction.in_memory import predictions
     from jaxflow.prediction.lifter import Lifter
     from jaxflow.runs.released import pretrained
+    from jaxflow.types import Batch, GaussianFit, Params, PoseRecords
 
 # Commands are verbs and live in a folder of their own, but are called as
 # ``python -m jaxflow.train``: the package looks for its modules there, too.
 __path__.append(f"{__path__[0]}/commands")
 
-# Loaded on first use: these bring distrax, orbax or compile code nobody may need.
+# Loaded on first use: not even JAX is needed to list the commands, and distrax, orbax
+# or compiled code by few.
 _LAZY = {
+    "Batch": "jaxflow.types",
+    "FlowConfig": "jaxflow.config",
+    "GaussianFit": "jaxflow.types",
     "Lifter": "jaxflow.prediction.lifter",
+    "Params": "jaxflow.types",
+    "PoseRecords": "jaxflow.types",
+    "SoftClamp": "jaxflow.config",
+    "TrainConfig": "jaxflow.config",
+    "condition": "jaxflow.gaussians.condition",
+    "denormalize_pose3d": "jaxflow.maths.geometry",
     "fit_gaussians": "jaxflow.gaussians.fitting",
-    "posterior": "jaxflow.flow.distribution",
-    "predictions": "jaxflow.prediction.in_memory",
-    "pretrained": "jaxflow.runs.released",
+    "init": "jaxflow.flow.model",
     "load_config": "jaxflow.flow.checkpoint",
     "load_params": "jaxflow.flow.checkpoint",
     "load_temperature": "jaxflow.flow.calibration_file",
+    "log_prob": "jaxflow.flow.model",
+    "normalize_pose2d": "jaxflow.maths.geometry",
+    "normalize_pose3d": "jaxflow.maths.geometry",
+    "posterior": "jaxflow.flow.distribution",
+    "predictions": "jaxflow.prediction.in_memory",
+    "pretrained": "jaxflow.runs.released",
+    "sample": "jaxflow.flow.sampling",
     "save_params": "jaxflow.flow.checkpoint",
 }
 
 # Modules that are part of the public interface, by the name they have there. Commands
 # are not: they define flags.
 _MODULES = {
+    "config": "jaxflow.config",
     "critic": "jaxflow.critic",
     "detections": "jaxflow.gaussians.keypoints",
     "distribution": "jaxflow.flow.distribution",
@@ -68,7 +84,9 @@ _MODULES = {
     "losses": "jaxflow.losses",
     "metrics": "jaxflow.metrics",
     "sample_files": "jaxflow.prediction.set_files",
+    "skeleton": "jaxflow.skeleton",
     "torch_weights": "jaxflow.torch_weights",
+    "types": "jaxflow.types",
 }
 
 __all__ = [

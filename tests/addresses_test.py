@@ -24,6 +24,9 @@ commands/fit
     jaxflow.reporting.figures.fits
 commands/flags
     jaxflow.commands._flags
+commands/help
+    jaxflow.commands.__main__
+    jaxflow.commands._help
 commands/import_torch
     jaxflow.runs.torch_files
 commands/train_detector

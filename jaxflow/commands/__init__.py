@@ -13,6 +13,7 @@ import jax
 import tqdm
 from absl import app, flags, logging
 
+from jaxflow.commands import _help
 from jaxflow.commands._flags import CHECKPOINT, Flags
 from jaxflow.runs import compilation_cache
 from jaxflow.runs.errors import UserError, reason
@@ -40,7 +41,7 @@ _PRECISION = flags.DEFINE_enum(
 STOPPED = 130  # exit status, as a shell has it for SIGINT
 
 # Mistakes of the user or the machine. Others are ours, and show their traceback.
-EXPECTED = (UserError, OSError, ImportError, FloatingPointError)
+EXPECTED = (UserError, OSError, ImportError, FloatingPointError, app.UsageError)
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> None:
@@ -75,11 +76,28 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             print(f"{_program(argv[0])}: error: {line}", file=sys.stderr)
             return 1
 
-    defined = getattr(main, "__globals__", {}).get("flags")
+    module = getattr(main, "__globals__", {})
+    defined, document = module.get("flags"), module.get("__doc__") or ""
+    required: Sequence[str] = ()
     if isinstance(defined, Flags):
         defined.publish()
-    _help_succeeds()
-    app.run(guarded)
+        required = defined.required
+    _help_succeeds(document, required)
+    app.run(guarded, flags_parser=lambda argv: _parse(argv, required))
+
+
+def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
+    """The words that are no flags; what is wrong with a flag is said in one line."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        name, line = _program(argv[0]), str(error)
+        missing = [flag for flag in required if flags.FLAGS[flag].value is None]
+        if missing and "other than None" in line:
+            line = _help.missing(flags.FLAGS, missing)
+        line = f"{line.strip()} ({_started(name)} --help tells more)"
+        print(f"{name}: error: {line}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _end_bars() -> None:
@@ -111,12 +129,23 @@ def _unraisable(about: Any) -> None:
         sys.__unraisablehook__(about)
 
 
-def _help_succeeds() -> None:
-    """Makes --help and its kin end with status 0; absl has 1."""
+def _help_succeeds(document: str, required: Sequence[str]) -> None:
+    """--help in groups; it and its kin end with status 0, where absl has 1."""
     app.define_help_flags()
     for name in ("help", "helpshort", "helpfull", "helpxml"):
         flag: Any = flags.FLAGS[name]
-        flag.parse = _ending_well(flag.parse)
+        own = name in ("help", "helpshort")
+        flag.parse = _told_well(document, required) if own else _ending_well(flag.parse)
+
+
+def _told_well(document: str, required: Sequence[str]) -> Callable[[str], None]:
+    def parsed(argument: str) -> None:
+        if argument:
+            own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+            print(_help.text(document, own, required))
+            raise SystemExit(0)
+
+    return parsed
 
 
 def _ending_well(parse: Callable[[str], None]) -> Callable[[str], None]:
@@ -133,6 +162,10 @@ def _program(path: str) -> str:
     """What was run: ``jaxflow.train`` under ``python -m``, else the script."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec.name if spec else path
+
+
+def _started(name: str) -> str:
+    return f"python -m {name}" if os.sep not in name else name
 
 
 def no_arguments(argv: Sequence[str]) -> None:

@@ -53,12 +53,14 @@ class Flags:
 
     Attributes:
       FLAGS: the command's flags by name.
+      required: names of those that must be given.
     """
 
     def __init__(self, module: str):
         """Begins without flags; module: the command's ``__name__``."""
         self._program = module == "__main__"
         self.FLAGS = absl_flags.FLAGS if self._program else absl_flags.FlagValues()
+        self.required: list[str] = []
         if not self._program:
             self.FLAGS.mark_as_parsed()  # defaults can be looked at
 
@@ -68,6 +70,8 @@ class Flags:
 
         def define(flag: str, *arguments: Any, **options: Any) -> Any:
             holder = function(flag, *arguments, flag_values=self.FLAGS, **options)
+            if options.get("required"):
+                self.required.append(flag)
             if name == "DEFINE_float":  # whose bounds nan passes
                 absl_flags.register_validator(
                     flag, _is_number, "it must be a number", self.FLAGS
@@ -99,6 +103,8 @@ class Flags:
         help: str,
         required: bool,
     ) -> Any:
+        if required:
+            self.required.append(name)
         return absl_flags.DEFINE(
             parser,
             name,
@@ -129,7 +135,7 @@ class Flags:
 
         Args:
           config: gives names, defaults and help.
-          group: heading under which ``--helpfull`` lists them.
+          group: heading under which ``--help`` lists them.
           skip: names of fields that get no flag.
         """
         kinds: dict[type, str] = {

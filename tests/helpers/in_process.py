@@ -23,10 +23,12 @@ def run(module, *flag_values, words=()):
         patch.setattr(sys, "excepthook", sys.excepthook)  # the command sets them
         patch.setattr(sys, "unraisablehook", sys.unraisablehook)
         patch.setattr(compilation_cache, "enable", lambda *_: None)
-        patch.setattr(commands, "_help_succeeds", lambda: None)
+        patch.setattr(commands, "_help_succeeds", lambda *_: None)
         patch.setattr(module.flags, "publish", lambda: None, raising=False)
         patch.setattr(
-            commands.app, "run", lambda main: status.append(main(["command", *words]))
+            commands.app,
+            "run",
+            lambda main, **_: status.append(main(["command", *words])),
         )
         flags.FLAGS.mark_as_parsed()
         own(["command", *flag_values])
