@@ -3,6 +3,7 @@
 Lifted persons of a source -> FOLDER/poses.npz     every array, all hypotheses
                                      poses.json    one line a person, for any language
                                      overlays/     pictures with joints and ellipses
+                                     pictures/     the same without, reduced
                                      crops/        what the detector saw, 256 x 256
                                      motions/, ...  for other programs (``exports``)
                                      summary.json  written last: the source is done
@@ -34,7 +35,7 @@ from jaxflow.runs import files
 from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS
 
 ARRAYS, DOCUMENT, SUMMARY = "poses.npz", "poses.json", "summary.json"
-CROPS = 24  # kept of a source, spread evenly
+KEPT = 24  # crops, and pictures, of a source, spread evenly
 SKIPPED_LISTED = 1000  # of a source; the others are counted
 _DRAWN = 64  # people in one overlay, at most
 _NONE = np.zeros(0, np.float32)
@@ -93,7 +94,8 @@ class PeopleWriter:
         self._columns = Columns(folder, about, begun)
         self._drawings = {
             "overlays": Drawings(output.overlays),
-            "crops": Drawings(CROPS),
+            "pictures": Drawings(KEPT),
+            "crops": Drawings(KEPT),
         }
         self._frame: list[Lifted] = []  # as far as it is kept, and what is not yet
         self._waiting: list[Lifted] = []
@@ -112,7 +114,8 @@ class PeopleWriter:
             self._skipped = {name: state[name] for name in self._skipped}
             self._noted = {name: state.get(name, v) for name, v in self._noted.items()}
             for kind, drawings in self._drawings.items():
-                drawings.go_on(folder, kind, begun, state["spread"][kind])
+                if kind in state["spread"]:
+                    drawings.go_on(folder, kind, begun, state["spread"][kind])
 
     def take(self, event: Lifted | Skipped | Noted | Mark) -> int:
         """Keeps what came; gives how many frames it begins."""
@@ -183,10 +186,13 @@ class PeopleWriter:
         self._keep_waiting()
         if self._frame:
             seen = self._frame[0].seen
-            stem = files.short(pathlib.PurePath(seen.file).stem)
-            name = f"{stem}-{seen.frame:06d}.jpg"
-            draw = functools.partial(pictures.frame, self._frame)
-            self._drawings["overlays"].offer(name, draw)
+            name = pictures.name_of(seen.file, seen.frame)
+            for kind, make in (
+                ("overlays", pictures.frame),
+                ("pictures", pictures.alone),
+            ):
+                draw = functools.partial(make, self._frame)
+                self._drawings[kind].offer(name, draw)
         self._frame = []
 
     def save(self, place: int) -> None:
@@ -287,7 +293,8 @@ def clear(folder: pathlib.Path, underway: bool = True) -> None:
       folder: of a source.
       underway: whether also what was saved of a source under way.
     """
-    drawn = [*folder.glob("overlays/*.jpg"), *folder.glob("crops/*.jpg")]
+    kinds = "overlays", "pictures", "crops"
+    drawn = [path for kind in kinds for path in folder.glob(f"{kind}/*.jpg")]
     for path in [*(folder / name for name in (SUMMARY, DOCUMENT, ARRAYS)), *drawn]:
         path.unlink(missing_ok=True)
     exports.clear(folder)

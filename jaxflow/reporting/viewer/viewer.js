@@ -17,10 +17,10 @@ class Viewer {
     this.root = root;
     this.skeleton = data;
     this.sources = data.poses;
-    this.read = new Map(); // poses are read when they are first shown
+    this.read = new Map(); // poses and scenes are read when they are first shown
     this.state = {
       ...VIEWS.reset, position: 0, hypothesis: 0, colour: "limbs", show: "faint",
-      sort: "drawn", truth: true, mode: false, mean: false,
+      sort: "drawn", truth: true, chosen: false, mode: false, mean: false,
     };
     this.parts = {};
     for (const part of root.querySelectorAll("[data-role]")) {
@@ -32,6 +32,7 @@ class Viewer {
     this.theme = readTheme(root);
     this.listen();
     listenToStage(this, this.parts.space);
+    listenToPicture(this);
     this.showPose(0);
   }
 
@@ -54,6 +55,7 @@ class Viewer {
     root.addEventListener("click", (event) => {
       const { do: action, view } = event.target.closest("button")?.dataset ?? {};
       if (view) this.glide(VIEWS[view]);
+      if (action === "chosen") this.moveTo(CHOSEN);
       if (action === "play") this.play(!this.timer);
       if (action === "next") this.showPose(this.number + 1);
       if (action === "previous") this.showPose(this.number - 1);
@@ -68,6 +70,7 @@ class Viewer {
     const resized = new ResizeObserver(() => this.set({}));
     resized.observe(parts.space);
     resized.observe(parts.plane);
+    resized.observe(parts.picture);
   }
 
   set(change) {
@@ -84,29 +87,62 @@ class Viewer {
     const source = this.sources[this.number];
     if (!this.read.has(source)) this.read.set(source, readPose(source));
     this.pose = this.read.get(source);
-    this.pose.picture?.addEventListener("load", () => this.set({}), { once: true });
+    const scene = this.sceneOf(source);
+    this.pose.onPicture = Boolean(this.pose.picture ?? scene?.picture);
+    for (const picture of [this.pose.picture, scene?.picture]) {
+      picture?.addEventListener("load", () => this.set({}), { once: true });
+    }
     this.parts.pose.selectedIndex = this.number;
     this.parts.detail.textContent = this.pose.detail;
+    this.parts.slider.min = this.first();
     this.parts.slider.max = this.pose.count - 1;
     this.enable();
-    this.moveTo(0);
+    this.writeWords();
+    this.moveTo(this.first());
   }
 
-  // Switches off what this pose has no numbers for.
+  // The picture that a pose is in, with everyone; null without one.
+  sceneOf({ scene: number }) {
+    const scene = this.skeleton.scenes[number];
+    if (!scene) return null;
+    if (!this.read.has(scene)) {
+      this.read.set(scene, readScene(scene, number, this.sources));
+    }
+    return this.read.get(scene);
+  }
+
+  // The slider's first position.
+  first() {
+    return this.pose.chosen ? CHOSEN : 0;
+  }
+
+  // How far the hypotheses are apart, joint by joint.
+  writeWords() {
+    this.parts.words.replaceChildren(...(this.pose.words ?? []).map((line) => {
+      const item = document.createElement("li");
+      item.textContent = line;
+      return item;
+    }));
+  }
+
+  // Takes away what this pose has nothing to show for.
   enable() {
     const { root, pose } = this;
     for (const part of root.querySelectorAll("[data-needs]")) {
-      const known = Boolean(pose[part.dataset.needs]);
+      const known = part.dataset.needs.split(" ").every((name) => pose[name]);
       const input = part.querySelector("input");
-      if (!input) {
-        part.hidden = !known;
-        continue;
-      }
+      part.hidden = !known;
+      if (!input) continue;
       input.disabled = !known;
       if (!known && input.type === "radio" && input.checked) {
         const other = root.querySelector(`input[name="${input.name}"]:not(:disabled)`);
         other.click();
       }
+    }
+    // Of one there is no choice.
+    for (const group of root.querySelectorAll(".viewer-choice")) {
+      const least = group.querySelector("[type=radio]") ? 2 : 1;
+      group.hidden = group.querySelectorAll("input:not(:disabled)").length < least;
     }
     for (const name of ["modeError", "meanError"]) {
       this.parts[name].textContent = pose.target ? `${pose[name].toFixed(1)} mm` : "";
@@ -117,13 +153,15 @@ class Viewer {
     const { hypothesis } = this.state;
     this.set({ [name]: value });
     // The same hypothesis stays chosen, wherever it lies in the new order.
-    if (name === "sort") this.moveTo(orderOf(this.pose, value).indexOf(hypothesis));
+    if (name !== "sort" || hypothesis === CHOSEN) return;
+    this.moveTo(orderOf(this.pose, value).indexOf(hypothesis));
   }
 
   moveTo(position) {
-    const at = clamp(position, 0, this.pose.count - 1);
+    const at = clamp(position, this.first(), this.pose.count - 1);
     this.parts.slider.value = at;
-    this.set({ position: at, hypothesis: orderOf(this.pose, this.state.sort)[at] });
+    const order = orderOf(this.pose, this.state.sort);
+    this.set({ position: at, hypothesis: at === CHOSEN ? CHOSEN : order[at] });
   }
 
   play(on) {
@@ -131,7 +169,8 @@ class Viewer {
     this.timer = null;
     if (on) {
       this.timer = setInterval(() => {
-        this.moveTo((this.state.position + 1) % this.pose.count);
+        const next = this.state.position + 1;
+        this.moveTo(next < this.pose.count ? next : this.first());
       }, PLAY_MILLISECONDS);
     }
     const button = this.root.querySelector('[data-do="play"]');
@@ -185,8 +224,11 @@ class Viewer {
 
   draw() {
     const { pose, state, parts, skeleton, theme } = this;
+    const source = this.sources[this.number];
     drawScene(parts.space, pose, state, skeleton.bones, theme);
-    drawPlane(parts.plane, pose, state, skeleton, theme);
+    drawScenePicture(this);
+    const scene = this.sceneOf(source);
+    drawPlane(parts.plane, pose, state, skeleton, theme, scene, source.square);
     writeReadout(this);
     writeLegend(this);
   }
@@ -206,6 +248,15 @@ const signed = (value, digits) => value.toFixed(digits).replace("-", "\u2212");
 
 function writeReadout({ pose, state, parts }) {
   const { hypothesis, position, sort } = state;
+  const chosen = hypothesis === CHOSEN;
+  parts.back.setAttribute("aria-pressed", String(chosen));
+  parts.what.textContent = chosen ? "Pose" : "Hypothesis";
+  if (chosen) {
+    write(parts.number, "chosen", `rule ${pose.rule}`);
+    for (const name of ["error", "density"]) write(parts[name], "\u2013", "");
+    parts.slider.setAttribute("aria-valuetext", `the pose chosen by ${pose.rule}`);
+    return;
+  }
   const place = `${position + 1} of ${pose.count}`;
   const order = sort === "drawn" ? "" : ` by ${sort}`;
   write(parts.number, `#${hypothesis + 1}`, place + order);
@@ -227,7 +278,11 @@ function writeLegend({ pose, state, parts, theme }) {
   if (!values) return;
   const unit = state.colour === "error" ? " mm" : "";
   parts.bar.style.background = `linear-gradient(to right, ${theme.ramp.join(", ")})`;
-  parts.mark.style.left = `${100 * share(values, values.values[state.hypothesis])}%`;
+  parts.mark.hidden = state.hypothesis === CHOSEN;
+  if (!parts.mark.hidden) {
+    const at = share(values, values.values[state.hypothesis]);
+    parts.mark.style.left = `${100 * at}%`;
+  }
   const [below, above] = values.clipped ? ["\u2264 ", "\u2265 "] : ["", ""];
   parts.low.textContent = below + signed(values.low, 1) + unit;
   parts.high.textContent = above + signed(values.high, 1) + unit;
@@ -293,7 +348,7 @@ function pressKey(viewer, event) {
     "]": () => viewer.moveTo(position + 1),
     PageUp: () => viewer.moveTo(position - 10),
     PageDown: () => viewer.moveTo(position + 10),
-    Home: () => viewer.moveTo(0),
+    Home: () => viewer.moveTo(viewer.first()),
     End: () => viewer.moveTo(viewer.pose.count - 1),
     "+": () => viewer.zoomBy(ZOOM_KEY),
     "=": () => viewer.zoomBy(ZOOM_KEY),

@@ -8,7 +8,8 @@ HTML.
 The data are JSON, positions in whole millimetres as little-endian int16 in base64: 27
 kB a frame of 200 hypotheses, 136 kB of 1000. The script's own files, in the order in
 which they are joined: ``viewer_data.js`` (reading), ``viewer_colour.js`` (colours),
-``viewer_scene.js`` (3D), ``viewer_plane.js`` (2D), ``viewer.js`` (state and controls).
+``viewer_scene.js`` (3D), ``viewer_plane.js`` (2D), ``viewer_picture.js`` (the whole
+picture), ``viewer.js`` (state and controls).
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ from jaxflow.skeleton import (
 from jaxflow.types import Hypotheses
 
 _FOLDER = pathlib.Path(__file__).parent
-_SCRIPTS = ("viewer_data", "viewer_colour", "viewer_scene", "viewer_plane", "viewer")
+_SCRIPTS = tuple(
+    f"viewer{part}" for part in ("_data", "_colour", "_scene", "_plane", "_picture", "")
+)
 _PICTURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _TEXT = (
     "One hypothesis is drawn boldly among all that were drawn for the frame; the "
@@ -54,12 +57,46 @@ class ViewerPose(NamedTuple):
       frame: its hypotheses (M, 17, 3); poses in any place, each is moved to its hip.
         What is not known of target and log-densities is not shown.
       picture: the 256-px crop as JPEG or PNG, drawn beneath the 2D skeleton, if any.
+      single: the pose that a rule made of the hypotheses, which is shown first.
+      scene: number of the scene that it is in, and where there.
+      words: lines about the spread; any text.
     """
 
     title: str
     detail: str
     frame: Hypotheses
     picture: bytes | None = None
+    single: Single | None = None
+    scene: Place | None = None
+    words: Sequence[str] = ()
+
+
+class Single(NamedTuple):
+    """One pose (17, 3) for all hypotheses, and the name of the rule that chose it."""
+
+    pose: np.ndarray
+    rule: str
+
+
+class Place(NamedTuple):
+    """A scene's number, and the crop in it (3,): middle x, middle y, side, its px."""
+
+    scene: int
+    square: np.ndarray
+
+
+class Scene(NamedTuple):
+    """A whole picture with several people.
+
+    Attributes:
+      bounds: (4,) left, top, width, height in its px.
+      picture: all of it within the bounds, of any size, as JPEG or PNG, if any.
+      others: (n, 16, 2) px, people in it of whom there is no pose to show.
+    """
+
+    bounds: Any
+    picture: bytes | None = None
+    others: Any = ()
 
 
 def section(
@@ -67,6 +104,7 @@ def section(
     title: str = "Hypotheses in 3D",
     text: str = _TEXT,
     name: str = "viewer",
+    scenes: Sequence[Scene] = (),
 ) -> page.Section:
     """The viewer of some frames, to be given to ``page.render``.
 
@@ -75,6 +113,7 @@ def section(
       title: of the section.
       text: a paragraph below it.
       name: of letters and hyphens, unique among the viewers of a page.
+      scenes: to which poses refer.
 
     Raises:
       UserError: no pose, or an array of another shape than ``Hypotheses`` says, or
@@ -83,7 +122,11 @@ def section(
     """
     if not poses:
         raise UserError("the viewer needs at least one pose; got none")
-    data = {**_skeletons(), "poses": [_document(pose) for pose in poses]}
+    data = {
+        **_skeletons(),
+        "scenes": [_scene(scene) for scene in scenes],
+        "poses": [_document(pose) for pose in poses],
+    }
     elements = page.from_template("viewer/viewer.html", name=name, data=_json(data))
     functions = "\n".join(_read(f"{stem}.js") for stem in _SCRIPTS)
     script = f'(() => {{\n"use strict";\n{functions}}})();'
@@ -145,7 +188,25 @@ def _document(pose: ViewerPose) -> dict[str, Any]:
     if frame.log_density is not None:
         document["density"] = _rounded(frame.log_density, 2)
     if pose.picture is not None:
-        document["picture"] = _picture(pose)
+        document["picture"] = _picture(pose.title, pose.picture)
+    if pose.single is not None:
+        document["chosen"] = _millimetres(_at_hip(pose.single.pose))
+        document["rule"] = pose.single.rule
+    if pose.scene is not None:
+        document["scene"] = pose.scene.scene
+        document["square"] = _rounded(pose.scene.square, 2)
+    if pose.words:
+        document["words"] = list(pose.words)
+    return document
+
+
+def _scene(scene: Scene) -> dict[str, Any]:
+    document = {
+        "bounds": _rounded(scene.bounds, 2),
+        "others": [_rounded(joints, 1) for joints in scene.others],
+    }
+    if scene.picture is not None:
+        document["picture"] = _picture("a scene", scene.picture)
     return document
 
 
@@ -159,8 +220,11 @@ def _check(pose: ViewerPose) -> None:
         "target": (17, 3),
         "log_density": count,
     }
+    given = pose.frame._asdict()
+    if pose.single is not None:
+        given["single"], wanted["single"] = pose.single.pose, (17, 3)
     for field, shape in wanted.items():
-        value = getattr(pose.frame, field)
+        value = given[field]
         if value is None and field in ("target", "log_density"):
             continue
         if np.shape(value) != shape:
@@ -219,13 +283,12 @@ def ellipses(fit: np.ndarray) -> np.ndarray:
     return np.column_stack([centre, longer, shorter, angle])
 
 
-def _picture(pose: ViewerPose) -> str:
+def _picture(title: str, content: bytes) -> str:
     """A data URI."""
-    content = pose.picture or b""
     for start, kind in _PICTURES.items():
         if content.startswith(start):
             return f"data:{kind};base64,{base64.b64encode(content).decode()}"
     raise UserError(
-        f"picture of {pose.title!r}: expected the bytes of a JPEG or PNG file, got "
+        f"picture of {title!r}: expected the bytes of a JPEG or PNG file, got "
         f"{len(content)} bytes that begin with {content[:4]!r}"
     )

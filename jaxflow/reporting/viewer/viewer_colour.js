@@ -59,5 +59,5 @@ function rampColour(theme, t) {
 // One hypothesis' colour by a quantity; null where bones have their sides' colours.
 function colourOf(pose, by, number, theme) {
   const values = pose[by];
-  return values ? rampColour(theme, share(values, values.values[number])) : null;
+  return values && number !== CHOSEN ? rampColour(theme, share(values, values.values[number])) : null;
 }

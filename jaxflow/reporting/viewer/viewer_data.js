@@ -1,6 +1,7 @@
 // Reading the page's JSON: positions in metres, ranks and orders of the hypotheses.
 
 const COORDINATES = 51; // 17 joints times x, y, z
+const CHOSEN = -1; // in place of a hypothesis' number, and before the first of them
 const BEYOND = 0.02; // of the hypotheses lie beyond each end of the colours' range
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
@@ -63,14 +64,24 @@ function extent(mode, hypotheses) {
 function readPose(source) {
   const hypotheses = decodePositions(source.hypotheses);
   const mode = decodePositions(source.mode);
+  const chosen = source.chosen ? decodePositions(source.chosen) : null;
   const picture = source.picture ? new Image() : null;
   if (picture) picture.src = source.picture;
+  const count = hypotheses.length / COORDINATES;
   return {
     title: source.title,
     detail: source.detail,
-    count: hypotheses.length / COORDINATES,
+    count,
+    several: count > 1,
+    leafed: count > 1 || Boolean(chosen), // there is more than one pose to show
     hypotheses,
     mode,
+    chosen,
+    rule: source.rule,
+    // One that the rule chose need not be compared with itself.
+    otherMode: source.rule !== "z0",
+    otherMean: source.rule !== "mean",
+    words: source.words,
     mean: decodePositions(source.mean),
     target: source.target ? decodePositions(source.target) : null,
     error: quantity(source.error, false),
@@ -80,11 +91,14 @@ function readPose(source) {
     pose2d: source.pose2d,
     ellipses: source.ellipses,
     picture,
-    ...extent(mode, hypotheses),
+    onPicture: Boolean(picture),
+    ...extent(chosen ?? mode, hypotheses),
   };
 }
 
+// A hypothesis' positions; those of number CHOSEN are the pose that the rule chose.
 function hypothesisOf(pose, number) {
+  if (number === CHOSEN) return pose.chosen;
   return pose.hypotheses.subarray(number * COORDINATES, (number + 1) * COORDINATES);
 }
 

@@ -1,11 +1,10 @@
-// The 2D panel: the detection, its Gaussians, and the chosen hypothesis seen by the
-// camera.
+// The 2D panel: the detection, its Gaussians, and the hypotheses seen by the camera.
 
 const CROP = 256; // pixels
 
 // The part of the crop to show: all of it with a picture, else the pose's surroundings.
 function frameOf(pose) {
-  if (pose.picture) return { x: CROP / 2, y: CROP / 2, reach: CROP / 2 };
+  if (pose.onPicture) return { x: CROP / 2, y: CROP / 2, reach: CROP / 2 };
   const [xs, ys] = [0, 1].map((axis) => pose.pose2d.map((joint) => joint[axis]));
   const [left, right] = [Math.min(...xs), Math.max(...xs)];
   const [top, bottom] = [Math.min(...ys), Math.max(...ys)];
@@ -34,8 +33,21 @@ function reproject(pose, hypothesis, joint3dOf2d) {
     to[axis] + scale * (value - from[axis])));
 }
 
-function drawEllipses(context, pose, place, scale, theme) {
-  const strength = pose.picture ? 2.2 : 1; // to be seen on a picture
+// The hypotheses as the camera sees them, faintly, where they are drawn in 3D, too.
+function drawProjections(context, pose, state, place, skeleton, theme) {
+  if (state.show === "one" || pose.count < 2) return;
+  const step = Math.ceil(pose.count / PROJECTED);
+  pose.projections ??= Array.from({ length: Math.ceil(pose.count / step) }, (_, i) =>
+    reproject(pose, hypothesisOf(pose, i * step), skeleton.joint3dOf2d));
+  const strength = state.show === "all" ? 0.3 : 0.12;
+  context.globalAlpha = strength * Math.sqrt(PROJECTED / pose.projections.length);
+  for (const joints of pose.projections) {
+    drawFlat(context, joints, skeleton.bones2d, place, theme.sides, 1);
+  }
+  context.globalAlpha = 1;
+}
+
+function drawEllipses(context, pose, place, scale, theme, strength) {
   context.fillStyle = theme.good;
   context.strokeStyle = theme.good;
   context.lineWidth = 0.9;
@@ -65,7 +77,23 @@ function drawFlat(context, joints, bones, place, colours, width) {
   }
 }
 
-function drawPlane(canvas, pose, state, skeleton, theme) {
+// What lies beneath the 2D panel: the crop, or its part of the whole picture.
+function drawBeneath(context, pose, scene, square, place, scale) {
+  const ready = (picture) => picture?.complete && picture.naturalWidth;
+  context.globalAlpha = 0.8; // the drawing stands out
+  if (ready(pose.picture)) {
+    context.drawImage(pose.picture, ...place([0, 0]), CROP * scale, CROP * scale);
+  } else if (!pose.picture && ready(scene?.picture)) {
+    const [left, top, wide, high] = scene.bounds;
+    const [x, y, side] = square;
+    const size = (CROP / side) * scale;
+    const corner = place([left - x, top - y].map((v) => (v * CROP) / side + CROP / 2));
+    context.drawImage(scene.picture, ...corner, wide * size, high * size);
+  }
+  context.globalAlpha = 1;
+}
+
+function drawPlane(canvas, pose, state, skeleton, theme, scene, square) {
   const { context, width, height } = beginDrawing(canvas);
   if (!width || !height) return;
   const frame = frameOf(pose);
@@ -74,12 +102,10 @@ function drawPlane(canvas, pose, state, skeleton, theme) {
     width / 2 + scale * (x - frame.x),
     height / 2 + scale * (y - frame.y),
   ];
-  if (pose.picture?.complete && pose.picture.naturalWidth) {
-    context.globalAlpha = 0.8; // the drawing stands out
-    context.drawImage(pose.picture, ...place([0, 0]), CROP * scale, CROP * scale);
-    context.globalAlpha = 1;
-  }
-  drawEllipses(context, pose, place, scale, theme);
+  drawBeneath(context, pose, scene, square, place, scale);
+  const strength = pose.onPicture ? 2.2 : 1; // to be seen on a picture
+  drawEllipses(context, pose, place, scale, theme, strength);
+  drawProjections(context, pose, state, place, skeleton, theme);
   drawFlat(context, pose.pose2d, skeleton.bones2d, place, theme.sides, 4);
   const hypothesis = hypothesisOf(pose, state.hypothesis);
   const seen = reproject(pose, hypothesis, skeleton.joint3dOf2d);

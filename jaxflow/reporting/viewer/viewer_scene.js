@@ -162,8 +162,11 @@ function boldSkeletons(pose, state, theme, project) {
     colour: colourOf(pose, state.colour, state.hypothesis, theme),
     width: 5, dots: true,
   }];
-  if (state.mode) bold.push({ points: pose.mode, colour: theme.mode, width: 2.6 });
-  if (state.mean) {
+  if (state.chosen && pose.chosen && state.hypothesis !== CHOSEN) {
+    bold.push({ points: pose.chosen, colour: theme.good, width: 2.6 });
+  }
+  if (state.mode && pose.otherMode) bold.push({ points: pose.mode, colour: theme.mode, width: 2.6 });
+  if (state.mean && pose.otherMean) {
     bold.push({ points: pose.mean, colour: theme.mean, width: 2.8, dash: [1, 5] });
   }
   if (state.truth && pose.target) {
