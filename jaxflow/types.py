@@ -46,6 +46,18 @@ class RawFrames(NamedTuple):
     gaussfit: jax.Array
 
 
+class Grouped(NamedTuple):
+    """Frames, and which group of people each belongs to.
+
+    Attributes:
+      frames: leading axes shared.
+      group: int32, of those axes.
+    """
+
+    frames: Batch | RawFrames
+    group: jax.Array
+
+
 @dataclasses.dataclass(frozen=True)
 class PoseRecords:
     """Frames of a data set as host NumPy arrays, N along the first axis.

@@ -34,6 +34,10 @@ commands/train_detector
     jaxflow.detector.learning.step
     jaxflow.detector.network.checkpoint
 config
+    jaxflow.config.architecture
+    jaxflow.config.options
+    jaxflow.config.running
+    jaxflow.config.training
     jaxflow.runs.plain_config
 critic
     jaxflow.maths.layers
@@ -172,6 +176,10 @@ reporting/report
     jaxflow.reporting.result_tables
 reporting/viewer
     jaxflow.reporting.viewer.viewer
+methods/supervised
+    jaxflow.methods.net_model
+methods/whitening
+    jaxflow.methods.ridge
 runs/multihost
     jaxflow.commands._multihost
 training/faults

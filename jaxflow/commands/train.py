@@ -80,6 +80,7 @@ _GROUPS: dict[str, Any] = {
     "data": _DEFAULT.data,
     "training": _DEFAULT.train,
     "flow": _DEFAULT.train.flow,
+    "other methods": _DEFAULT.train.net,
     "losses": _DEFAULT.train.loss,
     "optimizer": _DEFAULT.train.optimizer,
     "augmentation": _DEFAULT.train.augment,
@@ -126,8 +127,17 @@ def take_presets() -> None:
     """Makes the presets' values the flags' own, so that flags.txt has them, too.
 
     Raises:
-      UserError: a flag was given a value that is not the ablation's.
+      UserError: a flag was given a value that is not the ablation's, or a recipe or an
+        ablation is of another method than the flow.
     """
+    for name, value in METHODS[_METHOD.value].published.items():
+        flags.FLAGS.set_default(name, value)
+    asked = [flag for flag in (_RECIPE, _ABLATION) if flag.value != flag.default]
+    if asked and _METHOD.value != "flow":
+        raise UserError(
+            f"--{asked[0].name}={asked[0].value} is of the flow, but --method="
+            f"{_METHOD.value} was asked for; leave one of them out"
+        )
     for name, value in presets.RECIPES[_RECIPE.value].values.items():
         if flags.FLAGS[name].present and flags.FLAGS[name].value != value:
             print(f"recipe {_RECIPE.value}, but with {flags.FLAGS[name].serialize()}")
@@ -152,7 +162,8 @@ def take_weights() -> loop.Beginning:
     name = _INIT_FROM.value
     model = methods.load(name)
     # What it has by its default is asked for, too, where a preset has set it.
-    usual = {"method": "flow", **plain_config.to_dict(_DEFAULT.train.flow)}
+    architecture = type(model.config)()
+    usual = {"method": "flow", **plain_config.to_dict(architecture)}
     theirs = {"method": model.method, **plain_config.to_dict(model.config)}
     for field in set(theirs) - set(_FIXED):
         flag, value = flags.FLAGS[field], theirs[field]
@@ -186,6 +197,7 @@ def config_from_flags() -> RunConfig:
         skip=_OTHERS,
         method=_METHOD.value,
         flow=parts["flow"],
+        net=parts["other methods"],
         loss=parts["losses"],
         optimizer=parts["optimizer"],
         augment=parts["augmentation"],

@@ -92,13 +92,13 @@ def features(condition: int) -> int:
 
 def shift(params: Params, pose2d: jax.Array, cond: jax.Array) -> jax.Array:
     """t(pose2d, cond): (..., 32), (..., 78) -> (..., 16), added to the latents."""
-    inputs = jnp.concatenate([_features(cond), pose2d], axis=-1)
+    inputs = jnp.concatenate([with_logs(cond), pose2d], axis=-1)
     return _net(params["shift"], inputs)
 
 
 def base(params: Params, cond: jax.Array) -> Base:
     """The layer for conditions (..., 78)."""
-    inputs = _features(cond)
+    inputs = with_logs(cond)
     mean, numbers = (_net(params[name], inputs) for name in ("mean", "factor"))
     size = mean.shape[-1]
     rows, columns = np.tril_indices(size)
@@ -120,8 +120,11 @@ def _net(params: Params, inputs: jax.Array) -> jax.Array:
     return apply(Net(hidden, outputs, 1.0), params, inputs)
 
 
-def _features(cond: jax.Array) -> jax.Array:
-    """The condition, and the logarithms of its variances, which span three decades."""
+def with_logs(cond: jax.Array) -> jax.Array:
+    """The condition, and the logarithms of its variances, which span three decades.
+
+    (..., 78) -> (..., `features`).
+    """
     joints = cond.reshape(*cond.shape[:-1], -1, PER_JOINT)
     logs = jnp.log(jnp.maximum(joints[..., 3::2], 0) + SMALLEST) / 2 + 2
     return jnp.concatenate([cond, logs.reshape(*cond.shape[:-1], -1)], axis=-1)

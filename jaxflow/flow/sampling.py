@@ -182,7 +182,8 @@ def sample(
     Source: paper section 3.1; 200 hypotheses as in its section 4.3.
     """
     checks.params(params)
-    inputs, static = _checked(pose2d, cond, key, temperature, num_hypotheses, clamp)
+    inputs, number = checked(pose2d, cond, key, temperature, num_hypotheses)
+    static: Any = {"num_hypotheses": number, "clamp": clamp}
     return draw(*inputs, params=params, decode=poses, **static)
 
 
@@ -239,7 +240,8 @@ def sample_with_log_density(
     Args, errors and source as for `sample`.
     """
     checks.params(params)
-    inputs, static = _checked(pose2d, cond, key, temperature, num_hypotheses, clamp)
+    inputs, number = checked(pose2d, cond, key, temperature, num_hypotheses)
+    static: Any = {"num_hypotheses": number, "clamp": clamp}
     both = poses, log_densities
     return Sampled(*(draw(*inputs, params=params, decode=d, **static) for d in both))
 
@@ -303,15 +305,14 @@ def sample_blocks(
 _keys = jax.jit(keys.per_example)
 
 
-def _checked(
+def checked(
     pose2d: jax.typing.ArrayLike,
     cond: jax.typing.ArrayLike,
     key: jax.Array,
     temperature: float | jax.Array,
     num_hypotheses: int,
-    clamp: SoftClamp,
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What `draw` takes: arrays, and what is static; see `sample` for errors."""
+) -> tuple[tuple[Any, ...], int]:
+    """What `draw` takes: arrays, and how many hypotheses; see `sample` for errors."""
     pose2d = checks.floating("pose2d", pose2d, (32,))
     cond = checks.floating("cond", cond, (78,))
     batch_shape = checks.same_batch(pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
@@ -328,4 +329,4 @@ def _checked(
         temperature if isinstance(temperature, jax.Array) else np.asarray(temperature)
     )
     arrays = pose2d, cond, key, array.astype(pose2d.dtype)
-    return arrays, {"num_hypotheses": num_hypotheses, "clamp": clamp}
+    return arrays, num_hypotheses

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,23 +19,27 @@ from jaxflow.config import FlowConfig, TrainConfig
 from jaxflow.flow import model as density
 from jaxflow.flow import sampling, stack
 from jaxflow.training.noise import draw_noise
-from jaxflow.training.state import init, shown
+from jaxflow.training.state import TrainState, init, shown
 from jaxflow.training.step import Losses, iteration
-from jaxflow.types import Params, Sampled
+from jaxflow.types import Params, PoseRecords, Sampled
 
 __all__ = [
     "FlowModel",
     "losses",
     "batches",
     "draw_noise",
+    "groups",
     "init",
     "iteration",
     "model",
     "name",
+    "prepare",
+    "published",
     "shown",
 ]
 
-name, losses = "flow", Losses
+name, losses, groups = "flow", Losses, 0
+published: Mapping[str, Any] = {}  # the configuration's defaults
 
 
 @functools.partial(
@@ -135,6 +141,12 @@ class FlowModel:
 def model(params: Params, config: TrainConfig) -> FlowModel:
     """What draws hypotheses with these parameters."""
     return FlowModel.of(params, config.flow)
+
+
+def prepare(state: TrainState, records: PoseRecords, config: TrainConfig) -> TrainState:
+    """The state as it is: a flow learns all that it knows."""
+    del records, config
+    return state
 
 
 def batches(config: TrainConfig) -> int:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import zlib
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import data
-from jaxflow.config import RunConfig
+from jaxflow.config import RunConfig, TrainConfig
 from jaxflow.runs import multihost
 from jaxflow.runs.errors import UserError
-from jaxflow.types import PoseRecords
+from jaxflow.types import Batch, Grouped, PoseRecords, RawFrames
 
 
 def load(config: RunConfig) -> tuple[PoseRecords, PoseRecords | None]:
@@ -40,6 +41,33 @@ def load(config: RunConfig) -> tuple[PoseRecords, PoseRecords | None]:
     if held_out is None:
         held_out = _split(config, "test")
     return train, data.evenly(held_out, config.loop.validation_frames)
+
+
+def inputs(
+    records: PoseRecords, config: TrainConfig, groups: int
+) -> Batch | RawFrames | Grouped:
+    """What lies on the devices: raw where frames are changed before they are seen.
+
+    Args:
+      records: to train on.
+      config: of the run.
+      groups: of the method, see `Method`.
+    """
+    raw = config.augment.any
+    frames = data.to_raw(records) if raw else data.to_batch(records)
+    if not groups:
+        return frames
+    return Grouped(frames, jnp.asarray(group_of(records, groups)))
+
+
+def group_of(records: PoseRecords, groups: int) -> np.ndarray:
+    """(N,) int32: people divided into groups, or recordings where all are of one."""
+    names = records.subject
+    if len(set(names)) < 2:
+        parts = (records.action, records.subaction, records.camera)
+        names = np.asarray(["/".join(row) for row in zip(*parts, strict=True)])
+    _, number = np.unique(names, return_inverse=True)
+    return (number % groups).astype(np.int32)
 
 
 def _split(config: RunConfig, split: str) -> PoseRecords:

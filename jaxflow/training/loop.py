@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxflow import data
 from jaxflow.config import DataConfig, RunConfig, TrainConfig
 from jaxflow.flow import checkpoint
 from jaxflow.runs import multihost, profiling, trees
@@ -33,7 +32,7 @@ from jaxflow.runs.progress import Progress, terms_text
 from jaxflow.runs.run import Run
 from jaxflow.training import dispatch, frames, health, parallel, validation
 from jaxflow.training.method import Method, shown_params
-from jaxflow.types import Batch, Params, PoseRecords, RawFrames
+from jaxflow.types import Batch, Grouped, Params, PoseRecords, RawFrames
 
 
 class Beginning(NamedTuple):
@@ -86,7 +85,7 @@ def train_and_evaluate(
       config: the run. A workdir's run goes on only with the trajectory's own
         configuration, except that it may be made longer, and its devices other ones.
       workdir: made if need be; gets checkpoints/, metrics.jsonl, tensorboard/.
-      method: what is trained: the module of ``jaxflow.methods`` that the configuration
+      method: what is trained: that of ``jaxflow.methods`` which the configuration
         names.
       notes: name -> text of further files, written once the workdir is this run's.
       beginning: parameters to begin with, of the configuration's architecture; they are
@@ -111,7 +110,8 @@ def train_and_evaluate(
             for name, text in (notes or {}).items():
                 run.note(name, text)
             with multihost.failures_named():
-                poses = parallel.replicate(_inputs(records, config), training.devices)
+                inputs = frames.inputs(records, config.train, method.groups)
+                poses = parallel.replicate(inputs, training.devices)
                 del records  # the devices have what training needs
                 plan = training.iterate(poses, held_out)
         step, total = training.window.step, training.total
@@ -120,12 +120,6 @@ def train_and_evaluate(
     if plan.stopping and stopped_by is None:  # it came to another process
         stopped_by = signal.SIGTERM
     return Outcome(step, total, stopped_by, time.monotonic() - began, plan.abandoned)
-
-
-def _inputs(records: PoseRecords, config: RunConfig) -> Batch | RawFrames:
-    """What lies on the devices: raw where frames are changed before they are seen."""
-    raw = config.train.augment.any
-    return data.to_raw(records) if raw else data.to_batch(records)
 
 
 def total_iterations(config: TrainConfig, frames: int, method: Method) -> int:
@@ -191,7 +185,9 @@ class _Training:
         self._per_epoch = parallel.iterations_per_epoch(len(records), train, method)
         self.devices = parallel.choose(train, config.loop.devices)
         restored = run.resume(lambda: self._checkpoints(records))
-        start = multihost.from_first(self._fresh() if restored is None else restored)
+        start = multihost.from_first(
+            self._fresh(records) if restored is None else restored
+        )
         self._step = int(start.step)
         self._state = parallel.replicate(start, self.devices)
         self.window = run.window(method.losses._fields, self._step)
@@ -209,12 +205,12 @@ class _Training:
         if self._step:
             self._bar.write(f"resuming from step {self._step} of {self.total}")
 
-    def _fresh(self) -> Any:
+    def _fresh(self, records: PoseRecords) -> Any:
         """The state that the run begins with."""
         train, method, begun = self._config.train, self._method, self._beginning
         key = parallel.seeds(train.seed).init
         if begun is None:
-            return method.init(key, train)
+            return method.prepare(method.init(key, train), records, train)
         target = jax.eval_shape(lambda: method.init(key, train))
         check_tree(begun.params, shown_params(method, target), begun.name)
         return method.init(key, train, begun.params)
@@ -236,7 +232,7 @@ class _Training:
         self._bar.close()
 
     def iterate(
-        self, poses: Batch | RawFrames, held_out: PoseRecords | None
+        self, poses: Batch | RawFrames | Grouped, held_out: PoseRecords | None
     ) -> dispatch.Plan:
         """Dispatches until done or stopped, at most one ahead of the losses."""
         most = min(dispatch.MOST_PER_DISPATCH, self._per_epoch)

@@ -2,19 +2,20 @@
 
     key -> state;  state, batches, noise -> state, losses;  parameters -> Model
 
-A method is a module of ``jaxflow.methods`` with these names, and `jaxflow.training`
-runs it: data order, devices, checkpoints, validation and logs are the same for all.
+A method is a member of ``jaxflow.methods.METHODS`` with these names, a module or an
+object, and `jaxflow.training` runs it: data order, devices, checkpoints, validation and
+logs are the same for all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, Protocol
 
 import jax
 
 from jaxflow.config import TrainConfig
-from jaxflow.types import Batch, Model, Params
+from jaxflow.types import Model, Params, PoseRecords
 
 
 class Method(Hashable, Protocol):
@@ -27,6 +28,10 @@ class Method(Hashable, Protocol):
       name: as in ``jaxflow.methods.METHODS`` and in `TrainConfig.method`.
       losses: the NamedTuple of scalars that an iteration gives, all of which are
         logged, and all of which must be finite.
+      groups: how many groups people are divided into, so that a frame can be compared
+        with what others give; 0: none, and batches come without.
+      published: what its authors trained it with, by names of fields of `TrainConfig`
+        and of the configurations within it, where that is no default there.
     """
 
     @property
@@ -35,6 +40,14 @@ class Method(Hashable, Protocol):
 
     @property
     def losses(self) -> Any:
+        """See above."""
+
+    @property
+    def groups(self) -> int:
+        """See above."""
+
+    @property
+    def published(self) -> Mapping[str, Any]:
         """See above."""
 
     def init(
@@ -46,6 +59,18 @@ class Method(Hashable, Protocol):
           key: of all that is drawn.
           config: of the run.
           params: as `shown_params` gives them, to begin with; default drawn ones.
+        """
+
+    def prepare(self, state: Any, records: PoseRecords, config: TrainConfig) -> Any:
+        """A state with what it takes from all training frames at once.
+
+        Done once, before the first iteration of a run that begins with no parameters;
+        the same frames give the same state.
+
+        Args:
+          state: as `init` gives it.
+          records: all that is trained on.
+          config: of the run.
         """
 
     def batches(self, config: TrainConfig) -> int:
@@ -65,14 +90,17 @@ class Method(Hashable, Protocol):
     def iteration(
         self,
         state: Any,
-        batches: Batch,
+        batches: Any,
         noise: Any,
         config: TrainConfig,
         *,
         rate_scale: float | jax.Array = 1.0,
         axis_name: str | None = None,
     ) -> tuple[Any, Any]:
-        """The state after one iteration, and its losses; see `training.step`."""
+        """The state after one iteration, and its losses; see `training.step`.
+
+        Batches are a `Batch`, or with groups `Grouped` ones.
+        """
 
     def shown(self, state: Any) -> str:
         """Which field of a state holds the parameters to sample with."""

@@ -25,7 +25,7 @@ from jaxflow.config import OptimizerConfig, TrainConfig
 from jaxflow.runs.errors import UserError
 from jaxflow.training import augmentation
 from jaxflow.training.method import Method
-from jaxflow.types import Batch, RawFrames
+from jaxflow.types import Batch, Grouped, RawFrames
 
 AXIS = "devices"
 # XLA's newer code generator for CPUs keeps half a megabyte for each of the iteration's
@@ -120,7 +120,7 @@ def replicate(tree: _Tree, devices: Sequence[jax.Device]) -> _Tree:
 @functools.lru_cache(maxsize=8)
 def make_run(
     config: TrainConfig, devices: tuple[jax.Device, ...], most: int, method: Method
-) -> Callable[[Any, Batch | RawFrames, jax.Array], tuple[Any, Any]]:
+) -> Callable[[Any, Batch | RawFrames | Grouped, jax.Array], tuple[Any, Any]]:
     """Compiles, on first use, ``run(state, data, count)``; the same call, the same run.
 
     Args:
@@ -232,7 +232,7 @@ def make_vote(devices: tuple[jax.Device, ...]) -> Callable[[Sequence[int]], jax.
 
 def iterations(
     state: Any,
-    data: Batch | RawFrames,
+    data: Batch | RawFrames | Grouped,
     count: jax.Array,
     examples: jax.Array,
     *,
@@ -241,7 +241,8 @@ def iterations(
     method: Method,
 ) -> tuple[Any, Any]:
     """Iterations of one device: what `make_run` compiles."""
-    per_epoch = iterations_per_epoch(data.pose3d.shape[0], config, method)
+    known = data.frames if isinstance(data, Grouped) else data
+    per_epoch = iterations_per_epoch(known.pose3d.shape[0], config, method)
     each = method.batches(config)
     frames = each * config.batch_size
     if most > per_epoch:
@@ -249,10 +250,10 @@ def iterations(
             f"a call may do {most} iterations, but an epoch has only {per_epoch}: the "
             "orders of two epochs must do"
         )
-    if isinstance(data, RawFrames):
-        up = augmentation.upward(data.pose3d)
+    if isinstance(known, RawFrames):
+        up = augmentation.upward(known.pose3d)
     first_epoch = state.step // per_epoch
-    order = orders(first_epoch, data.pose3d.shape[0], config)
+    order = orders(first_epoch, known.pose3d.shape[0], config)
     noise_key = seeds(config.seed).noise
 
     def more(carry: Any) -> jax.Array:
@@ -268,14 +269,15 @@ def iterations(
         ).reshape(each, config.batch_size)
         batches = jax.tree.map(lambda array: array[rows[:, examples]], data)
         key = jax.random.fold_in(noise_key, state.step)
-        if isinstance(batches, RawFrames):
+        seen = batches.frames if isinstance(batches, Grouped) else batches
+        if isinstance(seen, RawFrames):
             own_key = jax.random.fold_in(key, _AUGMENT)
-            batches = augmentation.batches(
-                batches, own_key, examples, up, config.augment
-            )
+            seen = augmentation.batches(seen, own_key, examples, up, config.augment)
+        if isinstance(batches, Grouped):
+            seen = Grouped(seen, batches.group)
         state, losses = method.iteration(
             state,
-            batches,
+            seen,
             method.draw_noise(key, config, examples),
             config,
             rate_scale=rate_scale(config.optimizer, epoch, state.step),
@@ -284,7 +286,7 @@ def iterations(
         history = jax.tree.map(lambda all, new: all.at[done].set(new), history, losses)
         return done + 1, state, history
 
-    empty = jnp.full(most, jnp.nan, data.pose3d.dtype)
+    empty = jnp.full(most, jnp.nan, known.pose3d.dtype)
     history = method.losses(*(empty for _ in method.losses._fields))
     start = jnp.zeros((), jnp.int32), state, history
     _, state, history = jax.lax.while_loop(more, body, start)

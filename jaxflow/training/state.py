@@ -87,6 +87,20 @@ def flow_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
     return optax.chain(clip, _adam(config))
 
 
+def optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+    """Adam without its learning rate, of one net whose weights may decay."""
+    clip = optax.clip(config.clip)
+    if config.clip_norm:
+        clip = optax.clip_by_global_norm(config.clip_norm)
+    decay = [optax.add_decayed_weights(config.weight_decay, _kernels)]
+    return optax.chain(clip, _adam(config), *(decay if config.weight_decay else []))
+
+
+def _kernels(tree: Params) -> Params:
+    """Which leaves decay: matrices, not biases."""
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, tree)
+
+
 def critic_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
     """Adam without its learning rate."""
     return _adam(config)

@@ -29,23 +29,32 @@ def flow_update(
         config.optimizer.learning_rate * rate_scale,
     )
     return state._replace(
-        average=_running_average(state, params, config.optimizer.average_decay),
+        average=running_average(
+            state.average, params, state.step, config.optimizer.average_decay
+        ),
         step=state.step + 1,
         flow=params,
         flow_optimizer=optimizer_state,
     )
 
 
-def _running_average(
-    state: TrainState, params: Params, most_decay: float
+def running_average(
+    average: Params | None, params: Params, step: jax.Array, most_decay: float
 ) -> Params | None:
-    """The average with these parameters; at first it forgets faster."""
-    if state.average is None:
+    """The average with these parameters; at first it forgets faster.
+
+    Args:
+      average: before, or None where none is kept.
+      params: new ones.
+      step: () int32, iterations done.
+      most_decay: per iteration.
+    """
+    if average is None:
         return None
-    done = state.step.astype(jnp.float32)
+    done = step.astype(jnp.float32)
     decay = jnp.minimum(most_decay, (1 + done) / (10 + done))
     return jax.tree.map(
-        lambda old, new: old + (1 - decay) * (new - old), state.average, params
+        lambda old, new: old + (1 - decay) * (new - old), average, params
     )
 
 

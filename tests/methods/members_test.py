@@ -1,7 +1,6 @@
 """Every method over what all methods promise: a table of members and properties.
 
-A new method is here as soon as it is in `jaxflow.methods.METHODS`, and needs a small
-example in `EXAMPLES`.
+A new method is here as soon as it is in `jaxflow.methods.METHODS`.
 """
 
 import dataclasses
@@ -13,17 +12,10 @@ import numpy as np
 import pytest
 
 from benchmarks.common import made_up
-from jaxflow import flow, methods
-from jaxflow.config import FlowConfig
+from jaxflow import methods
 from jaxflow.types import DensityModel
+from tests.helpers import methods as small
 
-SMALL = FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6)
-# Method -> a small model of it, the same each time.
-EXAMPLES = {
-    "flow": lambda: methods.METHODS["flow"].FlowModel.of(
-        flow.init(jax.random.key(0), SMALL), SMALL
-    )
-}
 M, B = 4, 3
 DATA = made_up(B)
 KEY = jax.random.key(1)
@@ -31,8 +23,7 @@ KEY = jax.random.key(1)
 
 @pytest.fixture(scope="module", params=methods.METHODS)
 def model(request):
-    assert request.param in EXAMPLES, "a method needs a small example here"
-    return EXAMPLES[request.param]()
+    return small.model(request.param)
 
 
 @pytest.fixture(scope="module")

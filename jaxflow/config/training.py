@@ -1,119 +1,19 @@
-"""Hyper-parameters as frozen, hashable dataclasses: static arguments of jit.
-
-Each field carries its own help text, from which the commands make their flags, so a
-parameter is described once. Defaults are the released code's values, from which the
-published tables come; where the paper differs, the help gives the paper's value.
-"""
+"""What decides a training run's trajectory: losses, optimiser, frames, length."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
 
-
-class SoftClamp(NamedTuple):
-    """The bound on log-scales, ``clamp(s) = alpha * factor * arctan(s / alpha)``.
-
-    Attributes:
-      alpha: the scale (paper equation 2).
-      factor: 2/pi in the paper, so that clamp stays within +-alpha; the released code
-        rounds it to 0.636.
-    """
-
-    alpha: float = 2.0
-    factor: float = 0.636
-
-
-RELEASED_CLAMP = SoftClamp()
-EXACT_CLAMP = SoftClamp(factor=2 / math.pi)
-
-
-def option(default: Any, text: str, **added: Any) -> Any:
-    """A dataclass field with its help text.
-
-    ``before=VALUE`` is for a field that was added later: what a configuration means
-    that was stored without it (`runs.plain_config.from_dict`). ``path=True`` is for a
-    file or folder.
-    """
-    return dataclasses.field(default=default, metadata={"help": text, **added})
-
-
-def at_least(owner: Any, /, **least: int) -> None:
-    """Refuses an owner one of whose attributes, by name, lies below its least value.
-
-    Raises:
-      ValueError: names the first that does, and says what was expected and what came.
-    """
-    for name, value in least.items():
-        if (actual := getattr(owner, name)) < value:
-            raise ValueError(f"{name} must be at least {value}, not {actual}")
-
-
-def at_most(owner: Any, /, **most: int) -> None:
-    """The same of greatest values."""
-    for name, value in most.items():
-        if (actual := getattr(owner, name)) > value:
-            raise ValueError(f"{name} must be at most {value}, not {actual}")
-
-
-def finite(owner: Any, /, *names: str) -> None:
-    """The same of numbers that must be 0 or more, and finite."""
-    for name in names:
-        value = getattr(owner, name)
-        if not 0 <= value < math.inf:
-            raise ValueError(f"{name} must be 0 or more and finite, not {value}")
-
-
-# What is drawn for a pose at a time; more than this takes gigabytes.
-MOST_HYPOTHESES = 100_000
-MOST_SEED = 2**31 - 1
-
-
-@dataclasses.dataclass(frozen=True)
-class FlowConfig:
-    """Architecture of the conditional flow and its encoder (paper section 4.2)."""
-
-    blocks: int = option(8, "coupling blocks")
-    hidden: int = option(1028, "hidden width of the coupling nets (paper: 1024)")
-    encoder_hidden: int = option(256, "hidden width of the condition's encoder")
-    encoded: int = option(56, "length of the encoded condition")
-    exact_clamp: bool = option(
-        False, "2/pi in the soft clamp (paper) instead of the released code's 0.636"
-    )
-    joints: int = option(16, "joints of a pose without its hip")
-    condition: int = option(78, "length of the condition")
-    use_condition: bool = option(
-        True,
-        "let the flow see the heatmaps' Gaussians; without, the encoder's first kernel "
-        "starts and stays at zero, so that the encoded condition is a learned constant",
-        before=True,
-    )
-    affine_hidden: int = option(
-        0,
-        "hidden width of the two nets of a conditional affine layer before the blocks, "
-        "which gives the hypotheses their width (not the paper's); 0: no such layer",
-        before=0,
-    )
-
-    def __post_init__(self) -> None:
-        """Refuses sizes that make no flow."""
-        if self.affine_hidden < 0 or self.affine_hidden and self.condition % 6:
-            raise ValueError(
-                "affine_hidden must be 0 or more, and the condition then six numbers a "
-                f"joint; got {self.affine_hidden} and {self.condition}"
-            )
-        at_least(self, blocks=1, hidden=1, encoder_hidden=1, encoded=1, condition=1)
-        if self.joints < 2 or self.joints % 2:
-            raise ValueError(
-                "joints must be even, so that a pose splits into two halves, not "
-                f"{self.joints}"
-            )
-
-    @property
-    def clamp(self) -> SoftClamp:
-        """The bound on log-scales."""
-        return EXACT_CLAMP if self.exact_clamp else RELEASED_CLAMP
+from jaxflow.config.architecture import FlowConfig, NetConfig
+from jaxflow.config.options import (
+    MOST_HYPOTHESES,
+    MOST_SEED,
+    at_least,
+    at_most,
+    finite,
+    option,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,6 +75,15 @@ class OptimizerConfig:
     epsilon: float = option(1e-8, "Adam's epsilon")
     halve_after_epoch: int = option(150, "epochs after which both rates are halved")
     clip: float = option(15.0, "bound on each element of the flow's gradient")
+    clip_norm: float = option(
+        0.0,
+        "bound on the norm of the whole gradient, of methods other than the flow; 0: "
+        "none",
+        before=0.0,
+    )
+    weight_decay: float = option(
+        0.0, "decay of weights, of methods other than the flow", before=0.0
+    )
     clip_encoder: bool = option(
         False, "clip the encoder's gradient too (paper); released code: the flow's only"
     )
@@ -191,6 +100,7 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         """Refuses settings without a meaning."""
         finite(self, "learning_rate", "critic_learning_rate", "epsilon")
+        finite(self, "clip_norm", "weight_decay")
         at_least(self, warmup=0, halve_after_epoch=0)
         if not self.clip > 0:
             raise ValueError(f"clip must be above 0, not {self.clip}")
@@ -248,6 +158,7 @@ class TrainConfig:
         before="",
     )
     flow: FlowConfig = FlowConfig()
+    net: NetConfig = option(NetConfig(), "", before={})
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     augment: AugmentConfig = option(AugmentConfig(), "", before={})
@@ -283,67 +194,3 @@ class TrainConfig:
     def frames_per_iteration(self) -> int:
         """Data-set frames that one iteration consumes."""
         return self.batches_per_iteration * self.batch_size
-
-
-@dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """Where poses come from."""
-
-    dataset: str = option("synthetic_lift", "TFDS builder of data_builders/")
-    data_dir: str = option(
-        "",
-        "where built data sets lie; default: $TFDS_DATA_DIR or ~/tensorflow_datasets",
-        path=True,
-    )
-    manual_dir: str = option(
-        "", "raw files that a builder without download needs", path=True
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class LoopConfig:
-    """How a run is watched and saved; without influence on its result."""
-
-    log_every: int = option(50, "iterations between log lines")
-    checkpoint_every: int = option(500, "iterations between checkpoints")
-    keep: int = option(3, "newest checkpoints kept")
-    keep_best: bool = option(
-        False,
-        "save at every validation, and keep the checkpoint with the lowest validation "
-        "MPJPE of the best hypothesis beside the newest ones",
-    )
-    validate_every: int = option(1000, "iterations between validations; 0: none")
-    validation_frames: int = option(
-        256,
-        "frames of a validation, evenly spaced: the subjects' held out of training "
-        "(--hold_out), or else the test set's",
-    )
-    validation_hypotheses: int = option(50, "hypotheses per frame of a validation")
-    devices: int = option(0, "devices to use in each process; 0: all of them")
-    heartbeat: int = option(
-        30, "seconds between progress lines where the output is no terminal"
-    )
-    profile: str = option(
-        "",
-        "folder for a trace of some steady iterations, which TensorBoard and "
-        "ui.perfetto.dev open; none if empty",
-        path=True,
-    )
-
-    def __post_init__(self) -> None:
-        """Refuses intervals that never come."""
-        at_least(self, log_every=1, checkpoint_every=1, keep=1, heartbeat=1)
-        at_least(self, validation_frames=1, validation_hypotheses=1)
-        at_most(self, validation_hypotheses=MOST_HYPOTHESES)
-        finite(self, "validate_every", "devices")
-        if self.keep_best and not self.validate_every:
-            raise ValueError("keep_best needs validations: set validate_every")
-
-
-@dataclasses.dataclass(frozen=True)
-class RunConfig:
-    """A whole training run."""
-
-    train: TrainConfig = TrainConfig()
-    data: DataConfig = DataConfig()
-    loop: LoopConfig = LoopConfig()

@@ -1,0 +1,236 @@
+"""A method that learns by one loss: one gradient step an iteration.
+
+    params, frames, noise -> loss;  Adam -> params
+
+A method's file says what its net is, its loss and how it draws. Here is what all such
+methods share: the state, the whitened coordinates (`whitening`), the noise keyed by
+example, clipping, rates, the running average to sample with, and the mean over devices.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxflow import data
+from jaxflow.config import NetConfig, TrainConfig
+from jaxflow.maths import keys
+from jaxflow.methods import whitening
+from jaxflow.methods.net_model import NetDensityModel, NetModel
+from jaxflow.methods.whitening import Fitted, Seen
+from jaxflow.training import frames as training_frames
+from jaxflow.training.state import optimizer
+from jaxflow.training.updates import over_devices, running_average, update
+from jaxflow.types import Batch, Grouped, Params, PoseRecords
+
+GROUPS = 8
+
+
+class State(NamedTuple):
+    """What training carries on.
+
+    Attributes:
+      step: () int32, iterations done.
+      params: ``net``, trained; ``whitening``, computed from the frames; of nets with
+        batch normalisation ``statistics``.
+      optimizer: optax state of the net.
+      means: (G, F + 1, 48) regressions without a group of people each.
+      average: running average of ``params``, or None where none is kept.
+    """
+
+    step: jax.Array
+    params: Params
+    optimizer: optax.OptState
+    means: jax.Array
+    average: Params | None = None
+
+
+class Lesson(NamedTuple):
+    """What a loss sees of a batch.
+
+    Attributes:
+      batch: pose3d (B, 48), pose2d (B, 32), cond (B, 78).
+      seen: of the same frames; the centre is out of group.
+      residual: (B, 45) whitened, of the poses from that centre.
+      keys: (B,) each example's own, for all that is drawn.
+      params: ``whitening`` and, where there are any, ``statistics``.
+      step: () int32, iterations done.
+      axis_name: of the devices that share the batch, or None.
+    """
+
+    batch: Batch
+    seen: Seen
+    residual: jax.Array
+    keys: jax.Array
+    params: Params
+    step: jax.Array
+    axis_name: str | None
+
+
+class Learned(NamedTuple):
+    """What a loss gives beside its value.
+
+    Attributes:
+      losses: a NamedTuple of scalars, as the method's `Supervised.losses`.
+      statistics: running ones after the batch, where the net has any.
+    """
+
+    losses: Any
+    statistics: Params | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Supervised:
+    """A method as `jaxflow.training.method.Method` wants it.
+
+    Attributes:
+      name: see there.
+      losses: see there.
+      net: ``net(key, config) -> params``: ``{"net": ...}`` and, with batch
+        normalisation, ``statistics``.
+      loss: ``loss(net, lesson, config) -> scalar, Learned``, with `TrainConfig`.
+      draw: see `net_model.Sampler`.
+      density: likewise.
+      published: see there.
+      groups: see there.
+      fit: ``fit(params, fitted, config) -> params`` with what the method itself
+        computes in closed form of the frames, by `whitening.fit`.
+    """
+
+    name: str
+    losses: Any
+    net: Callable[[jax.Array, NetConfig], Params]
+    loss: Callable[[Params, Lesson, TrainConfig], tuple[jax.Array, Learned]]
+    draw: Callable[..., jax.Array]
+    density: Callable[..., jax.Array] | None = None
+    published: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+    groups: int = GROUPS
+    fit: Callable[[Params, Fitted, TrainConfig], Params] | None = None
+
+    def fresh(self, key: jax.Array, config: NetConfig) -> Params:
+        """Parameters before any training."""
+        net_key, whitening_key = jax.random.split(key)
+        whitened = whitening.init(whitening_key, config.features)
+        return {**self.net(net_key, config), "whitening": whitened}
+
+    def init(
+        self, key: jax.Array, config: TrainConfig, params: Params | None = None
+    ) -> State:
+        """See `Method.init`; with parameters all groups have their one regression."""
+        keys.check_key(key)
+        if params is None:
+            params = self.fresh(key, config.net)
+        mean = params["whitening"]["mean"]
+        return State(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            optimizer=optimizer(config.optimizer).init(params["net"]),
+            means=jnp.stack([mean] * self.groups),
+            average=_copy(params) if config.optimizer.average_decay else None,
+        )
+
+    def prepare(self, state: State, records: PoseRecords, config: TrainConfig) -> State:
+        """The state with the frames' regression and what the method makes of it."""
+        group = training_frames.group_of(records, self.groups)
+        batch = data.to_batch(records)
+        known = state.params["whitening"]
+        fitted = whitening.fit(known, batch, np.asarray(group), self.groups)
+        params = {**state.params, "whitening": fitted.params}
+        if self.fit:
+            params = self.fit(params, fitted, config)
+        return state._replace(
+            params=params,
+            means=jnp.asarray(fitted.means),
+            average=_copy(params) if state.average is not None else None,
+        )
+
+    def batches(self, config: TrainConfig) -> int:
+        """One."""
+        del config
+        return 1
+
+    def draw_noise(
+        self, key: jax.Array, config: TrainConfig, examples: jax.Array | None = None
+    ) -> jax.Array:
+        """A key for each example, (B,)."""
+        keys.check_key(key)
+        if examples is None:
+            examples = jnp.arange(config.batch_size)
+        return keys.per_example(key, examples)
+
+    def iteration(
+        self,
+        state: State,
+        batches: Grouped,
+        noise: jax.Array,
+        config: TrainConfig,
+        *,
+        rate_scale: float | jax.Array = 1.0,
+        axis_name: str | None = None,
+    ) -> tuple[State, Any]:
+        """One update of the net; see `Method.iteration`.
+
+        Args:
+          state: before.
+          batches: (1, B, ...).
+          noise: (B,) keys, from `draw_noise`.
+          config: static.
+          rate_scale: multiplies the learning rate.
+          axis_name: the device axis, where B is one device's share.
+        """
+        lesson = self._lesson(state, batches, noise, axis_name)
+
+        def objective(net: Params) -> tuple[jax.Array, Learned]:
+            return self.loss(net, lesson, config)
+
+        gradient, learned = jax.grad(objective, has_aux=True)(state.params["net"])
+        net, optimizer_state = update(
+            optimizer(config.optimizer),
+            over_devices(gradient, axis_name),
+            state.optimizer,
+            state.params["net"],
+            config.optimizer.learning_rate * rate_scale,
+        )
+        params = {**state.params, "net": net}
+        if learned.statistics is not None:
+            params["statistics"] = learned.statistics
+        decay = config.optimizer.average_decay
+        state = state._replace(
+            average=running_average(state.average, params, state.step, decay),
+            step=state.step + 1,
+            params=params,
+            optimizer=optimizer_state,
+        )
+        return state, over_devices(learned.losses, axis_name)
+
+    @staticmethod
+    def _lesson(
+        state: State, batches: Grouped, noise: jax.Array, axis_name: str | None
+    ) -> Lesson:
+        batch, group = jax.tree.map(lambda array: array[0], batches)
+        whitened = state.params["whitening"]
+        seen = whitening.seen(whitened, batch.pose2d, batch.cond)
+        seen = whitening.out_of_group(seen, state.means, group)
+        residual = whitening.residual(whitened, batch.pose3d, seen.centre)
+        given = {name: tree for name, tree in state.params.items() if name != "net"}
+        return Lesson(batch, seen, residual, noise, given, state.step, axis_name)
+
+    def shown(self, state: State) -> str:
+        """The average where there is one."""
+        return "params" if state.average is None else "average"
+
+    def model(self, params: Params, config: TrainConfig) -> NetModel:
+        """See `Method.model`."""
+        kind = NetDensityModel if self.density else NetModel
+        return kind(params, self, config.net)
+
+
+def _copy(params: Params) -> Params:
+    """Of its own: a state's buffers are given away to the next iteration."""
+    return jax.tree.map(jnp.copy, params)
