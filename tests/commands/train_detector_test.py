@@ -191,6 +191,7 @@ def test_a_damaged_picture_is_named(drawn, tmp_path):
         training.train(damaged, SMALL, CONFIG, tmp_path / "out", pace=LOGGING)
 
 
+@pytest.mark.slow
 def test_the_command_fine_tunes(drawn, trained, tmp_path):
     _, _, folder = drawn
     flags = (

@@ -83,6 +83,7 @@ def test_it_says_what_it_did(common, uninterrupted):
     assert newest(workdir) == ITERATIONS
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_ends_with_the_same_bits(common, uninterrupted, tmp_path):
     """SIGKILL soon after a checkpoint, SIGTERM later, then to the end."""
     process = start(common, tmp_path)

@@ -47,6 +47,7 @@ def curve(truths, temperatures, **options):
     )
 
 
+@pytest.mark.slow
 def test_the_true_temperature_is_found(truths):
     done = []
     found = temperature.fit(

@@ -86,6 +86,7 @@ def pictures_of(cell) -> list[bytes]:
     ]
 
 
+@pytest.mark.slow
 def test_it_runs_and_resumes(notebook, tmp_path, monkeypatch):
     """All cells, as stored but for the settings; then the run is made longer."""
     monkeypatch.setenv("XLA_FLAGS", EIGHT)

@@ -156,6 +156,7 @@ def _pairs(ours, theirs):
     return zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)
 
 
+@pytest.mark.slow
 def test_training_compiles_once_and_moves_nothing():
     """Neither to the devices, nor from them, nor between them."""
     devices = tuple(jax.devices()[:2])
