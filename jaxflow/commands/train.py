@@ -28,7 +28,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -92,7 +91,7 @@ flags.adopt(commands, _multihost)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Trains; 0 when done or stopped by SIGTERM, 130 when stopped by Ctrl-C."""
+    """Trains; 0 when done, 130 when stopped by Ctrl-C, 143 by SIGTERM, as in a shell."""
     commands.no_arguments(argv)
     take_presets()
     beginning = take_weights() if _INIT_FROM.value else None
@@ -116,7 +115,7 @@ def main(argv: Sequence[str]) -> int:
         f"stopped at step {outcome.step} of {outcome.total} and saved; "
         "the same command goes on"
     )
-    status = 130 if outcome.stopped_by == signal.SIGINT else 0
+    status = 128 + outcome.stopped_by
     if outcome.abandoned:  # or a compiler's thread still at work would be waited for
         sys.stdout.flush()
         os._exit(status)

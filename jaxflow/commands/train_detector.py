@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import signal
 from collections.abc import Sequence
 
 from jaxflow import commands
@@ -52,7 +51,7 @@ flags.adopt(commands)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Trains; 0 when done or stopped by SIGTERM, 130 when stopped by Ctrl-C."""
+    """Trains; 0 when done, 130 when stopped by Ctrl-C, 143 by SIGTERM, as in a shell."""
     commands.no_arguments(argv)
     out = pathlib.Path(_OUT.value)
     config = flags.config(LearningConfig())
@@ -72,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
             f"stopped at step {outcome.step} of {config.steps} and saved; "
             "the same command goes on"
         )
-        return 130 if outcome.stopped_by == signal.SIGINT else 0
+        return 128 + outcome.stopped_by
     print(
         f"trained {outcome.step} steps ({outcome.seconds:.0f} s in this call); the "
         f"detector is in {out}"

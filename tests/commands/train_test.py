@@ -96,8 +96,8 @@ def test_killed_anywhere_it_ends_with_the_same_bits(common, uninterrupted, tmp_p
     wait_for_step(process, tmp_path, newest(tmp_path) + 4)
     process.terminate()
     output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    if f"trained {ITERATIONS}" not in output:
+    assert process.returncode in (0, 128 + signal.SIGTERM), output
+    if process.returncode:
         assert "resuming from step" in output and "the same command goes on" in output
 
     process = start(common, tmp_path)
