@@ -91,7 +91,7 @@ flags.adopt(commands, _multihost)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Trains; 0 when done, 130 when stopped by Ctrl-C, 143 by SIGTERM, as in a shell."""
+    """Trains; 0 when done, 130 when stopped by Ctrl-C, 143 by SIGTERM."""
     commands.no_arguments(argv)
     take_presets()
     beginning = take_weights() if _INIT_FROM.value else None

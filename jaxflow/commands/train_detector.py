@@ -51,7 +51,7 @@ flags.adopt(commands)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Trains; 0 when done, 130 when stopped by Ctrl-C, 143 by SIGTERM, as in a shell."""
+    """Trains; 0 when done, 130 when stopped by Ctrl-C, 143 by SIGTERM."""
     commands.no_arguments(argv)
     out = pathlib.Path(_OUT.value)
     config = flags.config(LearningConfig())
