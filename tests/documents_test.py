@@ -11,7 +11,7 @@ from jaxflow.methods import METHODS
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCUMENTS = [
     *ROOT.glob("*.md"),
-    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("launch/*.md"),
     *ROOT.glob("data_builders/*/README.md"),
     *ROOT.glob("jaxflow/**/*.md"),
@@ -36,6 +36,8 @@ def test_paths_in_documents_exist(path):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_links_in_documents_lead_somewhere(path):
+    if path.is_relative_to(ROOT / "docs"):  # tests/docs/site_test.py: pages are made
+        return
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text())
     local = [link for link in links if "://" not in link]
     assert not [link for link in local if not (path.parent / link).exists()]

@@ -48,7 +48,7 @@ def calibration(
       Shares over all frames together.
 
     Raises:
-      As ``mpjpe``.
+      ValueError: as ``mpjpe``.
 
     Source: Pierzchlewicz et al. 2022; not in the paper.
     """
@@ -81,7 +81,7 @@ def calibration_hits(
       (..., 21, 16) ones and zeros, per level and joint, the root left out.
 
     Raises:
-      As ``mpjpe``.
+      ValueError: as ``mpjpe``.
     """
     hypotheses, target = check_hypotheses(hypotheses, target)
     hypotheses, target = hypotheses[..., 1:, :], target[..., 1:, :]
@@ -122,7 +122,7 @@ def axis_hits(
       (..., 21, 16, 3) ones and zeros, per level, joint and axis, the root left out.
 
     Raises:
-      As ``mpjpe``.
+      ValueError: as ``mpjpe``.
     """
     hypotheses, target = check_hypotheses(hypotheses, target)
     hypotheses, target = hypotheses[..., 1:, :], target[..., 1:, :]

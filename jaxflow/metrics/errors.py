@@ -91,7 +91,7 @@ def cps_curve(
       (300,) shares, over all frames together, for d = 1, ..., 300 mm.
 
     Raises:
-      As ``mpjpe``.
+      ValueError: as ``mpjpe``.
 
     Source: paper section 4.3 (correct poses score, Wandt et al. 2021); the alignment is
     the released code's.
@@ -175,7 +175,7 @@ def of_example(
       target: (..., 17, 3) metres, hip at 0.
 
     Raises:
-      As ``mpjpe``.
+      ValueError: as ``mpjpe``.
     """
     hypotheses, target = check_hypotheses(hypotheses, target)
     # The z = 0 pose goes along as one more hypothesis: one alignment to compile.

@@ -1,0 +1,130 @@
+"""The site: every name has its place, links lead somewhere, nothing is fetched."""
+
+import os
+import posixpath
+import re
+import subprocess
+import sys
+
+import pytest
+
+import jaxflow
+from tests.helpers import browser, documents
+from tests.helpers.documents import PAGES, name_of
+from tests.helpers.training import REPOSITORY
+
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s#]*)(?:#([^)\s]*))?\)")
+HEADING = re.compile(r"^#+ (.*)$", re.M)
+MOST_BYTES = 1_000_000  # of a page and what it loads, pictures not counted
+
+
+def slug(heading):
+    """A heading's anchor, as Python-Markdown makes it."""
+    plain = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    words = re.sub(r"[^\w\s-]", "", plain.encode("ascii", "ignore").decode()).strip()
+    return re.sub(r"[-\s]+", "-", words.lower())
+
+
+def anchors(source):
+    text = documents.FENCE.sub("", (REPOSITORY / source).read_text())
+    return {slug(heading) for heading in HEADING.findall(text)}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_links_and_anchors_lead_somewhere(path):
+    pytest.importorskip("mkdocs", reason="needs the extra 'docs'")
+    made = documents.hooks().ELSEWHERE
+    notebooks = {
+        f"tutorials/{p.stem}.md" for p in REPOSITORY.glob("docs/tutorials/*.ipynb")
+    }
+    here = path.relative_to(REPOSITORY / "docs").as_posix()
+    for target, anchor in LINK.findall(documents.FENCE.sub("", path.read_text())):
+        if "://" in target:
+            continue
+        goal = posixpath.normpath(posixpath.join(posixpath.dirname(here), target))
+        if goal in notebooks or goal == "reference/commands.md":
+            continue
+        source = made.get(
+            goal, posixpath.normpath(f"docs/{goal}") if target else name_of(path)
+        )
+        assert (REPOSITORY / source).exists(), target
+        assert not anchor or anchor in anchors(source), f"{target}#{anchor}"
+
+
+def test_every_public_name_is_in_the_reference():
+    text = (REPOSITORY / "docs/reference/python.md").read_text()
+    names = [f"jaxflow.{name}" for name in jaxflow.__all__ if name[0] != "_"]
+    for room in ("flow", "gaussians", "metrics"):
+        own = getattr(jaxflow, room)
+        names += [
+            f"jaxflow.{room}.{name}"
+            for name in own.__all__
+            if callable(getattr(own, name))
+        ]
+    told = set(re.findall(r"^::: (\S+)$|heading: (\S+)$", text, re.M))
+    told = {name for pair in told for name in pair}
+    # jaxflow.init and log_prob are the flow's own, by a shorter name.
+    missing = {
+        n for n in names if n not in told and n.replace("flow.", "", 1) not in told
+    }
+    assert missing <= {"jaxflow.Params", "jaxflow.flow.init", "jaxflow.flow.log_prob"}
+
+
+def test_every_flag_is_in_the_made_page():
+    pytest.importorskip("mkdocs", reason="needs the extra 'docs'")
+    from tests.commands.flags_test import PATHS
+
+    text = documents.hooks().commands_page()
+    for module in PATHS:
+        assert f"\n## {module.__name__.split('.')[-1]}\n" in text
+        for name in module.flags.FLAGS:
+            assert re.search(rf"--(\[no\])?{name}[=`]", text), name
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    pytest.importorskip("mkdocs", reason="needs the extra 'docs'")
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", f"--site-dir={folder}"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_MKDOCS_2_WARNING": "1"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_pages_are_small_and_load_nothing_from_elsewhere(site):
+    loaded = [*site.glob("assets/*.js"), *site.glob("assets/javascripts/*.js")]
+    loaded += [*site.glob("assets/javascripts/workers/*.js"), *site.rglob("*.css")]
+    loaded.append(site / "search/search_index.js")
+    shared = sum(path.stat().st_size for path in loaded)
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 20
+    for page in pages:
+        text = page.read_text()
+        assert page.stat().st_size + shared < MOST_BYTES, page
+        assert not re.search(r"""(?:src|@import|<link[^>]*href)=?\W*https?://""", text)
+        assert "arithmatex" not in text, page
+    assert "<math" in (site / "idea/method.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_fit_and_search_answers_from_the_disk(site, scheme, width):
+    options = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+    with browser.chromium() as chromium:
+        opened = browser.Opened(chromium, site / "index.html", **options)
+        page = opened.page
+        for name in ("start", "idea/method", "reference/commands", "index"):
+            page.goto((site / f"{name}.html").as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        page.evaluate("document.querySelector('label[for=__search]').click()")
+        page.locator("input.md-search__input").focus()
+        page.keyboard.type("temperature")
+        page.wait_for_selector(".md-search-result__item", timeout=20_000)
+        assert all(address.startswith("file:") for address in opened.requests)
