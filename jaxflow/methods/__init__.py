@@ -13,7 +13,7 @@ import pathlib
 import jax
 
 from jaxflow.flow import checkpoint as flow_checkpoint
-from jaxflow.methods import flow, gaussian
+from jaxflow.methods import flow, gaussian, gaussian_nll, mdn, regression
 from jaxflow.runs import checkpoint
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.training.method import Method, shown_params
@@ -22,7 +22,13 @@ from jaxflow.types import Model
 __all__ = ["METHODS", "load"]
 
 # Name, as checkpoints and --method have it -> module, or object of a module.
-METHODS: dict[str, Method] = {"flow": flow, "gaussian": gaussian.METHOD}
+METHODS: dict[str, Method] = {
+    "flow": flow,
+    "gaussian": gaussian.METHOD,
+    "gaussian_nll": gaussian_nll.METHOD,
+    "regression": regression.METHOD,
+    "mdn": mdn.METHOD,
+}
 
 
 def load(directory: str | pathlib.Path) -> Model:

@@ -103,6 +103,4 @@ def density(
 
 PUBLISHED: dict[str, Any] = {"iterations": 1, "learning_rate": 0.0}
 
-METHOD = Supervised(
-    "gaussian", Losses, net, loss, draw, density, published=PUBLISHED, fit=fit
-)
+METHOD = Supervised("gaussian", Losses, net, loss, draw, density, PUBLISHED, fit=fit)

@@ -101,6 +101,7 @@ class Supervised:
       groups: see there.
       fit: ``fit(params, fitted, config) -> params`` with what the method itself
         computes in closed form of the frames, by `whitening.fit`.
+      means: ``means(params, seen, config) -> (K, 48)`` of a mixture, see `samplers`.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Supervised:
     published: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     groups: int = GROUPS
     fit: Callable[[Params, Fitted, TrainConfig], Params] | None = None
+    means: Callable[[Params, Seen, NetConfig], jax.Array] | None = None
 
     def fresh(self, key: jax.Array, config: NetConfig) -> Params:
         """Parameters before any training."""

@@ -19,8 +19,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxflow.config import NetConfig
+from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.maths.layers import precision
+from jaxflow.methods.supervised import Lesson
 from jaxflow.training.updates import over_devices
 from jaxflow.types import Params
 
@@ -99,6 +100,20 @@ def learning(
         return dropped(h, keys, len(after), dropout)
 
     return _residual(layers, x, activated), after
+
+
+def lesson_features(
+    layers: Params, lesson: Lesson, config: TrainConfig
+) -> tuple[jax.Array, Params]:
+    """`learning` of a lesson's inputs."""
+    return learning(
+        layers,
+        lesson.params["statistics"],
+        lesson.seen.inputs,
+        lesson.keys,
+        dropout=config.net.dropout,
+        axis_name=lesson.axis_name,
+    )
 
 
 def dropped(h: jax.Array, keys: jax.Array, number: int, share: float) -> jax.Array:

@@ -1,5 +1,7 @@
 """Small members of `METHODS` to ask and to train, and a posterior that is known."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +23,15 @@ TINY = TrainConfig(
     flow=FLOW,
     net=NET,
     optimizer=OptimizerConfig(learning_rate=3e-3, average_decay=0.9),
+)
+TOY = dataclasses.replace(
+    TINY,
+    batch_size=64,
+    iterations=300,
+    net=dataclasses.replace(NET, width=32),
+    optimizer=OptimizerConfig(
+        learning_rate=5e-3, beta1=0.9, beta2=0.999, average_decay=0.98
+    ),
 )
 OTHERS = [name for name in methods.METHODS if name != "flow"]
 # Of the toy: how far its two modes lie from the middle, and how wide each is.
@@ -63,14 +74,14 @@ def toy(key, size):
     Returns:
       ``Grouped`` batches (1, size, ...) in an untrained model's whitened coordinates.
     """
-    sign_key, noise_key = jax.random.split(key)
+    sign_key, noise_key, pose2d_key = jax.random.split(key, 3)
     sign = jax.random.rademacher(sign_key, (size,), jnp.float32)
     r = WIDE * jax.random.normal(noise_key, (size, whitening.SIZE))
     r = r.at[:, 0].add(APART * sign)
     factor = whitening.init(jax.random.key(0), 1)["factor"]
-    seen = made_up(1)
-    rows = [jnp.broadcast_to(a, (1, size, a.shape[-1])) for a in seen[1:]]
-    frames = Batch((r @ factor.T)[None], *rows)
+    pose2d = jax.random.normal(pose2d_key, (size, 32))
+    cond = jnp.broadcast_to(made_up(1).cond, (size, 78))
+    frames = Batch(*(a[None] for a in (r @ factor.T, pose2d, cond)))
     return Grouped(frames, jnp.zeros((1, size), jnp.int32))
 
 
@@ -89,10 +100,10 @@ def learned(name, config, iterations):
     return method.model(shown_params(method, state), config), losses
 
 
-def residuals(model, count=1000):
-    """(count, 45) whitened, of what the model draws for the toy's frame."""
-    seen = made_up(1)
+def residuals(model, frames=8, count=125):
+    """(frames * count, 45) whitened, of what the model draws for frames of the toy."""
+    seen = jax.tree.map(lambda a: a[0], toy(KEY, frames).frames)
     poses = model.sample(seen.pose2d, seen.cond, KEY, num_hypotheses=count)
-    vectors = geometry.normalize_pose3d(poses)[0]
+    vectors = geometry.normalize_pose3d(poses).reshape(-1, 48)
     whitened = model.parameters()["whitening"]
     return np.asarray(whitening.residual(whitened, vectors, jnp.zeros(48)))

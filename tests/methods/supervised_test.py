@@ -1,6 +1,7 @@
 """Every method in training: what all of them promise, and that they learn."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -36,34 +37,6 @@ def test_the_same_key_begins_alike(method, config):
     same(method.init(KEY, config), method.init(KEY, config))
 
 
-def test_an_iteration_learns_the_same_on_any_number_of_devices(method, config):
-    """Losses are finite, the step counts, and two devices do what one does."""
-    state, batches = method.init(KEY, config), small.batches(method, config)
-    noise = method.draw_noise(KEY, config)
-    one, losses = jax.jit(method.iteration, static_argnums=3)(
-        state, batches, noise, config
-    )
-    assert int(one.step) == 1
-    assert all(np.isfinite(value) for value in losses)
-    halves = jax.tree.map(
-        lambda a: a.reshape(a.shape[0], 2, -1, *a.shape[2:]).swapaxes(0, 1), batches
-    )
-    parts = jax.vmap(lambda rows: method.draw_noise(KEY, config, rows))(
-        np.arange(config.batch_size).reshape(2, -1)
-    )
-    shared = jax.jit(
-        jax.vmap(
-            lambda batches, noise: method.iteration(
-                state, batches, noise, config, axis_name="devices"
-            ),
-            axis_name="devices",
-        )
-    )
-    both, shared_losses = shared(halves, parts)
-    first = jax.tree.map(lambda a: a[0], (both.params, shared_losses))
-    same((one.params, losses), first, atol=2e-4, rtol=2e-3)
-
-
 def test_a_checkpoint_is_the_model_again(method, config, tmp_path):
     state = method.init(KEY, config)
     params = shown_params(method, state)
@@ -72,3 +45,22 @@ def test_a_checkpoint_is_the_model_again(method, config, tmp_path):
     loaded = methods.load(tmp_path)
     assert loaded.method == method.name and loaded.config == config.net
     same(loaded.parameters(), params)
+
+
+def test_two_devices_learn_what_one_does():
+    """Also the statistics of batch normalisation, and what dropout leaves out."""
+    method = methods.METHODS["regression"]
+    config = dataclasses.replace(TINY, method=method.name)
+    state, batches = method.init(KEY, config), small.batches(method, config)
+    update = functools.partial(method.iteration, state, config=config)
+    one, losses = jax.jit(update)(batches, method.draw_noise(KEY, config))
+    assert int(one.step) == 1 and all(np.isfinite(value) for value in losses)
+    halves = jax.tree.map(
+        lambda a: a.reshape(a.shape[0], 2, -1, *a.shape[2:]).swapaxes(0, 1), batches
+    )
+    rows = np.arange(config.batch_size).reshape(2, -1)
+    parts = jax.vmap(lambda rows: method.draw_noise(KEY, config, rows))(rows)
+    shared = functools.partial(update, axis_name="devices")
+    both, their_losses = jax.jit(jax.vmap(shared, axis_name="devices"))(halves, parts)
+    first = jax.tree.map(lambda a: a[0], (both.params, their_losses))
+    same((one.params, losses), first, atol=2e-4, rtol=2e-3)

@@ -1,0 +1,127 @@
+"""A conditional Gaussian learned by its likelihood.
+
+    r ~ N(m(c), L(c) L(c)^T),    L lower triangular, any of rank 45
+
+Two nets of what is seen, the flow's affine layer (`flow.affine.Net`) in whitened
+coordinates, where they begin as the regression with one covariance. Temperature scales
+the normal noise.
+
+Source: BASELINES section D.4; not published. There the nets begin from nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow.config import NetConfig, TrainConfig
+from jaxflow.flow import affine
+from jaxflow.maths.layers import apply, precision
+from jaxflow.methods import whitening
+from jaxflow.methods.supervised import Learned, Lesson, Supervised
+from jaxflow.methods.whitening import Seen
+from jaxflow.types import Params
+
+_LOG_RANGE = (-5.0, 2.0)  # of L's diagonal
+_NUMBERS = whitening.SIZE * (whitening.SIZE + 1) // 2
+# What the net of L gives is in units of so much, so that it begins slowly.
+_UNIT = 0.1
+
+
+class Losses(NamedTuple):
+    """Mean negative log-density by number of a whitened pose, nats."""
+
+    likelihood: jax.Array
+
+
+def net(key: jax.Array, config: NetConfig) -> Params:
+    """Mean 0 and covariance 1 whatever is seen, but for small numbers."""
+    mean_key, factor_key = jax.random.split(key)
+    inputs = jnp.zeros(whitening.inputs())
+    mean = affine.Net(config.width, whitening.SIZE, 1e-4)
+    factor = affine.Net(config.width, _NUMBERS, 1e-4)
+    return {
+        "net": {
+            "mean": mean.init(mean_key, inputs)["params"],
+            "factor": factor.init(factor_key, inputs)["params"],
+        }
+    }
+
+
+def _gaussian(net: Params, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Of inputs (..., I): m (..., 45) and L (..., 45, 45)."""
+    mean, numbers = (_output(net[name], inputs) for name in ("mean", "factor"))
+    rows, columns = np.tril_indices(whitening.SIZE)
+    shape = (*numbers.shape[:-1], whitening.SIZE, whitening.SIZE)
+    factor = jnp.zeros(shape, numbers.dtype)
+    factor = factor.at[..., rows, columns].set(_UNIT * numbers)
+    logs = jnp.clip(numbers[..., np.flatnonzero(rows == columns)], *_LOG_RANGE)
+    place = np.arange(whitening.SIZE)
+    return mean, factor.at[..., place, place].set(jnp.exp(logs))
+
+
+def _output(net: Params, inputs: jax.Array) -> jax.Array:
+    hidden, outputs = net["Dense_2"]["kernel"].shape
+    return apply(affine.Net(hidden, outputs, 1.0), net, inputs)
+
+
+def _log_density(net: Params, r: jax.Array, inputs: jax.Array) -> jax.Array:
+    """(...) of r (..., 45)."""
+    mean, factor = _gaussian(net, inputs)
+    moved = (r - mean)[..., None]
+    noise = jax.scipy.linalg.solve_triangular(factor, moved, lower=True)[..., 0]
+    logs = jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1))
+    return jnp.sum(jax.scipy.stats.norm.logpdf(noise) - logs, axis=-1)
+
+
+def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, Learned]:
+    """How unlikely the batch is."""
+    del config
+    density = _log_density(net, lesson.residual, lesson.seen.inputs)
+    likelihood = -jnp.mean(density) / whitening.SIZE
+    return likelihood, Learned(Losses(likelihood))
+
+
+def draw(
+    params: Params,
+    seen: Seen,
+    key: jax.Array,
+    temperature: jax.Array,
+    num_hypotheses: int,
+    config: NetConfig,
+) -> jax.Array:
+    """See `net_model.Sampler`."""
+    del config
+    mean, factor = _gaussian(params["net"], seen.inputs)
+    noise = jax.random.normal(key, (num_hypotheses, whitening.SIZE))
+    r = mean + temperature * jnp.matmul(noise, factor.T, precision=precision())
+    return whitening.pose(params["whitening"], r, seen.centre)
+
+
+def density(
+    params: Params, pose3d: jax.Array, seen: Seen, config: NetConfig
+) -> jax.Array:
+    """See `net_model.Sampler`."""
+    del config
+    whitened = params["whitening"]
+    r = whitening.residual(whitened, pose3d, seen.centre)
+    scale = whitening.log_det(whitened)
+    return _log_density(params["net"], r, seen.inputs) - scale
+
+
+PUBLISHED: dict[str, Any] = {
+    "width": 512,
+    "batch_size": 256,
+    "iterations": 2000,
+    "learning_rate": 1e-3,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "clip_norm": 1.0,
+    "warmup": 200,
+    "average_decay": 0.998,
+}
+
+METHOD = Supervised("gaussian_nll", Losses, net, loss, draw, density, PUBLISHED)
