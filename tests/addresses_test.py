@@ -178,6 +178,10 @@ reporting/viewer
     jaxflow.reporting.viewer.viewer
 methods/supervised
     jaxflow.methods.net_model
+methods/toy
+    jaxflow.methods.gaussian_nll
+    jaxflow.methods.mdn
+    jaxflow.methods.regression
 methods/whitening
     jaxflow.methods.ridge
 runs/multihost

@@ -1,10 +1,11 @@
 """A conditional Gaussian learned by its likelihood.
 
-    r ~ N(m(c), L(c) L(c)^T),    L lower triangular, any of rank 45
+    A(c) (r - m(c)) ~ N(0, I),    A lower triangular, so any covariance (A^T A)^-1
 
-Two nets of what is seen, the flow's affine layer (`flow.affine.Net`) in whitened
-coordinates, where they begin as the regression with one covariance. Temperature scales
-the normal noise.
+Two nets of what is seen, those of the flow's affine layer (`flow.affine.Net`), here in
+whitened coordinates, where they begin as the regression with one covariance. What is
+learned is the covariance's inverse: an iteration then solves nothing. Temperature
+scales the normal noise.
 
 Source: BASELINES section D.4; not published. There the nets begin from nothing.
 """
@@ -25,9 +26,9 @@ from jaxflow.methods.supervised import Learned, Lesson, Supervised
 from jaxflow.methods.whitening import Seen
 from jaxflow.types import Params
 
-_LOG_RANGE = (-5.0, 2.0)  # of L's diagonal
+_LOG_RANGE = (-2.0, 5.0)  # of A's diagonal
 _NUMBERS = whitening.SIZE * (whitening.SIZE + 1) // 2
-# What the net of L gives is in units of so much, so that it begins slowly.
+# What the net of A gives is in units of so much, so that it begins slowly.
 _UNIT = 0.1
 
 
@@ -52,7 +53,7 @@ def net(key: jax.Array, config: NetConfig) -> Params:
 
 
 def _gaussian(net: Params, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Of inputs (..., I): m (..., 45) and L (..., 45, 45)."""
+    """Of inputs (..., I): m (..., 45) and A (..., 45, 45)."""
     mean, numbers = (_output(net[name], inputs) for name in ("mean", "factor"))
     rows, columns = np.tril_indices(whitening.SIZE)
     shape = (*numbers.shape[:-1], whitening.SIZE, whitening.SIZE)
@@ -72,9 +73,9 @@ def _log_density(net: Params, r: jax.Array, inputs: jax.Array) -> jax.Array:
     """(...) of r (..., 45)."""
     mean, factor = _gaussian(net, inputs)
     moved = (r - mean)[..., None]
-    noise = jax.scipy.linalg.solve_triangular(factor, moved, lower=True)[..., 0]
+    noise = jnp.matmul(factor, moved, precision=precision())[..., 0]
     logs = jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1))
-    return jnp.sum(jax.scipy.stats.norm.logpdf(noise) - logs, axis=-1)
+    return jnp.sum(jax.scipy.stats.norm.logpdf(noise) + logs, axis=-1)
 
 
 def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, Learned]:
@@ -96,8 +97,9 @@ def draw(
     """See `net_model.Sampler`."""
     del config
     mean, factor = _gaussian(params["net"], seen.inputs)
-    noise = jax.random.normal(key, (num_hypotheses, whitening.SIZE))
-    r = mean + temperature * jnp.matmul(noise, factor.T, precision=precision())
+    noise = jax.random.normal(key, (whitening.SIZE, num_hypotheses))
+    moved = jax.scipy.linalg.solve_triangular(factor, noise, lower=True)
+    r = mean + temperature * moved.T
     return whitening.pose(params["whitening"], r, seen.centre)
 
 

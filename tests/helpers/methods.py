@@ -27,7 +27,7 @@ TINY = TrainConfig(
 TOY = dataclasses.replace(
     TINY,
     batch_size=64,
-    iterations=300,
+    iterations=200,
     net=dataclasses.replace(NET, width=32),
     optimizer=OptimizerConfig(
         learning_rate=5e-3, beta1=0.9, beta2=0.999, average_decay=0.98
