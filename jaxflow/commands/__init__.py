@@ -142,7 +142,10 @@ def _told_well(document: str, required: Sequence[str]) -> Callable[[str], None]:
     def parsed(argument: str) -> None:
         if argument:
             own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
-            print(_help.text(document, own, required))
+            try:
+                print(_help.text(document, own, required), flush=True)
+            except BrokenPipeError:  # --help | head; nobody reads what is left
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0)
 
     return parsed

@@ -154,29 +154,35 @@ def take_presets() -> None:
 def take_weights() -> loop.Beginning:
     """Reads what --init_from names, and makes its architecture the flags' own.
 
+    A recipe's architecture yields to theirs; what a flag or an ablation says does not.
+
     Raises:
       CheckpointError: it is not there, damaged, or of no method.
       UserError: a flag asks for another architecture.
     """
     name = _INIT_FROM.value
     model = methods.load(name)
-    # What it has by its default is asked for, too, where a preset has set it.
+    recipe = presets.RECIPES[_RECIPE.value].values
+    # What it has by its default is asked for, too, where an ablation has set it.
     architecture = type(model.config)()
     usual = {"method": "flow", **plain_config.to_dict(architecture)}
     theirs = {"method": model.method, **plain_config.to_dict(model.config)}
     for field in set(theirs) - set(_FIXED):
         flag, value = flags.FLAGS[field], theirs[field]
-        if flag.value != value and (flag.present or flag.value != usual[field]):
+        asked = flag.present or flag.value != recipe.get(field, usual[field])
+        if flag.value != value and asked:
             raise UserError(
                 f"{field} = {flag.value} was asked for, but the weights of "
                 f"--init_from={name} have {value}; leave it out"
             )
         flags.FLAGS.set_default(field, value)
-    if flags.FLAGS["affine_iterations"].value:
+    stage = flags.FLAGS["affine_iterations"]
+    if stage.present and stage.value:
         raise UserError(
             "--affine_iterations trains the affine layer before the blocks, which "
             f"those of --init_from={name} have behind them; leave it out"
         )
+    flags.FLAGS.set_default(stage.name, 0)
     return loop.Beginning(name, jax.device_get(model.parameters()))
 
 

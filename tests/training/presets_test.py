@@ -36,7 +36,7 @@ def test_an_ablation_takes_one_thing(name):
 
 
 def test_recipes():
-    """The default is the released code's; none changes the model or the data."""
+    """The default is the released code's; the other has all that was found."""
     assert presets.apply(TrainConfig(), RECIPES["paper"]) == TrainConfig()
     sharp = presets.apply(TrainConfig(), RECIPES["sharp"])
     loss, optimizer = sharp.loss, sharp.optimizer
@@ -44,12 +44,10 @@ def test_recipes():
     assert weights == (16.0, 0.0, 1.0)
     rates = optimizer.learning_rate, optimizer.warmup, optimizer.average_decay
     assert rates == (5e-4, 200, 0.998)
-    assert (
-        dataclasses.replace(
-            sharp, loss=LossConfig(), optimizer=config.OptimizerConfig()
-        )
-        == TrainConfig()
-    )
+    augment = sharp.augment
+    assert (augment.unsure, augment.turned, augment.mirrored) == (0.14, 0.8, 0.5)
+    assert (sharp.flow.affine_hidden, sharp.affine_iterations) == (512, 1500)
+    assert sharp.flow.hidden == TrainConfig().flow.hidden
 
 
 def test_later_presets_win_and_others_stay():
@@ -65,7 +63,8 @@ def test_later_presets_win_and_others_stay():
 def test_every_value_has_a_field_of_its_type():
     """Or a preset would silently do nothing, or make a flag of another type."""
     fields = {}
-    for kind in (TrainConfig, LossConfig, config.FlowConfig, config.OptimizerConfig):
+    kinds = TrainConfig, LossConfig, config.FlowConfig, config.OptimizerConfig
+    for kind in (*kinds, config.AugmentConfig):
         for field in dataclasses.fields(kind):
             if not dataclasses.is_dataclass(field.default):
                 assert field.name not in fields, "a name must tell its field"
