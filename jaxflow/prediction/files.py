@@ -121,7 +121,7 @@ class PeopleWriter:
         """Keeps what came; gives how many frames it begins."""
         if isinstance(event, Mark):
             if time.monotonic() - self._saved >= self._output.save_every:
-                self.save(event.place)
+                self.save(event)
             return 0
         if isinstance(event, Lifted):
             self.add(event)
@@ -195,15 +195,16 @@ class PeopleWriter:
                 self._drawings[kind].offer(name, draw)
         self._frame = []
 
-    def save(self, place: int) -> None:
-        """Keeps all there is, so that a later run can go on from a place.
+    def save(self, mark: Mark) -> None:
+        """Keeps all there is, so that a later run can go on from a mark.
 
         Raises:
           OSError: no space, no permission.
         """
         self._end_frame()
         state = {
-            "place": place,
+            "place": mark.place,
+            "following": mark.following,
             "frames": self.frames,
             "people": self.people,
             "shapes": self._shapes,

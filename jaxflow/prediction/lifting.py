@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from jaxflow.gaussians import keypoints, scales
+from jaxflow.gaussians import keypoints, scales, widening
 from jaxflow.gaussians.condition import condition
 from jaxflow.gaussians.fitting import fit_gaussians
 from jaxflow.maths import checks, geometry, keys
@@ -106,14 +106,17 @@ def usable(name: str, maps: np.ndarray, scale: str) -> np.ndarray:
 
 
 def fit(maps: np.ndarray) -> tuple[Any, Any, Any]:
-    """Fits (n, 16, 7), peaks (n, 16, 2) and joints found (n, 16) of one full bucket."""
+    """Fits (n, 16, 7), peaks (n, 16, 2) and joints found (n, 16) of one full bucket.
+
+    Maps of several peaks have fits as wide as they are: see ``gaussians.widening``.
+    """
     from jaxflow.detector.network import decode
 
     pixels = jnp.asarray(maps)
     if jnp.issubdtype(pixels.dtype, jnp.floating):
         pixels = jnp.minimum(pixels, 1)
     peaks = decode.dark(pixels).place
-    fits = fit_gaussians(pixels, peaks)
+    fits = widening.widened(pixels, fit_gaussians(pixels, peaks))
     found = fits.converged
     peaks = keypoints.to_middle(peaks, found)
     return keypoints.fill_missing(fits).as_array(), peaks, found

@@ -1,7 +1,7 @@
 """Who looks at pictures, where, and what BlazePose sees there.
 
 the flags' words -> a detector's name, a BoxTable, a person finder
-Seen, a whole frame -> Seen, ..., a square each, or Noted: nobody is there
+Seen, a whole frame -> Seen, ..., a square or a fit each, or Noted: nobody is there
 Seen, a square each -> Seen with fits
 """
 
@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from jaxflow.detector.blazepose import detector as blazepose
-from jaxflow.detector.blazepose import people
+from jaxflow.detector.blazepose import following, people
 from jaxflow.detector.blazepose.detector import BlazePose
+from jaxflow.detector.blazepose.following import Following
+from jaxflow.detector.blazepose.people import Person
 from jaxflow.detector.blazepose.uncertainty import is_sure
 from jaxflow.detector.crops import turned
 from jaxflow.detector.crops.crop import heatmap_to_image
@@ -74,16 +76,52 @@ def _pictured(sources: Sequence[Source | Skipped]) -> bool:
     return any(isinstance(s, Source) and s.kind in NEED_DETECTOR for s in sources)
 
 
-def found(frame: Seen, finder: BlazePose) -> list[Seen | Noted]:
-    """The people in a frame, numbered from left to right."""
-    if frame.maps is not None or frame.fit is not None:
-        return [frame]
-    squares = people.find(frame.picture, finder)
-    if not squares:
-        where = f"{frame.file}, frame {frame.frame}" if frame.frame else frame.file
-        return [Noted(frame.file, frame.frame, f"{where}: nobody found")]
-    frame = frame._replace(numbered=True)
-    return [frame._replace(person=i, square=square) for i, square in enumerate(squares)]
+class Finder:
+    """Finds the people of a source, frame by frame.
+
+    Args:
+      finder: sees them.
+      lifter: whose detector may be the same one: then nobody needs to look again.
+      fps: frames a second of a film, whose people are followed; 0 of others.
+      begun: of `state`, to go on from.
+    """
+
+    def __init__(
+        self, finder: BlazePose, lifter: Lifter, fps: float = 0.0, begun: Any = None
+    ) -> None:
+        """Begins with nobody, or where it was."""
+        self._finder, self._own = finder, lifter.detector is finder
+        self._fps = fps
+        self._following = following.of_plain(begun) if begun else Following()
+
+    def state(self) -> Any:
+        """Plain values."""
+        return following.plain(self._following) if self._fps else None
+
+    def found(self, frame: Seen) -> list[Seen | Skipped | Noted]:
+        """The people in a frame, numbered from left to right."""
+        if frame.maps is not None or frame.fit is not None:
+            return [frame]
+        if self._fps:
+            self._following, seen = following.follow(
+                self._following, frame.picture, frame.frame / self._fps, self._finder
+            )
+        else:
+            seen = people.search(frame.picture, self._finder)
+        if not seen:
+            where = f"{frame.file}, frame {frame.frame}" if frame.frame else frame.file
+            return [Noted(frame.file, frame.frame, f"{where}: nobody found")]
+        frame = frame._replace(numbered=True)
+        return [self._told(frame, i, one) for i, one in enumerate(seen)]
+
+    def _told(self, frame: Seen, number: int, one: Person) -> Seen | Skipped:
+        if not self._own:
+            return frame._replace(person=number, square=one.square)
+        person = frame._replace(person=number, square=one.shown)
+        told = _with_fit(person, *one.seen[:4])
+        if isinstance(told, Seen):
+            return told
+        return Skipped(frame.file, frame.frame, number, told)
 
 
 def observed(seen: Sequence[Seen], lifter: Lifter) -> list[Seen | str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +15,11 @@ class Mark(NamedTuple):
     Attributes:
       place: what ``inputs.read`` takes as its start: a video's frame, elsewhere how
         many came before.
+      following: of a video, plain values about who is being followed there.
     """
 
     place: int
+    following: Any = None
 
 
 class Ended(NamedTuple):

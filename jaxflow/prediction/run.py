@@ -298,7 +298,10 @@ def _write(
 ) -> Iterator[tuple[Source, dict[str, Any] | str]]:
     """Each source with its summary, or with why there is nothing of it."""
     lifter, reading, output, clock = task
-    starts = {name: begun.state["place"] for name, begun in plan.begun.items()}
+    starts = {
+        name: Mark(begun.state["place"], begun.state.get("following"))
+        for name, begun in plan.begun.items()
+    }
     writer: PeopleWriter | None = None
     for source, event in stream.stream(plan.rest(), lifter, reading, clock, starts):
         with clock("write"):
@@ -308,7 +311,7 @@ def _write(
                 writer = PeopleWriter(output, source.name, note, begun, fps)
             if not isinstance(event, Ended):
                 if stop.requested and isinstance(event, Mark):
-                    writer.save(event.place)
+                    writer.save(event)
                     stop.check()
                 advance(writer.take(event))
                 continue

@@ -26,7 +26,7 @@ from jaxflow.detector.crops.warp import Patch
 from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Seen, Skipped, lacking
 from jaxflow.maths import batching
-from jaxflow.prediction import lifting, looking
+from jaxflow.prediction import lifting, looking, motions
 from jaxflow.prediction.inputs import PICTURE, VIDEO, Reading, Source, read
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.records import Ended, Lifted, Mark, Noted
@@ -72,7 +72,7 @@ def stream(
     lifter: Lifter,
     reading: Reading,
     clock: Clock,
-    starts: Mapping[str, int] | None = None,
+    starts: Mapping[str, Mark] | None = None,
 ) -> Iterator[tuple[Source, Lifted | Skipped | Noted | Mark | Ended]]:
     """Everything about the sources, one after the other, each closed by an Ended.
 
@@ -81,7 +81,7 @@ def stream(
       lifter: with a detector if there are pictures.
       reading: how.
       clock: gets the seconds of each stage.
-      starts: by a source's name, the place of the Mark to go on from.
+      starts: by a source's name, the Mark to go on from.
 
     Raises:
       ImportError: what reads such files is not installed.
@@ -89,7 +89,7 @@ def stream(
     """
     sizes = _crop_sizes(sources)
     waiting: list[_Entry] = []
-    for entry in _read_all(sources, reading, clock, starts or {}):
+    for entry in _read_all(sources, lifter, reading, clock, starts or {}):
         if waiting and _begins_anew(waiting[-1].source, entry.source):
             yield from _processed(waiting, lifter, sizes, clock)
             waiting = []
@@ -114,28 +114,45 @@ def _begins_anew(last: Source, now: Source) -> bool:
 
 
 def _read_all(
-    sources: Sequence[Source], reading: Reading, clock: Clock, starts: Mapping[str, int]
+    sources: Sequence[Source],
+    lifter: Lifter,
+    reading: Reading,
+    clock: Clock,
+    starts: Mapping[str, Mark],
 ) -> Iterator[_Entry]:
     for source in sources:
         failed = None
         try:
             with clock("reading"):
-                start = starts.get(source.name, 0)
-                events = read(source, reading, start)
+                start = starts.get(source.name, Mark(0))
+                finder = _finder(source, lifter, reading, start)
+                events = read(source, reading, start.place)
             while True:
                 with clock("reading"):
                     event = next(events, None)
                 if event is None:
                     break
-                if isinstance(event, Seen) and reading.finder is not None:
+                if finder is not None and isinstance(event, Mark):
+                    event = event._replace(following=finder.state())
+                if finder is not None and isinstance(event, Seen):
                     with clock("people"):
-                        found = looking.found(event, reading.finder)
+                        found = finder.found(event)
                     yield from (_Entry(source, one) for one in found)
                 else:
                     yield _Entry(source, event)
         except (OSError, ValueError, MemoryError) as error:
             failed = str(error) or type(error).__name__
         yield _Entry(source, Ended(failed))
+
+
+def _finder(
+    source: Source, lifter: Lifter, reading: Reading, start: Mark
+) -> looking.Finder | None:
+    """Who finds the source's people, if anybody does."""
+    if reading.finder is None:
+        return None
+    fps = motions.rate(source, reading) if source.kind == VIDEO else 0.0
+    return looking.Finder(reading.finder, lifter, fps, start.following)
 
 
 def _enough(waiting: Sequence[_Entry]) -> bool:

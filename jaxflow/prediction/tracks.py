@@ -1,7 +1,6 @@
 """Who is who from frame to frame, by the 2D joints alone.
 
     tracks, poses (n, 16, 2) of the next frame -> tracks, a number for each pose
-    tracks -> where to look in the next frame
 
 A pose belongs to the track whose last pose, moved on as it moved before, is nearest,
 and nearer than half a body's size; the nearest pairs first. Whoever is not seen keeps
@@ -23,7 +22,6 @@ from jaxflow.prediction.records import Lifted
 # are apart, and what it moves a second. (Nobody runs 12 m a second.)
 _APART, _A_SECOND = 0.5, 6.0
 _PATIENCE = 0.5  # seconds that somebody may be hidden
-_MARGIN = 0.2  # of the longer side, that a box for the next frame has on each side
 
 
 class Track(NamedTuple):
@@ -93,20 +91,6 @@ def follow(
         now.append(Track(number, pose, velocity, seconds))
     hidden = [t for i, t in enumerate(alive) if i not in owners.values()]
     return Tracks((*now, *hidden), new), numbers
-
-
-def boxes(tracks: Tracks, seconds: float) -> dict[int, np.ndarray]:
-    """Where people should be at a time: left, top, width, height (4,) by number.
-
-    The joints' box, moved on, with a margin: what ``crop.from_box`` takes.
-    """
-    places = {}
-    for one in tracks.alive:
-        pose = _moved(one, seconds)
-        low, high = pose.min(axis=0), pose.max(axis=0)
-        margin = _MARGIN * max(*(high - low), 1.0)
-        places[one.number] = np.array([*(low - margin), *(high - low + 2 * margin)])
-    return places
 
 
 def apart(before: np.ndarray, after: np.ndarray, seconds: float) -> float:

@@ -7,6 +7,7 @@ import pathlib
 
 import nbclient
 import nbformat
+import numpy as np
 import pytest
 
 from tests.helpers.training import DATASET, REPOSITORY
@@ -61,6 +62,7 @@ def settings(folder: pathlib.Path, iterations: int) -> str:
 from jaxflow.config import LossConfig
 
 STORAGE, RUN = {str(folder / "drive")!r}, "tiny"
+PHOTO = {str(folder / "points.npz")!r}
 DATASET, DATA_DIR = {DATASET!r}, {str(folder / "data")!r}
 # Without the critic, which takes longest to compile.
 TRAIN = dict(iterations={iterations}, hypotheses=6, batch_size=8,
@@ -97,6 +99,9 @@ def test_it_runs_and_resumes(notebook, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "true")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", os.fspath(tmp_path / "compiled"))
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    # Somebody who was found already, so that no detector is fetched.
+    joints = np.random.default_rng(0).uniform(50, 200, (16, 2))
+    np.savez(tmp_path / "points.npz", keypoints=joints[None, None])
     place = next(i for i, cell in enumerate(notebook.cells) if cell.id == "settings")
     override = nbformat.v4.new_code_cell(settings(tmp_path, iterations=3))
     notebook.cells.insert(place + 1, override)
@@ -121,6 +126,9 @@ def test_it_runs_and_resumes(notebook, tmp_path, monkeypatch):
             assert len(found) == count, name
             assert all(len(picture) > 5000 for picture in found)
         assert "20 hypotheses spread by" in text_of(cells["set"])
+        (picture,) = cells["photo"].outputs[-1:]
+        assert len(base64.b64decode(picture.data["image/jpeg"])) > 5000
+        assert "1 person from 1 input" in text_of(cells["photo"])
         # Run again with more iterations, as after a disconnect.
         override.source = settings(tmp_path, iterations=4)
         for cell in (override, cells["storage"], cells["train"]):

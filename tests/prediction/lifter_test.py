@@ -160,6 +160,15 @@ def test_heatmaps_are_fitted_first(lifter, fits, maps, found):
     assert lifter.lift_heatmaps(maps[:0]).hypotheses.shape == (0, M, 17, 3)
 
 
+def test_a_map_of_two_peaks_is_as_wide_as_it_is(lifter, maps):
+    two = maps.copy()
+    two[0, 12] = np.maximum(two[0, 12], 0.9 * np.roll(two[0, 12], 24, axis=1))
+    fits = lifter.lift_heatmaps(two).fits
+    assert fits[0, 12, [3, 5]].max() > 7
+    rest = lifter.lift_heatmaps(maps).fits
+    np.testing.assert_array_equal(fits[1:], rest[1:])
+
+
 def test_pictures_go_through_the_detector(model, fits, maps):
     """A detector that knows each picture by its colour; joints come in image px."""
 

@@ -37,6 +37,11 @@ class Lifting:
         self.detector = detector
 
 
+def finder():
+    """Of people for another detector."""
+    return looking.Finder(seeing(), Lifting(None))
+
+
 def test_who_finds_people():
     own = Lifting(seeing())
     for boxes in (None, "auto"):
@@ -50,18 +55,31 @@ def test_who_finds_people():
 
 def test_people_of_a_frame_are_numbered():
     frame = Seen("a.jpg", 3, 0, None, drawn(*BODIES))
-    found = looking.found(frame, seeing())
+    found = finder().found(frame)
     assert [(one.frame, one.person) for one in found] == [(3, 0), (3, 1), (3, 2)]
     assert found[0].square.center[0] < found[1].square.center[0]
-    nobody = looking.found(frame._replace(picture=drawn()), seeing())
+    nobody = finder().found(frame._replace(picture=drawn()))
     assert nobody == [Noted("a.jpg", 3, "a.jpg, frame 3: nobody found")]
     points = Seen("a.json", 0, 7, None, fit=np.zeros((16, 7)))
-    assert looking.found(points, seeing()) == [points]
+    assert finder().found(points) == [points]
+
+
+def test_who_was_seen_need_not_be_looked_at_again():
+    """Where the finder is the detector; else there is but the square."""
+    frame = Seen("a.jpg", 3, 0, None, drawn(BODIES[0]))
+    own = Lifting(seeing())
+    (told,) = looking.Finder(own.detector, own).found(frame)
+    (square,) = finder().found(frame)
+    assert square.fit is None and square.square.turn != 0
+    (looked,) = looking.observed([square], own)
+    assert told.square.turn == 0 and told.numbered and told.person == 0
+    np.testing.assert_array_equal(told.fit, looked.fit)
+    np.testing.assert_allclose(told.pose2d, looked.pose2d, atol=1)
 
 
 def test_people_with_fits_and_notes():
     """In the upright square of the same middle."""
-    person = looking.found(Seen("a.jpg", 0, 0, None, drawn(BODIES[0])), seeing())[0]
+    person = finder().found(Seen("a.jpg", 0, 0, None, drawn(BODIES[0])))[0]
     (seen,) = looking.observed([person], Lifting(seeing()))
     assert seen.square.turn == 0.0 and seen.fit.shape == (16, 7) and not seen.note
     np.testing.assert_allclose(seen.pose2d, np.tile(person.square.center, (16, 1)))
@@ -88,7 +106,7 @@ def test_who_is_cut_off_or_barely_seen():
 def test_other_detectors_see_people_upright(monkeypatch):
     """HRNet was trained on squares that are not turned."""
     lying = drawn(((300, 200), (360, 200)))
-    person = looking.found(Seen("a.jpg", 0, 0, None, lying), seeing())[0]
+    person = finder().found(Seen("a.jpg", 0, 0, None, lying))[0]
     assert person.square.turn == pytest.approx(np.pi / 2, abs=0.05)
     entry = stream._Entry(PICTURE, person)
     maps = np.zeros((1, 16, 64, 64), np.float32)

@@ -74,18 +74,6 @@ def test_frames_without_anybody():
     assert numbers([nobody, poses[:1], nobody, poses[2:]]) == [[], [0], [], [0]]
 
 
-def test_boxes_lead_on():
-    poses = walk([100, 200], [12, 0], 5)
-    state = Tracks()
-    for t in range(4):
-        state, _ = tracks.follow(state, poses[t : t + 1], t / FPS)
-    left, top, width, height = tracks.boxes(state, 4 / FPS)[0]
-    inside = (poses[4] > [left, top]) & (poses[4] < [left + width, top + height])
-    assert inside.all()
-    assert height < 1.6 * np.ptp(poses[4], axis=0)[1]
-    assert abs(left + width / 2 - np.ptp(poses[4][:, 0]) / 2 - poses[4][:, 0].min()) < 8
-
-
 def lifted(frame, person, pose, numbered=True):
     square = Crop(np.zeros(2), np.float64(1))
     seen = Seen("clip.mp4", frame, person, square, numbered=numbered)

@@ -1,6 +1,7 @@
 """Who is in a picture: squares around people, turned so that they stand upright.
 
-    Picture -> find -> Crop, Crop, ... from left to right
+    Picture -> search -> Person, Person, ... from left to right
+    Picture, squares where they were a moment ago -> again -> Person, ...
 
 1. The person detector sees the whole picture, then tiles of a half and of a third of
    its longer side: it finds the most prominent one or two of what it is shown, and
@@ -8,7 +9,8 @@
 2. The pose network sees each of these. Whether somebody is there is its own answer, and
    the best there is: below 0.6 nobody is.
 3. Its landmarks give a better square, and a torso by which somebody who was found in
-   several tiles is told to be the same.
+   several tiles is told to be the same. In it the network looks once more, and what it
+   sees then is what is told of the person.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ from jaxflow.detector.blazepose.detector import BlazePose, Observed, stacked
 from jaxflow.detector.blazepose.uncertainty import MIDDLE_OF_HIPS
 from jaxflow.detector.crops import crop, warp
 from jaxflow.detector.crops.crop import Crop
-from jaxflow.detector.crops.turned import cut
+from jaxflow.detector.crops.turned import DIAGONAL, cut
 from jaxflow.detector.crops.warp import Patch
+from jaxflow.detector.readers import pictures
 from jaxflow.detector.readers.pictures import Picture
 from jaxflow.gaussians.skeletons import BLAZEPOSE_33
 from jaxflow.maths import batching
@@ -56,6 +59,8 @@ class Person(NamedTuple):
       present: the probability that they are there.
       sure: how many of the sixteen joints were seen.
       tile: the side of the tile that they were found in, px.
+      shown: the square that the network was shown.
+      seen: what it saw there, () in place of (B,).
     """
 
     square: Crop
@@ -63,34 +68,83 @@ class Person(NamedTuple):
     present: float
     sure: int
     tile: float
+    shown: Crop
+    seen: Observed
 
 
 def find(picture: Picture, detector: BlazePose) -> list[Crop]:
     """The squares around the people in a picture, from left to right."""
+    return [one.square for one in search(picture, detector)]
+
+
+def search(
+    picture: Picture, detector: BlazePose, known: Sequence[Crop] = ()
+) -> list[Person]:
+    """The people in a picture, from left to right.
+
+    Args:
+      picture: any.
+      detector: that finds them.
+      known: squares in which somebody probably is.
+    """
     tiles = list(_tiles(picture.width, picture.height))
-    found = _once(*_squares(_seen(picture, tiles, detector), tiles))
-    people = _looked_at(picture, found, detector)
-    better = [(one.square, one.tile) for one in people]
-    people = [one for one in _looked_at(picture, better, detector) if one.sure >= SURE]
-    return sorted((one.square for one in people), key=lambda s: float(s.center[0]))
+    levels: dict[int, Picture] = {}
+    squares, sides = _squares(_seen(picture, tiles, detector, levels), tiles)
+    longer = float(max(picture.width, picture.height))
+    found = _once([*known, *squares], [longer] * len(known) + sides)
+    people = _looked_at(picture, found, detector, levels)
+    return again(picture, [one.square for one in people], detector)
+
+
+def again(
+    picture: Picture, squares: Sequence[Crop], detector: BlazePose
+) -> list[Person]:
+    """Those of whom there is enough to tell, from left to right.
+
+    Args:
+      picture: any.
+      squares: around people, as they were found, or in a frame a moment before.
+      detector: that looks.
+    """
+    given = [(square, 0.0) for square in squares]
+    people = _looked_at(picture, given, detector, None)
+    sure = [one for one in people if one.sure >= SURE]
+    return sorted(sure, key=lambda one: float(one.square.center[0]))
 
 
 def _looked_at(
-    picture: Picture, found: Sequence[tuple[Crop, float]], detector: BlazePose
+    picture: Picture,
+    found: Sequence[tuple[Crop, float]],
+    detector: BlazePose,
+    levels: dict[int, Picture] | None,
 ) -> list[Person]:
     """Who is in squares that come with the sides of their tiles, each once."""
     if not found:
         return []
-    seen = observe(detector, [picture] * len(found), [square for square, _ in found])
+    shown = [_level(picture, DIAGONAL * square.side, levels) for square, _ in found]
+    seen = observe(detector, shown, [square for square, _ in found])
     people = [_person(*pair, seen, i) for i, pair in enumerate(found)]
     return _merged([one for one in people if one.present >= PRESENT])
 
 
+def _level(picture: Picture, side: float, levels: dict[int, Picture] | None) -> Picture:
+    """The picture, reduced as far as a square of this side allows; not without levels.
+
+    Each reduction is made once, which the squares that overlap share.
+    """
+    if levels is None:
+        return picture
+    block = max(1, int(side / crop.CROP_SIZE / picture.step))
+    if block not in levels:
+        levels[block] = pictures.reduced(picture, block)
+    return levels[block]
+
+
 def observe(
-    detector: BlazePose, pictures: Sequence[Picture], squares: Sequence[Crop]
+    detector: BlazePose, shown: Sequence[Picture], squares: Sequence[Crop]
 ) -> Observed:
     """What the pose network says of squares, each of a picture."""
-    pairs = zip(pictures, squares, strict=True)
+    pairs = zip(shown, squares, strict=True)
     patches = [cut(picture, square) for picture, square in pairs]
     turns = np.array([square.turn for square in squares], np.float32)
     return detector.observe(stacked(patches), turns)
@@ -116,9 +170,16 @@ def _middles(size: float, side: float, often: float) -> np.ndarray:
     return np.linspace(side / 2, size - side / 2, count)
 
 
-def _seen(picture: Picture, tiles: Sequence[Crop], detector: BlazePose) -> list[Found]:
+def _seen(
+    picture: Picture,
+    tiles: Sequence[Crop],
+    detector: BlazePose,
+    levels: dict[int, Picture],
+) -> list[Found]:
     """What the person detector finds in each tile."""
-    patches = stacked([warp.cut(picture, tile) for tile in tiles])
+    patches = stacked(
+        [warp.cut(_level(picture, tile.side, levels), tile) for tile in tiles]
+    )
 
     def look(*fields: np.ndarray) -> tuple[Any, Any]:
         pixels = warp.sample(Patch(*fields), anchors.SIZE)
@@ -170,7 +231,9 @@ def _person(square: Crop, tile: float, seen: Observed, i: int) -> Person:
     points = crop.crop_to_image(seen.points[i].astype(np.float64) - 0.5, square)
     better = around(points[MIDDLE_OF_HIPS], points[_ABOVE])
     sure = uncertainty.is_sure(seen.fit[i], seen.peak[i]).sum()
-    return Person(better, points[_TORSO], float(seen.present[i]), int(sure), tile)
+    own = Observed(*(column[i] for column in seen))
+    present = float(seen.present[i])
+    return Person(better, points[_TORSO], present, int(sure), tile, square, own)
 
 
 def _merged(people: Sequence[Person]) -> list[Person]:

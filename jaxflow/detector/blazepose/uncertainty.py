@@ -5,8 +5,8 @@
 1. The logistic function makes a bump of each joint, to which a Gaussian is fitted. Of a
    sure joint its sigma is the network's own blur, so s0^2 is taken away; what is left,
    S, is the covariance of the joint's place.
-2. A map of which one Gaussian holds too little, as one with two peaks, has the second
-   moments of the whole map about its peak for S.
+2. Where one Gaussian holds too little of a map, as of one with two peaks, it is as wide
+   as the whole map (``gaussians.widening``).
 3. Means and covariances are turned back with the crop.
 4. What the network does not tell is made up of what it tells (``gaussians.skeletons``):
    spine, thorax and head. Their covariances are those of their terms, and of the rule:
@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow.detector.network import decode
-from jaxflow.gaussians import ellipses, keypoints
+from jaxflow.gaussians import ellipses, keypoints, widening
 from jaxflow.gaussians.fitting import fit_gaussians
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE, Keypoints
 from jaxflow.gaussians.skeletons import BLAZEPOSE_33, COCO_17
@@ -40,8 +40,6 @@ CHANNELS = (*map(BLAZEPOSE_33.joints.index, COCO_17.joints), MIDDLE_OF_HIPS)
 SHIFT = -0.5 / CROP_PER_HEATMAP
 # A joint that was seen is narrower, and its map higher; others are guesses.
 WIDEST_SEEN, LEAST_PEAK = 4.0, 0.2
-_FLOOR = 0.1  # of the peak; below, a map is background
-_HELD = 0.6  # of a map's volume; with less a Gaussian does not describe it
 # Standard deviations of what the rules make up, as shares of the torso's length. Spine
 # and thorax: 0.058 and 0.062 of motion capture (CMU's training subjects in Human3.6M's
 # joints). The face is in no such data; the head's is what 1.6 times a face's place
@@ -94,14 +92,9 @@ def read(logits: jax.Array, turn: jax.Array, blur: float) -> Reading:
 
 def of_maps(maps: jax.Array, blur: float) -> Keypoints:
     """Places (..., J) of maps (..., J, 64, 64) in [0, 1], less the network's blur."""
-    fits = fit_gaussians(maps, decode.dark(maps).place)
+    fits = widening.widened(maps, fit_gaussians(maps, decode.dark(maps).place))
     left = jnp.sqrt(jnp.maximum(jnp.square(fits.sigma) - blur**2, 0))
     covariance = ellipses.covariance_image_frame(left, fits.theta)
-    held, moments = _moments(maps, fits.mean)
-    volume = 2 * jnp.pi * fits.amplitude * jnp.prod(fits.sigma, -1)
-    blurred = moments - blur**2 * jnp.eye(2, dtype=maps.dtype)
-    poor = (volume < _HELD * held) & (_trace(blurred) > _trace(covariance))
-    covariance = jnp.where(poor[..., None, None], blurred, covariance)
     return Keypoints(fits.mean + SHIFT, covariance, fits.converged)
 
 
@@ -152,22 +145,3 @@ def _least_peak(peaks: jax.Array) -> jax.Array:
     rests = jnp.asarray((sums != 0).astype(int) @ members > 0)
     least = jnp.min(jnp.where(rests, peaks[:, None, :-1], jnp.inf), axis=-1)
     return least.at[:, MPII_JOINTS.index("Hip")].set(peaks[:, -1])
-
-
-def _moments(maps: jax.Array, mean: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A map's volume (...) without its background, and second moments about a point."""
-    height, width = maps.shape[-2:]
-    floor = _FLOOR * jnp.max(maps, (-2, -1), keepdims=True)
-    weight = jnp.where(maps > floor, maps, 0)
-    total = jnp.sum(weight, (-2, -1))
-    share = weight / jnp.maximum(total, 1e-9)[..., None, None]
-    dx = jnp.arange(width, dtype=maps.dtype) - mean[..., 0, None]
-    dy = jnp.arange(height, dtype=maps.dtype) - mean[..., 1, None]
-    xx = linalg.einsum("...yx,...x,...x->...", share, dx, dx)
-    xy = linalg.einsum("...yx,...y,...x->...", share, dy, dx)
-    yy = linalg.einsum("...yx,...y,...y->...", share, dy, dy)
-    return total, ellipses.symmetric(xx, xy, yy)
-
-
-def _trace(covariance: jax.Array) -> jax.Array:
-    return covariance[..., 0, 0] + covariance[..., 1, 1]

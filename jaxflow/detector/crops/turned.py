@@ -21,12 +21,12 @@ from jaxflow.detector.crops.crop import CROP_SIZE, Crop
 from jaxflow.detector.crops.warp import Patch
 from jaxflow.detector.readers.pictures import Picture
 
-_DIAGONAL = math.sqrt(2)  # of a square over its side
+DIAGONAL = math.sqrt(2)  # of a square over its side
 
 
 def cut(picture: Picture, square: Crop) -> Patch:
     """The patch that holds one square, however it is turned: as ``warp.cut``."""
-    around = Crop(square.center, _DIAGONAL * np.float64(square.side))
+    around = Crop(square.center, DIAGONAL * np.float64(square.side))
     return warp.cut(picture, around)
 
 
@@ -56,7 +56,7 @@ def _sample(
     )
     y, x = jnp.meshgrid(places, places, indexing="ij")
     cos, sin = jnp.cos(turn), jnp.sin(turn)
-    offset = jnp.stack([cos * x - sin * y, sin * x + cos * y], axis=-1) / _DIAGONAL
+    offset = jnp.stack([cos * x - sin * y, sin * x + cos * y], axis=-1) / DIAGONAL
     place = start + stride * (middle + offset)
     corner = jnp.floor(place)
     share = (place - corner)[..., None, :]

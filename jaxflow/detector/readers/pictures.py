@@ -80,6 +80,18 @@ def from_array(pixels: np.ndarray) -> Picture:
     return Picture(pixels, width, height)
 
 
+def reduced(picture: Picture, block: int) -> Picture:
+    """The picture of the means over so many pixels along either axis, at most."""
+    if block <= 1:
+        return picture
+    from PIL import Image
+
+    pixels = np.asarray(Image.fromarray(picture.pixels).reduce(block))
+    step, shift = picture.step * block, picture.step * (block - 1) / 2
+    x, y = picture.offset
+    return picture._replace(pixels=pixels, step=step, offset=(x + shift, y + shift))
+
+
 def read(path: str | os.PathLike[str], megapixels: float = MEGAPIXELS) -> Picture:
     """A picture file; of several pictures in one file the first.
 

@@ -128,7 +128,7 @@ def test_small_pictures_have_no_tiles():
 def somebody(x, sure, side=100.0):
     torso = np.array([[x - 10.0, 0], [x + 10, 0], [x - 8, 50], [x + 8, 50]])
     square = people.around(np.array([x, 50.0]), np.array([x, 0.0]))
-    return people.Person(square, torso, 0.9, sure, side)
+    return people.Person(square, torso, 0.9, sure, side, square, None)
 
 
 def test_torsos_that_are_one_person():
