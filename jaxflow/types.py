@@ -96,6 +96,11 @@ class PoseRecords:
         extra = {name: chosen.pop(name) for name in self.extra}
         return PoseRecords(**chosen, extra=extra)
 
+    def recordings(self) -> np.ndarray:
+        """(N,) text that tells the recordings apart."""
+        parts = (self.subject, self.action, self.subaction, self.camera)
+        return np.asarray(["/".join(map(str, row)) for row in zip(*parts, strict=True)])
+
     def columns(self) -> dict[str, np.ndarray]:
         """All arrays by name, those of ``extra`` among them."""
         arrays = {name: value for name, value in vars(self).items() if name != "extra"}

@@ -11,6 +11,9 @@ commands/build_data
     data_builders.build
     jaxflow.reporting.figures.data_card
     jaxflow.reporting.inventory
+commands/compare
+    jaxflow.reporting.choice_tables
+    jaxflow.reporting.figures.choice
 commands/calibrate
     jaxflow.evaluation.calibrating
     jaxflow.flow.calibration_file
@@ -176,6 +179,9 @@ reporting/report
     jaxflow.reporting.result_tables
 reporting/viewer
     jaxflow.reporting.viewer.viewer
+methods/samplers
+    jaxflow.evaluation.sampling_cost
+    jaxflow.methods.training_cost
 methods/supervised
     jaxflow.methods.net_model
 methods/toy

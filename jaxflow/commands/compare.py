@@ -14,8 +14,9 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from jaxflow import commands, config, methods
+from jaxflow import commands, config
 from jaxflow.evaluation import comparison, protocol
+from jaxflow.methods import samplers, training_cost
 from jaxflow.reporting import comparison as tell
 from jaxflow.reporting import tables
 from jaxflow.runs import files
@@ -25,8 +26,10 @@ flags = commands.Flags(__name__)
 _CHECKPOINTS = flags.DEFINE_multi_string(
     "checkpoints",
     None,
-    "NAME=DIR[,DIR...][@TEMPERATURE]: a model's name, its seeds' "
-    "checkpoints or workdirs, and a temperature of its own. Once for each model.",
+    "NAME=[SAMPLER:]DIR[,DIR...][@TEMPERATURE]: a model's name, its seeds' "
+    "checkpoints or workdirs, a temperature of its own, and another way to draw from "
+    "it: noise (its pose of temperature 0 with the detector's noise) or means (a "
+    "mixture's). Once for each model.",
     required=True,
 )
 _OUT = flags.path("out", None, "Folder to write to; none if not given.")
@@ -46,7 +49,9 @@ def main(argv: Sequence[str]) -> None:
     source = flags.data([folder for entry in entries for folder in entry.checkpoints])
     if _OUT.value:
         files.check_folder(_OUT.value, "--out")
-    result = comparison.compare(entries, source, test, methods.load)
+    result = comparison.compare(
+        entries, source, test, samplers.load, training_cost.of_checkpoint
+    )
     print(f"\n{tell.describe(result, tables.wants_bold(sys.stdout))}")
     if _OUT.value:
         for path in tell.write(result, pathlib.Path(_OUT.value)):

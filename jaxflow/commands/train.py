@@ -40,7 +40,7 @@ from jaxflow.config import RunConfig
 from jaxflow.methods import METHODS
 from jaxflow.runs import plain_config
 from jaxflow.runs.errors import UserError
-from jaxflow.training import loop, presets
+from jaxflow.training import cost, loop, presets
 
 flags = commands.Flags(__name__)
 
@@ -66,6 +66,14 @@ _ABLATION = flags.DEFINE_enum(
 )
 _INIT_FROM = flags.path(
     "init_from", None, f"What to begin with, if not from nothing. {commands.CHECKPOINT}"
+)
+
+_PETAFLOP = flags.DEFINE_float(
+    "petaflop",
+    0.0,
+    "Training cost in 1e15 floating-point operations, instead of --iterations: as many "
+    "as it allows, so that methods are compared at equal cost.",
+    lower_bound=0.0,
 )
 
 _DEFAULT = RunConfig()
@@ -95,7 +103,7 @@ def main(argv: Sequence[str]) -> int:
     commands.no_arguments(argv)
     take_presets()
     beginning = take_weights() if _INIT_FROM.value else None
-    config = config_from_flags()
+    config = affordable(config_from_flags())
     _multihost.join_others()
     workdir = pathlib.Path(_WORKDIR.value)
     notes = {"flags.txt": flags.as_flagfile(_flag_names())}
@@ -208,6 +216,20 @@ def config_from_flags() -> RunConfig:
         augment=parts["augmentation"],
     )
     return RunConfig(train=train, data=parts["data"], loop=parts["logging"])
+
+
+def affordable(config: RunConfig) -> RunConfig:
+    """The run, as long as --petaflop allows; the flag --iterations then says so.
+
+    Raises:
+      UserError: not even one iteration.
+    """
+    if not _PETAFLOP.value:
+        return config
+    method = METHODS[config.train.method]
+    train = cost.within(config.train, method, _PETAFLOP.value)
+    flags.FLAGS["iterations"].value = train.iterations
+    return dataclasses.replace(config, train=train)
 
 
 def _flag_names() -> list[str]:

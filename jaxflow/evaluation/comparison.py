@@ -12,13 +12,16 @@ where the two disagree.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from jaxflow.config import DataConfig
-from jaxflow.evaluation import protocol, seed_statistics
+from jaxflow.evaluation import paired, protocol, sampling_cost, seed_statistics
+from jaxflow.evaluation.paired import Difference
 from jaxflow.evaluation.response import Response
+from jaxflow.evaluation.sampling_cost import SamplingCost
 from jaxflow.evaluation.seed_statistics import ABLATION_COLUMNS, BEST, ECE, TEST_COLUMNS
 from jaxflow.evaluation.uncertainty import Uncertainty
 from jaxflow.flow import calibration_file
@@ -29,6 +32,8 @@ from jaxflow.types import Model
 
 # Differences that are worth a sentence: a share of the error, and a calibration error.
 _BETTER_BY, _WORSE_BY = 0.005, 0.01
+# Other ways to draw from a model, see ``methods.samplers``.
+SAMPLERS = ("noise", "means")
 
 
 class Entry(NamedTuple):
@@ -39,11 +44,13 @@ class Entry(NamedTuple):
       checkpoints: folders of the same model trained with different seeds.
       temperature: to draw its hypotheses at, as `EvaluationConfig.temperature`;
         default: the test's.
+      sampler: one of `SAMPLERS`, or nothing for the model as it is.
     """
 
     name: str
     checkpoints: tuple[str, ...]
     temperature: str | None = None
+    sampler: str = ""
 
 
 class Member(NamedTuple):
@@ -56,6 +63,12 @@ class Member(NamedTuple):
       temperatures: that each seed's hypotheses were drawn at.
       uncertainty: of the test, a seed each.
       response: to a detection made less sure, a seed each; None where not measured.
+      frames: of the test, with what each seed made of them.
+      cost: of drawing hypotheses; of the first seed.
+      curves: what each seed's calibration found over temperature, by
+        `calibration_file`; None where there was none.
+      trained: floating-point operations of the training, a seed each; None where it
+        is not known.
     """
 
     entry: Entry
@@ -64,6 +77,10 @@ class Member(NamedTuple):
     temperatures: tuple[float, ...] = (1.0,)
     uncertainty: tuple[Uncertainty, ...] = ()
     response: tuple[Response | None, ...] = ()
+    frames: tuple[protocol.Frames | None, ...] = ()
+    cost: SamplingCost | None = None
+    curves: tuple[dict[str, Any] | None, ...] = ()
+    trained: tuple[float | None, ...] = ()
 
     @property
     def sharpness(self) -> tuple[float, float]:
@@ -95,6 +112,32 @@ class Comparison(NamedTuple):
         )
         return [(member, others) for member, others in paid if others]
 
+    def paired(self) -> tuple[str, dict[str, tuple[Difference, Difference]]] | None:
+        """The model of the least energy score, and how far it is below each other one.
+
+        Of the first seeds: name -> differences of the best of M and of the energy score
+        of poses. None for a single model, or where frames were not kept.
+        """
+        frames = {
+            member.entry.name: kept
+            for member in self.members
+            for kept in member.frames[:1]
+            if kept is not None
+        }
+        if len(frames) < 2 or len(frames) < len(self.members):
+            return None
+        leader = min(frames, key=lambda name: float(frames[name].energy.mean()))
+        ours = frames[leader]
+        recording = ours.records.recordings()
+        return leader, {
+            name: (
+                paired.difference(ours.best, theirs.best, recording),
+                paired.difference(ours.energy, theirs.energy, recording),
+            )
+            for name, theirs in frames.items()
+            if name != leader
+        }
+
     def to_json(self) -> dict[str, Any]:
         """The tables' figures per model, and every seed's whole evaluation."""
         return {
@@ -102,7 +145,10 @@ class Comparison(NamedTuple):
                 {
                     "name": member.entry.name,
                     "checkpoints": list(member.entry.checkpoints),
+                    "sampler": member.entry.sampler,
                     "temperatures": list(member.temperatures),
+                    "cost": member.cost._asdict() if member.cost else None,
+                    "training_operations": list(member.trained),
                     "test": seed_statistics.to_json(member.test, TEST_COLUMNS),
                     "ambiguous": seed_statistics.to_json(
                         member.ambiguous, ABLATION_COLUMNS
@@ -122,7 +168,7 @@ class Comparison(NamedTuple):
 
 
 def parse(text: str) -> Entry:
-    """``NAME=DIR,DIR`` or ``NAME=DIR,DIR@TEMPERATURE`` as an entry.
+    """``NAME=[SAMPLER:]DIR[,DIR...][@TEMPERATURE]`` as an entry.
 
     Raises:
       ValueError: it does not look so.
@@ -131,23 +177,30 @@ def parse(text: str) -> Entry:
     folders, marked, temperature = rest.rpartition("@")
     if not marked:
         folders, temperature = rest, ""
+    sampler, mark, others = folders.partition(":")
+    if mark and sampler in SAMPLERS:
+        folders = others
+    else:
+        sampler = ""
     checkpoints = tuple(
         os.path.expanduser(folder) for folder in folders.split(",") if folder
     )
     if not (name and checkpoints):
         raise UserError(
-            f"expected NAME=DIR[,DIR...][@TEMPERATURE], a folder a seed; got {text!r}"
+            f"expected NAME=[SAMPLER:]DIR[,DIR...][@TEMPERATURE], a folder a seed; got "
+            f"{text!r}"
         )
     if temperature:
         calibration_file.check(temperature)
-    return Entry(name, checkpoints, temperature or None)
+    return Entry(name, checkpoints, temperature or None, sampler)
 
 
 def compare(
     entries: Sequence[Entry],
     source: DataConfig,
     test: protocol.EvaluationConfig,
-    load_model: Callable[[str], Model],
+    load_model: Callable[..., Model],
+    training_cost: Callable[[str], float | None] = lambda folder: None,
 ) -> Comparison:
     """Evaluates every checkpoint on the same frames with the same noise.
 
@@ -156,7 +209,9 @@ def compare(
       source: the data set, read once.
       test: how to test: frames, hypotheses and noise. Models are compared with each
         other alone, on both sets of frames, whatever it says about that.
-      load_model: gives a folder's model, as ``methods.load``.
+      load_model: gives a folder's model, as ``methods.load``, drawn from by
+        ``sampler=`` one of `SAMPLERS` or, where that is empty, as it is.
+      training_cost: floating-point operations of the run in a folder, or None.
 
     Raises:
       ValueError: no entries, a name twice, an entry without checkpoints, or a
@@ -168,27 +223,38 @@ def compare(
     )
     first = entries[0].checkpoints[0]
     plain = dataclasses.replace(test, temperature="1")
-    shared = protocol.load(load_model(first), first, source, plain)
+    shared = protocol.load(load_model(first, sampler=""), first, source, plain)
     members = []
     for entry in entries:
+        load = functools.partial(load_model, sampler=entry.sampler)
         evaluations = []
         for folder in entry.checkpoints:
             temperature = _temperature(folder, entry, test)
             print(f"testing {folder} at temperature {temperature:g}")
-            loaded = shared.of(load_model(folder), temperature)
+            loaded = shared.of(load(folder), temperature)
             evaluations.append(protocol.evaluate(loaded))
-        unsure = tuple(
-            evaluation.ambiguous for evaluation in evaluations if evaluation.ambiguous
-        )
-        tested = tuple(evaluation.test for evaluation in evaluations)
-        temperatures = tuple(evaluation.temperature for evaluation in evaluations)
-        judged = [
-            (evaluation.uncertainty, evaluation.response) for evaluation in evaluations
-        ]
+        member = _member(entry, evaluations)
         members.append(
-            Member(entry, tested, unsure, temperatures, *zip(*judged, strict=True))
+            member._replace(
+                cost=sampling_cost.of_model(load(entry.checkpoints[0])),
+                curves=tuple(map(calibration_file.load, entry.checkpoints)),
+                trained=tuple(map(training_cost, entry.checkpoints)),
+            )
         )
     return Comparison(tuple(members))
+
+
+def _member(entry: Entry, evaluations: Sequence[protocol.Evaluation]) -> Member:
+    """What the evaluations of an entry's seeds found."""
+    return Member(
+        entry,
+        test=tuple(each.test for each in evaluations),
+        ambiguous=tuple(each.ambiguous for each in evaluations if each.ambiguous),
+        temperatures=tuple(each.temperature for each in evaluations),
+        uncertainty=tuple(each.uncertainty for each in evaluations if each.uncertainty),
+        response=tuple(each.response for each in evaluations),
+        frames=tuple(each.frames for each in evaluations),
+    )
 
 
 def _temperature(folder: str, entry: Entry, test: protocol.EvaluationConfig) -> float:

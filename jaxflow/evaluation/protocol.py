@@ -45,11 +45,13 @@ class Frames(NamedTuple):
       records: N frames.
       best: (N,) mm, MPJPE of the best hypothesis.
       spread: (N,) mm, the hypotheses' mean standard deviation over joints and axes.
+      energy: (N,) mm, energy score of the pose.
     """
 
     records: PoseRecords
     best: np.ndarray
     spread: np.ndarray
+    energy: np.ndarray
 
 
 class Evaluation(NamedTuple):
@@ -275,8 +277,7 @@ def _test(
     loaded: Loaded, records: PoseRecords
 ) -> tuple[EvaluationResult, ReductionResult | None, Frames, Uncertainty]:
     """The test itself; what each frame was like is kept in two numbers."""
-    best = np.zeros(len(records), np.float32)
-    spread = np.zeros(len(records), np.float32)
+    best, spread, energy = np.zeros((3, len(records)), np.float32)
     totals: dict[str, Total] = {}
     reductions, density = None, isinstance(loaded.model, DensityModel)
     if loaded.test.reductions:
@@ -286,6 +287,7 @@ def _test(
     def watch(rows: slice, errors: ExampleErrors, measured: tuple[Any, ...]) -> None:
         best[rows] = errors.mpjpe[:, metrics.ERROR_NAMES.index("best")]
         spread[rows] = np.mean(errors.spread, axis=(1, 2))
+        energy[rows] = measured[0].scores.pose
         uncertain.add(rows, errors.hits, measured[0])
         for reduced in measured[1:]:
             sums.add_by_name(totals, sums.grouped(records.action[rows], reduced))
@@ -300,7 +302,7 @@ def _test(
         measures=(uncertainty.measure, *([reductions] if reductions else [])),
     )
     reduced = ReductionResult.of(reductions, totals) if reductions else None
-    return result, reduced, Frames(records, best, spread), uncertain.result()
+    return result, reduced, Frames(records, best, spread, energy), uncertain.result()
 
 
 def response_of(loaded: Loaded, records: PoseRecords) -> Response | None:

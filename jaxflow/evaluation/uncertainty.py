@@ -84,10 +84,7 @@ class Sums:
     def __init__(self, records: PoseRecords):
         """Of these frames."""
         self._totals: dict[str, Total] = {}
-        parts = (records.subject, records.action, records.subaction, records.camera)
-        self._names = np.asarray(
-            ["/".join(map(str, p)) for p in zip(*parts, strict=True)]
-        )
+        self._names = records.recordings()
         sigma = np.abs(records.gaussfit[..., [3, 5]]).max(axis=-1)[:, _DETECTED]
         self._bins = np.digitize(sigma, SIGMA_EDGES[1:-1])
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 # Of the mean square of the features.
-STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)
+STRENGTHS = (1e-3, 1e-2, 3e-2, 1e-1)
 CHUNK = 8192
 
 

@@ -43,7 +43,7 @@ class Seen(NamedTuple):
       pose2d: (..., 32).
       cond: (..., 78).
       inputs: (..., `inputs`) both and the logarithms of the variances, standardised.
-      features: (..., F + 1) random ones of the inputs, the last is 1.
+      features: (..., F + 1) random ones of pose2d and cond, the last is 1.
       centre: (..., 48) m(c).
     """
 
@@ -77,10 +77,11 @@ def init(key: jax.Array, features: int) -> Params:
       features: how many.
     """
     kernel_key, bias_key = jax.random.split(key)
-    size = inputs()
+    # Not of the logarithms, with which the ridge does worse on people it has not seen.
+    size = POSE2D + CONDITION
     kernel = jax.random.normal(kernel_key, (size, features)) / np.sqrt(size)
     return {
-        "input": {"place": jnp.zeros(size), "scale": jnp.ones(size)},
+        "input": {"place": jnp.zeros(inputs()), "scale": jnp.ones(inputs())},
         "pose": {"place": jnp.zeros(POSE), "scale": jnp.full(POSE, _SPREAD)},
         "features": {
             "kernel": kernel,
@@ -97,7 +98,8 @@ def seen(params: Params, pose2d: jax.Array, cond: jax.Array) -> Seen:
     place, scale = params["input"]["place"], params["input"]["scale"]
     standard = jnp.clip((raw - place) / scale, -_FAR, _FAR)
     layer = params["features"]
-    hidden = jax.nn.relu(_product(standard, layer["kernel"]) + layer["bias"])
+    plain = standard[..., : len(layer["kernel"])]
+    hidden = jax.nn.relu(_product(plain, layer["kernel"]) + layer["bias"])
     one = jnp.ones((*hidden.shape[:-1], 1), hidden.dtype)
     features = jnp.concatenate([hidden, one], axis=-1)
     centre = _product(features, params["mean"])

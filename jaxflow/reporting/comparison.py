@@ -17,7 +17,7 @@ from jaxflow.evaluation import seed_statistics
 from jaxflow.evaluation.comparison import Comparison, Member
 from jaxflow.evaluation.seed_statistics import ABLATION_COLUMNS, TEST_COLUMNS, Column
 from jaxflow.metrics.sums import EvaluationResult
-from jaxflow.reporting import published, tables, uncertainty_tables
+from jaxflow.reporting import choice_tables, published, tables, uncertainty_tables
 from jaxflow.reporting.tables import Number, Row, Table
 from jaxflow.runs import files
 
@@ -82,6 +82,8 @@ def tables_of(comparison: Comparison) -> dict[str, Table]:
         "models": models(comparison),
         "ablations": ablations(comparison),
         "uncertainty": uncertainty(comparison),
+        "paired": choice_tables.paired(comparison),
+        "cost": choice_tables.cost(comparison),
     }
     return {name: table for name, table in by_name.items() if table is not None}
 
@@ -191,4 +193,16 @@ def write(comparison: Comparison, out: pathlib.Path) -> list[pathlib.Path]:
     for name, table in named.items():
         written.append(files.write_text(out / f"{name}.csv", tables.to_csv(table)))
         written.append(files.write_json(out / f"{name}.json", tables.to_json(table)))
-    return written
+    return [*written, *_drawn(comparison, out)]
+
+
+def _drawn(comparison: Comparison, out: pathlib.Path) -> list[pathlib.Path]:
+    """The figures' files; none where what draws them is not installed."""
+    try:
+        from jaxflow.reporting.figures import choice, style
+    except ImportError:
+        print("no figures: they need pip install 'jaxflow[report]'")
+        return []
+    drawn = choice.draw(comparison).items()
+    paths = [path for name, figure in drawn for path in style.save(figure, out / name)]
+    return [pathlib.Path(path) for path in paths]

@@ -66,7 +66,7 @@ def test_it_prints_and_writes(folder, tmp_path):
     ("flags", "message"),
     [
         (["--checkpoints=full=nowhere"], "nowhere does not exist"),
-        (["--checkpoints=nowhere"], "expected NAME=DIR[,DIR...]"),
+        (["--checkpoints=nowhere"], "expected NAME=[SAMPLER:]DIR[,DIR...]"),
     ],
 )
 def test_mistakes_are_one_line(flags, message):

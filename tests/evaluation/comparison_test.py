@@ -13,6 +13,7 @@ from jaxflow.evaluation import comparison, protocol
 from jaxflow.evaluation import seed_statistics as statistics
 from jaxflow.evaluation.comparison import Comparison, Entry, Member
 from jaxflow.flow import checkpoint
+from jaxflow.methods import samplers
 from jaxflow.reporting import comparison as tell
 from jaxflow.reporting import tables
 from jaxflow.training import presets
@@ -39,7 +40,7 @@ def compared(folders):
     entries = Entry("full", tuple(folders[:2])), Entry("other", (folders[2],))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "load_records", lambda *arguments: records())
-        return comparison.compare(entries, config.DataConfig(), TEST, methods.load)
+        return comparison.compare(entries, config.DataConfig(), TEST, samplers.load)
 
 
 @pytest.mark.slow
@@ -132,10 +133,20 @@ def test_uncertainty_stands_beside_it(compared):
 def test_without_ambiguous_frames_it_says_so(compared):
     members = tuple(one._replace(ambiguous=()) for one in compared.members)
     found = Comparison(members)
-    assert list(tell.tables_of(found)) == ["models", "uncertainty"]
+    assert list(tell.tables_of(found)) == ["models", "uncertainty", "paired", "cost"]
     assert "no ambiguous frame" in tell.describe(found)
     assert found.to_json()["models"][0]["ambiguous"] == {}
     assert "no ambiguous frame" not in tell.describe(compared)
+
+
+def test_the_leader_is_beside_the_others_on_the_same_frames(compared):
+    leader, differences = compared.paired()
+    energies = {one.entry.name: one.frames[0].energy for one in compared.members}
+    assert leader == min(energies, key=lambda name: energies[name].mean())
+    ((other, (_, energy)),) = differences.items()
+    wanted = (energies[leader] - energies[other]).mean()
+    assert energy.mean == pytest.approx(wanted, rel=1e-4) and energy.mean < 0
+    assert Comparison(compared.members[:1]).paired() is None
 
 
 def made_up(name, result, scale, shift):
@@ -182,6 +193,14 @@ def test_files_say_what_the_tables_say(compared, tmp_path):
         "ablations.json",
         "uncertainty.csv",
         "uncertainty.json",
+        "paired.csv",
+        "paired.json",
+        "cost.csv",
+        "cost.json",
+        "best_of.png",
+        "best_of.svg",
+        "operations.png",
+        "operations.svg",
     ]
     assert sorted(names) == sorted(one.name for one in (tmp_path / "new").iterdir())
     text = (tmp_path / "new" / "comparison.md").read_text()
@@ -229,4 +248,4 @@ def test_entries():
 )
 def test_bad_entries_are_refused_before_anything_is_tested(entries, message):
     with pytest.raises(ValueError, match=message):
-        comparison.compare(entries, config.DataConfig(), TEST, methods.load)
+        comparison.compare(entries, config.DataConfig(), TEST, samplers.load)

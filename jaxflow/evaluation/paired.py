@@ -1,0 +1,63 @@
+"""Is one model better than another on these frames, or on these recordings by chance?
+
+    figures of the same frames by two models, recordings -> Difference
+
+Frames of a recording are alike, so recordings are drawn, not frames: of each draw the
+mean difference over its frames. The two models see the same frames with the same noise,
+so what is hard for both cancels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+_DRAWS = 2000
+_BAND = (0.05, 0.95)
+
+
+class Difference(NamedTuple):
+    """Of a figure that is better when it is less, the first model's less the second's.
+
+    Attributes:
+      mean: over frames.
+      low: the difference that 5 % of draws lie below.
+      high: that 95 % lie below.
+      better: share of draws in which the first model's is less.
+    """
+
+    mean: float
+    low: float
+    high: float
+    better: float
+
+
+def difference(
+    first: np.ndarray, second: np.ndarray, recording: np.ndarray
+) -> Difference:
+    """The difference and its band.
+
+    Args:
+      first: (N,) a figure of each frame, of one model.
+      second: (N,) of the other.
+      recording: (N,) each frame's, of any kind.
+
+    Raises:
+      ValueError: lengths that differ, or no frames.
+    """
+    if not len(first) == len(second) == len(recording) or not len(first):
+        raise ValueError(
+            "expected a figure of both models for each frame; got "
+            f"{len(first)}, {len(second)} and {len(recording)}"
+        )
+    _, number = np.unique(recording, return_inverse=True)
+    frames = np.bincount(number).astype(float)
+    total = np.bincount(number, np.asarray(first, float) - np.asarray(second, float))
+    count = len(frames)
+    rng = np.random.default_rng(0)
+    weights = rng.multinomial(count, np.full(count, 1 / count), size=_DRAWS)
+    means = (weights @ total) / (weights @ frames)
+    low, high = np.quantile(means, _BAND)
+    mean = total.sum() / frames.sum()
+    return Difference(float(mean), float(low), float(high), float(np.mean(means < 0)))

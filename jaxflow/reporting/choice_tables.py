@@ -1,0 +1,82 @@
+"""Tables for a choice between models: what they cost, and how sure a difference is.
+
+In: a ``Comparison``. Out: ``Table``s.
+"""
+
+from __future__ import annotations
+
+from jaxflow.evaluation.comparison import Comparison, Member
+from jaxflow.evaluation.paired import Difference
+from jaxflow.reporting.tables import Cell, Number, Row, Table
+
+
+def cost(comparison: Comparison) -> Table | None:
+    """Parameters and operations, a row a model; None where they were not counted."""
+    rows = [
+        Row((member.entry.name, *_costs(member)))
+        for member in comparison.members
+        if member.cost
+    ]
+    if not rows:
+        return None
+    return Table(
+        "cost",
+        "What the models cost",
+        (
+            "Model",
+            "million parameters",
+            "MFLOP pose",
+            "MFLOP hypothesis",
+            "PFLOP training",
+        ),
+        tuple(rows),
+        better=(0, -1, -1, -1, 0),
+        note="Floating-point operations of matrix products: once a pose, for each of "
+        "its hypotheses besides, and of the whole training (the first seed's; - where "
+        "it is not known).",
+    )
+
+
+def _costs(member: Member) -> tuple[Cell, ...]:
+    assert member.cost is not None
+    trained = member.trained[0] if member.trained else None
+    return (
+        Number(member.cost.parameters / 1e6, 2),
+        Number(member.cost.pose / 1e6, 2),
+        Number(member.cost.hypothesis / 1e6, 3),
+        "-" if trained is None else Number(trained / 1e15, 3),
+    )
+
+
+def paired(comparison: Comparison) -> Table | None:
+    """Each model beside the one with the least energy score; None for a single one."""
+    found = comparison.paired()
+    if found is None:
+        return None
+    leader, differences = found
+    rows = [
+        Row((name, *_cells(best), *_cells(energy)))
+        for name, (best, energy) in differences.items()
+    ]
+    figures = ("P1 best", "energy score")
+    columns = [
+        f"{name} {part}" for name in figures for part in ("less by", "90 %", "worse %")
+    ]
+    return Table(
+        "paired",
+        f"How sure it is that {leader} is better",
+        ("Model", *columns),
+        tuple(rows),
+        better=(0,) * (1 + len(columns)),
+        note=f"mm that the first seed of {leader}, which has the least energy score of "
+        "poses, lies below each model's on the same frames with the same noise; what "
+        "90 % of draws of the recordings say; and the share of draws in which the "
+        "model is worse. Means over frames.",
+    )
+
+
+def _cells(difference: Difference) -> tuple[Cell, ...]:
+    """The sign turned, so that more says more for the leader."""
+    low, high = -difference.high, -difference.low
+    share = Number(100 * difference.better, 0)
+    return Number(-difference.mean), f"{low:.1f} to {high:.1f}", share

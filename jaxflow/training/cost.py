@@ -1,0 +1,61 @@
+"""What training costs: floating-point operations, so that methods are compared fairly.
+
+config, method -> operations of an iteration; a budget -> iterations
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxflow.config import TrainConfig
+from jaxflow.maths import operations
+from jaxflow.runs.errors import UserError
+from jaxflow.training.method import Method
+from jaxflow.types import Batch, Grouped
+
+PETA = 1e15
+
+
+def per_iteration(config: TrainConfig, method: Method) -> float:
+    """Operations of an iteration, see `operations`."""
+    key = jax.random.key(0)
+    state = jax.eval_shape(lambda: method.init(key, config))
+    noise = jax.eval_shape(lambda: method.draw_noise(key, config))
+    shape = method.batches(config), config.batch_size
+    frames = Batch(*(jnp.zeros((*shape, size)) for size in (48, 32, 78)))
+    group = jnp.zeros(shape, jnp.int32)
+    batches = Grouped(frames, group) if method.groups else frames
+
+    def iteration(state: Any, batches: Any, noise: Any) -> Any:
+        return method.iteration(state, batches, noise, config)
+
+    return operations.count(iteration, state, batches, noise)
+
+
+def within(config: TrainConfig, method: Method, petaflop: float) -> TrainConfig:
+    """The configuration with as many iterations as a budget allows.
+
+    A method that learns nothing step by step (a rate of 0) stays as it is.
+
+    Args:
+      config: of the run.
+      method: that is trained.
+      petaflop: 1e15 operations.
+
+    Raises:
+      UserError: not even one iteration.
+    """
+    if not config.optimizer.learning_rate:
+        return config
+    each = per_iteration(config, method) / PETA
+    iterations = int(petaflop / each)
+    if iterations < 1:
+        raise UserError(
+            f"an iteration of {config.method} costs {each:.2g} petaflop, more than the "
+            f"budget of {petaflop:g}; give more, or lower the batch size"
+        )
+    return dataclasses.replace(config, iterations=iterations)
