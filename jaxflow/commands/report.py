@@ -25,6 +25,7 @@ from collections.abc import Sequence
 
 from jaxflow import commands, config, methods
 from jaxflow.evaluation import comparison, inference_time, protocol
+from jaxflow.methods import samplers, training_cost
 from jaxflow.reporting import report
 from jaxflow.reporting.contents import About, Extras, console
 from jaxflow.runs import files
@@ -90,7 +91,9 @@ def main(argv: Sequence[str]) -> None:
     compared = None
     if len(seeds) > 1 or others:
         plain = dataclasses.replace(test, reductions=False)
-        compared = comparison.compare(entries, source, plain, methods.load)
+        compared = comparison.compare(
+            entries, source, plain, samplers.load, training_cost.of_checkpoint
+        )
     loaded = protocol.load(methods.load(first), first, source, test)
     evaluated = protocol.evaluate(loaded)
     if settings is not None:

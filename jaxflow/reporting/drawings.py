@@ -14,12 +14,13 @@ from matplotlib.figure import Figure
 
 from jaxflow import data, metrics
 from jaxflow.evaluation import baselines, protocol
+from jaxflow.evaluation.comparison import Comparison
 from jaxflow.evaluation.response import Response
 from jaxflow.maths import batching
 from jaxflow.metrics import sigma_error, sums
 from jaxflow.metrics.sums import EvaluationResult, Means
 from jaxflow.reporting.chosen_frames import Chosen
-from jaxflow.reporting.figures import curves, poses
+from jaxflow.reporting.figures import choice, curves, poses
 from jaxflow.reporting.figures import response as response_figure
 from jaxflow.reporting.figures import sigma as sigma_figure
 from jaxflow.types import PoseRecords
@@ -190,12 +191,12 @@ def response(result: Response) -> Picture:
     )
 
 
-def models(results: Mapping[str, Sequence[EvaluationResult]]) -> list[Picture]:
+def models(compared: Comparison) -> list[Picture]:
     """Several models' calibration and best hypotheses; means over a model's seeds."""
-    named = {name: _mean(seeds) for name, seeds in results.items()}
-    first, *_ = results.values()
-    count = first[0].num_hypotheses
-    return [
+    named = {member.entry.name: _mean(member.test) for member in compared.members}
+    count = compared.members[0].test[0].num_hypotheses
+    calibrated = choice.against_calibration(compared)
+    pictures = [
         Picture(
             "models-calibration",
             curves.calibration(named),
@@ -207,7 +208,19 @@ def models(results: Mapping[str, Sequence[EvaluationResult]]) -> list[Picture]:
             curves.samples(named, count),
             "The best of m hypotheses of every model, on all test frames.",
         ),
+        Picture(
+            "models-operations",
+            choice.against_operations(compared),
+            "The same by what they cost: a model that draws cheaply may draw more.",
+        ),
     ]
+    if calibrated is not None:
+        text = (
+            "Over temperature, on the held-out frames that it was fitted on (the dot): "
+            "a model is better where it is lower and farther left."
+        )
+        pictures.append(Picture("models-temperature", calibrated, text))
+    return pictures
 
 
 def _mean(seeds: Sequence[EvaluationResult]) -> Means:

@@ -94,10 +94,7 @@ def draw(
         rows = [row for group in groups for row in group]
         drawn = step(chosen_frames.draw, loaded, frames, rows)
         first, second = len(groups[0]), len(groups[0]) + len(groups[1])
-        models = {
-            member.entry.name: member.test
-            for member in (extras.comparison.members if extras.comparison else ())
-        }
+        compared = extras.comparison
         sigma = step(drawings.sigma, protocol.counted(loaded.records))
         log = training_log(about.checkpoint)
         return Content(
@@ -113,7 +110,7 @@ def draw(
                 *step(drawings.plots, evaluated, baseline),
                 *([sigma] if sigma else []),
             ],
-            models=step(drawings.models, models) if models else [],
+            models=step(drawings.models, compared) if compared else [],
             training=step(drawings.training, log),
             response=drawings.response(evaluated.response)
             if evaluated.response

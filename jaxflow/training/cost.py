@@ -6,6 +6,8 @@ config, method -> operations of an iteration; a budget -> iterations
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from typing import Any
 
 import jax
@@ -18,6 +20,7 @@ from jaxflow.training.method import Method
 from jaxflow.types import Batch, Grouped
 
 PETA = 1e15
+_TRIES, _SHARE = 5, 0.5  # of the measure of speed
 
 
 def per_iteration(config: TrainConfig, method: Method) -> float:
@@ -59,3 +62,21 @@ def within(config: TrainConfig, method: Method, petaflop: float) -> TrainConfig:
             f"budget of {petaflop:g}; give more, or lower the batch size"
         )
     return dataclasses.replace(config, iterations=iterations)
+
+
+def of_minutes(minutes: float) -> float:
+    """Petaflop that the default device does in some minutes, at half of its speed.
+
+    The speed is that of a large float32 matrix product, in two digits.
+    """
+    size = 2048
+    matrix = jnp.ones((size, size))
+    product = jax.jit(jnp.matmul)
+    product(matrix, matrix).block_until_ready()
+    fastest = math.inf
+    for _ in range(_TRIES):
+        began = time.perf_counter()
+        product(matrix, matrix).block_until_ready()
+        fastest = min(fastest, time.perf_counter() - began)
+    speed = 2 * size**3 / fastest
+    return float(f"{_SHARE * speed * 60 * minutes / PETA:.2g}")

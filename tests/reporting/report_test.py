@@ -304,4 +304,4 @@ def test_a_wrong_comparison_is_one_line_and_status_one(tmp_path):
         check=False,
     )
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "expected NAME=DIR" in done.stderr and "got 'x'" in done.stderr
+    assert "expected NAME=[SAMPLER:]DIR" in done.stderr and "got 'x'" in done.stderr

@@ -1,0 +1,68 @@
+"""launch/methods with a Python that only notes what it is asked to do."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from jaxflow.methods import METHODS
+from tests.launch.ablations_test import PYTHON, ROOT
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """Runs the script; returns its status and the lines its Python was asked."""
+    venv, log = tmp_path / "venv", tmp_path / "log"
+    (venv / "bin").mkdir(parents=True)
+    python = venv / "bin" / "python"
+    python.write_text(PYTHON.format(root=ROOT, python=sys.executable, log=log))
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+
+    def run(*arguments):
+        done = subprocess.run(
+            [ROOT / "launch" / "methods", *arguments],
+            cwd=tmp_path,
+            check=False,
+            env={**os.environ, "VENV": str(venv)},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+        )
+        lines = log.read_text().splitlines() if log.exists() else []
+        return done, lines
+
+    return run
+
+
+def test_each_is_trained_calibrated_and_compared(launch, tmp_path):
+    folder = tmp_path / "zoo"
+    folder.mkdir()
+    (folder / "petaflop").write_text("0.5\n")
+    done, lines = launch("zoo", "--only=mdn,flow_sharp", "--dataset=d", "--log_every=9")
+    assert done.returncode == 0, done.stdout
+    common = "--petaflop=0.5 --seed=0 --hold_out=S6,S7 --dataset=d --log_every=9"
+    one, other = folder / "mdn", folder / "flow_sharp"
+    assert lines == [
+        f"-m jaxflow.train --method=mdn {common} --workdir={one}",
+        f"-m jaxflow.calibrate --checkpoint={one} --dataset=d",
+        f"-m jaxflow.train --method=flow --recipe=sharp {common} --workdir={other}",
+        f"-m jaxflow.calibrate --checkpoint={other} --dataset=d",
+        f"-m jaxflow.compare --checkpoints=mdn={one} "
+        f"--checkpoints=mdn_means=means:{one} --checkpoints=flow_sharp={other} "
+        f"--dataset=d --out={folder}/comparison",
+        f"-m jaxflow.compare --checkpoints=mdn={one} --checkpoints=flow_sharp={other} "
+        f"--dataset=d --temperature=fitted --out={folder}/comparison_fitted",
+    ]
+
+
+def test_mistakes_are_one_line(launch):
+    done, lines = launch("--only=mdn")
+    assert done.returncode == 1 and "expected a folder first" in done.stdout
+    done, lines = launch("zoo", "--only=wings")
+    assert done.returncode == 1 and not lines
+    assert (
+        f"expected some of {', '.join(METHODS)}, flow_sharp; got wings" in done.stdout
+    )
