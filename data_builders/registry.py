@@ -35,6 +35,17 @@ _BUILDERS: dict[str, Any] = {
 NAMES: tuple[str, ...] = tuple(_BUILDERS)
 
 
+def add(kind: type[LiftBuilder]) -> None:
+    """Makes a builder of one's own known by its name, to this process.
+
+    Raises:
+      UserError: there is one of this name already.
+    """
+    if _BUILDERS.get(kind.name, kind) is not kind:
+        raise UserError(f"a data set {kind.name} is there already; take another name")
+    _BUILDERS[kind.name] = kind
+
+
 def default_data_dir() -> pathlib.Path:
     """TFDS's folder: $TFDS_DATA_DIR or ~/tensorflow_datasets."""
     folder = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
@@ -68,7 +79,8 @@ def builder(
     """
     name, _, config = dataset.partition("/")
     if name not in _BUILDERS:
-        raise UserError(f"expected a data set of {', '.join(NAMES)}; got {dataset!r}")
+        known = ", ".join(_BUILDERS)
+        raise UserError(f"expected a data set of {known}; got {dataset!r}")
     data_dir = pathlib.Path(data_dir or default_data_dir()).expanduser().absolute()
     kind = _BUILDERS[name]
     options = {"data_dir": data_dir, "file_format": "array_record"}
