@@ -18,25 +18,31 @@ from typing import Any
 import jax
 
 
-def count(function: Callable[..., Any], *arguments: Any) -> float:
+def count(
+    function: Callable[..., Any],
+    *arguments: Any,
+    branch: Callable[[list[float]], float] = max,
+) -> float:
     """Operations of ``function(*arguments)``.
 
     Args:
       function: traceable.
       arguments: trees of arrays, or of their shapes and dtypes.
+      branch: of several ways that a program may go, whose operations count.
 
     Raises:
       ValueError: it has a loop of unknown length that multiplies matrices.
     """
-    return _of(jax.make_jaxpr(function)(*arguments).jaxpr)
+    return _of(jax.make_jaxpr(function)(*arguments).jaxpr, branch)
 
 
-def _of(jaxpr: Any) -> float:
-    return sum(map(_of_equation, jaxpr.eqns))
+def _of(jaxpr: Any, branch: Callable[[list[float]], float]) -> float:
+    return sum(_of_equation(equation, branch) for equation in jaxpr.eqns)
 
 
-def _of_equation(equation: Any) -> float:
-    name, inner = equation.primitive.name, [*map(_of, _within(equation.params))]
+def _of_equation(equation: Any, branch: Callable[[list[float]], float]) -> float:
+    name = equation.primitive.name
+    inner = [_of(program, branch) for program in _within(equation.params)]
     if name == "dot_general":
         return _product(equation)
     if name == "triangular_solve":
@@ -45,7 +51,7 @@ def _of_equation(equation: Any) -> float:
     if name == "scan":
         return float(equation.params["length"] * sum(inner))
     if name == "cond":
-        return max(inner)
+        return branch(inner)
     if name == "while" and sum(inner):
         raise ValueError("a loop of unknown length multiplies matrices")
     return sum(inner)

@@ -50,7 +50,7 @@ class Ridge:
     def fit(self, targets: np.ndarray) -> Weights:
         """Weights for targets (N, D) float32."""
         crossed = self._summed(lambda rows, phi: targets[rows])
-        errors = []
+        tried = []
         present = np.unique(self._group)
         for strength in STRENGTHS:
             others = self._others(crossed, strength)
@@ -58,10 +58,9 @@ class Ridge:
             for g in present:
                 explained = 2 * crossed[g] - self._products[g] @ others[g]
                 error -= float(np.sum(others[g] * explained))
-            errors.append((error, strength))
-        _, best = min(errors)
+            tried.append((error, strength, others))
+        _, best, others = min(tried, key=lambda one: one[0])
         whole = self._solved(self._products.sum(0), crossed.sum(0), best)
-        others = self._others(crossed, best)
         for g in set(range(self._groups)) - set(present.tolist()):
             others[g] = whole
         return Weights(whole.astype(np.float32), others.astype(np.float32))

@@ -24,6 +24,7 @@ from jaxflow.maths import keys
 from jaxflow.methods import whitening
 from jaxflow.methods.net_model import NetDensityModel, NetModel
 from jaxflow.methods.whitening import Fitted, Seen
+from jaxflow.runs import multihost
 from jaxflow.training import frames as training_frames
 from jaxflow.training.state import optimizer
 from jaxflow.training.updates import over_devices, running_average, update
@@ -139,6 +140,8 @@ class Supervised:
 
     def prepare(self, state: State, records: PoseRecords, config: TrainConfig) -> State:
         """The state with the frames' regression and what the method makes of it."""
+        if multihost.is_first():  # it takes some seconds, behind no bar
+            print(f"{self.name}: regressing {len(records)} poses on what is seen, once")
         group = training_frames.group_of(records, self.groups)
         batch = data.to_batch(records)
         known = state.params["whitening"]

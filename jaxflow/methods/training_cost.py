@@ -25,4 +25,4 @@ def of_checkpoint(directory: str | pathlib.Path) -> float | None:
     if not step:
         return None
     config = flow_checkpoint.load_config(folder)
-    return step * cost.per_iteration(config, methods.METHODS[config.method])
+    return cost.of_run(config, methods.METHODS[config.method], step)

@@ -32,8 +32,8 @@ POSE, POSE2D, CONDITION = 48, 32, 78
 # Metres: an untrained model's spread, and the least that an axis may have.
 _SPREAD, _LEAST = 0.1, 1e-3
 _FAR = 5.0  # deviations beyond which an input is taken for a nearer one
-# More of a set's frames make the regression no better.
-MOST_FRAMES = 100_000
+# Evenly spaced; neighbours are too alike to tell the regression more.
+MOST_FRAMES = 30_000
 
 
 class Seen(NamedTuple):

@@ -6,8 +6,10 @@ config, method -> operations of an iteration; a budget -> iterations
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,8 +25,11 @@ PETA = 1e15
 _TRIES, _SHARE = 5, 0.5  # of the measure of speed
 
 
-def per_iteration(config: TrainConfig, method: Method) -> float:
-    """Operations of an iteration, see `operations`."""
+@functools.lru_cache(maxsize=64)
+def per_iteration(
+    config: TrainConfig, method: Method, branch: Callable[[list[float]], float] = max
+) -> float:
+    """Operations of an iteration, see `operations.count`."""
     key = jax.random.key(0)
     state = jax.eval_shape(lambda: method.init(key, config))
     noise = jax.eval_shape(lambda: method.draw_noise(key, config))
@@ -36,7 +41,14 @@ def per_iteration(config: TrainConfig, method: Method) -> float:
     def iteration(state: Any, batches: Any, noise: Any) -> Any:
         return method.iteration(state, batches, noise, config)
 
-    return operations.count(iteration, state, batches, noise)
+    return operations.count(iteration, state, batches, noise, branch=branch)
+
+
+def of_run(config: TrainConfig, method: Method, iterations: int) -> float:
+    """Operations of so many iterations, of which the first may be cheaper ones."""
+    first = min(config.affine_iterations, iterations)
+    cheap = per_iteration(config, method, min) if first else 0.0
+    return first * cheap + (iterations - first) * per_iteration(config, method)
 
 
 def within(config: TrainConfig, method: Method, petaflop: float) -> TrainConfig:
@@ -55,7 +67,12 @@ def within(config: TrainConfig, method: Method, petaflop: float) -> TrainConfig:
     if not config.optimizer.learning_rate:
         return config
     each = per_iteration(config, method) / PETA
-    iterations = int(petaflop / each)
+    first, budget = config.affine_iterations, petaflop
+    if first:
+        cheap = per_iteration(config, method, min) / PETA
+        first = min(first, int(petaflop / cheap))
+        budget -= first * cheap
+    iterations = first + int(budget / each)
     if iterations < 1:
         raise UserError(
             f"an iteration of {config.method} costs {each:.2g} petaflop, more than the "

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from jaxflow import methods
-from jaxflow.config import NetConfig, OptimizerConfig, TrainConfig
+from jaxflow.config import FlowConfig, NetConfig, OptimizerConfig, TrainConfig
 from jaxflow.runs.errors import UserError
 from jaxflow.training import cost
 
@@ -29,5 +29,21 @@ def test_a_budget_is_kept():
     assert cost.within(CONFIG, REGRESSION, 7.5 * each).iterations == 7
     still = dataclasses.replace(CONFIG, optimizer=OptimizerConfig(learning_rate=0.0))
     assert cost.within(still, REGRESSION, 7.5 * each) == still
+    assert cost.of_run(CONFIG, REGRESSION, 7) / cost.PETA == pytest.approx(7 * each)
     with pytest.raises(UserError, match="more than the budget"):
         cost.within(CONFIG, REGRESSION, 0.5 * each)
+
+
+@pytest.mark.slow
+def test_iterations_of_the_layer_alone_are_cheaper():
+    small = FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6)
+    small = dataclasses.replace(small, affine_hidden=4)
+    config = TrainConfig(batch_size=4, hypotheses=8, flow=small, affine_iterations=5)
+    method = methods.METHODS["flow"]
+    whole = cost.per_iteration(config, method)
+    cheap = cost.per_iteration(config, method, min)
+    assert 0 < 2 * cheap < whole
+    assert cost.of_run(config, method, 7) == 5 * cheap + 2 * whole
+    budget = (5 * cheap + 2.5 * whole) / cost.PETA
+    assert cost.within(config, method, budget).iterations == 7
+    assert cost.within(config, method, 3.5 * cheap / cost.PETA).iterations == 3
