@@ -13,7 +13,16 @@ import pathlib
 import jax
 
 from jaxflow.flow import checkpoint as flow_checkpoint
-from jaxflow.methods import flow, gaussian, gaussian_nll, mdn, regression
+from jaxflow.methods import (
+    diffusion,
+    flow,
+    flow_matching,
+    gaussian,
+    gaussian_nll,
+    generator,
+    mdn,
+    regression,
+)
 from jaxflow.runs import checkpoint
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.training.method import Method, shown_params
@@ -28,6 +37,9 @@ METHODS: dict[str, Method] = {
     "gaussian_nll": gaussian_nll.METHOD,
     "regression": regression.METHOD,
     "mdn": mdn.METHOD,
+    "flow_matching": flow_matching.METHOD,
+    "diffusion": diffusion.METHOD,
+    "generator": generator.METHOD,
 }
 
 

@@ -119,25 +119,8 @@ class NetModel:
     meta_fields=["sampler", "config"],
 )
 @dataclasses.dataclass(frozen=True)
-class NetDensityModel(NetModel):
-    """A trained method that knows its density; see `jaxflow.types.DensityModel`."""
-
-    def sample_with_log_density(
-        self,
-        pose2d: jax.typing.ArrayLike,
-        cond: jax.typing.ArrayLike,
-        key: jax.Array,
-        *,
-        num_hypotheses: int = 200,
-        temperature: float | jax.Array = 1.0,
-    ) -> Sampled:
-        """The poses of `sample`, and the log-density (..., M) of each."""
-        inputs, number = sampling.checked(
-            pose2d, cond, key, temperature, num_hypotheses
-        )
-        static: Any = {"sampler": self.sampler, "config": self.config}
-        static |= {"params": self.params, "num_hypotheses": number}
-        return Sampled(*(_draw(*inputs, **static, density=d) for d in (False, True)))
+class NetLikelihoodModel(NetModel):
+    """A trained method that knows its density, but not cheaply enough for each draw."""
 
     @checks.promoting
     def log_prob(
@@ -177,6 +160,33 @@ class NetDensityModel(NetModel):
             config=self.config,
         )
         return density.reshape(vector.shape[:-1])
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["params"],
+    meta_fields=["sampler", "config"],
+)
+@dataclasses.dataclass(frozen=True)
+class NetDensityModel(NetLikelihoodModel):
+    """A trained method that knows its density; see `jaxflow.types.DensityModel`."""
+
+    def sample_with_log_density(
+        self,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
+        key: jax.Array,
+        *,
+        num_hypotheses: int = 200,
+        temperature: float | jax.Array = 1.0,
+    ) -> Sampled:
+        """The poses of `sample`, and the log-density (..., M) of each."""
+        inputs, number = sampling.checked(
+            pose2d, cond, key, temperature, num_hypotheses
+        )
+        static: Any = {"sampler": self.sampler, "config": self.config}
+        static |= {"params": self.params, "num_hypotheses": number}
+        return Sampled(*(_draw(*inputs, **static, density=d) for d in (False, True)))
 
 
 @batching.bucketed

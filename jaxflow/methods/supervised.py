@@ -22,7 +22,7 @@ from jaxflow import data
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.maths import keys
 from jaxflow.methods import whitening
-from jaxflow.methods.net_model import NetDensityModel, NetModel
+from jaxflow.methods.net_model import NetDensityModel, NetLikelihoodModel, NetModel
 from jaxflow.methods.whitening import Fitted, Seen
 from jaxflow.runs import multihost
 from jaxflow.training import frames as training_frames
@@ -103,6 +103,8 @@ class Supervised:
       fit: ``fit(params, fitted, config) -> params`` with what the method itself
         computes in closed form of the frames, by `whitening.fit`.
       means: ``means(params, seen, config) -> (K, 48)`` of a mixture, see `samplers`.
+      density_on_demand: whether the density costs so much more than a pose that
+        hypotheses come without it, and `log_prob` alone gives it.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Supervised:
     groups: int = GROUPS
     fit: Callable[[Params, Fitted, TrainConfig], Params] | None = None
     means: Callable[[Params, Seen, NetConfig], jax.Array] | None = None
+    density_on_demand: bool = False
 
     def fresh(self, key: jax.Array, config: NetConfig) -> Params:
         """Parameters before any training."""
@@ -233,6 +236,8 @@ class Supervised:
     def model(self, params: Params, config: TrainConfig) -> NetModel:
         """See `Method.model`."""
         kind = NetDensityModel if self.density else NetModel
+        if self.density_on_demand:
+            kind = NetLikelihoodModel
         return kind(params, self, config.net)
 
 

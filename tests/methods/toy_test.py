@@ -11,8 +11,16 @@ import pytest
 
 from tests.helpers import methods as small
 
+MANY_STEPS = {"net": dataclasses.replace(small.TOY.net, steps=10)}
 # Method -> what of the toy it can represent, and settings beside the helpers'.
-CAN = {"gaussian_nll": ("width", {}), "mdn": ("modes", {}), "regression": ("mean", {})}
+CAN = {
+    "gaussian_nll": ("width", {}),
+    "mdn": ("modes", {}),
+    "regression": ("mean", {}),
+    "flow_matching": ("modes", MANY_STEPS),
+    "diffusion": ("modes", MANY_STEPS),
+    "generator": ("modes", {}),
+}
 WHOLE = np.hypot(small.APART, small.WIDE)
 
 
