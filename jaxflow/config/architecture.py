@@ -86,6 +86,14 @@ class NetConfig:
     )
     components: int = option(5, "components of a mixture", before=5)
     steps: int = option(2, "steps from noise to a pose", before=2)
+    elbo: bool = option(
+        False,
+        "of cvae: learn by the evidence lower bound, not by the released loss",
+        before=False,
+    )
+    joint_level: bool = option(
+        False, "of graph_mdn: a mixture for each joint, not one of poses", before=False
+    )
     features: int = option(
         2048,
         "random features of the ridge regression that residuals are measured from",

@@ -14,12 +14,14 @@ import jax
 
 from jaxflow.flow import checkpoint as flow_checkpoint
 from jaxflow.methods import (
+    cvae,
     diffusion,
     flow,
     flow_matching,
     gaussian,
     gaussian_nll,
     generator,
+    graph_mdn,
     mdn,
     regression,
 )
@@ -37,6 +39,8 @@ METHODS: dict[str, Method] = {
     "gaussian_nll": gaussian_nll.METHOD,
     "regression": regression.METHOD,
     "mdn": mdn.METHOD,
+    "cvae": cvae.METHOD,
+    "graph_mdn": graph_mdn.METHOD,
     "flow_matching": flow_matching.METHOD,
     "diffusion": diffusion.METHOD,
     "generator": generator.METHOD,

@@ -13,8 +13,9 @@ Source: BASELINES section 1; initial weights as He et al. (ICCV 2015).
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -46,25 +47,41 @@ def _product(layer: Params, x: jax.Array) -> jax.Array:
     return jnp.matmul(x, layer["kernel"], precision=precision())
 
 
-def init(key: jax.Array, inputs: int, config: NetConfig) -> tuple[Params, Params]:
-    """The layers' parameters, and their running statistics."""
+def init(
+    key: jax.Array, inputs: int, config: NetConfig, joined: int = 0
+) -> tuple[Params, Params]:
+    """The layers' parameters, and their running statistics.
+
+    Args:
+      key: of the weights.
+      inputs: how many.
+      config: width and depth.
+      joined: how many of the numbers that blocks see do not come from the first layer.
+    """
     width, count = config.width, 1 + 2 * config.depth
     keys = jax.random.split(key, count)
     layers, statistics = {}, {}
     for i in range(count):
-        layer = dense_init(keys[i], width if i else inputs, width)
-        layers[f"layer{i}"] = {**layer, "scale": jnp.ones(width)}
-        statistics[f"layer{i}"] = {"mean": jnp.zeros(width), "square": jnp.ones(width)}
+        size = width if i else width - joined
+        layer = dense_init(keys[i], width if i else inputs, size)
+        layers[f"layer{i}"] = {**layer, "scale": jnp.ones(size)}
+        statistics[f"layer{i}"] = {"mean": jnp.zeros(size), "square": jnp.ones(size)}
     return layers, statistics
 
 
-def features(layers: Params, statistics: Params, x: jax.Array) -> jax.Array:
-    """(..., I) -> (..., W) of trained layers, each row by itself."""
+def features(
+    layers: Params, statistics: Params, x: jax.Array, joined: jax.Array | None = None
+) -> jax.Array:
+    """(..., I) -> (..., W) of trained layers, each row by itself.
 
-    def activated(name: str, h: jax.Array) -> jax.Array:
-        return jax.nn.relu(_normalised(layers[name], h, statistics[name]))
-
-    return _residual(layers, x, activated)
+    Args:
+      layers: from `init`.
+      statistics: of training.
+      x: (..., I).
+      joined: further numbers for the blocks, (..., `init`'s ``joined``) with as many or
+        more rows than x.
+    """
+    return _residual(layers, x, Trained(layers, statistics), joined)
 
 
 def learning(
@@ -75,6 +92,7 @@ def learning(
     *,
     dropout: float,
     axis_name: str | None,
+    joined: jax.Array | None = None,
 ) -> tuple[jax.Array, Params]:
     """The same in training, and the running statistics after it.
 
@@ -85,21 +103,10 @@ def learning(
       keys: (B,) each example's own.
       dropout: share of the features left out.
       axis_name: of the devices that share the batch.
+      joined: see `features`.
     """
-    after: Params = {}
-
-    def activated(name: str, h: jax.Array) -> jax.Array:
-        moments = {"mean": jnp.mean(h, axis=0), "square": jnp.mean(h**2, axis=0)}
-        moments = over_devices(moments, axis_name)
-        after[name] = jax.tree.map(
-            lambda old, new: old + _FORGETS * (jax.lax.stop_gradient(new) - old),
-            statistics[name],
-            moments,
-        )
-        h = jax.nn.relu(_normalised(layers[name], h, moments))
-        return dropped(h, keys, len(after), dropout)
-
-    return _residual(layers, x, activated), after
+    norm = InTraining(layers, statistics, keys, dropout, axis_name)
+    return _residual(layers, x, norm, joined), norm.after
 
 
 def lesson_features(
@@ -137,19 +144,87 @@ def dropped(h: jax.Array, keys: jax.Array, number: int, share: float) -> jax.Arr
 
 
 def _residual(
-    layers: Params, x: jax.Array, activated: Callable[[str, jax.Array], jax.Array]
+    layers: Params, x: jax.Array, norm: Norm, joined: jax.Array | None
 ) -> jax.Array:
-    h = activated("layer0", _product(layers["layer0"], x))
+    h = norm.activated("layer0", _product(layers["layer0"], x))
+    if joined is not None:
+        rows = jnp.broadcast_to(h, (*joined.shape[:-1], h.shape[-1]))
+        h = jnp.concatenate([rows, joined], axis=-1)
     for i in range(1, len(layers), 2):
         inner = h
         for name in (f"layer{i}", f"layer{i + 1}"):
-            inner = activated(name, _product(layers[name], inner))
+            inner = norm.activated(name, _product(layers[name], inner))
         h = h + inner
     return h
 
 
-def _normalised(layer: Params, h: jax.Array, moments: Params) -> jax.Array:
-    """Centred, of deviation 1, then the layer's scale and bias."""
-    variance = jnp.maximum(moments["square"] - moments["mean"] ** 2, 0)
-    centred = (h - moments["mean"]) * jax.lax.rsqrt(variance + _EPSILON)
-    return layer["scale"] * centred + layer["bias"]
+class Norm(Protocol):
+    """What normalises what layers give, (..., W), by their names."""
+
+    def normalised(self, name: str, h: jax.Array) -> jax.Array:
+        """Centred, of deviation 1, then the layer's scale and bias."""
+
+    def activated(self, name: str, h: jax.Array) -> jax.Array:
+        """The same behind ReLU and, in training, dropout."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """By running statistics, each row by itself.
+
+    Attributes:
+      layers: ``scale`` and ``bias`` of each.
+      statistics: ``mean`` and ``square`` of each.
+    """
+
+    layers: Params
+    statistics: Params
+
+    def normalised(self, name: str, h: jax.Array) -> jax.Array:
+        """See `Norm`."""
+        moments, layer = self.statistics[name], self.layers[name]
+        variance = jnp.maximum(moments["square"] - moments["mean"] ** 2, 0)
+        centred = (h - moments["mean"]) * jax.lax.rsqrt(variance + _EPSILON)
+        return layer["scale"] * centred + layer["bias"]
+
+    def activated(self, name: str, h: jax.Array) -> jax.Array:
+        """See `Norm`."""
+        return jax.nn.relu(self.normalised(name, h))
+
+
+@dataclasses.dataclass(frozen=True)
+class InTraining:
+    """By the batch's own statistics, over all axes but the last.
+
+    Attributes:
+      layers: ``scale`` and ``bias`` of each.
+      statistics: running ones so far.
+      keys: (B,) each example's own.
+      dropout: share of the numbers left out.
+      axis_name: of the devices that share the batch.
+      after: gets the running statistics of the layers that were asked.
+    """
+
+    layers: Params
+    statistics: Params
+    keys: jax.Array
+    dropout: float
+    axis_name: str | None
+    after: Params = dataclasses.field(default_factory=dict)
+
+    def normalised(self, name: str, h: jax.Array) -> jax.Array:
+        """See `Norm`."""
+        rows = tuple(range(h.ndim - 1))
+        moments = {"mean": jnp.mean(h, rows), "square": jnp.mean(h**2, rows)}
+        moments = over_devices(moments, self.axis_name)
+        self.after[name] = jax.tree.map(
+            lambda old, new: old + _FORGETS * (jax.lax.stop_gradient(new) - old),
+            self.statistics[name],
+            moments,
+        )
+        return Trained(self.layers, {name: moments}).normalised(name, h)
+
+    def activated(self, name: str, h: jax.Array) -> jax.Array:
+        """See `Norm`."""
+        h = jax.nn.relu(self.normalised(name, h))
+        return dropped(h, self.keys, len(self.after), self.dropout)
