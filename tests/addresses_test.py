@@ -185,7 +185,12 @@ methods/samplers
 methods/supervised
     jaxflow.methods.net_model
 methods/toy
+    jaxflow.methods.cvae
+    jaxflow.methods.denoiser
+    jaxflow.methods.diffusion
     jaxflow.methods.gaussian_nll
+    jaxflow.methods.generator
+    jaxflow.methods.graph_mdn
     jaxflow.methods.mdn
     jaxflow.methods.regression
 methods/whitening
