@@ -64,5 +64,6 @@ def test_mistakes_are_one_line(launch):
     done, lines = launch("zoo", "--only=wings")
     assert done.returncode == 1 and not lines
     assert (
-        f"expected some of {', '.join(METHODS)}, flow_sharp; got wings" in done.stdout
+        f"expected some of {', '.join(METHODS)}, flow_sharp, cvae_elbo; got wings"
+        in done.stdout
     )
