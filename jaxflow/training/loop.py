@@ -182,7 +182,6 @@ class _Training:
         self._beginning = beginning
         train = config.train
         self.total = total_iterations(train, len(records), method)
-        self._per_epoch = parallel.iterations_per_epoch(len(records), train, method)
         self.devices = parallel.choose(train, config.loop.devices)
         restored = run.resume(lambda: self._checkpoints(records))
         start = multihost.from_first(
@@ -235,7 +234,7 @@ class _Training:
         self, poses: Batch | RawFrames | Grouped, held_out: PoseRecords | None
     ) -> dispatch.Plan:
         """Dispatches until done or stopped, at most one ahead of the losses."""
-        most = min(dispatch.MOST_PER_DISPATCH, self._per_epoch)
+        most = dispatch.MOST_PER_DISPATCH
         # A longer run is the same program.
         program = dataclasses.replace(self._config.train, epochs=1, iterations=0)
         advance = parallel.make_run(program, self.devices, most, self._method)

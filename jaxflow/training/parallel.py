@@ -23,7 +23,7 @@ import numpy as np
 
 from jaxflow.config import OptimizerConfig, TrainConfig
 from jaxflow.runs.errors import UserError
-from jaxflow.training import augmentation
+from jaxflow.training import augmentation, shuffling
 from jaxflow.training.method import Method
 from jaxflow.types import Batch, Grouped, RawFrames
 
@@ -126,7 +126,7 @@ def make_run(
     Args:
       config: static.
       devices: each takes an equal part of every batch.
-      most: the largest count of one call; at most an epoch's iterations.
+      most: the largest count of one call.
       method: what an iteration does.
 
     Returns:
@@ -137,7 +137,7 @@ def make_run(
 
     Raises:
       UserError: the batch does not divide over the devices; at the first call, when
-        an epoch has fewer than ``most`` iterations.
+        an epoch has not even one iteration.
     """
     check_divides(config, len(devices))
     run: Any = jax.pmap(
@@ -243,17 +243,10 @@ def iterations(
     """Iterations of one device: what `make_run` compiles."""
     known = data.frames if isinstance(data, Grouped) else data
     per_epoch = iterations_per_epoch(known.pose3d.shape[0], config, method)
-    each = method.batches(config)
-    frames = each * config.batch_size
-    if most > per_epoch:
-        raise UserError(
-            f"a call may do {most} iterations, but an epoch has only {per_epoch}: the "
-            "orders of two epochs must do"
-        )
     if isinstance(known, RawFrames):
         up = augmentation.upward(known.pose3d)
-    first_epoch = state.step // per_epoch
-    order = orders(first_epoch, known.pose3d.shape[0], config)
+    steps = state.step + jnp.arange(most)
+    all_rows = rows(steps, known.pose3d.shape[0], config, method)
     noise_key = seeds(config.seed).noise
 
     def more(carry: Any) -> jax.Array:
@@ -263,11 +256,7 @@ def iterations(
 
     def body(carry: Any) -> Any:
         done, state, history = carry
-        epoch, within = jnp.divmod(state.step, per_epoch)
-        rows = jax.lax.dynamic_slice_in_dim(
-            order[epoch - first_epoch], within * frames, frames
-        ).reshape(each, config.batch_size)
-        batches = jax.tree.map(lambda array: array[rows[:, examples]], data)
+        batches = jax.tree.map(lambda array: array[all_rows[done][:, examples]], data)
         key = jax.random.fold_in(noise_key, state.step)
         seen = batches.frames if isinstance(batches, Grouped) else batches
         if isinstance(seen, RawFrames):
@@ -280,7 +269,9 @@ def iterations(
             seen,
             method.draw_noise(key, config, examples),
             config,
-            rate_scale=rate_scale(config.optimizer, epoch, state.step),
+            rate_scale=rate_scale(
+                config.optimizer, state.step // per_epoch, state.step
+            ),
             axis_name=AXIS,
         )
         history = jax.tree.map(lambda all, new: all.at[done].set(new), history, losses)
@@ -301,12 +292,30 @@ def rate_scale(config: OptimizerConfig, epoch: jax.Array, step: jax.Array) -> ja
     return late * jnp.minimum(1.0, (step.astype(jnp.float32) + 1) / config.warmup)
 
 
-def orders(first_epoch: jax.Array, frames: int, config: TrainConfig) -> jax.Array:
-    """(2, frames) orders of this epoch and the next: a dispatch may cross into it."""
+def rows(
+    steps: jax.Array, frames: int, config: TrainConfig, method: Method
+) -> jax.Array:
+    """Which rows of the data set some iterations see.
+
+    Args:
+      steps: (S,) int32 iterations, from 0.
+      frames: of the data set.
+      config: static.
+      method: static.
+
+    Returns:
+      (S, N, B) int32, N batches of an iteration.
+    """
+    each = method.batches(config)
+    within = jnp.arange(each * config.batch_size)
+    per_epoch = iterations_per_epoch(frames, config, method)
     order_key = seeds(config.seed).order
 
-    def order(epoch: jax.Array) -> jax.Array:
-        key = jax.random.fold_in(order_key, epoch)
-        return jax.random.permutation(key, frames)
+    def of_one(step: jax.Array) -> jax.Array:
+        epoch, number = jnp.divmod(step, per_epoch)
+        positions = number * len(within) + within
+        return shuffling.rows_at(
+            jax.random.fold_in(order_key, epoch), positions, frames
+        )
 
-    return jnp.stack([order(first_epoch), order(first_epoch + 1)])
+    return jax.vmap(of_one)(steps).reshape(-1, each, config.batch_size)

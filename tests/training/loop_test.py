@@ -245,16 +245,12 @@ def test_epochs_give_the_number_of_iterations():
 
 def _row_first_used_in(frames, iteration):
     """A row whose 3D pose iteration ``iteration`` (from 0) is the first to use."""
-    per_epoch = parallel.iterations_per_epoch(frames, TINY, flow)
-    orders = np.asarray(parallel.orders(jnp.int32(0), frames, TINY))
+    rows = np.asarray(parallel.rows(jnp.arange(iteration + 1), frames, TINY, flow))
     seen: set[int] = set()
-    for number in range(iteration + 1):
-        epoch, within = divmod(number, per_epoch)
-        start = within * TINY.frames_per_iteration
-        rows = orders[epoch][start : start + TINY.frames_per_iteration]
+    for batches in rows:
         # Of the fakes' batches only the 2D poses are used; and only the critic, not
         # the flow's batch, surely breaks on an absurd pose.
-        used = rows.reshape(TINY.batches_per_iteration, -1)[::2]
+        used = batches[::2]
         new = sorted({*used[:-1].ravel().tolist()} - seen)
         seen.update(used.ravel().tolist())
     assert new, "every row was used before"

@@ -72,8 +72,8 @@ def test_a_trajectory_does_not_depend_on_its_cuts(one_device):
 def test_it_is_the_iteration_on_the_rows_of_the_epoch(one_device):
     """The first iteration, done by hand: rows of the permutation, keyed noise."""
     seeds = parallel.seeds(SGD.seed)
-    order = jax.random.permutation(jax.random.fold_in(seeds.order, 0), FRAMES)
-    rows = np.asarray(order)[: SGD.frames_per_iteration].reshape(11, 8)
+    rows = np.asarray(parallel.rows(jnp.arange(1), FRAMES, SGD, flow))[0]
+    assert rows.shape == (11, 8)
     batches = jax.tree.map(lambda array: jnp.asarray(array[rows]), DATA)
     noise = step.draw_noise(jax.random.fold_in(seeds.noise, 0), SGD)
     iterate = jax.jit(step.iteration, static_argnames="config")
@@ -83,12 +83,17 @@ def test_it_is_the_iteration_on_the_rows_of_the_epoch(one_device):
 
 
 def test_every_epoch_uses_other_rows_in_another_order():
-    orders = np.asarray(parallel.orders(jnp.int32(3), FRAMES, SGD))
-    for order in orders:
-        np.testing.assert_array_equal(np.sort(order), np.arange(FRAMES))
-    assert (orders[0] != orders[1]).mean() > 0.9
-    later = np.asarray(parallel.orders(jnp.int32(4), FRAMES, SGD))
-    np.testing.assert_array_equal(later[0], orders[1])
+    """Within one no row comes twice, however many iterations are asked for at once."""
+    per_epoch = parallel.iterations_per_epoch(FRAMES, SGD, flow)
+    steps = jnp.arange(3 * per_epoch, 5 * per_epoch)
+    rows = np.asarray(parallel.rows(steps, FRAMES, SGD, flow))
+    first, second = rows.reshape(2, -1)
+    for order in (first, second):
+        assert len(np.unique(order)) == len(order)
+        assert order.min() >= 0 and order.max() < FRAMES
+    assert (first != second).mean() > 0.9
+    alone = parallel.rows(steps[per_epoch + 1 :][:1], FRAMES, SGD, flow)
+    np.testing.assert_array_equal(alone[0], rows[per_epoch + 1])
 
 
 def test_it_stops_at_the_first_loss_that_is_not_finite():
@@ -108,11 +113,6 @@ def test_it_stops_at_the_first_loss_that_is_not_finite():
 def test_a_batch_that_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="batch_size = 8 .* 3 devices"):
         parallel.make_run(SGD, tuple(jax.devices()[:3]), 5, flow)
-
-
-def test_a_call_longer_than_an_epoch_is_refused():
-    with pytest.raises(ValueError, match="6 iterations, but an epoch has only 5"):
-        run(SGD, 1, [1], most=6)
 
 
 def test_too_little_data_is_refused():
