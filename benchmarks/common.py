@@ -18,7 +18,8 @@ import numpy as np
 from jaxflow.config import FlowConfig, TrainConfig
 from jaxflow.evaluation.inference_time import calls_for, device_name
 from jaxflow.runs import profiling
-from jaxflow.types import Batch
+from jaxflow.skeleton import H36M_JOINTS
+from jaxflow.types import Batch, RawFrames
 
 _PAUSE = 0.3  # seconds
 _SHORT = 0.05  # what takes less is called for this long in a turn, and again counted:
@@ -168,6 +169,18 @@ def made_up(frames: int, seed: int = 0) -> Batch:
             for size, scale in ((48, 0.3), (32, 1.0), (78, 0.3))
         )
     )
+
+
+def made_up_raw(frames: int, seed: int = 0) -> RawFrames:
+    """Random joints about people of an ordinary size, all surely seen, 4 m away."""
+    rng = np.random.default_rng(seed)
+    pose3d = rng.normal(0, 250, (frames, 17, 3)) + np.asarray([0, 0, 4000])
+    pose3d[:, H36M_JOINTS.index("Thorax"), 1] -= 500
+    pose2d = rng.uniform(80, 176, (frames, 16, 2))
+    fits = np.zeros((frames, 16, 7))
+    fits[..., 0], fits[..., 1:3] = 0.9, pose2d / 4
+    fits[..., 3] = fits[..., 5] = 2.0
+    return RawFrames(*(a.astype(np.float32) for a in (pose3d, pose2d, fits)))
 
 
 def peak_mib() -> float:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.train_step [--hypotheses 25 200] [--peer=torch]
     python -m benchmarks.train_step --hypotheses 200 --recipes=paper,sharp
+    python -m benchmarks.train_step --hypotheses 25 --frames 20000 200000 2000000
 
 For each number of hypotheses: seconds an iteration (five critic updates and one flow
 update), the floor (its bare matrix products at the speed that a large product has here)
@@ -9,7 +10,8 @@ and the ratio, the first call's time, the compiled program's own memory, page fa
 With --peer=torch the same iteration the released code's way, and how far its losses
 differ. --recipes takes turns with several recipes in one run and prints what each costs
 beside the first: the median over rounds of the ratio within a round, which other work
-on the machine meets alike. `benchmarks.curves` goes through L and devices,
+on the machine meets alike; an affine layer's own stage is left out. --frames does so
+for data sets of several sizes. `benchmarks.curves` goes through L and devices and
 `benchmarks.memory` through the stages of a run.
 """
 
@@ -38,10 +40,12 @@ ITERATIONS = 4  # of a dispatch
 class Run:
     """A run under way: calling it does some iterations."""
 
-    def __init__(self, config: TrainConfig, devices: int = 1):
-        """Compiles, and does one iteration."""
+    def __init__(self, config: TrainConfig, devices: int = 1, frames: int = 0):
+        """Compiles, and does one iteration; by default four iterations' frames."""
         chosen = tuple(jax.local_devices()[:devices])
-        data = common.made_up(4 * config.frames_per_iteration)
+        config = dataclasses.replace(config, affine_iterations=0)
+        make = common.made_up_raw if config.augment.any else common.made_up
+        data = make(frames or 4 * config.frames_per_iteration)
         self._data = parallel.replicate(data, chosen)
         start = state.init(parallel.seeds(config.seed).init, config)
         self._state = parallel.replicate(start, chosen)
@@ -145,6 +149,18 @@ def row(config: TrainConfig, peer: Peer | None, repeats: int) -> list[str]:
 def recipes(names: Sequence[str], config: TrainConfig, repeats: int) -> str:
     """Seconds an iteration under each recipe, and beside the first one's."""
     runs = {name: Run(presets.apply(config, presets.RECIPES[name])) for name in names}
+    return beside(f"recipe, L = {config.hypotheses}", runs, repeats)
+
+
+def sizes(frames: Sequence[int], config: TrainConfig, repeats: int) -> str:
+    """Seconds an iteration with data sets of so many frames."""
+    runs = {f"{count:,}": Run(config, frames=count) for count in frames}
+    return beside(f"frames, L = {config.hypotheses}", runs, repeats)
+
+
+def beside(what: str, runs: dict[str, Run], repeats: int) -> str:
+    """Runs in turn: seconds an iteration, and beside the first one's."""
+    names = list(runs)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(repeats):
         # Each goes first in its turn, since the first of a round follows a pause.
@@ -167,7 +183,7 @@ def recipes(names: Sequence[str], config: TrainConfig, repeats: int) -> str:
             ]
         )
     columns = [
-        f"recipe, L = {config.hypotheses}",
+        what,
         "s an iteration, median (min)",
         f"of {names[0]}, median",
         "middle half",
@@ -185,6 +201,7 @@ def main() -> None:
     parser.add_argument("--hypotheses", type=int, nargs="+", default=[25, 50, 200])
     parser.add_argument("--peer", choices=["torch"])
     parser.add_argument("--recipes", default="", help="names, the first is compared to")
+    parser.add_argument("--frames", type=int, nargs="+", help="of the data set")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     base = dataclasses.replace(TrainConfig(), batch_size=options.batch_size)
@@ -192,6 +209,10 @@ def main() -> None:
     if options.recipes:
         config = dataclasses.replace(base, hypotheses=options.hypotheses[-1])
         print(recipes(options.recipes.split(","), config, 4 * options.repeats))
+        return
+    if options.frames:
+        config = dataclasses.replace(base, hypotheses=options.hypotheses[-1])
+        print(sizes(options.frames, config, 4 * options.repeats))
         return
     columns = [
         "L",
