@@ -17,6 +17,7 @@ import io
 import json
 import pathlib
 import zipfile
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -32,8 +33,13 @@ _ABOUT, _PARAMS = "about.json", "params"
 _YEAR = (1980, 1, 1, 0, 0, 0)  # of every entry: the same model gives the same bytes
 
 
-def rounded(params: Any) -> Any:
+def rounded(params: Any, exact: Collection[str] = ()) -> Any:
     """The float32 parameters that come back from a file.
+
+    Args:
+      params: nested dicts of arrays.
+      exact: names at the top whose arrays stay as they are: what many large numbers
+        are summed with must not be rounded.
 
     Raises:
       CheckpointError: one is too large for float16, or not finite.
@@ -47,20 +53,22 @@ def rounded(params: Any) -> Any:
                 f"{name} has numbers that float16 cannot hold (beyond 65504, or not "
                 "finite): no file can be made of these parameters"
             )
-    return jax.tree.map(lambda leaf: leaf.astype(np.float32), half)
+    kept = jax.tree.map(lambda leaf: leaf.astype(np.float32), half)
+    return kept | {name: host[name] for name in exact if name in host}
 
 
-def to_bytes(params: Any, about: dict[str, Any]) -> bytes:
+def to_bytes(params: Any, about: dict[str, Any], exact: Collection[str] = ()) -> bytes:
     """The content of the file.
 
     Args:
       params: nested dicts of arrays.
       about: plain values: what a checkpoint's config says, and more.
+      exact: names at the top whose arrays are kept as float32.
 
     Raises:
       CheckpointError: a parameter is too large for float16, or not finite.
     """
-    kept = rounded(params)
+    kept = rounded(params, exact)
     sums = {_PARAMS: trees.checksums(kept)}
     told = {"format": FORMAT, "jaxflow": __version__, **about, "checksums": sums}
     content = io.BytesIO()
@@ -69,7 +77,9 @@ def to_bytes(params: Any, about: dict[str, Any]) -> bytes:
         archive.writestr(zipfile.ZipInfo(_ABOUT, _YEAR), text)
         for name, leaf in trees.by_path(kept).items():
             array = io.BytesIO()
-            np.lib.format.write_array(array, leaf.astype(np.float16))
+            whole = name.split("/")[0] in exact
+            leaf = leaf if whole else leaf.astype(np.float16)
+            np.lib.format.write_array(array, leaf)
             entry = zipfile.ZipInfo(f"{_PARAMS}/{name}.npy", _YEAR)
             archive.writestr(entry, array.getvalue())
     return content.getvalue()

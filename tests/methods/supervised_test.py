@@ -4,14 +4,17 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxflow import methods
 from jaxflow.flow import checkpoint as flow_checkpoint
 from jaxflow.runs import checkpoint
+from jaxflow.training import loop
 from jaxflow.training.method import shown_params
 from tests.helpers import methods as small
+from tests.helpers import training
 from tests.helpers.methods import TINY
 
 KEY = jax.random.key(3)
@@ -45,6 +48,10 @@ def test_a_checkpoint_is_the_model_again(method, config, tmp_path):
     loaded = methods.load(tmp_path)
     assert loaded.method == method.name and loaded.config == config.net
     same(loaded.parameters(), params)
+    fresh = loaded.fresh(KEY)
+    assert jax.tree.map(jnp.shape, fresh.parameters()) == jax.tree.map(
+        jnp.shape, params
+    )
 
 
 def test_two_devices_learn_what_one_does():
@@ -64,3 +71,18 @@ def test_two_devices_learn_what_one_does():
     both, their_losses = jax.jit(jax.vmap(shared, axis_name="devices"))(halves, parts)
     first = jax.tree.map(lambda a: a[0], (both.params, their_losses))
     same((one.params, losses), first, atol=2e-4, rtol=2e-3)
+
+
+@pytest.mark.slow
+def test_a_run_in_two_stretches_is_the_same_run(tmp_path):
+    """From data to a model, by the loop: the regression of the frames is made once."""
+    config = dataclasses.replace(TINY, method="mdn")
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train = functools.partial(loop.train_and_evaluate, method=methods.METHODS["mdn"])
+    train(training.run_config(tmp_path, config), whole)
+    half = dataclasses.replace(config, iterations=5)
+    train(training.run_config(tmp_path, half), parts)
+    train(training.run_config(tmp_path, config), parts)
+    one, other = (methods.load(folder).parameters() for folder in (whole, parts))
+    same(one, other, rtol=0, atol=0)
+    assert np.abs(one["whitening"]["mean"]).max() > 1e-3  # frames were looked at
