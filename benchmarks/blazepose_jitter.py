@@ -92,11 +92,36 @@ def table(joints: Joints) -> str:
     kept = Joints(*(part[joints.sigma < WIDEST] for part in joints))
     for name, part in (("scatter", kept.scatter), ("apart", kept.apart)):
         slope = kept.sigma @ part / (kept.sigma @ kept.sigma)
-        ratio = np.sqrt((part**2).mean() / (kept.sigma**2).mean())
+        ratio = _ratio(part, kept.sigma)
         lines.append(
             f"{name}: slope {slope:.2f}, ratio of root mean squares {ratio:.2f}"
         )
     return "\n".join(lines)
+
+
+def halves(persons: list[Joints]) -> str:
+    """What makes one half of the people right, and how right it makes the others."""
+    lines = []
+    for start in (0, 1):
+        fitted, held = (_narrow(persons[i::2]) for i in (start, 1 - start))
+        factor = _ratio(fitted.scatter, fitted.sigma)
+        slope = held.sigma @ held.scatter / (held.sigma @ held.sigma) / factor
+        lines.append(
+            f"sigma times {factor:.2f}, fitted on {len(persons[start::2])} people: of "
+            f"the others scatter has slope {slope:.2f}, ratio "
+            f"{_ratio(held.scatter, held.sigma) / factor:.2f}, apart ratio "
+            f"{_ratio(held.apart, held.sigma) / factor:.2f}"
+        )
+    return "\n".join(lines)
+
+
+def _narrow(persons: list[Joints]) -> Joints:
+    joints = Joints(*(np.concatenate(part) for part in zip(*persons, strict=True)))
+    return Joints(*(part[joints.sigma < WIDEST] for part in joints))
+
+
+def _ratio(part: np.ndarray, sigma: np.ndarray) -> float:
+    return float(np.sqrt((part**2).mean() / (sigma**2).mean()))
 
 
 def main() -> None:
@@ -125,6 +150,7 @@ def main() -> None:
         f"{len(joints.sigma)} joints, {options.count} jitters of {options.strength:g}"
     )
     print(table(joints))
+    print(halves(persons))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from jaxflow.prediction import run as prediction_run
 from jaxflow.prediction.inputs import Reading
 from jaxflow.runs.profiling import Clock
 from jaxflow.runs.run import LockedError, Run
+from tests.detector.blazepose.people_test import seeing
 from tests.detector.readers.pictures_test import png_header
 from tests.helpers import predict as predict_helpers
 from tests.helpers.predict import contents, run
@@ -72,6 +73,7 @@ CASES = {
     "video": ("clip.avi", Reading),
     "one frame in three": ("clip.avi", lambda: Reading(every=3)),
     "two people a frame": ("clip.avi", two_a_frame),
+    "people who are followed": ("clip.avi", lambda: Reading(finder=seeing())),
     "heatmaps": ("maps.npy", Reading),
     "keypoints": ("points.json", Reading),
 }
@@ -96,7 +98,13 @@ def stop_after(monkeypatch, people):
     monkeypatch.setattr(files.PeopleWriter, "add", stopping)
 
 
-@pytest.mark.parametrize("case", CASES)
+SLOW = {"people who are followed"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in CASES],
+)
 def test_a_stopped_run_goes_on_where_it_was(
     inputs, lifter, case, often, tmp_path, monkeypatch
 ):

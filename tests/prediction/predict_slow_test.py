@@ -1,5 +1,6 @@
 """What takes minutes: commands that are killed within a video, JSON of 200 MB."""
 
+import dataclasses
 import itertools
 import json
 import signal
@@ -11,11 +12,14 @@ import pytest
 pytest.importorskip("PIL", reason="pictures need the extra 'detector'")
 
 import jaxflow
+from jaxflow.detector.blazepose import detector, fetch
 from jaxflow.detector.network import checkpoint, hrnet
 from jaxflow.prediction import unfinished
+from jaxflow.prediction.inputs import Reading
 from tests.helpers import predict as predict_helpers
 from tests.helpers.predict import contents, peak_of, run, write_long_json
 from tests.helpers.training import command
+from tests.prediction import predict_faults_test as faults
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +95,33 @@ def test_json_of_200_megabytes(lifter, tmp_path):
     print("peak MB", megabytes)
     assert outcome.people == 20 and megabytes < 350
     assert f"and {count + 1 - 1000} more" in outcome.problems[-1]
+
+
+@pytest.mark.slow
+def test_hostile_pictures_before_blazepose(lifter, tmp_path):
+    """The same are refused for the same reasons; whoever is in the others is found."""
+    for name in ("pose_detection.tflite", "pose_landmark_full.tflite"):
+        if not fetch.is_whole(name):
+            pytest.skip(f"{name} was not fetched: {fetch.cache()}")
+    own = dataclasses.replace(lifter, detector=detector.load("full", offline=True))
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    points = predict_helpers.people("test", 6).pose2d
+    faults.write_good(folder, points)
+    faults.write_bad(folder)
+    outcome, frames = run([folder], own, tmp_path / "out", Reading(finder=own.detector))
+    reasons = {
+        "pixel.png": "expected at least 16 x 16",
+        "cut.jpg": "damaged or cut short",
+        "vast.jpg": "cannot hold the 30000 x 30000 pixels",
+        "vast.png": "too large",
+        "drawing.jpg": "an SVG drawing",
+        "empty.png": "the file is empty",
+    }
+    assert len(outcome.problems) == len(reasons)
+    for name, reason in reasons.items():
+        assert any(name in line and reason in line for line in outcome.problems), name
+    assert len(outcome.done) == 4 and outcome.page.is_file()
+    noted = [line for one in outcome.done for line in one.summary["noted"]]
+    nobody = sum("nobody found" in line["reason"] for line in noted)
+    assert outcome.people + nobody >= 4
