@@ -60,15 +60,39 @@ def draw(
     else:
         whole = Image.fromarray(np.ascontiguousarray(pixels))
         picture = whole.resize((width, height), Image.Resampling.BILINEAR)
-    large = _SMOOTH * width, _SMOOTH * height
     for person in people:
-        layer = Image.new("RGBA", large, (*_CASING, 0))
-        _person(layer, person, _SMOOTH * scale)
-        layer = layer.resize((width, height), Image.Resampling.BOX)
-        picture.paste(layer, (0, 0), layer)
+        left, top, right, bottom = _around(person, scale, width, height)
+        size = right - left, bottom - top
+        layer = Image.new("RGBA", (_SMOOTH * size[0], _SMOOTH * size[1]), (*_CASING, 0))
+        _person(layer, _moved(person, left / scale, top / scale), _SMOOTH * scale)
+        layer = layer.resize(size, Image.Resampling.BOX)
+        picture.paste(layer, (left, top), layer)
     content = io.BytesIO()
     picture.save(content, format="JPEG", quality=_QUALITY)
     return content.getvalue()
+
+
+def _around(
+    person: Figure, scale: float, width: int, height: int
+) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what is drawn of somebody, px of the drawing."""
+    reach = _RADII[-1] * person.ellipses[:, 2:3]
+    places = person.ellipses[:, :2]
+    ends = np.concatenate([person.pose2d, places - reach, places + reach])
+    line = max(1.2, scale * person.side / 150)
+    margin = 10 * line + max(12, 6 * line) * max(1.2, 0.8 * len(person.label))
+    size = np.array([width, height])
+    low = np.clip(np.floor(scale * ends.min(axis=0) - margin), 0, size - 1)
+    high = np.clip(np.ceil(scale * ends.max(axis=0) + margin), low + 1, size)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _moved(person: Figure, left: float, top: float) -> Figure:
+    """The person in a part of the picture that begins there."""
+    corner = np.array([left, top])
+    ellipses = np.array(person.ellipses, np.float64)
+    ellipses[:, :2] -= corner
+    return person._replace(pose2d=person.pose2d - corner, ellipses=ellipses)
 
 
 def _person(layer: Image.Image, person: Figure, scale: float) -> None:
