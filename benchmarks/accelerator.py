@@ -138,9 +138,11 @@ def main() -> None:
         return
     sheet = devices.sheet(device.device_kind)
     if options.flops and options.bandwidth:
-        fast = max(options.flops, sheet.fast if sheet else 0)
-        half = max(options.flops, sheet.bfloat16 if sheet else 0)
-        sheet = devices.Sheet(options.flops, fast, half, options.bandwidth)
+        known = [
+            max(options.flops, sheet.peak(name) if sheet else 0)
+            for name in devices.PRECISIONS[1:]
+        ]
+        sheet = devices.Sheet(options.flops, *known, options.bandwidth)
     print(f"{len(jax.devices())} x {device.device_kind}, one used\n")
     print(table(SMALL if options.anyway else SIZES, sheet))
 

@@ -24,16 +24,25 @@ def test_the_flow_s_work_is_that_of_its_products():
 
 @pytest.mark.parametrize(
     ("kind", "flops"),
-    [("NVIDIA H200", 67e12), ("NVIDIA A100-SXM4-80GB", 19.5e12), ("Tesla T4", 8.1e12)],
+    [
+        ("NVIDIA H200", 67e12),
+        ("NVIDIA A100-SXM4-80GB", 19.5e12),
+        ("NVIDIA L4", 30.3e12),
+        ("Tesla T4", 8.1e12),
+        ("TPU v5 lite", 197e12 / 6),
+        ("TPU v5", 459e12 / 6),
+        ("TPU v6 lite", 153e12),
+    ],
 )
 def test_a_device_is_known_by_its_name(kind, flops):
     sheet = devices.sheet(kind)
-    assert sheet.peak("highest") == flops <= sheet.peak("high") <= sheet.bfloat16
-    assert devices.sheet("cpu") is None
+    peaks = [sheet.peak(name) for name in devices.PRECISIONS]
+    assert peaks[0] == flops and peaks == sorted(peaks)
+    assert devices.sheet("cpu") is None and devices.sheet("NVIDIA L40S") is None
 
 
 def test_a_share_is_of_the_data_sheet_s_best():
-    sheet = devices.Sheet(flops=1e12, fast=4e12, bfloat16=8e12, bandwidth=1e12)
+    sheet = devices.Sheet(1e12, 2e12, 4e12, 8e12, bandwidth=1e12)
 
     def cells(precision, given):
         times, work = [0.002, 0.004, 0.003], (1e9, 6e8)
