@@ -111,13 +111,24 @@ def bucket(batch: int) -> int:
     return between if batch <= between else power
 
 
+def platform() -> str:
+    """What programs are for: `jax.default_device`'s platform, or the default backend.
+
+    A CPU asked for beside an accelerator is one, and gets a CPU's tiles.
+    """
+    device = jax.config.jax_default_device
+    if device is None:
+        return jax.default_backend()
+    return device if isinstance(device, str) else device.platform
+
+
 def rows_per_tile() -> int:
-    """Hypotheses that go through the flow together on the default backend."""
-    return _ROWS.get(jax.default_backend(), _ACCELERATOR_ROWS)
+    """Hypotheses that go through the flow together there."""
+    return _ROWS.get(platform(), _ACCELERATOR_ROWS)
 
 
 def poses_per_tile(hypotheses: int) -> int:
-    """Poses whose hypotheses together fill one tile on the default backend."""
+    """Poses whose hypotheses together fill one tile."""
     return max(1, rows_per_tile() // hypotheses)
 
 

@@ -80,3 +80,13 @@ def test_applying_in_sizes_keeps_order_and_waste_little():
         np.testing.assert_array_equal(twice, 2 * np.arange(count))
         np.testing.assert_array_equal(same, np.arange(count))
         assert set(seen) <= {1, 4, 16} and sum(seen) < 2 * count
+
+
+def test_tiles_are_of_the_platform_that_is_asked_for(monkeypatch):
+    """A CPU beside an accelerator, as an array's device or by its name."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    bulk = batching.rows_per_tile()
+    for device in (jax.local_devices(backend="cpu")[0], "cpu"):
+        with jax.default_device(device):
+            assert batching.platform() == "cpu" and batching.rows_per_tile() < bulk
+    assert batching.platform() == "tpu"

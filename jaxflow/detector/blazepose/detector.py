@@ -115,7 +115,7 @@ def load(
     tflite_reader.schema()  # before anything is fetched
     files = fetch.ready(size, package, offline=offline)
     # A CPU gains nothing from several at a time.
-    batch = 1 if jax.default_backend() == "cpu" else 8
+    batch = 1 if batching.platform() == "cpu" else 8
     pose = _compiled(files.pose, (_MAPS, _POINTS, _PRESENT))
     finder = _compiled(files.finder, ("Identity", "Identity_1"))
     return BlazePose(size, pose, finder, batch)
