@@ -116,7 +116,8 @@ def platform() -> str:
 
     A CPU asked for beside an accelerator is one, and gets a CPU's tiles.
     """
-    device = jax.config.jax_default_device
+    settings: Any = jax.config
+    device = settings.jax_default_device
     if device is None:
         return jax.default_backend()
     return device if isinstance(device, str) else device.platform

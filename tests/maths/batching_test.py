@@ -1,5 +1,6 @@
 """Rows in blocks, buckets and tiles: none lost or reordered, few computed in vain."""
 
+import jax
 import numpy as np
 import pytest
 
