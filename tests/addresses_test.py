@@ -190,7 +190,6 @@ methods/toy
     jaxflow.methods.diffusion
     jaxflow.methods.gaussian_nll
     jaxflow.methods.generator
-    jaxflow.methods.graph_mdn
     jaxflow.methods.mdn
     jaxflow.methods.regression
 methods/whitening

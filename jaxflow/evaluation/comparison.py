@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ from jaxflow.types import Model
 # Differences that are worth a sentence: a share of the error, and a calibration error.
 _BETTER_BY, _WORSE_BY = 0.005, 0.01
 # Other ways to draw from a model, see ``methods.samplers``.
-SAMPLERS = ("noise", "means")
+SAMPLERS = re.compile("noise|means|steps[1-9][0-9]{0,3}")
 
 
 class Entry(NamedTuple):
@@ -44,7 +45,7 @@ class Entry(NamedTuple):
       checkpoints: folders of the same model trained with different seeds.
       temperature: to draw its hypotheses at, as `EvaluationConfig.temperature`;
         default: the test's.
-      sampler: one of `SAMPLERS`, or nothing for the model as it is.
+      sampler: as `SAMPLERS` has it, or nothing for the model as it is.
     """
 
     name: str
@@ -178,7 +179,7 @@ def parse(text: str) -> Entry:
     if not marked:
         folders, temperature = rest, ""
     sampler, mark, others = folders.partition(":")
-    if mark and sampler in SAMPLERS:
+    if mark and SAMPLERS.fullmatch(sampler):
         folders = others
     else:
         sampler = ""
@@ -210,7 +211,7 @@ def compare(
       test: how to test: frames, hypotheses and noise. Models are compared with each
         other alone, on both sets of frames, whatever it says about that.
       load_model: gives a folder's model, as ``methods.load``, drawn from by
-        ``sampler=`` one of `SAMPLERS` or, where that is empty, as it is.
+        ``sampler=`` as `SAMPLERS` has it or, where that is empty, as it is.
       training_cost: floating-point operations of the run in a folder, or None.
 
     Raises:

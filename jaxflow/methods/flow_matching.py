@@ -151,4 +151,5 @@ METHOD = Supervised(
     density,
     published=PUBLISHED,
     density_on_demand=True,
+    any_steps=True,
 )

@@ -5,7 +5,8 @@
 ``noise``: the model's pose of temperature 0 with the detector's noise on its joints and
 one constant deviation in depth (the paper's figure 5). ``means``: of a mixture the
 components' means, as mixture density networks were published; the heaviest first, and
-where more hypotheses are asked for than there are, over again.
+where more hypotheses are asked for than there are, over again. ``steps10``: of a
+method that comes to a pose by any number of steps, so many.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def load(directory: str, sampler: str = "") -> Model:
 
     Args:
       directory: as ``methods.load`` takes it.
-      sampler: one of ``comparison.SAMPLERS``, or nothing for the model as it is.
+      sampler: as ``comparison.SAMPLERS`` has it, or nothing for the model as it is.
 
     Raises:
       UserError: the sampler is for models of another kind.
@@ -46,7 +47,21 @@ def load(directory: str, sampler: str = "") -> Model:
         return ModeWithNoise(model, DEPTH)
     if sampler == "means":
         return _means_of(model, directory)
+    if sampler.startswith("steps"):
+        return _in_steps(model, int(sampler.removeprefix("steps")), directory)
     return model
+
+
+def _in_steps(model: Model, steps: int, folder: str) -> Model:
+    sampler = getattr(model, "sampler", None)
+    if not (isinstance(model, NetModel) and getattr(sampler, "any_steps", False)):
+        raise UserError(
+            f"{folder} holds the method {model.method}, which is not drawn from in any "
+            "number of steps; expected flow_matching"
+        )
+    return dataclasses.replace(
+        model, config=dataclasses.replace(model.config, steps=steps)
+    )
 
 
 def _means_of(model: Model, folder: str) -> Model:

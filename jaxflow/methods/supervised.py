@@ -105,6 +105,7 @@ class Supervised:
       means: ``means(params, seen, config) -> (K, 48)`` of a mixture, see `samplers`.
       density_on_demand: whether the density costs so much more than a pose that
         hypotheses come without it, and `log_prob` alone gives it.
+      any_steps: whether `NetConfig.steps` is of drawing alone, see `samplers`.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Supervised:
     fit: Callable[[Params, Fitted, TrainConfig], Params] | None = None
     means: Callable[[Params, Seen, NetConfig], jax.Array] | None = None
     density_on_demand: bool = False
+    any_steps: bool = False
 
     def fresh(self, key: jax.Array, config: NetConfig) -> Params:
         """Parameters before any training."""

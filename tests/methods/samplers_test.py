@@ -61,6 +61,21 @@ def test_only_mixtures_have_means(tmp_path):
         samplers.load(folder, "means")
 
 
+def test_any_number_of_steps(tmp_path):
+    """Of flow matching: the ends of finer steps come to lie together."""
+    folder = saved(tmp_path, "flow_matching")
+    two, many, more = (
+        draw(samplers.load(folder, f"steps{n}"), 3) for n in (NET.steps, 20, 40)
+    )
+    np.testing.assert_array_equal(two, draw(samplers.load(folder), 3))
+    assert np.abs(many - more).max() < np.abs(two - more).max() / 10
+
+
+def test_only_a_flow_in_time_has_steps(mixture):
+    with pytest.raises(UserError, match="method mdn, which is not drawn from in any"):
+        samplers.load(mixture, "steps3")
+
+
 def test_what_a_gaussian_s_hypotheses_cost():
     """One product of 48 x 45 each; of a pose the features and two regressions."""
     found = sampling_cost.of_model(small.model("gaussian"))
