@@ -95,7 +95,8 @@ class BlazePose:
     def _observe(self, *columns: np.ndarray) -> tuple[Any, ...]:
         patches, turn = Patch(*columns[:-1]), columns[-1]
         logits, points, present = self.pose(turned.sample(patches, turn) / 255)
-        reading = uncertainty.read(logits, turn, uncertainty.BLUR[self.size])
+        blur, share = uncertainty.BLUR[self.size], uncertainty.SHARE[self.size]
+        reading = uncertainty.read(logits, turn, blur, share)
         points = points.reshape(len(points), -1, _POINT)[..., :2]
         return *reading, present[:, 0], points
 

@@ -3,8 +3,8 @@
     logits (B, 64, 64, 39) of turned crops -> Reading, in the upright crops
 
 1. The logistic function makes a bump of each joint, to which a Gaussian is fitted. Of a
-   sure joint its sigma is the network's own blur, so s0^2 is taken away; what is left,
-   S, is the covariance of the joint's place.
+   sure joint its sigma is the network's own blur, so s0^2 is taken away; what is left
+   is the covariance of the joint's place, by a factor that was measured.
 2. Where one Gaussian holds too little of a map, as of one with two peaks, it is as wide
    as the whole map (``gaussians.widening``).
 3. Means and covariances are turned back with the crop.
@@ -33,6 +33,10 @@ from jaxflow.skeleton import CROP_PER_HEATMAP, MPII_JOINTS
 
 # px of the heatmap; of sure joints of the three sizes.
 BLUR = {"lite": 1.2, "full": 1.1, "heavy": 1.0}
+# Of what is left of sigma, by the sizes: where crops are moved as far as a detector's
+# training moves them, joints scatter by so much of it. The mean of what either half of
+# 34 people says (benchmarks/blazepose_jitter.py --strength=2.5 --against=heavy).
+SHARE = {"lite": 0.82, "full": 0.88, "heavy": 1.0}
 MIDDLE_OF_HIPS = 33  # a heatmap of its own
 CHANNELS = (*map(BLAZEPOSE_33.joints.index, COCO_17.joints), MIDDLE_OF_HIPS)
 # Mirrored pictures give column 64 - i: column 32 is the middle of the crop, crop px
@@ -71,18 +75,21 @@ def is_sure(fit: np.ndarray, peak: np.ndarray) -> np.ndarray:
     return (fit[..., [3, 5]].max(-1) <= WIDEST_SEEN) & (peak >= LEAST_PEAK)
 
 
-@functools.partial(jax.jit, static_argnames="blur")
-def read(logits: jax.Array, turn: jax.Array, blur: float) -> Reading:
+@functools.partial(jax.jit, static_argnames=("blur", "share"))
+def read(
+    logits: jax.Array, turn: jax.Array, blur: float, share: float = 1.0
+) -> Reading:
     """Reads heatmaps.
 
     Args:
       logits: (B, 64, 64, 39), the network's.
       turn: (B,) radians, the crops', as in ``Crop``.
       blur: s0, of `BLUR`.
+      share: of `SHARE`.
     """
     maps = jax.nn.sigmoid(logits[..., jnp.asarray(CHANNELS)])
     maps = jnp.moveaxis(maps, -1, 1)
-    seen = turned_back(of_maps(maps, blur), turn)
+    seen = turned_back(of_maps(maps, blur, share), turn)
     joints = with_rules(to_mpii(seen))
     zero = jnp.zeros((*joints.mean.shape[:-2], 2), maps.dtype)
     fits = keypoints.to_fits(joints, zero, jnp.ones_like(zero[..., 0]))
@@ -90,10 +97,10 @@ def read(logits: jax.Array, turn: jax.Array, blur: float) -> Reading:
     return Reading(fits.as_array(), fits.mean, joints.found, peaks)
 
 
-def of_maps(maps: jax.Array, blur: float) -> Keypoints:
+def of_maps(maps: jax.Array, blur: float, share: float = 1.0) -> Keypoints:
     """Places (..., J) of maps (..., J, 64, 64) in [0, 1], less the network's blur."""
     fits = widening.widened(maps, fit_gaussians(maps, decode.dark(maps).place))
-    left = jnp.sqrt(jnp.maximum(jnp.square(fits.sigma) - blur**2, 0))
+    left = share * jnp.sqrt(jnp.maximum(jnp.square(fits.sigma) - blur**2, 0))
     covariance = ellipses.covariance_image_frame(left, fits.theta)
     return Keypoints(fits.mean + SHIFT, covariance, fits.converged)
 

@@ -25,9 +25,9 @@ def bump(place, covariance, height=0.9):
     return height * np.exp(-distance / 2)
 
 
-@functools.partial(jax.jit, static_argnames="blur")
-def of(maps, blur=1.1):
-    return uncertainty.of_maps(maps, blur)
+@functools.partial(jax.jit, static_argnames=("blur", "share"))
+def of(maps, blur=1.1, share=1.0):
+    return uncertainty.of_maps(maps, blur, share)
 
 
 def two(*maps):
@@ -45,6 +45,13 @@ def test_the_network_s_blur_is_taken_away():
     np.testing.assert_allclose(
         seen.mean[0], np.array([[20, 30], [40, 30]]) + shift, atol=0.01
     )
+
+
+def test_a_share_of_what_is_left():
+    spread = np.array([[6.0, 2], [2, 3]])
+    maps = jnp.asarray(bump([20, 30], 1.1**2 * np.eye(2) + spread), jnp.float32)
+    seen = of(jnp.stack([maps, maps])[None], share=0.8)
+    np.testing.assert_allclose(seen.covariance[0, 0], 0.8**2 * spread, atol=0.02)
 
 
 def test_two_peaks_are_as_wide_as_their_map():
