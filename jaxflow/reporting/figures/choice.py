@@ -6,6 +6,7 @@ In: a ``Comparison``. Out: figures about as wide as a phone.
 from __future__ import annotations
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from jaxflow.evaluation.comparison import Comparison
 from jaxflow.metrics import errors
@@ -43,6 +44,9 @@ def against_operations(comparison: Comparison) -> Figure:
                 **look,
             )
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set(
             xlabel="million floating-point operations a pose",
             ylabel="MPJPE of the best hypothesis, mm",
@@ -72,7 +76,10 @@ def against_calibration(comparison: Comparison) -> Figure | None:
             axes.plot(error, best, linewidth=1.4, label=member.entry.name, **look)
             fitted = error.index(min(error))
             axes.plot(error[fitted], best[fitted], "o", color=look["color"])
-        many = members[0].test[0].num_hypotheses
+        counts = {
+            found["num_hypotheses"] for one in members for found in one.curves if found
+        }
+        many = f"{min(counts)}" if len(counts) == 1 else "M"
         axes.set(
             xlabel="calibration error",
             ylabel=f"MPJPE of the best of {many}, mm",
