@@ -43,6 +43,8 @@ def add(kind: type[LiftBuilder]) -> None:
     """
     if _BUILDERS.get(kind.name, kind) is not kind:
         raise UserError(f"a data set {kind.name} is there already; take another name")
+    if "." not in kind.__module__:  # of a notebook or a script: has no package
+        kind.pkg_dir_path = pathlib.Path(__file__).parent
     _BUILDERS[kind.name] = kind
 
 
@@ -138,7 +140,12 @@ def check(chosen: LiftBuilder) -> list[pathlib.Path]:
     if chosen.raw_folder is not None:
         if chosen.RAW_FOLDER == "none":
             return []
-        return chosen.raw_files(chosen.raw_folder)
+        wanted = chosen.raw_files(chosen.raw_folder)
+        if missing := [str(path) for path in wanted if not path.exists()]:
+            raise files.DataFileError(
+                f"{chosen.name} needs files that are not there: {', '.join(missing)}"
+            )
+        return wanted
     if chosen.RAW_FOLDER == "needed":
         raise files.DataFileError(
             f"{chosen.name} is not in {chosen.data_dir} and needs raw files to be "

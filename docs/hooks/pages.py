@@ -39,7 +39,6 @@ ADDRESS = {source: page for page, source in ELSEWHERE.items()}
 ADDRESS["README.md"] = "index.md"
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
-PIPE = "\\|"  # within a table
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -100,16 +99,14 @@ def commands_page() -> str:
         lines += [f"## {name}", "", about.replace("    ", ""), ""]
         lines += ["```", example, "```", ""]
         for heading, group in _help.groups(own, module.flags.required).items():
-            lines += [f"**{heading}**", "", "| flag | |", "|---|---|"]
-            for flag in group:
-                spelled = _help.spelled(flag).replace("|", PIPE)
-                lines.append(f"| `{spelled}` | {cell(_help.told(flag))} |")
+            lines += [f"**{heading}**", ""]
+            lines += [f"- `{_help.spelled(f)}`: {plain(_help.told(f))}" for f in group]
             lines.append("")
     return "\n".join(lines)
 
 
-def cell(text: str) -> str:
-    """A text in a table's cell, its signs those of a text."""
+def plain(text: str) -> str:
+    """A text whose signs are no Markdown."""
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
 
 

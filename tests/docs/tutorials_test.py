@@ -1,0 +1,57 @@
+"""The tutorials: stored as they ran, and run again with small settings."""
+
+import json
+
+import jax
+import matplotlib
+import pytest
+
+from tests.helpers.training import REPOSITORY
+
+NOTEBOOKS = sorted((REPOSITORY / "docs/tutorials").glob("*.ipynb"))
+SMALL = {
+    "hypotheses": "HYPOTHESES = 20",
+    "posterior": "HYPOTHESES = 300",
+    "detector": (
+        "FRAMES = 'synthetic_lift/seed0-train300-test40'\n"
+        "TRAIN = dict(iterations=3, hypotheses=6, batch_size=8, learning_rate=1e-3)\n"
+        "FLOW = dict(blocks=2, hidden=16, encoder_hidden=8, encoded=6)\n"
+        "LOOP = dict(log_every=1, validate_every=0)"
+    ),
+}
+
+
+def cells(path):
+    return [
+        (cell["metadata"].get("tags", []), "".join(cell["source"]), cell["outputs"])
+        for cell in json.loads(path.read_text())["cells"]
+        if cell["cell_type"] == "code"
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_they_are_stored_with_what_they_printed(path):
+    """Settings first; no cell failed; pictures are small."""
+    assert len(NOTEBOOKS) == len(SMALL)
+    tags, *_ = cells(path)[0]
+    assert tags == ["parameters"]
+    outputs = [output for _, _, own in cells(path) for output in own]
+    assert {output["output_type"] for output in outputs} <= {"stream", "display_data"}
+    assert any(output["output_type"] == "stream" for output in outputs)
+    assert path.stat().st_size < 400_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_they_run(path, tmp_path, monkeypatch, capsys):
+    """Every cell as stored, but for the settings."""
+    monkeypatch.chdir(tmp_path)
+    matplotlib.use("Agg")
+    space = {"__name__": "__main__"}
+    with jax.numpy_dtype_promotion("standard"):  # as readers have it
+        for tags, source, _ in cells(path):
+            text = SMALL[path.stem] if tags else source
+            exec(compile(text, path.name, "exec"), space)
+    printed = capsys.readouterr().out
+    words = {"hypotheses": "hidden:", "posterior": "inside:", "detector": "90 % region"}
+    assert words[path.stem] in printed
