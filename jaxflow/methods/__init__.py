@@ -23,6 +23,7 @@ from jaxflow.methods import (
     generator,
     graph_mdn,
     mdn,
+    mmd_gan,
     regression,
 )
 from jaxflow.runs import checkpoint
@@ -41,6 +42,7 @@ METHODS: dict[str, Method] = {
     "mdn": mdn.METHOD,
     "cvae": cvae.METHOD,
     "graph_mdn": graph_mdn.METHOD,
+    "mmd_gan": mmd_gan.METHOD,
     "flow_matching": flow_matching.METHOD,
     "diffusion": diffusion.METHOD,
     "generator": generator.METHOD,

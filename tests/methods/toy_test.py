@@ -41,7 +41,9 @@ WHOLE = np.hypot(small.APART, small.WIDE)
 
 def test_all_methods_that_learn_are_here():
     names = {name.split()[0] for name in CAN}
-    assert {*names, "gaussian"} == {*small.OTHERS}  # the latter takes no step
+    # The Gaussian in closed form takes no step; mmd_gan learns of projections, which
+    # the toy's 2D poses are not.
+    assert {*names, "gaussian", "mmd_gan"} == {*small.OTHERS}
 
 
 @pytest.mark.slow
