@@ -27,7 +27,7 @@ def cost(comparison: Comparison) -> Table | None:
             "million parameters",
             "MFLOP pose",
             "MFLOP hypothesis",
-            "PFLOP training",
+            "TFLOP training",
         ),
         tuple(rows),
         better=(0, -1, -1, -1, 0),
@@ -44,7 +44,7 @@ def _costs(member: Member) -> tuple[Cell, ...]:
         Number(member.cost.parameters / 1e6, 2),
         Number(member.cost.pose / 1e6, 2),
         Number(member.cost.hypothesis / 1e6, 3),
-        "-" if trained is None else Number(trained / 1e15, 3),
+        "-" if trained is None else Number(trained / 1e12, 3),
     )
 
 
