@@ -43,7 +43,7 @@ CHANNELS = (*map(BLAZEPOSE_33.joints.index, COCO_17.joints), MIDDLE_OF_HIPS)
 # 127.5. By ``crop``'s convention it would be 128.
 SHIFT = -0.5 / CROP_PER_HEATMAP
 # A joint that was seen is narrower, and its map higher; others are guesses.
-WIDEST_SEEN, LEAST_PEAK = 4.0, 0.2
+WIDEST_SEEN, LEAST_PEAK = 3.65, 0.2
 # Standard deviations of what the rules make up, as shares of the torso's length. Spine
 # and thorax: 0.058 and 0.062 of motion capture (CMU's training subjects in Human3.6M's
 # joints). The face is in no such data; the head's is what 1.6 times a face's place
