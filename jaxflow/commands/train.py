@@ -137,14 +137,7 @@ def take_presets() -> None:
       UserError: a flag was given a value that is not the ablation's, or a recipe or an
         ablation is of another method than the flow.
     """
-    for name, value in METHODS[_METHOD.value].published.items():
-        flags.FLAGS.set_default(name, value)
-    asked = [flag for flag in (_RECIPE, _ABLATION) if flag.value != flag.default]
-    if asked and _METHOD.value != "flow":
-        raise UserError(
-            f"--{asked[0].name}={asked[0].value} is of the flow, but --method="
-            f"{_METHOD.value} was asked for; leave one of them out"
-        )
+    take_published(_METHOD.value)
     for name, value in presets.RECIPES[_RECIPE.value].values.items():
         if flags.FLAGS[name].present and flags.FLAGS[name].value != value:
             print(f"recipe {_RECIPE.value}, but with {flags.FLAGS[name].serialize()}")
@@ -156,6 +149,22 @@ def take_presets() -> None:
                 f"--ablation={_ABLATION.value} means {name} = {value}, but "
                 f"{flag.serialize()} was given; leave one of them out"
             )
+        flags.FLAGS.set_default(name, value)
+
+
+def take_published(method: str) -> None:
+    """Makes what a method's authors trained it with the flags' defaults.
+
+    Raises:
+      UserError: a recipe or an ablation was asked for, which are the flow's.
+    """
+    asked = [flag for flag in (_RECIPE, _ABLATION) if flag.value != flag.default]
+    if asked and method != "flow":
+        raise UserError(
+            f"--{asked[0].name}={asked[0].value} is of the flow, but the method is "
+            f"{method}; leave one of them out"
+        )
+    for name, value in METHODS[method].published.items():
         flags.FLAGS.set_default(name, value)
 
 
@@ -172,8 +181,14 @@ def take_weights() -> loop.Beginning:
     model = methods.load(name)
     recipe = presets.RECIPES[_RECIPE.value].values
     # What it has by its default is asked for, too, where an ablation has set it.
-    architecture = type(model.config)()
-    usual = {"method": "flow", **plain_config.to_dict(architecture)}
+    if not flags.FLAGS["method"].present:
+        take_published(model.method)
+    architecture = plain_config.to_dict(type(model.config)())
+    published = METHODS[model.method].published
+    usual = {
+        "method": "flow",
+        **{n: published.get(n, architecture[n]) for n in architecture},
+    }
     theirs = {"method": model.method, **plain_config.to_dict(model.config)}
     for field in set(theirs) - set(_FIXED):
         flag, value = flags.FLAGS[field], theirs[field]

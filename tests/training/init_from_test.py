@@ -16,6 +16,7 @@ from jaxflow.runs import released, writer
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.runs.errors import UserError
 from jaxflow.training import loop, state, validation
+from tests.helpers import methods as small
 from tests.helpers import training
 from tests.helpers.refusals import contents
 from tests.helpers.training import run_config, train_and_evaluate
@@ -176,3 +177,17 @@ def test_another_architecture_is_refused(given, before, flag, message):
 def test_weights_that_are_not_there(given, tmp_path):
     with pytest.raises(CheckpointError, match="nowhere does not exist"):
         given(f"--init_from={tmp_path / 'nowhere'}")
+
+
+def test_another_method_s_weights_bring_its_authors_settings(given, tmp_path):
+    """Its architecture is the weights', also where it is not the authors'."""
+    saved = dataclasses.replace(small.TINY, method="gaussian_nll")
+    params = small.model("gaussian_nll").parameters()
+    store.save_items(tmp_path, {"params": params}, checkpoint.about_run(saved), step=1)
+    for flags in ((), ("--method=gaussian_nll",)):
+        given(f"--init_from={tmp_path}", *flags)
+        config = train.config_from_flags().train
+        assert config.method == "gaussian_nll" and config.net == small.NET
+        assert config.optimizer.learning_rate == 1e-3 and config.batch_size == 256
+    with pytest.raises(UserError, match="--recipe=sharp is of the flow"):
+        given(f"--init_from={tmp_path}", "--recipe=sharp")
