@@ -63,7 +63,9 @@ def net(key: jax.Array, config: NetConfig) -> Params:
         "recognition": trunk.init(recognition_key, seen + whitening.SIZE, config),
         "decoder": trunk.init(decoder_key, seen, config, joined=latent),
     }
-    more: Params = {"pose": trunk.dense_init(pose_key, config.width, whitening.SIZE)}
+    # Near the regression, whatever z is.
+    pose = trunk.dense_init(pose_key, config.width, whitening.SIZE, gain=0.1)
+    more: Params = {"pose": pose}
     if config.elbo:
         more["q"] = trunk.dense_init(q_key, config.width, 2 * latent, gain=0.1)
         more["log_deviation"] = jnp.zeros(())

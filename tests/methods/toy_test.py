@@ -32,9 +32,9 @@ CAN = {
     "flow_matching": ("width", longer(2500, width=128, steps=10)),
     "diffusion": ("width", longer(2500, width=128, steps=25)),
     "generator": ("gap", {**longer(1000, width=64), "hypotheses": 12}),
-    "cvae": ("too narrow", {}),
-    "cvae by elbo": ("gap", longer(800, width=64, elbo=True)),
-    "graph_mdn": ("mean", {}),
+    "cvae": ("too narrow", {"iterations": 150}),
+    "cvae by elbo": ("gap", {**longer(600, width=64, elbo=True), "batch_size": 64}),
+    "graph_mdn": ("mean", {"iterations": 100}),
 }
 WHOLE = np.hypot(small.APART, small.WIDE)
 
