@@ -66,6 +66,7 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
             return link[0]
         source = posixpath.normpath(posixpath.join(place, target))
         goal = ADDRESS.get(source, source.removeprefix("docs/"))
+        goal = re.sub(r"\.ipynb$", ".md", goal)  # of a notebook: its page
         if files.get_file_from_path(goal) is None:
             return words if (ROOT / source).exists() else link[0]
         away = posixpath.relpath(goal, posixpath.dirname(here) or ".")
