@@ -17,7 +17,8 @@ Temperature scales z, and the noise of s.
 
 Changed for the harness: poses are whitened residuals, not standardised numbers; the
 condition is seen; both kinds of z are normalised as one batch. The order of depths by
-which the final pose was weighed needs the image. Source: BASELINES section 5.
+which the final pose was weighed needs the image. Source: Sharma et al. (ICCV 2019) and
+their released code.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ Temperature scales all noise: the first x and that of each step.
 
 Changed for the harness: whitened residuals in place of metres times 10, the fitted
 Gaussians in place of points drawn from the heatmaps, `denoiser`'s net, which is
-`flow_matching`'s, with its settings. Source: BASELINES section 9.
+`flow_matching`'s, with its settings. Source: Holmquist and Wandt (ICCV 2023) and their
+released code.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ by the exact divergence along the way back.
 Changed for the harness: FMPose flows in metres, from noise of a metre, where 25 such
 steps are needed: few keep a part of the spread only, which reads as a lower
 temperature. In whitened coordinates two steps keep 98 % of it. The net is `denoiser`'s;
-the fitted Gaussians are seen, not the heatmaps' pixels. Source: BASELINES sections 10,
-D.2, D.3.
+the fitted Gaussians are seen, not the heatmaps' pixels. Source: Le et al. (TMLR 2026)
+and their released code; Lipman et al. (ICLR 2023).
 """
 
 from __future__ import annotations

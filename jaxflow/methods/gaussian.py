@@ -7,7 +7,7 @@ leaves on people it was not made of, and s the logarithms of the variances along
 covariance's principal axes, regressed on the same features. No gradient step is taken:
 all is known before the first iteration, which only says how likely a batch is.
 
-Temperature scales the deviations. Source: BASELINES section D.1; not published.
+Temperature scales the deviations. Not published: the floor for what learns.
 """
 
 from __future__ import annotations

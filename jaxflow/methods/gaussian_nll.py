@@ -7,7 +7,7 @@ whitened coordinates, where they begin as the regression with one covariance. Wh
 learned is the covariance's inverse: an iteration then solves nothing. Temperature
 scales the normal noise.
 
-Source: BASELINES section D.4; not published. There the nets begin from nothing.
+Not published; the flow's affine layer is the same without the regression under it.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ proper: no adversary, no density, no inverse.
 
 Temperature scales the noise e.
 
-Source: BASELINES sections D.3 and D.4; not published. The score is
-`jaxflow.losses.energy_score`; the net is `denoiser`'s, whose time stands still.
+Not published. The score is `jaxflow.losses.energy_score`; the net is `denoiser`'s,
+whose time stands still.
 """
 
 from __future__ import annotations

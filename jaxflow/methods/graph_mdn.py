@@ -15,7 +15,8 @@ Temperature as in `mdn`. The published hypotheses are the means.
 
 Changed for the harness: joints are measured from the regression in units of what it
 leaves along each axis, not in metres through tanh; the nose, which the graph lacks, is
-told by the head's node; nodes see the condition, too. Source: BASELINES section 4.
+told by the head's node; nodes see the condition, too. Source: Oikarinen et al. (IJCNN
+2021); what the paper leaves open is as in their released settings.
 """
 
 from __future__ import annotations

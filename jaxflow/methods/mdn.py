@@ -13,7 +13,7 @@ the heaviest one. The published hypotheses are the means (`means`).
 
 Changed for the harness: poses are whitened residuals, since one deviation cannot be
 that of depth and of width; the condition is seen; the gradient's norm is bounded by 1,
-not the weights'. Source: BASELINES section 2.
+not the weights'.
 """
 
 from __future__ import annotations

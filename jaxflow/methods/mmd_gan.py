@@ -17,7 +17,7 @@ Temperature scales z.
 Changed for the harness: poses are in the camera's frame, so that the projection leaves
 out depth and no camera is predicted; its scale is the best one for each pose, as 2D
 poses have none. Critic and generator step at once, from the same parameters. Source:
-BASELINES section 3.
+Li and Lee (BMVC 2020) and their released code.
 """
 
 from __future__ import annotations

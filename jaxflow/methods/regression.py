@@ -10,7 +10,7 @@ people it was not made of: `jaxflow.calibrate` scales it to what this net leaves
 
 Changed for the harness: the condition is seen, too; the gradient's norm is bounded by
 1, as in the PyTorch port, not the weights'; the rate is not lowered by its 4 % per
-100,000 iterations. Source: BASELINES section 1.
+100,000 iterations. Source: Martinez et al. (ICCV 2017) and the released code.
 """
 
 from __future__ import annotations

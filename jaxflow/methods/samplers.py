@@ -27,7 +27,7 @@ from jaxflow.runs.errors import UserError
 from jaxflow.types import Model, Params
 
 # Metres: the paper does not give its depth's deviation; this is about what a regression
-# leaves in depth on the benchmark (BASELINES section D.1).
+# leaves in depth on the benchmark of BUILD_NOTES.md.
 DEPTH = 0.09
 
 

@@ -8,7 +8,8 @@ Batch normalisation takes its statistics over the whole batch, also where device
 it, and keeps running means of them, by which single poses are judged. What is dropped
 is drawn from each example's own key.
 
-Source: BASELINES section 1; initial weights as He et al. (ICCV 2015).
+Source: Martinez et al. (ICCV 2017) and the released code; initial weights as He et al.
+(ICCV 2015).
 """
 
 from __future__ import annotations

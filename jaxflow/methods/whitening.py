@@ -10,8 +10,6 @@ that treats all numbers alike, or noise that is alike along all, fits the poses.
 What m leaves of training frames is measured by `ridge`'s regressions without their
 group of people: its own residuals would look too small, and every sampler would become
 too sure. The numbers here are computed from the training frames once and not trained.
-
-Source: BASELINES section D.1.
 """
 
 from __future__ import annotations

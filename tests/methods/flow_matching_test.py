@@ -31,7 +31,7 @@ def exact(deviation):
     ],
 )
 def test_share_of_the_spread_that_steps_keep(deviation, steps, kept):
-    """Of the linear flow between two Gaussians, worked out by hand (BASELINES D.2)."""
+    """Of the linear flow between two Gaussians, worked out by hand."""
     one = flow_matching.midpoint(exact(deviation), jnp.ones(()), steps)
     np.testing.assert_allclose(one / deviation, kept, atol=0.006)
 
