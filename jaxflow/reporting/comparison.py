@@ -19,7 +19,7 @@ from jaxflow.evaluation.seed_statistics import ABLATION_COLUMNS, TEST_COLUMNS, C
 from jaxflow.metrics.sums import EvaluationResult
 from jaxflow.reporting import choice_tables, published, tables, uncertainty_tables
 from jaxflow.reporting.tables import Number, Row, Table
-from jaxflow.runs import files
+from jaxflow.runs import errors, files
 
 PAPER = {row.method: row.values for row in published.ABLATIONS.rows}
 
@@ -201,7 +201,7 @@ def _drawn(comparison: Comparison, out: pathlib.Path) -> list[pathlib.Path]:
     try:
         from jaxflow.reporting.figures import choice, style
     except ImportError:
-        print("no figures: they need pip install 'jaxflow[report]'")
+        print(f"no figures: they need {errors.install('report')}")
         return []
     drawn = choice.draw(comparison).items()
     paths = [path for name, figure in drawn for path in style.save(figure, out / name)]

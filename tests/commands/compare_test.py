@@ -31,7 +31,7 @@ def run(*flags):
         capture_output=True,
         timeout=300,
         check=False,
-        env={**os.environ, "XLA_FLAGS": "--xla_backend_optimization_level=0"},
+        env={**os.environ, "XLA_FLAGS": ""},
     )
 
 

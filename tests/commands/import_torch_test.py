@@ -30,11 +30,7 @@ def command(*flags, **environment):
     result = subprocess.run(
         [sys.executable, "-m", "jaxflow.import_torch", *flags],
         cwd=REPOSITORY,
-        env={
-            **os.environ,
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
-            **environment,
-        },
+        env={**os.environ, "XLA_FLAGS": "", **environment},
         capture_output=True,
         text=True,
         timeout=300,

@@ -1,7 +1,8 @@
-"""What JAX compiles while something runs."""
+"""What JAX compiles while something runs, and how well."""
 
 import contextlib
 
+import jax
 import jax.monitoring
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -21,3 +22,14 @@ def compilations():
         yield names
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@contextlib.contextmanager
+def optimised():
+    """Programs are compiled as they are for users: what computes for long needs it."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)

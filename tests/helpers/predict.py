@@ -25,6 +25,7 @@ from jaxflow.prediction.files import Output
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.runs.profiling import Clock
 from jaxflow.skeleton import MPII_BONES
+from tests.helpers.compiled import optimised
 
 NETWORK = dataclasses.replace(hrnet.TINY, stage3_modules=0)
 FLOW = jaxflow.FlowConfig(blocks=4, hidden=96, encoder_hidden=48, encoded=24)
@@ -165,6 +166,7 @@ def people(split, count, seed=0):
     return dataclasses.replace(records, pose2d=records.extra["pose2d_true"])
 
 
+@optimised()
 def train_detector(folder, steps=100, size=128, batch=6):
     """Learns to find the joints' colours, in crops of half the size."""
     points = people("train", steps * batch).pose2d / 2
@@ -180,6 +182,7 @@ def train_detector(folder, steps=100, size=128, batch=6):
     checkpoint.save(folder, state.variables, NETWORK)
 
 
+@optimised()
 def train_flow(folder, steps=600, batch=128, frames=4000):
     """A small flow fitted by maximum likelihood, so that its spread is about right."""
     records = generate("train", frames, 0)

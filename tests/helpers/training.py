@@ -34,11 +34,7 @@ def command(
     *flags: str, module: str = "jaxflow.train", cwd: object = None, **variables: str
 ):
     """Starts a command of the package as its own process, output to a pipe."""
-    environment = {
-        **os.environ,
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
-        **variables,
-    }
+    environment = {**os.environ, "XLA_FLAGS": "", **variables}
     environment["PYTHONPATH"] = str(REPOSITORY)
     return subprocess.Popen(
         [sys.executable, "-m", module, *flags],

@@ -111,6 +111,7 @@ FIGURES = {
     "sigma",
     "response",
     "models-calibration",
+    "models-operations",
     "models-samples",
     "training",
 }

@@ -57,8 +57,7 @@ def start(data_dir, tmp_path_factory):
             f"--heartbeat_timeout={TIMEOUT}",
         )
         variables = {
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=4"
-            " --xla_backend_optimization_level=0",
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
             "JAX_PLATFORMS": "cpu",
             "JAX_ENABLE_COMPILATION_CACHE": "true",
             "JAX_COMPILATION_CACHE_DIR": cache,

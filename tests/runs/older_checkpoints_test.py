@@ -47,10 +47,10 @@ def test_it_is_read_as_it_was_trained(older):
 
 def test_another_method_s_is_refused_by_name(older):
     workdir, path, stored = older
-    path.write_text(json.dumps({**stored, "method": "diffusion"}))
-    with pytest.raises(CheckpointError, match="'diffusion'; known are flow"):
+    path.write_text(json.dumps({**stored, "method": "clairvoyance"}))
+    with pytest.raises(CheckpointError, match="'clairvoyance'; known are flow"):
         methods.load(workdir)
-    with pytest.raises(CheckpointError, match="'diffusion', expected a flow"):
+    with pytest.raises(CheckpointError, match="'clairvoyance', expected a flow"):
         checkpoint.load_params(workdir)
 
 

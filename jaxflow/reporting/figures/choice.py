@@ -52,7 +52,8 @@ def against_operations(comparison: Comparison) -> Figure:
             ylabel="MPJPE of the best hypothesis, mm",
             title="Error against cost",
         )
-        axes.legend(loc="upper right", fontsize=8)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="upper right", fontsize=8)
     return figure
 
 

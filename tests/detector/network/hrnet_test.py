@@ -9,6 +9,7 @@ import pytest
 
 from jaxflow.detector.network import blocks, hrnet, weights
 from jaxflow.detector.network.hrnet import TINY, HRNetConfig
+from tests.helpers.compiled import optimised
 from tests.helpers.hrnet import state_of
 
 SMALL = HRNetConfig(
@@ -173,8 +174,12 @@ def test_each_part_equals_pytorch_s(small):
         )
 
 
+@optimised()
 def test_training_moves_the_statistics_as_pytorch_does(short):
-    """Outputs, running means, unbiased running variances, and gradients."""
+    """Outputs, running means, unbiased running variances, and gradients.
+
+    Compiled with little optimisation the gradients differ by a hundredth.
+    """
     import torch
 
     network, variables = short
