@@ -68,8 +68,7 @@ def predictions(
     Raises:
       UserError: a detector or a checkpoint that cannot be read.
     """
-    paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    sources = find(paths, key)
+    sources = find([inputs] if isinstance(inputs, str | os.PathLike) else inputs, key)
     detector = looking.detector_for(sources, detector)
     table = looking.boxes_of(boxes)
     notes = [] if table is None else check_boxes(sources, table)
@@ -78,14 +77,13 @@ def predictions(
     lifter = Lifter.load(
         checkpoint, detector, sizes=SIZES, skeleton=skeleton, maps=maps, **options
     )
-    finder = looking.finder_for(sources, boxes, lifter)
     reading = Reading(
         every=every,
         skeleton=skeleton,
         boxes=table,
         key=key,
         maps=maps,
-        finder=finder,
+        finder=looking.finder_for(sources, boxes, lifter),
         fps=fps,
     )
     skipped = [source for source in sources if isinstance(source, Skipped)]

@@ -60,6 +60,7 @@ def test_commands_have_the_flags_that_are_told(path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     fenced = "\n".join(b.text for b in documents.blocks(path) if b.language in SHELL)
     whole = {command.line for command in documents.commands(fenced)}
+    wrong = []
     for command in told(path):
         flags = copy.deepcopy(importlib.import_module(f"jaxflow.{command.name}").flags)
         words = [
@@ -74,7 +75,8 @@ def test_commands_have_the_flags_that_are_told(path, monkeypatch):
         try:
             flags.FLAGS(["command", *known(words, flags.FLAGS)])
         except Exception as error:
-            raise AssertionError(f"{command.line}: {error}") from error
+            wrong.append(f"{command.line}: {error}")
+    assert not wrong
 
 
 def known(words, flags):
@@ -95,21 +97,25 @@ def test_pages_run_from_top_to_bottom(path, tmp_path, monkeypatch):
     prepare()
     space = {"__name__": "page"}
     with jax.numpy_dtype_promotion("standard"):  # as readers have it
-        run(path, space)
+        assert run(path, space), "nothing on the page is run"
 
 
 def run(path, space):
+    """Runs a page's blocks and says how many; one that fails raises."""
+    count = 0
     exec(NEEDED.get(name_of(path), ""), space)
     for block in documents.blocks(path):
         if block.language == "python":
             exec(compile(block.text, name_of(path), "exec"), space)
+            count += 1
         for command in documents.commands(block.text):
             if command.line in RUN:
                 module = importlib.import_module(f"jaxflow.{command.name}")
                 flags = [word for word in command.words if word.startswith("--")]
                 words = [word for word in command.words if word not in flags]
                 assert in_process.run(module, *flags, words=words) in (0, None)
-                print(command.line)
+                count += 1
+    return count
 
 
 def prepare():

@@ -38,6 +38,8 @@ def same(one, other, **tolerance):
 
 def test_the_same_key_begins_alike(method, config):
     same(method.init(KEY, config), method.init(KEY, config))
+    with pytest.raises(AssertionError):
+        same(method.init(KEY, config), method.init(jax.random.key(8), config))
 
 
 def test_a_checkpoint_is_the_model_again(method, config, tmp_path):
