@@ -19,7 +19,15 @@ from jaxflow.skeleton import H36M_JOINTS
 from tests.helpers import predict as predict_helpers
 from tests.helpers.browser import Opened, chromium
 from tests.helpers.viewer import viewer_pose
-from tests.helpers.viewer_reading import COLOURS, PLANE, SPACE, choose, drawn, said
+from tests.helpers.viewer_reading import (
+    COLOURS,
+    PLANE,
+    SPACE,
+    choose,
+    drawn,
+    said,
+    until,
+)
 
 PICTURE = "[data-role=picture]"
 TITLE = "select[data-role=pose] option:checked"
@@ -77,10 +85,20 @@ def browser():
         yield found
 
 
+def shows_the_picture(opened):
+    opened.settle()
+    return opened.page.locator(PICTURE).evaluate(COLOURS) > 200
+
+
+def titled(opened):
+    opened.settle()
+    return opened.page.locator(TITLE).inner_text()
+
+
 @pytest.fixture
 def opened(browser, out):
     one = Opened(browser, out / page.PAGE)
-    one.settle()
+    until(lambda: shows_the_picture(one))  # which is read after the page
     yield one
     one.context.close()
     assert one.problems == []
@@ -108,13 +126,13 @@ def test_a_click_picks_a_person_and_so_do_keys(opened, joints):
     for person in (1, 0):
         point = corner + scale * (joints[person, 8] - [256, 128])
         opened.page.mouse.click(*point)
-        assert f"person {person}" in opened.page.locator(TITLE).inner_text()
+        assert f"person {person}" in titled(opened)
         after = drawn(opened), drawn(opened, PICTURE), drawn(opened, PLANE)
         assert [a == b for a, b in zip(after, before, strict=True)] == [person == 0] * 3
     button = opened.page.get_by_role("button", name="both.png, person 1", exact=True)
     button.focus()
     opened.page.keyboard.press("Enter")
-    assert "person 1" in opened.page.locator(TITLE).inner_text()
+    assert "person 1" in titled(opened)
     assert button.get_attribute("aria-pressed") == "true"
     assert said(opened, "detail") == "a note"
 
@@ -132,7 +150,7 @@ def test_the_buttons_stand_around_the_people(opened, joints):
 
 def test_the_picture_has_the_hypotheses_projections(opened):
     """They go where only one is asked for."""
-    assert opened.page.locator(PICTURE).evaluate(COLOURS) > 200
+    assert shows_the_picture(opened)
     before = drawn(opened, PICTURE), drawn(opened, PLANE)
     choose(opened, "show", "one")
     after = drawn(opened, PICTURE), drawn(opened, PLANE)
@@ -166,14 +184,14 @@ def test_on_a_phone_in_the_dark(browser, out):
         has_touch=True,
         color_scheme="dark",
     )
-    one.settle()
+    until(lambda: shows_the_picture(one))
     assert one.overflow() <= 0 and one.problems == []
     picture, space = (
         one.page.locator(role).bounding_box() for role in (PICTURE, SPACE)
     )
     assert picture["width"] > 300 and picture["y"] < space["y"]
     one.page.locator("[data-person='1']").tap()
-    assert "person 1" in one.page.locator(TITLE).inner_text()
+    until(lambda: "person 1" in titled(one))
     one.context.close()
 
 

@@ -27,6 +27,7 @@ def test_numbers_stay_in_their_cards(browser, tmp_path, width):
     text = page.render("", "", [*tiles, *tiles, tiles[0]], [])
     path.write_text(text, encoding="utf-8")
     opened = Opened(browser, path, viewport={"width": width, "height": 844})
+    opened.settle()
     assert opened.page.locator(".tile").evaluate_all(OUTSIDE) == 0
     sizes = opened.page.locator(".tile b").evaluate_all(
         "all => all.map(one => parseFloat(getComputedStyle(one).fontSize))"
@@ -46,12 +47,12 @@ def test_a_table_that_goes_on_has_a_shadow_until_its_end(browser, tmp_path):
 
     def edge(index):
         """How bright the table's right edge is, between its lines of text."""
+        opened.settle()
         table = opened.page.locator(".table").nth(index)
         picture = Image.open(io.BytesIO(table.screenshot())).convert("L")
         return picture.getpixel((picture.width - 4, picture.height // 8))
 
     assert edge(0) < 240 and edge(1) == 255
     opened.page.locator(".table").first.evaluate("one => one.scrollTo(1e6, 0)")
-    opened.settle()
     assert edge(0) == 255
     opened.context.close()
