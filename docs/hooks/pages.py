@@ -38,6 +38,7 @@ ELSEWHERE = {
 ADDRESS = {source: page for page, source in ELSEWHERE.items()}
 ADDRESS["README.md"] = "index.md"
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+SHORT = re.compile(r"<code>([^<\n]{1,28})</code>")
 FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 
 
@@ -76,6 +77,11 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
     return "".join(
         part if part.startswith("```") else LINK.sub(moved, part) for part in parts
     )
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Short names and flags in a sentence or a table stay whole."""
+    return SHORT.sub(r'<code class="whole">\1</code>', content)
 
 
 def commands_page() -> str:
@@ -130,7 +136,7 @@ def notebook_page(path: pathlib.Path) -> tuple[str, dict[str, bytes]]:
             if "image/png" in data:
                 name = f"{path.stem}-{number}.png"
                 pictures[name] = base64.b64decode(data["image/png"])
-                lines += [f"![]({name})", ""]
+                lines += [f"![{each['metadata']['alt']}]({name})", ""]
             elif text := "".join(output.get("text", data.get("text/plain", ""))):
                 lines += ["```text", text.rstrip(), "```", ""]
     lines += [f"*This page is the notebook `docs/tutorials/{path.name}`.*", ""]

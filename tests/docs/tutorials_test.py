@@ -23,7 +23,7 @@ SMALL = {
 
 def cells(path):
     return [
-        (cell["metadata"].get("tags", []), "".join(cell["source"]), cell["outputs"])
+        (cell["metadata"], "".join(cell["source"]), cell["outputs"])
         for cell in json.loads(path.read_text())["cells"]
         if cell["cell_type"] == "code"
     ]
@@ -33,8 +33,11 @@ def cells(path):
 def test_they_are_stored_with_what_they_printed(path):
     """Settings first; no cell failed; pictures are small."""
     assert len(NOTEBOOKS) == len(SMALL)
-    tags, *_ = cells(path)[0]
-    assert tags == ["parameters"]
+    first, *_ = cells(path)[0]
+    assert first["tags"] == ["parameters"]
+    for about, _, own in cells(path):
+        drawn = any("image/png" in output.get("data", {}) for output in own)
+        assert drawn == bool(about.get("alt")), "a picture and what it shows"
     outputs = [output for _, _, own in cells(path) for output in own]
     assert {output["output_type"] for output in outputs} <= {"stream", "display_data"}
     assert any(output["output_type"] == "stream" for output in outputs)
@@ -49,8 +52,8 @@ def test_they_run(path, tmp_path, monkeypatch, capsys):
     matplotlib.use("Agg")
     space = {"__name__": "__main__"}
     with jax.numpy_dtype_promotion("standard"):  # as readers have it
-        for tags, source, _ in cells(path):
-            text = SMALL[path.stem] if tags else source
+        for about, source, _ in cells(path):
+            text = SMALL[path.stem] if "tags" in about else source
             exec(compile(text, path.name, "exec"), space)
     printed = capsys.readouterr().out
     words = {"hypotheses": "hidden:", "posterior": "inside:", "detector": "90 % region"}
