@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import pathlib
 import platform
 import re
@@ -28,7 +27,7 @@ import jax.numpy as jnp
 from jaxflow.gaussians import heatmaps
 from jaxflow.gaussians.condition import condition
 from jaxflow.gaussians.fitting import fit_gaussians
-from jaxflow.maths import geometry, keys
+from jaxflow.maths import batching, geometry, keys
 from jaxflow.runs import checkpoint, files
 from jaxflow.runs.errors import UserError
 from jaxflow.types import GaussianFit, Model
@@ -246,8 +245,7 @@ def device_name() -> str:
     device = jax.devices()[0]
     if device.platform != "cpu":
         return str(device.device_kind)
-    usable = getattr(os, "sched_getaffinity", None)
-    cores = len(usable(0)) if usable else os.cpu_count() or 1
+    cores = batching.cores()
     return f"{_processor()}, {cores} core{'s' if cores > 1 else ''}"
 
 

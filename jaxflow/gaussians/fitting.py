@@ -16,7 +16,6 @@ with g, P and q as in ``moments``. A fit that did not converge has none: zeros.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -29,7 +28,7 @@ import numpy as np
 from jaxflow.gaussians import ellipses, gauss_newton, moments
 from jaxflow.gaussians import heatmaps as maps_
 from jaxflow.gaussians.gauss_newton import Solution
-from jaxflow.maths import checks, linalg
+from jaxflow.maths import batching, checks, linalg
 from jaxflow.types import GaussianFit
 
 # Fits that advance together. On a CPU their maps must fit a core's cache. Elsewhere a
@@ -93,7 +92,7 @@ def fit_blocks(maps: Any, init: Any = None, *, start: int = 0) -> Iterator[Gauss
       GaussianFit of NumPy arrays for the next ``block_size(maps)`` maps.
     """
     block = block_size(maps)
-    workers = min(_usable_cores(), _MOST_WORKERS)
+    workers = min(batching.cores(), _MOST_WORKERS)
     with ThreadPoolExecutor(workers) as pool:
         waiting: list[Future[GaussianFit]] = []
         for first in range(start, maps.shape[0], block):
@@ -135,12 +134,6 @@ def _fit_padded(maps: np.ndarray, init: np.ndarray | None, block: int) -> Gaussi
     start = None if init is None else jnp.asarray(np.pad(init, pad[:2]))
     fit = _fit(maps_.check_heatmaps(np.pad(maps, pad)), start)
     return jax.tree.map(lambda x: np.asarray(x)[:count], fit)
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _check_init(

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import jax
@@ -73,6 +75,7 @@ def apply(
     function: Callable[..., tuple[Any, ...]],
     arrays: Sequence[np.ndarray],
     sizes: Sequence[int],
+    at_once: int = 1,
 ) -> list[np.ndarray]:
     """Applies a function of fixed batch sizes to any number of rows.
 
@@ -81,18 +84,36 @@ def apply(
       arrays: N rows each, at least one.
       sizes: numbers of rows, in increasing order. A batch that is too small is filled
         up with the last row.
+      at_once: how many batches may be under way together: cores, of which a small
+        program uses little more than one.
 
     Returns:
       What the function gives, N rows each, on the host.
     """
     count, start = len(arrays[0]), 0
-    parts: list[list[np.ndarray]] = []
+    parts: list[tuple[int, int]] = []
     while start < count:
-        size = _size(count - start, sizes)
+        parts.append((start, _size(count - start, sizes)))
+        start += parts[-1][1]
+
+    def one(part: tuple[int, int]) -> list[np.ndarray]:
+        start, size = part
         batch = filled([array[start : start + size] for array in arrays], size)
-        parts.append([np.asarray(a)[: count - start] for a in function(*batch)])
-        start += size
-    return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+        return [np.asarray(a)[: count - start] for a in function(*batch)]
+
+    if min(at_once, len(parts)) > 1:
+        with ThreadPoolExecutor(min(at_once, len(parts))) as pool:
+            results = list(pool.map(one, parts))
+    else:
+        results = list(map(one, parts))
+    return [np.concatenate(columns) for columns in zip(*results, strict=True)]
+
+
+def cores() -> int:
+    """How many cores of the processor this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _size(rest: int, sizes: Sequence[int]) -> int:

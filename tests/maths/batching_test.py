@@ -1,5 +1,7 @@
 """Rows in blocks, buckets and tiles: none lost or reordered, few computed in vain."""
 
+import threading
+
 import jax
 import numpy as np
 import pytest
@@ -24,6 +26,23 @@ def test_blocks_hold_every_row_once_and_are_full(count, size):
         np.testing.assert_array_equal(examples[: len(own)], own)
         held += list(own)
     assert held == list(range(count))
+
+
+@pytest.mark.parametrize("count", [1, 4, 9])
+def test_batches_under_way_together_keep_their_order(count):
+    """As many as are asked for, which wait for one another; none twice, none lost."""
+    together = threading.Barrier(min(3, -(-count // 2)))
+    began = []
+
+    def double(numbers):
+        began.append(len(numbers))
+        if len(began) <= together.parties:
+            together.wait(10)
+        return (2 * numbers,)
+
+    (got,) = batching.apply(double, (np.arange(count),), (2,), at_once=3)
+    assert got.tolist() == [2 * i for i in range(count)]
+    assert began == [2] * -(-count // 2)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])

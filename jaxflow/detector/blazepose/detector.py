@@ -10,6 +10,7 @@ Where HRNet's heatmaps are for anybody to fit, these mean something else (see
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -57,12 +58,14 @@ class BlazePose:
       pose: crops (B, 256, 256, 3) in [0, 1] to its outputs, jitted.
       finder: pictures (B, 224, 224, 3) in [-1, 1] to its outputs, jitted.
       batch: how many go through a network together.
+      at_once: how many batches may be under way.
     """
 
     size: str
     pose: Any
     finder: Any
     batch: int
+    at_once: int = 1
 
     # Those of ``network.loading.Detector`` that describe a run.
     flip_test = False
@@ -73,15 +76,18 @@ class BlazePose:
         """Of the detector, for reports."""
         return f"BlazePose {self.size}"
 
-    def observe(self, patches: Patch, turn: np.ndarray) -> Observed:
+    def observe(self, patches: Patch, turn: np.ndarray, least: float = 0.0) -> Observed:
         """Fits and landmarks of crops.
 
         Args:
           patches: (B, ...) from ``turned.cut``.
           turn: (B,) radians.
+          least: below this probability that somebody is there the maps need not be
+            read: no joint counts as found.
         """
         columns = *patches, np.asarray(turn, np.float32)
-        return Observed(*batching.apply(self._observe, columns, (self.batch,)))
+        look = functools.partial(self._observe, least)
+        return Observed(*batching.apply(look, columns, (self.batch,), self.at_once))
 
     def look(
         self, pictures: Sequence[Picture], squares: Crop
@@ -92,13 +98,16 @@ class BlazePose:
         seen = self.observe(stacked(patches), np.zeros(len(patches)))
         return seen.fit, seen.mean
 
-    def _observe(self, *columns: np.ndarray) -> tuple[Any, ...]:
+    def _observe(self, least: float, *columns: np.ndarray) -> tuple[Any, ...]:
         patches, turn = Patch(*columns[:-1]), columns[-1]
         logits, points, present = self.pose(turned.sample(patches, turn) / 255)
+        present = np.asarray(present)[:, 0]
+        points = points.reshape(len(points), -1, _POINT)[..., :2]
+        if np.all(present < least):
+            return *uncertainty.unread(len(present)), present, points
         blur, share = uncertainty.BLUR[self.size], uncertainty.SHARE[self.size]
         reading = uncertainty.read(logits, turn, blur, share)
-        points = points.reshape(len(points), -1, _POINT)[..., :2]
-        return *reading, present[:, 0], points
+        return *reading, present, points
 
 
 def load(
@@ -115,11 +124,11 @@ def load(
     """
     tflite_reader.schema()  # before anything is fetched
     files = fetch.ready(size, package, offline=offline)
-    # A CPU gains nothing from several at a time.
-    batch = 1 if batching.platform() == "cpu" else 8
+    # A CPU gains nothing from several at a time, but its cores from several one by one.
+    batch, at_once = (1, batching.cores()) if batching.platform() == "cpu" else (8, 1)
     pose = _compiled(files.pose, (_MAPS, _POINTS, _PRESENT))
     finder = _compiled(files.finder, ("Identity", "Identity_1"))
-    return BlazePose(size, pose, finder, batch)
+    return BlazePose(size, pose, finder, batch, at_once)
 
 
 def stacked(patches: Sequence[Patch]) -> Patch:

@@ -6,6 +6,7 @@ output needs (BlazePose's segmentation) is not computed.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ def build(
             f"among {', '.join(graph.outputs)}"
         )
     wanted = [graph.outputs[output] for output in outputs]
-    steps = _needed(graph, wanted)
+    steps = _enlarged_late(_needed(graph, wanted), graph, wanted)
     if strange := sorted({step.kind for step in steps} - set(ops.OPS)):
         raise UserError(f"{name}: operations that are not known: {', '.join(strange)}")
     static = {
@@ -72,3 +73,47 @@ def _needed(graph: Graph, wanted: Sequence[int]) -> list[Step]:
             needed |= set(step.inputs)
             steps.append(step)
     return steps[::-1]
+
+
+def _enlarged_late(
+    steps: list[Step], graph: Graph, wanted: Sequence[int]
+) -> list[Step]:
+    """The steps where what is enlarged and then mixed within pixels is mixed before.
+
+    Weights of interpolation sum to one, so both ways give the same, and this one works
+    on a quarter of the pixels.
+    """
+    users = collections.Counter(number for step in steps for number in step.inputs)
+    enlarged = {
+        step.output: step
+        for step in steps
+        if step.kind == "RESIZE_BILINEAR"
+        and users[step.output] == 1
+        and step.output not in wanted
+    }
+    result: list[Step] = []
+    for step in steps:
+        resize = enlarged.get(step.inputs[0])
+        if resize is None or not _within_pixels(step, graph):
+            result.append(step)
+            continue
+        result.remove(resize)
+        mixed = step._replace(
+            inputs=(resize.inputs[0], *step.inputs[1:]),
+            output=resize.output,
+            options={**step.options, "activation": ""},
+        )
+        options = {**resize.options, "activation": step.options["activation"]}
+        result += [
+            mixed,
+            Step(resize.kind, (mixed.output, resize.inputs[1]), step.output, options),
+        ]
+    return result
+
+
+def _within_pixels(step: Step, graph: Graph) -> bool:
+    """Whether a step is a convolution of single pixels."""
+    if step.kind != "CONV_2D":
+        return False
+    kernel = graph.constants[step.inputs[1]].shape[1:3]
+    return kernel == (step.options["StrideH"], step.options["StrideW"]) == (1, 1)

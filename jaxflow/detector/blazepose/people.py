@@ -122,7 +122,7 @@ def _looked_at(
     if not found:
         return []
     shown = [_level(picture, DIAGONAL * square.side, levels) for square, _ in found]
-    seen = observe(detector, shown, [square for square, _ in found])
+    seen = observe(detector, shown, [square for square, _ in found], PRESENT)
     people = [_person(*pair, seen, i) for i, pair in enumerate(found)]
     return _merged([one for one in people if one.present >= PRESENT])
 
@@ -141,13 +141,19 @@ def _level(picture: Picture, side: float, levels: dict[int, Picture] | None) -> 
 
 
 def observe(
-    detector: BlazePose, shown: Sequence[Picture], squares: Sequence[Crop]
+    detector: BlazePose,
+    shown: Sequence[Picture],
+    squares: Sequence[Crop],
+    least: float = 0.0,
 ) -> Observed:
-    """What the pose network says of squares, each of a picture."""
+    """What the pose network says of squares, each of a picture.
+
+    ``least``: as for ``BlazePose.observe``.
+    """
     pairs = zip(shown, squares, strict=True)
     patches = [cut(picture, square) for picture, square in pairs]
     turns = np.array([square.turn for square in squares], np.float32)
-    return detector.observe(stacked(patches), turns)
+    return detector.observe(stacked(patches), turns, least)
 
 
 def _tiles(width: int, height: int) -> Iterator[Crop]:
@@ -185,7 +191,7 @@ def _seen(
         pixels = warp.sample(Patch(*fields), anchors.SIZE)
         return detector.finder(pixels / 127.5 - 1)
 
-    boxes, logits = batching.apply(look, patches, (detector.batch,))
+    boxes, logits = batching.apply(look, patches, (detector.batch,), detector.at_once)
     return [anchors.decode(*both) for both in zip(boxes, logits[..., 0], strict=True)]
 
 

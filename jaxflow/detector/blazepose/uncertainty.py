@@ -64,10 +64,10 @@ class Reading(NamedTuple):
         them.
     """
 
-    fit: jax.Array
-    mean: jax.Array
-    found: jax.Array
-    peak: jax.Array
+    fit: jax.Array | np.ndarray
+    mean: jax.Array | np.ndarray
+    found: jax.Array | np.ndarray
+    peak: jax.Array | np.ndarray
 
 
 def is_sure(fit: np.ndarray, peak: np.ndarray) -> np.ndarray:
@@ -95,6 +95,14 @@ def read(
     fits = keypoints.to_fits(joints, zero, jnp.ones_like(zero[..., 0]))
     peaks = _least_peak(jnp.max(maps, (-2, -1)))
     return Reading(fits.as_array(), fits.mean, joints.found, peaks)
+
+
+def unread(count: int) -> Reading:
+    """What stands for maps that were not read: no joint is found."""
+    joints = len(MPII_JOINTS)
+    shapes = (joints, 7), (joints, 2), (joints,), (joints,)
+    fit, mean, found, peak = (np.zeros((count, *own), np.float32) for own in shapes)
+    return Reading(fit, mean, found > 0, peak)
 
 
 def of_maps(maps: jax.Array, blur: float, share: float = 1.0) -> Keypoints:
