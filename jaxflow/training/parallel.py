@@ -139,15 +139,7 @@ def make_run(
       UserError: the batch does not divide over the devices; at the first call, when
         an epoch has not even one iteration.
     """
-    check_divides(config, len(devices))
-    run: Any = jax.pmap(
-        functools.partial(iterations, method=method, config=config, most=most),
-        axis_name=AXIS,
-        in_axes=(None, None, None, 0),
-        out_axes=None,
-        devices=devices,
-        donate_argnums=0,
-    )
+    run: Any = mapped(config, devices, most, method)
     on_cpu = devices[0].platform == "cpu" and jax.process_count() == 1
     if on_cpu and config.loss.any_hypotheses and config.hypotheses >= _LEAN_FROM:
         run = compiled_with(_LEAN, run)
@@ -160,6 +152,28 @@ def make_run(
         spread = jax.sharding.PartitionSpec(AXIS)
         rows = jax.device_put(rows, jax.sharding.NamedSharding(mesh, spread))
     return lambda state, data, count: run(state, data, count, rows)
+
+
+def mapped(
+    config: TrainConfig, devices: tuple[jax.Device, ...], most: int, method: Method
+) -> Any:
+    """What `make_run` compiles: pmap's function of (state, data, count, rows).
+
+    ``rows`` (devices, B / devices) are each device's numbers of a batch. It can be
+    lowered for devices that are not at hand.
+
+    Raises:
+      UserError: the batch does not divide over the devices.
+    """
+    check_divides(config, len(devices))
+    return jax.pmap(
+        functools.partial(iterations, method=method, config=config, most=most),
+        axis_name=AXIS,
+        in_axes=(None, None, None, 0),
+        out_axes=None,
+        devices=devices,
+        donate_argnums=0,
+    )
 
 
 def compiled_with(options: dict[str, bool], run: Any) -> Callable[..., Any]:
