@@ -95,6 +95,10 @@ def _parse(argv: list[str], required: Sequence[str]) -> list[str]:
         missing = [flag for flag in required if flags.FLAGS[flag].value is None]
         if missing and "other than None" in line:
             line = _help.missing(flags.FLAGS, missing)
+        if isinstance(error, flags.CantOpenFlagFileError):
+            told = line.rpartition("] ")[2]
+            line = f"--flagfile: {told}, seen from {os.getcwd()}; "
+            line += "launch/flags/ is in the checkout"
         line = f"{line.strip()} ({_started(name)} --help tells more)"
         print(f"{name}: error: {line}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -4,6 +4,7 @@
     python -m jaxflow COMMAND --flag=value ...
 
 Each is python -m jaxflow.COMMAND, too, and says with --help which flags it has.
+--completion=bash|fish|zsh prints what lets TAB complete commands and flags.
 """
 
 from __future__ import annotations
@@ -39,6 +40,18 @@ def listing() -> str:
     return "\n".join([version, "", usage, "", *lines])
 
 
+def complete(shell: str) -> int:
+    """Prints what completes commands and flags in a shell of that name."""
+    from jaxflow.commands import _completion
+
+    if shell not in _completion.SHELLS:
+        known = ", ".join(_completion.SHELLS)
+        print(f"jaxflow: error: --completion={shell}: of {known}", file=sys.stderr)
+        return 1
+    print(_completion.script(shell, names()), end="")
+    return 0
+
+
 def main() -> int:
     """Runs the command that is named first, with the flags after it."""
     stop_shortly()
@@ -49,6 +62,8 @@ def main() -> int:
     if asked == "--version":
         print(__version__)
         return 0
+    if asked.startswith("--completion="):
+        return complete(asked.partition("=")[2])
     name, known = asked.replace("-", "_"), list(names())
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)

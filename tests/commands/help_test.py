@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from jaxflow import fit, train
+from jaxflow import commands, fit, train
 from jaxflow.commands import __main__ as door
 from jaxflow.commands import _help, build_data
 from tests.commands.flags_test import PATHS
@@ -61,6 +61,18 @@ def test_what_is_missing_is_one_line_with_the_way_out():
         "jaxflow.fit: error: missing --out=PATH: The .npz file to write "
         "(python -m jaxflow.fit --help tells more)"
     )
+
+
+def test_a_flagfile_that_is_not_there_says_where_it_was_looked_for(
+    monkeypatch, capsys, tmp_path
+):
+    """In another folder than the checkout, as documents' commands may be typed."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        commands._parse(["train", "--flagfile=launch/flags/paper.flags"], ())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "No such file" in line and f"seen from {tmp_path}" in line
+    assert "launch/flags/ is in the checkout" in line and "ERROR" not in line
 
 
 @pytest.mark.parametrize("module", PATHS, ids=lambda module: module.__name__)
