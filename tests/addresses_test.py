@@ -22,6 +22,8 @@ commands/calibrate
     jaxflow.training.frames
 commands/evaluate
     jaxflow.evaluation.protocol
+commands/completion
+    jaxflow.commands._completion
 commands/fit
     jaxflow.prediction.fits
     jaxflow.reporting.figures.fits
