@@ -13,7 +13,7 @@ import jax
 import tqdm
 from absl import app, flags, logging
 
-from jaxflow.commands import _help
+from jaxflow.commands import _help, _platform
 from jaxflow.commands._flags import CHECKPOINT, Flags
 from jaxflow.runs import compilation_cache
 from jaxflow.runs.errors import UserError, reason
@@ -54,6 +54,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         sys.unraisablehook = _unraisable
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # orbax tells much otherwise
+        _platform.say_shortly()
         try:
             # Settings for users' own code; what broadcasts in here is meant to.
             jax.config.update("jax_numpy_rank_promotion", "allow")
@@ -117,11 +118,7 @@ def _told(error: Exception) -> str | None:
     frames = traceback.extract_tb(error.__traceback__)
     no_platform = isinstance(error, AssertionError) or "backend" in str(error)
     if no_platform and frames and frames[-1].filename.endswith("xla_bridge.py"):
-        wanted = os.environ.get("JAX_PLATFORMS", "")
-        return (
-            f"JAX cannot compute on JAX_PLATFORMS={wanted} ({reason(error)}); unset "
-            "it, or install what it needs"
-        )
+        return _platform.unusable(error)
     if "RESOURCE_EXHAUSTED" in str(error):
         return f"out of memory ({reason(error)}); ask for less at a time"
     return None
