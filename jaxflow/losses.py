@@ -216,7 +216,11 @@ def pose_best_of_m(hypotheses: jax.Array, pose3d: jax.Array, k: int) -> jax.Arra
     squared = jnp.sum((candidates - target) ** 2, axis=-1)
     ranking = jnp.mean(jnp.sqrt(jax.lax.stop_gradient(squared)), axis=-1)
     _, best = jax.lax.top_k(-ranking, k)
-    return jnp.mean(jnp.abs(jnp.mean(candidates[best], axis=0) - target))
+    # Not candidates[best], whose gradient would be scattered.
+    places = jnp.arange(len(candidates), dtype=best.dtype)
+    chosen = jnp.any(best[:, None] == places, axis=0)
+    average = jnp.sum(jnp.where(chosen[:, None, None], candidates, 0), axis=0) / k
+    return jnp.mean(jnp.abs(average - target))
 
 
 def pose_heatmap_covariance(
@@ -233,7 +237,7 @@ def pose_heatmap_covariance(
         + jax.nn.relu(c11 - var_y) ** 2
         + (c01 - cov_xy) ** 2
     )
-    return jnp.mean(jnp.where(counted, _root(squared), 0))
+    return jnp.sum(jnp.where(counted, _root(squared), 0)) / len(CONDITIONED_H36M_16)
 
 
 def pose_energy_score(
@@ -264,18 +268,23 @@ def _root(squared: jax.Array) -> jax.Array:
 
 
 def _target_covariance(cond: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """C00, C01, C11 of the 13 joints in square metres: (78,) -> three of (13,)."""
+    """C00, C01, C11 in square metres: (78,) -> three of (16,), 0 where there are none.
+
+    The 13 are put among all joints, since the condition is not differentiated: taking
+    13 of the hypotheses' joints would make a scatter of their gradient.
+    """
     per_joint = cond.reshape(13, 6) * (METRES_PER_PIXEL * SIGMA_UNIT) ** 2
-    return per_joint[:, 3], per_joint[:, 4], per_joint[:, 5]
+    place = jnp.asarray(CONDITIONED_H36M_16)
+    joints = jnp.zeros((16, 6), cond.dtype).at[place].set(per_joint)
+    return joints[:, 3], joints[:, 4], joints[:, 5]
 
 
 def _image_covariance(hypotheses: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Unbiased var x, cov xy, var y of the joints that answer the 13: (M, 48) -> (13,).
+    """Unbiased var x, cov xy, var y of the joints: (M, 48) -> three of (16,).
 
     Positions are relative to each hypothesis's own midpoint of the hips.
     """
-    relative = with_hip(hypotheses)[:, 1:, :2]
-    joints = relative[:, jnp.asarray(CONDITIONED_H36M_16)]
+    joints = with_hip(hypotheses)[:, 1:, :2]
     deviation = joints - jnp.mean(joints, axis=0)
     x, y = deviation[..., 0], deviation[..., 1]
     count = hypotheses.shape[0] - 1

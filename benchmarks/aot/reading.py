@@ -2,9 +2,9 @@
 
     text of the optimised HLO -> kernels, cycles, collectives, each times its trips
 
-A loop whose number of trips the compiler knows counts so many times, another once: its
-figures are "a trip". What an iteration of a dispatch costs is the body of the outermost
-loop of that kind.
+A loop of a known number of trips counts so many times, another once: its figures are
+"a trip". What an iteration of a dispatch costs is the body of the outermost such loop.
+The number is the compiler's, or what the loop's counter is compared with.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ COLLECTIVES = (
 )
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = .*? ([a-z][a-z\-]*)\(")
-_CALLED = re.compile(r"(?:to_apply|body|condition|calls)=%?([\w.\-]+)")
+_CALLED = re.compile(r"(?:to_apply|body|calls)=%?([\w.\-]+)")
+_CONDITION = re.compile(r"condition=%?([\w.\-]+)")
+_BELOW = re.compile(r"ROOT %?[\w.\-]+ = pred\[\]\S* compare\(.*direction=LT")
+_NUMBER = re.compile(r" = s32\[\]\S* constant\((\d+)\)")
 _BRANCHES = re.compile(r"(?:branch_computations|called_computations)=\{([^}]*)\}")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
@@ -42,7 +45,8 @@ class Instruction(NamedTuple):
       kind: its operation's name.
       cycles: that the compiler estimates, 0 where it does not say.
       trips: of a loop; 0 where they are not known.
-      called: computations that it runs one after the other.
+      called: computations that it runs one after the other; of a loop whose trips the
+        compiler knows, without its condition, which it then does not ask.
       source: of the traced program, JAX's name of the operation.
     """
 
@@ -136,30 +140,51 @@ def exact_products(text: str) -> tuple[int, int]:
 
 def _parsed(text: str) -> tuple[str, dict[str, list[Instruction]]]:
     """The entry's name, and the instructions of every computation."""
-    computations: dict[str, list[Instruction]] = {}
-    entry, lines = "", list[Instruction]()
+    bodies: dict[str, list[str]] = {}
+    entry, lines = "", list[str]()
     for line in text.splitlines():
         head = _COMPUTATION.match(line)
         if head:
-            lines = computations.setdefault(head[2], [])
+            lines = bodies.setdefault(head[2], [])
             entry = head[2] if head[1] else entry
-        elif found := _INSTRUCTION.match(line):
-            lines.append(_instruction(found[1], line))
+        else:
+            lines.append(line)
+    limits = {name: _limit(body) for name, body in bodies.items()}
+    computations = {
+        name: [
+            _instruction(found[1], line, limits)
+            for line in body
+            if (found := _INSTRUCTION.match(line))
+        ]
+        for name, body in bodies.items()
+    }
     return entry, computations
 
 
-def _instruction(kind: str, line: str) -> Instruction:
+def _limit(lines: list[str]) -> int:
+    """What a loop's counter stays below by this condition; 0: it says other things."""
+    text = "\n".join(lines)
+    numbers = _NUMBER.findall(text)
+    return int(numbers[0]) if len(numbers) == 1 and _BELOW.search(text) else 0
+
+
+def _instruction(kind: str, line: str, limits: dict[str, int]) -> Instruction:
     cycles, trips, name = (p.search(line) for p in (_CYCLES, _TRIPS, _NAME))
     called: list[str] = []
+    number = int(trips[1]) if trips else 0
     # What a fusion, a reduction or a sort calls is within one kernel.
     if kind in ("while", "call", "conditional", "async-start"):
         called = _CALLED.findall(line)
         for names in _BRANCHES.findall(line):
             called += [name.strip(" %") for name in names.split(",")]
+    if kind == "while" and not number:
+        condition = _CONDITION.findall(line)[0]
+        called.append(condition)
+        number = limits.get(condition, 0)
     return Instruction(
         kind,
         int(cycles[1]) if cycles else 0,
-        int(trips[1]) if trips else 0,
+        number,
         tuple(called),
         name[1] if name else "",
     )

@@ -71,7 +71,10 @@ def _init_net(key: jax.Array, half: int, encoded: int, hidden: int) -> Params:
 
 
 def project(params: Params, encoded: jax.Array) -> Projected:
-    """What the encoded condition (56, ...) contributes to each net's hidden layer."""
+    """What the encoded condition (56, ...) contributes to each net's hidden layer.
+
+    Of several blocks, stacked along a first axis, that axis is the first here, too.
+    """
     return Projected(
         net1=columns(params["net1"]["condition"], encoded),
         net2=columns(params["net2"]["condition"], encoded),

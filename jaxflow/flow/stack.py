@@ -23,7 +23,7 @@ import numpy as np
 
 from jaxflow.config import SoftClamp
 from jaxflow.flow import coupling
-from jaxflow.maths import checks
+from jaxflow.maths import batching, checks
 from jaxflow.types import Params
 
 # Stacked over the blocks, or a tuple of each one's.
@@ -76,14 +76,14 @@ def forward(
 
     def step(carry: _Carry, block: Any) -> tuple[_Carry, None]:
         u, total = carry
-        weights, perm = block
-        share = coupling.project(weights, encoded)
+        weights, perm, share = block
         v, log_det = coupling.forward(weights, u, share, clamp)
         return (_permuted(v, perm), total + log_det), None
 
     start = pose3d, jnp.zeros(pose3d.shape[1:], pose3d.dtype)
     perms = permutations(count(blocks), pose3d.shape[0])
-    return _through(step, start, (blocks, perms))
+    nets, shares = _hoisted(blocks, encoded)
+    return _through(step, start, (nets, perms, shares))
 
 
 def inverse(
@@ -92,35 +92,51 @@ def inverse(
     encoded: jax.Array,
     clamp: SoftClamp,
     *,
-    net: coupling.Net = coupling.plain_net,
+    for_training: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
     """[z, pose2d] (D, ...) -> pose3d (D, ...) and the map's log|det J| (...).
 
-    Where h has axes of length one, hypotheses share what it contributes.
+    Where h has axes of length one, hypotheses share what it contributes. What is
+    computed ``for_training`` differentiates in reverse mode alone, where it keeps no
+    hidden layer and scatters nothing.
     """
+    net = coupling.recomputing_net if for_training else coupling.plain_net
 
     def step(carry: _Carry, block: Any) -> tuple[_Carry, None]:
         v, total = carry
-        weights, perm = block
-        share = coupling.project(weights, encoded)
-        u, log_det = coupling.inverse(weights, _permuted(v, perm), share, clamp, net)
+        weights, perm, undo, share = block
+        v = _unpermuted(v, perm, undo) if for_training else _permuted(v, undo)
+        u, log_det = coupling.inverse(weights, v, share, clamp, net)
         return (u, total + log_det), None
 
     start = output, jnp.zeros(output.shape[1:], output.dtype)
     perms = permutations(count(blocks), output.shape[0])
     undo = np.argsort(perms, axis=-1).astype(np.int32)
-    return _through(step, start, (blocks, undo), reverse=True)
+    nets, shares = _hoisted(blocks, encoded)
+    return _through(step, start, (nets, perms, undo, shares), reverse=True)
+
+
+def _hoisted(blocks: Blocks, encoded: jax.Array) -> tuple[Blocks, Any]:
+    """Each block's nets, and what h contributes to them: if stacked, by one product."""
+    if isinstance(blocks, tuple):
+        return blocks, tuple(coupling.project(block, encoded) for block in blocks)
+    layers = "features", "output"
+    nets = {name: {k: net[k] for k in layers} for name, net in blocks.items()}
+    return nets, coupling.project(blocks, encoded)
 
 
 def _through(
     step: Callable[[_Carry, Any], tuple[_Carry, None]],
     carry: _Carry,
-    inputs: tuple[Blocks, np.ndarray],
+    inputs: tuple[Any, ...],
     reverse: bool = False,
 ) -> _Carry:
     """The carry after one block after the other."""
     if not isinstance(inputs[0], tuple):
-        return jax.lax.scan(step, carry, inputs, reverse=reverse)[0]
+        # Written out, a block's weights need no copy, nor its gradient a place in a
+        # stack: half of all the kernels that a GPU would have to start.
+        unroll = batching.platform() == "gpu"
+        return jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=unroll)[0]
     blocks = list(zip(*inputs, strict=True))
     for block in reversed(blocks) if reverse else blocks:
         carry, _ = step(carry, block)
@@ -130,6 +146,30 @@ def _through(
 def _permuted(vector: jax.Array, perm: jax.Array) -> jax.Array:
     """Number i is number perm[i] of the columns (D, ...)."""
     return vector.at[perm].get(mode="promise_in_bounds", unique_indices=True)
+
+
+@jax.custom_vjp
+def _unpermuted(vector: jax.Array, perm: jax.Array, undo: jax.Array) -> jax.Array:
+    """`_permuted` by ``undo``, whose gradient is `_permuted` by its inverse ``perm``.
+
+    JAX makes a scatter of it, which an accelerator does number by number.
+    """
+    return _permuted(vector, undo)
+
+
+def _unpermuted_forward(
+    vector: jax.Array, perm: jax.Array, undo: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    return _permuted(vector, undo), perm
+
+
+def _unpermuted_backward(
+    perm: jax.Array, cotangent: jax.Array
+) -> tuple[jax.Array, None, None]:
+    return _permuted(cotangent, perm), None, None
+
+
+_unpermuted.defvjp(_unpermuted_forward, _unpermuted_backward)
 
 
 def count(blocks: Blocks) -> int:

@@ -48,13 +48,17 @@ def columns(layer: Params, x: jax.Array) -> jax.Array:
 
     Args:
       layer: its ``kernel`` (inputs, features) and, unless it has none, its ``bias``.
+        Layers stacked along a first axis, which all see ``x``, are one product, and
+        give (layers, features, ...).
       x: the features first.
     """
-    contracted = ((0,), (0,)), ((), ())
-    y = jax.lax.dot_general(layer["kernel"], x, contracted, precision=precision())
+    kernel = layer["kernel"]
+    contracted = ((kernel.ndim - 2,), (0,)), ((), ())
+    y = jax.lax.dot_general(kernel, x, contracted, precision=precision())
     if "bias" not in layer:
         return y
-    return y + layer["bias"].reshape(-1, *(1,) * (x.ndim - 1))
+    bias = layer["bias"]
+    return y + bias.reshape(*bias.shape, *(1,) * (x.ndim - 1))
 
 
 def apply(

@@ -26,7 +26,7 @@ import jax.typing
 
 from jaxflow import critic, flow, losses
 from jaxflow.config import TrainConfig
-from jaxflow.flow import coupling, sampling
+from jaxflow.flow import sampling
 from jaxflow.maths import checks
 from jaxflow.maths.batching import dividing_tile
 from jaxflow.training import affine_stage
@@ -201,9 +201,8 @@ def _critic_loss(
     params: Params, real: jax.Array, fake: jax.Array, mix: jax.Array, weight: float
 ) -> jax.Array:
     """WGAN-GP objective: low for real-looking real poses."""
-    distance = jnp.mean(critic.score(params, fake)) - jnp.mean(
-        critic.score(params, real)
-    )
+    scores = critic.score(params, jnp.stack([fake, real]))
+    distance = jnp.mean(scores[0]) - jnp.mean(scores[1])
     penalty = losses.gradient_penalty(params, real, fake, mix, weight=weight)
     return distance + penalty
 
@@ -318,12 +317,7 @@ def _hypothesis_terms(
     """One tile's share of the terms: latents (b, L, 16), b of batch_size poses."""
     weights = config.loss
     hypotheses = sampling.hypotheses(
-        params,
-        latents,
-        batch.pose2d,
-        batch.cond,
-        config.flow.clamp,
-        net=coupling.recomputing_net,
+        params, latents, batch.pose2d, batch.cond, config.flow.clamp, for_training=True
     )
 
     def best() -> jax.Array:

@@ -37,31 +37,39 @@ backend_config={"estimated_cycles":"10"}
   ROOT %compare.1 = pred[] compare(%i, %n), direction=LT
 }
 
+%below (r: (s32[], f32[8])) -> pred[] {
+  %constant.1 = s32[] constant(3)
+  ROOT %compare.3 = pred[] compare(%i, %constant.1), direction=LT
+}
+
 %unknown (r: (s32[], f32[8])) -> pred[] {
-  ROOT %compare.2 = pred[] compare(%i, %n), direction=LT
+  %constant.2 = s32[] constant(3)
+  ROOT %compare.2 = pred[] and(%going, %finite)
 }
 
 ENTRY %main (x: f32[8]) -> f32[8] {
   %x = f32[8]{0} parameter(0)
   %sort.1 = f32[8]{0} sort(%x), to_apply=%sum, backend_config={"estimated_cycles":"3"}
+  %while.3 = (s32[], f32[8]{0}) while(%t), condition=%below, body=%inner
   ROOT %while.1 = (s32[], f32[8]{0}) while(%t), condition=%unknown, body=%outer
 }
 """
 
 
 def test_a_loop_of_known_length_counts_so_often_and_another_once():
-    """5 fusions and predicates, an all-reduce, a copy and a predicate a trip."""
     figures = reading.figures(MODULE)
-    assert figures.kernels_a_trip == 5 + 5 + 1 + 1 + 1
-    assert figures.kernels == figures.kernels_a_trip + 1  # what is sorted before
+    # Five fusions, an all-reduce, a copy and a predicate a trip.
+    assert figures.kernels_a_trip == 5 + 1 + 1 + 1
+    # A sort, and three fusions whose number the loop's own predicate tells.
+    assert figures.kernels == figures.kernels_a_trip + 1 + 3 * 2
     assert figures.cycles_a_trip == 5 * 70 + 10
-    assert figures.cycles == figures.cycles_a_trip + 3
+    assert figures.cycles == figures.cycles_a_trip + 3 + 3 * 70
     assert figures.collectives == {"all-reduce": 1}
 
 
 def test_kernels_are_listed_by_where_they_come_from():
     rows = reading.by_source(MODULE)
-    assert rows[0] == ("f/while/body/dot", 5, 350)
+    assert rows[0] == ("f/while/body/dot", 8, 560)
     assert sum(count for _, count, _ in rows) == reading.figures(MODULE).kernels
 
 
