@@ -3,21 +3,24 @@
 import os
 import pathlib
 
+from tests.helpers import quick
+
 # Before JAX starts: enough devices to test data parallelism on any machine.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Commands started by tests leave the user's cache folder alone.
 os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
 # Tests spend most of their time compiling, so the compiler optimises little, in the
-# commands that they start, too: a quarter less time. What computes long asks for more
-# (`helpers.compiled.optimised`).
+# commands that they start, too: a quarter less time. What computes long asks for more:
+# a module with `pytestmark = pytest.mark.usefixtures("optimised")`, or a function with
+# `helpers.compiled.optimised`.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quick.EIGHT_DEVICES}"
 
 import jax
 import numpy as np
 import pytest
+
+from tests.helpers.compiled import optimised
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_legacy_prng_key", "error")
@@ -42,6 +45,14 @@ def reference():
             return {key: file[key] for key in file.files}
 
     return load
+
+
+@pytest.fixture(scope="module", name="optimised")
+def optimised_fixture():
+    """A module's programs, and its commands', are compiled as they are for users."""
+    with optimised(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "false")
+        yield
 
 
 @pytest.fixture(scope="session")

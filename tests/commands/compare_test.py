@@ -10,6 +10,7 @@ import pytest
 
 from jaxflow import config, flow
 from jaxflow.flow import checkpoint
+from tests.helpers import quick
 from tests.helpers.training import REPOSITORY
 
 SMALL = config.FlowConfig(hidden=8, blocks=2)
@@ -31,7 +32,7 @@ def run(*flags):
         capture_output=True,
         timeout=300,
         check=False,
-        env={**os.environ, "XLA_FLAGS": ""},
+        env={**os.environ, "XLA_FLAGS": quick.XLA_FLAGS},
     )
 
 

@@ -15,6 +15,7 @@ from jaxflow.config import FlowConfig
 from jaxflow.runs import torch_files
 from tests.conftest import shared_path
 from tests.golden import make
+from tests.helpers import quick
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PAPER_WIDTH = 1024
@@ -30,7 +31,7 @@ def command(*flags, **environment):
     result = subprocess.run(
         [sys.executable, "-m", "jaxflow.import_torch", *flags],
         cwd=REPOSITORY,
-        env={**os.environ, "XLA_FLAGS": "", **environment},
+        env={**os.environ, "XLA_FLAGS": quick.XLA_FLAGS, **environment},
         capture_output=True,
         text=True,
         timeout=300,

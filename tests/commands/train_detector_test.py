@@ -23,6 +23,8 @@ from tests.helpers import drawn_people
 from tests.helpers.refusals import contents
 from tests.helpers.training import command
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 # Wide rather than deep: what a step of Adam moves grows with the width.
 SMALL = dataclasses.replace(TINY, stage3_modules=0, width=64, stem=64)
 STEPS = 10

@@ -74,6 +74,7 @@ def uninterrupted(common, tmp_path_factory):
     return workdir, output
 
 
+@pytest.mark.slow
 def test_it_says_what_it_did(common, uninterrupted):
     (_, data_dir, *_), workdir, output = common[0], *uninterrupted
     assert f"trained {ITERATIONS} iterations" in output
@@ -117,6 +118,7 @@ def test_killed_anywhere_it_ends_with_the_same_bits(common, uninterrupted, tmp_p
     assert steps == sorted(set(steps)) and steps[-1] == ITERATIONS
 
 
+@pytest.mark.slow
 def test_flags_txt_repeats_the_run(uninterrupted):
     workdir, _ = uninterrupted
     flags = (workdir / "flags.txt").read_text().split()

@@ -11,6 +11,8 @@ from jaxflow.config import EXACT_CLAMP, RELEASED_CLAMP, FlowConfig
 from jaxflow.flow import sampling
 from tests.golden import make
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 KEY = jax.random.key(21)
 _, POSE2D, COND = make.batch(22, 4)
 M = 6

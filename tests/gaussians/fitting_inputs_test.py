@@ -10,6 +10,8 @@ from jaxflow.gaussians.fitting import fit_gaussians
 from tests.helpers.fit import assert_same_bits, rows
 from tests.oracles import gaussian_fit as oracle
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 
 @pytest.fixture(scope="module")
 def maps():

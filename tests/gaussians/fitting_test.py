@@ -15,6 +15,8 @@ from jaxflow.gaussians.fitting import fit_gaussians
 from tests.helpers.fit import assert_same_bits, rows
 from tests.oracles import gaussian_fit as oracle
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 QUICK = hypothesis.settings(max_examples=15, deadline=None, derandomize=True)
 
 

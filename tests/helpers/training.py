@@ -8,6 +8,7 @@ import sys
 from jaxflow.config import DataConfig, FlowConfig, LoopConfig, RunConfig, TrainConfig
 from jaxflow.methods import flow
 from jaxflow.training import loop
+from tests.helpers import quick
 
 DATASET = "synthetic_lift/seed0-train300-test40"
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -34,7 +35,7 @@ def command(
     *flags: str, module: str = "jaxflow.train", cwd: object = None, **variables: str
 ):
     """Starts a command of the package as its own process, output to a pipe."""
-    environment = {**os.environ, "XLA_FLAGS": "", **variables}
+    environment = {**os.environ, "XLA_FLAGS": quick.XLA_FLAGS, **variables}
     environment["PYTHONPATH"] = str(REPOSITORY)
     return subprocess.Popen(
         [sys.executable, "-m", module, *flags],

@@ -28,6 +28,8 @@ from tests.detector.readers.pictures_test import png_header
 from tests.helpers import predict as predict_helpers
 from tests.helpers.predict import contents, run
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 COUNT, STOP = 22, 15  # frames, and after how many people the run is stopped
 ORIENTATION = 0x0112  # the EXIF tag
 LEFT = 20_000  # px, where the person is in the wide picture

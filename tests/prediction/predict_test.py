@@ -27,6 +27,9 @@ from tests.helpers.predict import run
 from tests.helpers.training import command
 from tests.helpers.viewer_reading import COLOURS, PLANE, SPACE
 
+# A detector and a flow are trained first.
+pytestmark = pytest.mark.slow
+
 COUNT = 20  # drawn people
 
 

@@ -15,6 +15,7 @@ from jaxflow.evaluation import protocol
 from jaxflow.flow import checkpoint
 from jaxflow.prediction import set_files, set_sampling, sets
 from jaxflow.prediction.set_sampling import SampleConfig
+from tests.helpers import quick
 from tests.helpers.evaluation import records
 from tests.helpers.training import DATASET, TINY, command
 
@@ -268,8 +269,9 @@ def test_killed_in_the_middle_it_goes_on(command_flags, model, tmp_path):
     process.stdout.close()
     there = len(list(tmp_path.glob("shard-*")))
     assert 3 <= there < 300
-    eight = "--xla_force_host_platform_device_count=8"
-    status, output = run(*command_flags, f"--out={tmp_path}", XLA_FLAGS=eight)
+    status, output = run(
+        *command_flags, f"--out={tmp_path}", XLA_FLAGS=quick.EIGHT_DEVICES
+    )
     assert status == 0, output
     assert f"{there} of 300 shards are there already" in output
     assert "hypotheses/s" in output and "devices: 8" in output

@@ -13,6 +13,7 @@ import pytest
 from jaxflow import data
 from jaxflow.flow import checkpoint
 from jaxflow.runs import multihost
+from tests.helpers import quick
 from tests.helpers.training import (
     DATASET,
     TINY,
@@ -57,7 +58,7 @@ def start(data_dir, tmp_path_factory):
             f"--heartbeat_timeout={TIMEOUT}",
         )
         variables = {
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+            "XLA_FLAGS": f"{quick.XLA_FLAGS} --xla_force_host_platform_device_count=4",
             "JAX_PLATFORMS": "cpu",
             "JAX_ENABLE_COMPILATION_CACHE": "true",
             "JAX_COMPILATION_CACHE_DIR": cache,

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.helpers import quick
 from tests.helpers.training import REPOSITORY
 
 
@@ -14,7 +15,7 @@ def test_three_kills(tmp_path):
     process = subprocess.run(
         [sys.executable, "benchmarks/kills.py", "--kills=3", f"--folder={tmp_path}"],
         cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "XLA_FLAGS": ""},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "XLA_FLAGS": quick.XLA_FLAGS},
         capture_output=True,
         text=True,
     )

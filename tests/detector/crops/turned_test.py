@@ -7,6 +7,8 @@ from jaxflow.detector.crops import crop, turned, warp
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers import pictures
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 
 def sampled(picture, square, size=256):
     patch = turned.cut(picture, square)
