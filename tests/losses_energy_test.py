@@ -10,6 +10,8 @@ from tests.golden import store
 from tests.golden.store import assert_close
 from tests.oracles import losses as oracle
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 ARRAYS = store.load("losses")
 HYPOTHESES, POSE3D = ARRAYS["hypotheses"], ARRAYS["pose3d"]
 score = jax.jit(jax.value_and_grad(losses.energy_score), static_argnames="pairwise")
