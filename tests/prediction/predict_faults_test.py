@@ -100,7 +100,7 @@ def stop_after(monkeypatch, people):
     monkeypatch.setattr(files.PeopleWriter, "add", stopping)
 
 
-SLOW = {"people who are followed"}
+SLOW = {"people who are followed", "one frame in three", "two people a frame"}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,15 @@ def test_only_what_is_new_is_read_again(inputs, lifter, often, tmp_path, monkeyp
     assert outcome.people == COUNT and sum(seen) == COUNT - STOP
 
 
-@pytest.mark.parametrize("spoil", ["settings", "column", "drawing", "state"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "settings",
+        "state",
+        pytest.param("column", marks=pytest.mark.slow),
+        pytest.param("drawing", marks=pytest.mark.slow),
+    ],
+)
 def test_what_cannot_be_gone_on_from_begins_anew(
     inputs, lifter, spoil, often, tmp_path, monkeypatch
 ):
