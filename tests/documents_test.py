@@ -73,6 +73,11 @@ def test_the_hooks_are_the_checks_of_launch_test():
         assert check in script or f"{check} ." in script
 
 
+def test_the_page_on_choosing_a_method_has_them_all():
+    text = (ROOT / "docs/howto/methods.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.M)) == {*METHODS}
+
+
 def test_every_method_is_a_module_of_the_room_or_an_object_of_one():
     for name, method in METHODS.items():
         module = getattr(method, "loss", method)
