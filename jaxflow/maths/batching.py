@@ -96,10 +96,14 @@ def apply(
         parts.append((start, _size(count - start, sizes)))
         start += parts[-1][1]
 
+    settings: Any = jax.config
+    device = settings.jax_default_device  # which other threads do not know
+
     def one(part: tuple[int, int]) -> list[np.ndarray]:
         start, size = part
         batch = filled([array[start : start + size] for array in arrays], size)
-        return [np.asarray(a)[: count - start] for a in function(*batch)]
+        with jax.default_device(device):
+            return [np.asarray(a)[: count - start] for a in function(*batch)]
 
     if min(at_once, len(parts)) > 1:
         with ThreadPoolExecutor(min(at_once, len(parts))) as pool:

@@ -130,11 +130,13 @@ class _People:
 
     def __init__(self, folder: pathlib.Path, notes: dict[Any, str]) -> None:
         self.folder, self.notes = folder, notes
+        self._arrays: dict[str, Any] = {}
 
     def read(self, name: str, row: int) -> Any:
         """A row of an array."""
-        array = array_files.open_maps(self.folder / ARRAYS, name)
-        return np.asarray(array[row : row + 1])[0]
+        if name not in self._arrays:
+            self._arrays[name] = array_files.open_maps(self.folder / ARRAYS, name)
+        return np.asarray(self._arrays[name][row : row + 1])[0]
 
 
 def _notes(summary: dict[str, Any]) -> dict[Any, str]:

@@ -100,8 +100,9 @@ class BlazePose:
 
     def _observe(self, least: float, *columns: np.ndarray) -> tuple[Any, ...]:
         patches, turn = Patch(*columns[:-1]), columns[-1]
-        logits, points, present = self.pose(turned.sample(patches, turn) / 255)
-        present = np.asarray(present)[:, 0]
+        logits, *others = self.pose(_shown(patches, turn))
+        points, present = map(np.asarray, others)
+        present = present[:, 0]
         points = points.reshape(len(points), -1, _POINT)[..., :2]
         if np.all(present < least):
             return *uncertainty.unread(len(present)), present, points
@@ -147,6 +148,12 @@ def size_of(name: str) -> str | None:
         return None
     fetch.check_size(size or "full")
     return size or "full"
+
+
+@jax.jit
+def _shown(patches: Patch, turn: jax.Array) -> jax.Array:
+    """What the pose network takes of patches (B, ...)."""
+    return turned.sample(patches, turn) / 255
 
 
 def _compiled(path: Any, outputs: tuple[str, ...]) -> Any:

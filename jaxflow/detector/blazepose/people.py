@@ -19,6 +19,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxflow.detector.blazepose import anchors, uncertainty
@@ -188,11 +189,16 @@ def _seen(
     )
 
     def look(*fields: np.ndarray) -> tuple[Any, Any]:
-        pixels = warp.sample(Patch(*fields), anchors.SIZE)
-        return detector.finder(pixels / 127.5 - 1)
+        return detector.finder(_shown(Patch(*fields)))
 
     boxes, logits = batching.apply(look, patches, (detector.batch,), detector.at_once)
     return [anchors.decode(*both) for both in zip(boxes, logits[..., 0], strict=True)]
+
+
+@jax.jit
+def _shown(patches: Patch) -> jax.Array:
+    """What the person detector takes of patches (B, ...)."""
+    return warp.sample(patches, anchors.SIZE) / 127.5 - 1
 
 
 def _squares(

@@ -110,6 +110,10 @@ def cut(picture: Picture, square: Crop) -> Patch:
 def _blocks(pixels: np.ndarray, left: int, top: int, block: int) -> np.ndarray:
     """Means over blocks, from (left, top) on; black outside. A row at a time."""
     height, width = pixels.shape[:2]
+    if block == 1 and min(left, top) >= 0:
+        part = pixels[top : top + PATCH_SIZE, left : left + PATCH_SIZE]
+        if part.shape[:2] == (PATCH_SIZE, PATCH_SIZE):
+            return part
     patch = np.zeros((PATCH_SIZE, PATCH_SIZE, 3), np.uint8)
     low, high = max(left, 0), min(left + PATCH_SIZE * block, width)
     if block == 1:
