@@ -31,6 +31,7 @@ from jaxflow.skeleton import MPII_JOINTS
 
 SHIFT, SCALE, TURN = 0.04, 0.08, np.radians(10)  # standard deviations
 BINS = (0, 0.5, 1, 1.5, 2, 3, 5, 10)
+SMALL = 2.0  # px
 WIDEST = 9.0  # px; beyond, what a fit says is cut off
 OWN = np.array([name not in uncertainty.RULES for name in MPII_JOINTS])
 
@@ -115,6 +116,36 @@ def halves(persons: list[Joints]) -> str:
     return "\n".join(lines)
 
 
+def floors(persons: list[Joints]) -> str:
+    """Whether scatter has a part that sigma does not tell: f^2 + (b sigma)^2.
+
+    Fitted on one half of the people, and what it says of the others where sigma is
+    below and above `SMALL`, beside one factor alone: scatter over what was expected.
+    """
+    lines = []
+    for start in (0, 1):
+        fitted, held = (_narrow(persons[i::2]) for i in (start, 1 - start))
+        square = fitted.sigma**2
+        weight = 1 / (1 + square)  # a square's spread grows with it
+        terms = weight[:, None] * np.stack([np.ones_like(square), square], -1)
+        target = weight * fitted.scatter**2
+        floor, share = np.maximum(np.linalg.lstsq(terms, target, rcond=None)[0], 0)
+        alone = _ratio(fitted.scatter, fitted.sigma)
+        expected = np.sqrt(floor + share * held.sigma**2), alone * held.sigma
+        narrow = held.sigma < SMALL
+        ratios = [
+            f"{_ratio(held.scatter[part], one[part]):.2f}"
+            for one in expected
+            for part in (narrow, ~narrow)
+        ]
+        lines.append(
+            f"floor {np.sqrt(floor):.2f} px, factor {np.sqrt(share):.2f}: of the "
+            f"others {ratios[0]} below {SMALL:g} px and {ratios[1]} above; with a "
+            f"factor alone {ratios[2]} and {ratios[3]}"
+        )
+    return "\n".join(lines)
+
+
 def _narrow(persons: list[Joints]) -> Joints:
     joints = Joints(*(np.concatenate(part) for part in zip(*persons, strict=True)))
     return Joints(*(part[joints.sigma < WIDEST] for part in joints))
@@ -151,6 +182,7 @@ def main() -> None:
     )
     print(table(joints))
     print(halves(persons))
+    print(floors(persons))
 
 
 if __name__ == "__main__":
