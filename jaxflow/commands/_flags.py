@@ -23,8 +23,9 @@ from jaxflow.runs.errors import UserError
 absl_flags.disclaim_key_flags()
 
 CHECKPOINT = (
-    "A run's workdir (its latest checkpoint), a checkpoint's folder, a file of "
-    "weights, or the name of a model that comes with the package."
+    "A run's workdir (its latest checkpoint, or its best with --keep_best), a "
+    "checkpoint's folder, a file of weights, or the name of a model that comes with "
+    "the package."
 )
 
 

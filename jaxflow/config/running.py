@@ -33,7 +33,8 @@ class LoopConfig:
     keep_best: bool = option(
         False,
         "save at every validation, and keep the checkpoint with the lowest validation "
-        "MPJPE of the best hypothesis beside the newest ones",
+        "MPJPE of the best hypothesis beside the newest ones; other commands then take "
+        "it, training goes on from the newest",
     )
     validate_every: int = option(1000, "iterations between validations; 0: none")
     validation_frames: int = option(

@@ -92,7 +92,9 @@ def check_vacant(directory: str | pathlib.Path, *, step: int = 0) -> None:
 
 
 def find(directory: str | pathlib.Path) -> pathlib.Path:
-    """The folder of the newest complete checkpoint in or at ``directory``.
+    """The folder of the checkpoint that counts in or at ``directory``.
+
+    Of a run that keeps its best that one, of any other the newest complete one.
 
     Args:
       directory: a run's workdir, its ``checkpoints`` folder, one checkpoint's folder, a
@@ -114,7 +116,7 @@ def find(directory: str | pathlib.Path) -> pathlib.Path:
         if folder.is_dir():
             steps = _orbax().utils.checkpoint_steps(folder)
             if steps:
-                return folder / str(max(steps))
+                return folder / str(_counting(folder, steps))
     state = "holds no complete checkpoint" if directory.exists() else "does not exist"
     known = released.names()
     named = f", or a model that is here: {', '.join(known)}" if known else ""
@@ -122,6 +124,34 @@ def find(directory: str | pathlib.Path) -> pathlib.Path:
         f"{directory} {state}; expected a training run's --workdir, its "
         f"'{FOLDER}' folder, one checkpoint, or a file of weights{named}"
     )
+
+
+def _counting(folder: pathlib.Path, steps: Collection[int]) -> int:
+    newest = max(steps)
+    try:
+        best_counts = read_about(folder / str(newest)).get("keep_best")
+    except DamagedError:  # whoever reads it will say so
+        return newest
+    known = figures(folder, steps) if best_counts else {}
+    return min(known, key=lambda step: known[step], default=newest)
+
+
+def figures(folder: pathlib.Path, steps: Collection[int]) -> dict[int, float]:
+    """The figures that validated checkpoints have, the lower the better, by step.
+
+    Args:
+      folder: a run's ``checkpoints``.
+      steps: of the complete ones; damaged ones have no figure.
+    """
+    known = {}
+    for step in steps:
+        try:
+            figure = read_about(folder / str(step)).get("figure")
+        except DamagedError:
+            continue
+        if figure is not None:
+            known[step] = figure
+    return known
 
 
 def as_saved(items: dict[str, Any], about: dict[str, Any]) -> Any:

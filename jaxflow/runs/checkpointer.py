@@ -51,7 +51,8 @@ class Checkpointer:
           shown: the field of it that is saved as the model's parameters.
           check: refuses the newest checkpoint's folder if it is another run's.
           keep: how many of the newest checkpoints stay.
-          keep_best: whether the one with the lowest figure (see `save`) stays, too.
+          keep_best: whether the one with the lowest figure (see `save`) stays, too, and
+            is the one that `checkpoint.find` finds.
 
         Raises:
           CheckpointError: the run there is another one.
@@ -74,7 +75,8 @@ class Checkpointer:
         except BaseException:
             self._manager.close()
             raise
-        self._keep.figures.update(_figures(self._folder, self._steps()))
+        known = checkpoint.figures(self._folder, self._steps())
+        self._keep.figures.update(known)
 
     def _check(self, check: Callable[[pathlib.Path], None]) -> None:
         for step in reversed(self._steps()):
@@ -108,9 +110,9 @@ class Checkpointer:
         step = int(host.step)
         if step == self._manager.latest_step():
             return
-        about = self._about
+        about = self._about | ({"keep_best": True} if self._keep.best else {})
         if figure is not None:
-            about = {**about, "figure": figure}
+            about["figure"] = figure
             self._keep.figures[step] = figure
         self.wait()
         self._saving = step
@@ -238,16 +240,3 @@ def _this_process_alone() -> Any:
         active_processes={number},
         barrier_sync_key_prefix=f"p{number}",
     )
-
-
-def _figures(folder: pathlib.Path, steps: Sequence[int]) -> dict[int, float]:
-    """The figures that saved checkpoints have; damaged ones have none."""
-    figures = {}
-    for step in steps:
-        try:
-            figure = checkpoint.read_about(folder / str(step)).get("figure")
-        except DamagedError:
-            continue
-        if figure is not None:
-            figures[step] = figure
-    return figures

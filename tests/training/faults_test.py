@@ -141,9 +141,15 @@ def test_the_best_checkpoint_stays(three, tmp_path):
         return best, {int(name) for name in found}
 
     assert steps(1, [9.0, 5.0, 7.0, None, 6.0]) == (2, {2, 4, 5})
+    assert store.find(tmp_path).name == "2"
     # The figures are read again by a run that goes on.
     assert steps(6, [5.5, None]) == (2, {2, 6, 7})
     assert steps(8, [4.0, None, None]) == (8, {8, 9, 10})
+    assert store.find(tmp_path).name == "8"
+    checkpointer = checkpoints_of(tmp_path, TINY, keep=2)  # the best counts no longer
+    checkpointer.save(fresh._replace(step=jnp.int32(11)))
+    checkpointer.close()
+    assert store.find(tmp_path).name == "11"
 
 
 def test_a_second_run_on_the_same_workdir_is_refused(tmp_path):
