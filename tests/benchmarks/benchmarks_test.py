@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import accelerator, common, curves, devices
+from benchmarks import accelerator, common, curves, devices, precision
 from jaxflow.config import FlowConfig
 
 
@@ -44,15 +44,21 @@ def test_a_device_is_known_by_its_name(kind, flops):
 def test_a_share_is_of_the_data_sheet_s_best():
     sheet = devices.Sheet(1e12, 2e12, 4e12, 8e12, bandwidth=1e12)
 
-    def cells(precision, given):
+    def cells(precision, given, started=0):
         times, work = [0.002, 0.004, 0.003], (1e9, 6e8)
         return accelerator.row(
-            ("what", precision), times, work, given, lambda took: f"{1 / took:.0f}/s"
+            ("what", precision),
+            times,
+            work,
+            given,
+            lambda took: f"{1 / took:.0f}/s",
+            started,
         )
 
     exact = cells("highest", sheet)
-    assert exact == ["what", "highest", "3.00 (2.00)", "33%", "20%", "333/s"]
+    assert exact == ["what", "highest", "3.00 (2.00)", "33%", "20%", "-", "333/s"]
     assert cells("default", sheet)[3:5] == ["8%", "20%"]
+    assert cells("highest", sheet, started=1000)[5] == "2.00"
     assert cells("highest", None)[3:5] == ["unknown", "unknown"]
 
 
@@ -86,3 +92,15 @@ def test_made_up_poses_have_the_network_s_shapes():
     made = common.made_up(3)
     assert [array.shape for array in made] == [(3, 48), (3, 32), (3, 78)]
     assert all(array.dtype == np.float32 for array in made)
+
+
+def test_three_passes_of_bfloat16_keep_twice_the_digits_of_one():
+    rng = np.random.default_rng(0)
+    a, b = (jnp.asarray(rng.normal(size=(30, 30)), jnp.float32) for _ in range(2))
+    axes, exact = (((1,), (0,)), ((), ())), np.asarray(a, float) @ np.asarray(b, float)
+
+    def error(count):
+        product = precision.passes(count)(a, b, axes)
+        return np.abs(product - exact).max() / np.abs(exact).max()
+
+    assert 1e-3 < error(1) < 2**-7 and error(3) < 2**-14
