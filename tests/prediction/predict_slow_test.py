@@ -41,7 +41,7 @@ def test_killed_commands_end_with_the_same_bytes(lifter, tmp_path):
     )
     points = predict_helpers.people("test", 40).pose2d
     frames = [predict_helpers.draw(one) for one in points]
-    predict_helpers.write_clip(tmp_path / "clip.avi", frames * 40)
+    predict_helpers.write_clip(tmp_path / "clip.avi", frames * 4)
 
     def start(out):
         return command(
@@ -50,7 +50,8 @@ def test_killed_commands_end_with_the_same_bytes(lifter, tmp_path):
             f"--detector={tmp_path / 'detector'}",
             f"--out={tmp_path / out}",
             "--num_hypotheses=20",
-            module="jaxflow.predict",
+            module="tests.helpers.predict_often",
+            XLA_FLAGS="",
         )
 
     text, _ = start("whole").communicate(timeout=900)
@@ -64,10 +65,7 @@ def test_killed_commands_end_with_the_same_bytes(lifter, tmp_path):
         process = start("out")
         while process.poll() is None:
             time.sleep(0.2)
-            now = (
-                json.loads(state.read_text())["state"]["place"] if state.exists() else 0
-            )
-            if now > places[-1]:
+            if (now := place()) > places[-1]:
                 process.send_signal(signal.SIGKILL)
                 places.append(now)
                 break
