@@ -52,8 +52,18 @@ def inputs(
       records: to train on.
       config: of the run.
       groups: of the method, see `Method`.
+
+    Raises:
+      UserError: poses are to be turned that do not stand before the camera.
     """
     raw = config.augment.any
+    nearest = float(records.pose3d[..., 2].min())
+    if config.augment.turned and nearest <= 0:
+        raise UserError(
+            f"--turned={config.augment.turned} needs poses as far from the camera as "
+            f"people were; expected depths above 0, got {nearest:.0f} mm, as of poses "
+            "relative to the hip: give the distance, or --turned=0"
+        )
     frames = data.to_raw(records) if raw else data.to_batch(records)
     if not groups:
         return frames

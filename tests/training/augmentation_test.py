@@ -1,11 +1,15 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxflow.config import AugmentConfig
+from jaxflow.config import AugmentConfig, TrainConfig
 from jaxflow.maths import geometry
+from jaxflow.runs.errors import UserError
 from jaxflow.training import augmentation
+from jaxflow.training import frames as training_frames
 from tests.helpers import people
 
 UP = jnp.asarray([0.0, -0.98, -0.199])
@@ -113,6 +117,19 @@ def test_an_examples_noise_is_its_own():
     again = augmentation.augment(last, keys, UP, AugmentConfig(**shares))
     for new, old in zip(again, every, strict=True):
         np.testing.assert_allclose(new, old[2:], rtol=1e-5, atol=1e-3)
+
+
+def test_poses_that_stand_nowhere_are_not_turned():
+    """Relative to the hip, as people often have them: no picture follows from these."""
+    records = people.flat_records(4, depth=50.0)
+    records = dataclasses.replace(
+        records, pose3d=records.pose3d - records.pose3d[:, :1]
+    )
+    config = TrainConfig(augment=AugmentConfig(turned=0.5))
+    with pytest.raises(UserError, match="--turned=0"):
+        training_frames.inputs(records, config, 0)
+    still = TrainConfig(augment=AugmentConfig(mirrored=0.5))
+    training_frames.inputs(records, still, 0)
 
 
 def test_upward_is_the_way_people_stand():
