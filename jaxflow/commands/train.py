@@ -113,9 +113,11 @@ def main(argv: Sequence[str]) -> int:
     if outcome.stopped_by is None:
         where = [flags.FLAGS[name].serialize() for name in ("dataset", "data_dir")]
         data = " ".join(text for text in where if not text.endswith("="))
+        whole = outcome.step == outcome.total
+        early = "" if whole else f" of {outcome.total}, to the plateau"
         print(
-            f"trained {outcome.step} iterations ({outcome.seconds:.0f} s in this "
-            f"call); checkpoint in {workdir}; next: "
+            f"trained {outcome.step} iterations{early} ({outcome.seconds:.0f} s in "
+            f"this call); checkpoint in {workdir}; next: "
             f"python -m jaxflow.evaluate --checkpoint={workdir} {data}"
         )
         return 0

@@ -25,7 +25,7 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LoopConfig:
-    """How a run is watched and saved; without influence on its result."""
+    """How a run is watched and saved, and when it ends early."""
 
     log_every: int = option(50, "iterations between log lines")
     checkpoint_every: int = option(500, "iterations between checkpoints")
@@ -37,6 +37,11 @@ class LoopConfig:
         "it, training goes on from the newest",
     )
     validate_every: int = option(1000, "iterations between validations; 0: none")
+    patience: int = option(
+        0,
+        "end the run when so many validations in a row brought no lower MPJPE of the "
+        "best hypothesis; 0: train all iterations",
+    )
     validation_frames: int = option(
         256,
         "frames of a validation, evenly spaced: the subjects' held out of training "
@@ -60,8 +65,10 @@ class LoopConfig:
         at_least(self, validation_frames=1, validation_hypotheses=1)
         at_most(self, validation_hypotheses=MOST_HYPOTHESES)
         finite(self, "validate_every", "devices")
-        if self.keep_best and not self.validate_every:
-            raise ValueError("keep_best needs validations: set validate_every")
+        at_least(self, patience=0)
+        for name in ("keep_best", "patience"):
+            if getattr(self, name) and not self.validate_every:
+                raise ValueError(f"{name} needs validations: set validate_every")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Outcome(NamedTuple):
 
     Attributes:
       step: iterations done.
-      total: iterations asked for.
+      total: iterations asked for; fewer are done where ``patience`` ended.
       stopped_by: the signal that stopped it early, or None.
       seconds: spent in this call, setting up included.
       abandoned: a signal came during compilation, which goes on in a thread that
@@ -243,7 +243,8 @@ class _Training:
         if self._beginning and not self._step:
             self._validate_beginning(held_out)
         pending: tuple[int, Any] | None = None
-        while self._step < self.total and not plan.stopping:
+        over = self._plateau()
+        while self._step < self.total and not plan.stopping and not over:
             count = min(plan.count(), self._next_boundary() - self._step)
             if not pending:
                 self._bar.unpause()  # validating and saving are not training speed
@@ -264,7 +265,8 @@ class _Training:
                 self._arrived(plan, *pending)
                 pending = None
                 figure = self._validate(held_out) if validate else None
-                if save:
+                over = validate and self._plateau()
+                if save or over:
                     self._run.save(self._state, figure)
                 plan.restart()
         if pending:
@@ -277,6 +279,14 @@ class _Training:
         figure = self._validate(held_out)
         if self._config.loop.keep_best:
             self._run.save(self._state, figure)
+
+    def _plateau(self) -> bool:
+        """Whether the first process's log says that more training brings nothing."""
+        patience = self._config.loop.patience
+        if not patience:
+            return False
+        over = multihost.is_first() and validation.plateau(self._run.folder, patience)
+        return bool(multihost.from_first(np.bool_(over)))
 
     def _due(self) -> tuple[bool, bool]:
         """Whether to validate and whether to save at this step."""

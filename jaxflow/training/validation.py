@@ -5,6 +5,7 @@ In: a model, frames. Out: figures for the log, and how widely hypotheses spread.
 
 from __future__ import annotations
 
+import pathlib
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 from jaxflow import data
 from jaxflow.config import RunConfig
 from jaxflow.evaluation import measuring
+from jaxflow.runs import writer
 from jaxflow.training import health
 from jaxflow.types import Model, PoseRecords
 
@@ -56,3 +58,16 @@ def validate(model: Model, records: PoseRecords, config: RunConfig) -> Validatio
         result.pooled.spread[1:].mean(axis=0),
         health.heatmap_spread(np.asarray(batch.cond)),
     )
+
+
+def plateau(workdir: pathlib.Path, patience: int) -> bool:
+    """Whether a run's last ``patience`` validations brought nothing better.
+
+    By the MPJPE of the best hypothesis, as the best checkpoint is chosen.
+    """
+    if not (workdir / writer.FILE).exists():
+        return False
+    lines = [line for line in writer.read(workdir) if line["kind"] == "validation"]
+    figures = [line["mpjpe_best"] for line in lines]
+    before, last = figures[:-patience], figures[-patience:]
+    return bool(before) and min(last) >= min(before)

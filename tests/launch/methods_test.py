@@ -43,7 +43,7 @@ def test_each_is_trained_calibrated_and_compared(launch, tmp_path):
     (folder / "petaflop").write_text("0.5\n")
     done, lines = launch("zoo", "--only=mdn,flow_sharp", "--dataset=d", "--log_every=9")
     assert done.returncode == 0, done.stdout
-    best = "--keep_best --validate_every=500"
+    best = "--keep_best --patience=8 --validate_every=500"
     data = "--hold_out=S6,S7 --dataset=d --log_every=9"
     common = f"--petaflop=0.5 --seed=0 {best} {data}"
     one, other = folder / "mdn", folder / "flow_sharp"

@@ -20,7 +20,7 @@ from jaxflow.runs import writer
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.runs.errors import NonFiniteError
 from jaxflow.runs.window import Window
-from jaxflow.training import frames, loop, parallel
+from jaxflow.training import frames, loop, parallel, validation
 from tests.helpers.refusals import contents
 from tests.helpers.training import DATASET, TINY, run_config, train_and_evaluate
 
@@ -73,6 +73,24 @@ def test_a_run_leaves_checkpoints_and_logs(uninterrupted):
     assert [line["step"] for line in validation] == [6, 12]
     assert 0 < validation[0]["mpjpe_best"] < validation[0]["mpjpe_worst"]
     assert list((uninterrupted / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_a_run_ends_at_its_plateau(data_dir, tmp_path, monkeypatch):
+    figures = iter([9.0, 8.0, 8.5, 8.0, 7.0, 7.5])
+
+    def validate(*_):
+        values = {"mpjpe_best": next(figures), "mpjpe_z0": 9.0}
+        return validation.Validation(values, np.ones(3), np.ones(2))
+
+    monkeypatch.setattr(validation, "validate", validate)
+    watched = run_config(data_dir, validate_every=2, patience=2)
+    outcome = train_and_evaluate(watched, tmp_path)
+    assert (outcome.step, outcome.total, outcome.stopped_by) == (8, 12, None)
+    assert store.find(tmp_path).name == "8"
+    # The same call has nothing left to do; one of more patience has.
+    assert train_and_evaluate(watched, tmp_path).step == 8
+    patient = run_config(data_dir, validate_every=2, patience=3)
+    assert train_and_evaluate(patient, tmp_path).step == 12
 
 
 def test_a_finished_run_is_left_alone(uninterrupted, data_dir):
