@@ -31,8 +31,8 @@ def run(module, *flag_values, words=()):
             lambda main, **_: status.append(main(["command", *words])),
         )
         flags.FLAGS.mark_as_parsed()
-        own(["command", *flag_values])
         try:
+            own(["command", *flag_values])
             commands.run(module.main)
         finally:
             logging.set_verbosity(verbosity)
