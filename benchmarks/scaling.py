@@ -47,6 +47,7 @@ class Machine(NamedTuple):
       memory: bytes a second from its memory.
       link: bytes a second to its neighbour in a ring.
       latency: seconds that a collective costs, however small.
+      launches: seconds to start an iteration's kernels, on one device or many.
     """
 
     name: str
@@ -55,14 +56,16 @@ class Machine(NamedTuple):
     memory: float
     link: float
     latency: float
+    launches: float = 0.0
 
 
 MACHINES = (
     # A core: half of a chip's 123 TFLOP/s in bfloat16, six passes for float32, half of
     # its 900 GB/s; links of 70 GB/s.
     Machine("TPU v3-8", 8, 61.5e12 / 6, 450e9, 70e9, 30e-6),
-    # 67 TFLOP/s in float32, 4.8 TB/s, NVLink of 450 GB/s in each direction.
-    Machine("8 x H200", 8, 67e12, 4.8e12, 450e9, 20e-6),
+    # 67 TFLOP/s in float32, 4.8 TB/s, NVLink of 450 GB/s in each direction; 1,354
+    # kernels (`python -m benchmarks.aot iteration h100`) that take 2 us each to start.
+    Machine("8 x H200", 8, 67e12, 4.8e12, 450e9, 20e-6, 1354 * 2e-6),
 )
 
 
@@ -158,12 +161,13 @@ def expectation(config: TrainConfig, machine: Machine) -> str:
     """A row: one device's time, the exchange's, all devices' time and efficiency."""
     count, sent = machine.devices, traffic(config, machine.devices)
     operations, moved = work(config)
-    alone = max(operations / machine.flops, moved / machine.memory)
+    busy = max(operations / machine.flops, moved / machine.memory)
+    alone = max(busy, machine.launches)
     # A ring moves every reduced byte twice, and every gathered one once.
     share = (count - 1) / count
     bytes_sent = share * (2 * sent.reduced + sent.gathered)
     exchange = bytes_sent / machine.link + sent.rounds * machine.latency
-    together = alone / count + exchange
+    together = max(busy / count, machine.launches) + exchange
     return (
         f"| {machine.name} | {1e3 * alone:.1f} | {bytes_sent / 1e6:.0f} | "
         f"{1e3 * exchange:.2f} | {1e3 * together:.2f} | "
