@@ -75,7 +75,7 @@ def measured(
     other, _, also = places(picture, squares, nets[-1])
     pixel = square.side / HEATMAP_SIZE
     apart = ((where - other.mean(0)) ** 2).mean((0, 2))
-    spread = variance.mean(0), np.var(where, axis=0).mean(-1), apart
+    spread = variance.mean(0), np.var(where, axis=0, ddof=1).mean(-1), apart
     kept = OWN & found & also
     return Joints(*(np.sqrt(part[kept]) / pixel for part in spread))
 
