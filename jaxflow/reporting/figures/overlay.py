@@ -62,11 +62,12 @@ def draw(
         picture = whole.resize((width, height), Image.Resampling.BILINEAR)
     for person in people:
         left, top, right, bottom = _around(person, scale, width, height)
-        size = right - left, bottom - top
-        layer = Image.new("RGBA", (_SMOOTH * size[0], _SMOOTH * size[1]), (*_CASING, 0))
-        _person(layer, _moved(person, left / scale, top / scale), _SMOOTH * scale)
-        layer = layer.resize(size, Image.Resampling.BOX)
-        picture.paste(layer, (left, top), layer)
+        larger = _SMOOTH * (right - left), _SMOOTH * (bottom - top)
+        part = picture.crop((left, top, right, bottom))
+        # Repeated pixels are what they were again where nothing is drawn on them.
+        part = part.resize(larger, Image.Resampling.NEAREST)
+        _person(part, _moved(person, left / scale, top / scale), _SMOOTH * scale)
+        picture.paste(part.reduce(_SMOOTH), (left, top))
     content = io.BytesIO()
     picture.save(content, format="JPEG", quality=_QUALITY)
     return content.getvalue()
@@ -95,9 +96,9 @@ def _moved(person: Figure, left: float, top: float) -> Figure:
     return person._replace(pose2d=person.pose2d - corner, ellipses=ellipses)
 
 
-def _person(layer: Image.Image, person: Figure, scale: float) -> None:
+def _person(part: Image.Image, person: Figure, scale: float) -> None:
     """Ellipses below, bones above them, joints on top."""
-    pen = ImageDraw.Draw(layer)
+    pen = ImageDraw.Draw(part, "RGBA")  # blends
     points = scale * np.asarray(person.pose2d, np.float64)
     line = max(_SMOOTH * 1.2, scale * person.side / 150)
     for joint, ellipse in enumerate(np.asarray(person.ellipses, np.float64)):
