@@ -32,15 +32,15 @@ class LoopConfig:
     keep: int = option(3, "newest checkpoints kept")
     keep_best: bool = option(
         False,
-        "save at every validation, and keep the checkpoint with the lowest validation "
-        "MPJPE of the best hypothesis beside the newest ones; other commands then take "
-        "it, training goes on from the newest",
+        "save at every validation, and keep the checkpoint whose hypotheses have the "
+        "lowest energy score beside the newest ones; other commands then take it, "
+        "training goes on from the newest",
     )
     validate_every: int = option(1000, "iterations between validations; 0: none")
     patience: int = option(
         0,
-        "end the run when so many validations in a row brought no lower MPJPE of the "
-        "best hypothesis; 0: train all iterations",
+        "end the run when so many validations in a row brought no lower energy score; "
+        "0: train all iterations",
     )
     validation_frames: int = option(
         256,

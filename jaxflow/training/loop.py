@@ -315,7 +315,7 @@ class _Training:
             self._health.losses(window.step, means)
 
     def _validate(self, records: PoseRecords | None) -> float | None:
-        """Logs a validation, in the first process; the MPJPE of the best hypothesis."""
+        """Logs a validation, in the first process; its energy score."""
         if records is None or not multihost.is_first():
             return None
         params = jax.device_put(
@@ -326,7 +326,9 @@ class _Training:
         self._run.log("validation", self._step, result.values)
         self._health.spread(self._step, result.spread, result.heatmaps)
         best, z0 = result.values["mpjpe_best"], result.values["mpjpe_z0"]
+        figure = result.values[validation.FIGURE]
         self._bar.write(
-            f"step {self._step}: validation MPJPE best {best:.1f} mm, z0 {z0:.1f} mm"
+            f"step {self._step}: validation MPJPE best {best:.1f} mm, z0 {z0:.1f} mm, "
+            f"energy score {figure:.1f} mm"
         )
-        return best
+        return figure

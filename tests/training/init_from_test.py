@@ -58,7 +58,7 @@ SEEN = []  # models that were validated
 def looked_at(model, records, config):
     """In place of a validation, which takes its time: the best is what was first."""
     SEEN.append(jax.device_get(model.parameters()))
-    values = {"mpjpe_best": 50.0 + len(SEEN), "mpjpe_z0": 60.0}
+    values = {"mpjpe_best": 50.0, "mpjpe_z0": 60.0, "energy_score": 40.0 + len(SEEN)}
     return validation.Validation(values, np.ones(3), np.ones(2))
 
 

@@ -1,6 +1,7 @@
 """Training runs: logs, resuming, stopping, and everything that can go wrong."""
 
 import dataclasses
+import itertools
 import json
 import re
 import resource
@@ -72,14 +73,18 @@ def test_a_run_leaves_checkpoints_and_logs(uninterrupted):
     validation = [line for line in lines if line["kind"] == "validation"]
     assert [line["step"] for line in validation] == [6, 12]
     assert 0 < validation[0]["mpjpe_best"] < validation[0]["mpjpe_worst"]
+    assert 0 < validation[0]["energy_score"] < validation[0]["mpjpe_mean"]
     assert list((uninterrupted / "tensorboard").glob("events.out.tfevents.*"))
 
 
 def test_a_run_ends_at_its_plateau(data_dir, tmp_path, monkeypatch):
     figures = iter([9.0, 8.0, 8.5, 8.0, 7.0, 7.5])
+    best = itertools.count(9.0, -0.1)
 
     def validate(*_):
-        values = {"mpjpe_best": next(figures), "mpjpe_z0": 9.0}
+        falling = next(best)  # The best of many gains all along.
+        figure = {validation.FIGURE: next(figures)}
+        values = {"mpjpe_best": falling, "mpjpe_z0": 9.0, **figure}
         return validation.Validation(values, np.ones(3), np.ones(2))
 
     monkeypatch.setattr(validation, "validate", validate)
