@@ -39,7 +39,7 @@ PRESENT = 0.6  # the least probability that somebody is there
 SURE = 4  # joints, as few as a person can be lifted from
 _MARGIN = 1.25  # a square's side over the diameter of the circle around the body
 # Tiles are so small a part of the longer side, and stand at so many a tile's side.
-_PARTS = ((2, 2.0), (3, 1.5))
+_PARTS = ((2, 2.0), (3, 1.4))
 _LEAST_TILE = 96  # px; what is smaller shows nobody better than the whole did
 _SAME_TORSO = 0.5  # mean distance of the torso's joints over its length
 _NEARLY = 0.7  # overlap of squares that show the same
@@ -184,14 +184,14 @@ def _seen(
     levels: dict[int, Picture],
 ) -> list[Found]:
     """What the person detector finds in each tile."""
-    patches = stacked(
-        [warp.cut(_level(picture, tile.side, levels), tile) for tile in tiles]
-    )
+    shown = [_level(picture, tile.side, levels) for tile in tiles]
 
-    def look(*fields: np.ndarray) -> tuple[Any, Any]:
-        return detector.finder(_shown(Patch(*fields)))
+    def look(rows: np.ndarray) -> tuple[Any, Any]:
+        patches = stacked([warp.cut(shown[i], tiles[i]) for i in rows])
+        return detector.finder(_shown(patches))
 
-    boxes, logits = batching.apply(look, patches, (detector.batch,), detector.at_once)
+    rows = np.arange(len(tiles))
+    boxes, logits = batching.apply(look, [rows], (detector.batch,), detector.at_once)
     return [anchors.decode(*both) for both in zip(boxes, logits[..., 0], strict=True)]
 
 
