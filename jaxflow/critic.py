@@ -9,6 +9,8 @@ of bones; one path sees Psi, the other the pose.
 
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -21,6 +23,7 @@ from jaxflow.maths.layers import apply, uniform_dense
 from jaxflow.skeleton import KCS_PAIRS
 from jaxflow.types import Params
 
+HIDDEN = 1000  # in the path of the bones
 _SLOPE = 0.01
 
 
@@ -48,7 +51,13 @@ def kcs(pose3d: jax.typing.ArrayLike) -> jax.Array:
 
 
 class Critic(nn.Module):
-    """Both paths; layers carry the released code's names fc1 to fc9."""
+    """Both paths; layers carry the released code's names fc1 to fc9.
+
+    Attributes:
+      hidden: width of the path of the bones.
+    """
+
+    hidden: int = HIDDEN
 
     def setup(self) -> None:
         """Nine dense layers, PyTorch's default initialisation."""
@@ -56,10 +65,10 @@ class Critic(nn.Module):
         self.fc2 = uniform_dense(100, 100)
         self.fc3 = uniform_dense(100, 100)
         self.fc4 = uniform_dense(100, 100)
-        self.fc5 = uniform_dense(256, 1000)
-        self.fc6 = uniform_dense(1000, 1000)
-        self.fc7 = uniform_dense(1000, 1000)
-        self.fc8 = uniform_dense(1100, 100)
+        self.fc5 = uniform_dense(256, self.hidden)
+        self.fc6 = uniform_dense(self.hidden, self.hidden)
+        self.fc7 = uniform_dense(self.hidden, self.hidden)
+        self.fc8 = uniform_dense(self.hidden + 100, 100)
         self.fc9 = uniform_dense(100, 1)
 
     def __call__(self, pose3d: jax.Array) -> jax.Array:
@@ -84,13 +93,18 @@ def init(key: jax.Array) -> Params:
     Raises:
       TypeError: a legacy key.
     """
+    return of_width(key, HIDDEN)
+
+
+def of_width(key: jax.Array, hidden: int) -> Params:
+    """The same with another width of the path of the bones."""
     check_key(key)
-    return _init(key)
+    return _init(key, hidden)
 
 
-@jax.jit
-def _init(key: jax.Array) -> Params:
-    return Critic().init(key, jnp.zeros(48, jnp.float32))["params"]
+@functools.partial(jax.jit, static_argnames="hidden")
+def _init(key: jax.Array, hidden: int) -> Params:
+    return Critic(hidden).init(key, jnp.zeros(48, jnp.float32))["params"]
 
 
 def score(params: Params, pose3d: jax.typing.ArrayLike) -> jax.Array:
@@ -101,7 +115,7 @@ def score(params: Params, pose3d: jax.typing.ArrayLike) -> jax.Array:
       ValueError: the last axis is not 48 long.
     """
     pose3d = checks.floating("pose3d", pose3d, (48,))
-    return apply(Critic(), params, pose3d)
+    return apply(Critic(params["fc6"]["bias"].shape[-1]), params, pose3d)
 
 
 def _leaky_relu(x: jax.Array) -> jax.Array:

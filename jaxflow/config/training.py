@@ -148,6 +148,9 @@ class TrainConfig:
     batch_size: int = option(64, "poses in a batch, over all devices")
     hypotheses: int = option(200, "L, hypotheses per pose for L_MB and L_HM")
     critic_updates: int = option(5, "critic updates per update of the flow")
+    critic_hidden: int = option(
+        1000, "width of the critic's layers that see the bones", before=1000
+    )
     epochs: int = option(155, "passes over the data; see --iterations")
     iterations: int = option(0, "training iterations; 0: as many as --epochs gives")
     seed: int = option(0, "of initial parameters, data order and noise")
@@ -171,7 +174,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuses counts that make no iteration."""
-        at_least(self, batch_size=1, critic_updates=1, epochs=1, iterations=0, seed=0)
+        at_least(self, batch_size=1, critic_updates=1, critic_hidden=1)
+        at_least(self, epochs=1, iterations=0, seed=0)
         at_most(self, hypotheses=MOST_HYPOTHESES, seed=MOST_SEED)
         best_k = self.loss.best_k if self.loss.best_of_m_weight else 0
         if self.hypotheses < max(2, best_k):

@@ -55,7 +55,9 @@ def init(
     flow_key, critic_key = jax.random.split(key)
     if params is None:
         params = flow.init(flow_key, config.flow)
-    return from_params(params, critic.init(critic_key), config)
+    return from_params(
+        params, critic.of_width(critic_key, config.critic_hidden), config
+    )
 
 
 def from_params(

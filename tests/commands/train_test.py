@@ -31,6 +31,7 @@ def common(tmp_path_factory):
         "--hypotheses=6",
         "--blocks=2",
         "--hidden=16",
+        "--critic_hidden=16",
         f"--iterations={ITERATIONS}",
         "--log_every=5",
         "--checkpoint_every=4",

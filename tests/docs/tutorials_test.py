@@ -14,7 +14,8 @@ SMALL = {
     "posterior": "HYPOTHESES = 300",
     "detector": (
         "FRAMES = 'synthetic_lift/seed0-train300-test40'\n"
-        "TRAIN = dict(iterations=3, hypotheses=6, batch_size=8, learning_rate=1e-3)\n"
+        "TRAIN = dict(iterations=3, hypotheses=6, batch_size=8, critic_hidden=16,\n"
+        "             learning_rate=1e-3)\n"
         "FLOW = dict(blocks=2, hidden=16, encoder_hidden=8, encoded=6)\n"
         "LOOP = dict(log_every=1, validate_every=0)"
     ),

@@ -19,6 +19,7 @@ NET = NetConfig(width=16, depth=1, dropout=0.1, components=3, steps=2, features=
 TINY = TrainConfig(
     batch_size=8,
     hypotheses=6,
+    critic_hidden=16,
     iterations=12,
     flow=FLOW,
     net=NET,

@@ -16,6 +16,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 TINY = TrainConfig(
     batch_size=8,
     hypotheses=6,
+    critic_hidden=16,
     iterations=12,
     flow=FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6),
 )

@@ -156,6 +156,7 @@ def test_local_really_trains(tmp_path):
         "--hypotheses=6",
         "--blocks=2",
         "--hidden=16",
+        "--critic_hidden=16",
         "--iterations=2",
         "--validate_every=0",
         "--gen_weight=0",

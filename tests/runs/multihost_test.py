@@ -47,6 +47,7 @@ def start(data_dir, tmp_path_factory):
             f"--iterations={CONFIG.iterations}",
             f"--blocks={flow.blocks}",
             f"--hidden={flow.hidden}",
+            f"--critic_hidden={CONFIG.critic_hidden}",
             f"--encoder_hidden={flow.encoder_hidden}",
             f"--encoded={flow.encoded}",
             "--log_every=5",

@@ -30,7 +30,9 @@ NEEDS = {
 
 
 def configured(flow=SIZES, **loss):
-    return TrainConfig(batch_size=4, hypotheses=8, flow=flow, loss=LossConfig(**loss))
+    return TrainConfig(
+        batch_size=4, hypotheses=8, critic_hidden=16, flow=flow, loss=LossConfig(**loss)
+    )
 
 
 def run(config, **noise):

@@ -10,7 +10,9 @@ from jaxflow.training import affine_stage, state
 from jaxflow.types import Batch
 
 FLOW = FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6, affine_hidden=16)
-CONFIG = TrainConfig(batch_size=8, hypotheses=16, affine_iterations=30, flow=FLOW)
+CONFIG = TrainConfig(
+    batch_size=8, hypotheses=16, critic_hidden=16, affine_iterations=30, flow=FLOW
+)
 
 
 @pytest.fixture(scope="module")
