@@ -94,6 +94,7 @@ def save(figure: Figure, stem: str | os.PathLike[str]) -> list[str]:
     """
     png = io.BytesIO()
     with themed():
+        _lay_out(figure)
         figure.savefig(png, format="png", metadata={"Software": None})
     paths = [
         files.write_bytes(f"{os.fspath(stem)}.png", png.getvalue()),
@@ -106,8 +107,16 @@ def svg(figure: Figure) -> str:
     """The figure as an SVG document; places to a hundredth of a point."""
     text = io.StringIO()
     with themed():
+        _lay_out(figure)
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return re.sub(r"<[^>]*>", _shortened, text.getvalue())
+
+
+def _lay_out(figure: Figure) -> None:
+    """Finds the places of all axes, once: for each saving it would be done again."""
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def _shortened(tag: re.Match[str]) -> str:
