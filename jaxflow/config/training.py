@@ -119,6 +119,11 @@ class AugmentConfig:
         0.0, "share of frames that are seen from another side", before=0.0
     )
     mirrored: float = option(0.0, "share of frames that are mirrored", before=0.0)
+    proportions: float = option(
+        0.0,
+        "deviation of the logarithm of a person's size, and of each limb's length",
+        before=0.0,
+    )
     unsure: float = option(
         0.0, "share of joints given an error that their Gaussians tell of", before=0.0
     )
@@ -127,15 +132,15 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         """Refuses what is no share or no range."""
-        finite(self, "turned", "mirrored", "unsure")
-        at_most(self, turned=1, mirrored=1, unsure=1)
+        finite(self, "turned", "mirrored", "proportions", "unsure")
+        at_most(self, turned=1, mirrored=1, proportions=1, unsure=1)
         if not 0 < self.unsure_least <= self.unsure_most < math.inf:
             raise ValueError("unsure_least must be above 0, unsure_most not below it")
 
     @property
     def any(self) -> bool:
         """Whether frames are changed at all."""
-        return max(self.turned, self.mirrored, self.unsure) > 0
+        return max(self.turned, self.mirrored, self.proportions, self.unsure) > 0
 
 
 @dataclasses.dataclass(frozen=True)

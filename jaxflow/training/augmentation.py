@@ -1,11 +1,12 @@
-"""Frames that the data set does not have but could: turned, mirrored, less surely seen.
+"""Frames a data set does not have but could: turned, mirrored, built otherwise, unsure.
 
     RawFrames (B, ...), one key an example, AugmentConfig -> RawFrames (B, ...)
 
 Happens on the device within the iteration, anew each time a frame is met. Turning and
-mirroring are of poses, of which data sets have too few. An unsure detection is what the
-hypotheses' width is to follow, and which few frames have: some joints get an error
-e ~ N(0, E), and their fitted Gaussians say so.
+mirroring are of poses, of which data sets have too few; other limbs' lengths are of
+people, of whom they have fewer still. An unsure detection is what the hypotheses' width
+is to follow, and which few frames have: some joints get an error e ~ N(0, E), and their
+fitted Gaussians say so.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxflow import data
 from jaxflow.config import AugmentConfig
 from jaxflow.gaussians import covariance_pose_frame, unsure
-from jaxflow.maths import keys
+from jaxflow.maths import keys, linalg
 from jaxflow.maths.geometry import fit_picture, relative_to_hip, seen_slopes
 from jaxflow.skeleton import (
     CROP_PER_HEATMAP,
+    H36M_BONES,
     H36M_JOINTS,
     H36M_MIRRORED,
+    H36M_PARENTS,
     HIP,
     MPII_MIRRORED,
 )
@@ -31,6 +35,9 @@ from jaxflow.types import Batch, RawFrames
 
 _EDGE = 63.0  # last column of a heatmap: columns are mirrored about its middle
 _ASPECT_SPREAD = 0.45  # of the logarithm of E's larger deviation over its smaller one
+_BUILD = 3  # keys the limbs, which came after the others
+# The limb that ends in each joint, left and right alike.
+_LIMB = tuple(map(min, enumerate(H36M_MIRRORED)))
 
 
 def upward(pose3d: jax.Array) -> jax.Array:
@@ -72,7 +79,7 @@ def batches(
 def augment(
     frames: RawFrames, frame_keys: jax.Array, up: jax.Array, config: AugmentConfig
 ) -> RawFrames:
-    """Each frame turned, mirrored and less surely seen, as often as configured.
+    """Each frame turned, mirrored, built otherwise and less surely seen, as configured.
 
     Args:
       frames: (B, ...).
@@ -89,6 +96,9 @@ def _augment_one(
     frame: RawFrames, key: jax.Array, up: jax.Array, config: AugmentConfig
 ) -> RawFrames:
     turn_key, mirror_key, detection_key = jax.random.split(key, 3)
+    if config.proportions:
+        build_key = jax.random.fold_in(key, _BUILD)
+        frame = built(frame, lengths(build_key, config.proportions))
     if config.turned:
         angle_key, share_key = jax.random.split(turn_key)
         angle = jax.random.uniform(angle_key, minval=-jnp.pi, maxval=jnp.pi)
@@ -130,12 +140,42 @@ def turned(frame: RawFrames, angle: jax.Array, up: jax.Array) -> RawFrames:
       angle: radians, a scalar.
       up: (3,) unit vector to turn about, camera frame.
     """
-    hip = frame.pose3d[HIP]
     pose = relative_to_hip(frame.pose3d)
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     # Rodrigues' formula.
     along = (pose @ up)[:, None] * up
-    pose = cos * pose + sin * jnp.cross(up, pose) + (1 - cos) * along + hip
+    pose = cos * pose + sin * jnp.cross(up, pose) + (1 - cos) * along
+    return _seen(frame, pose + frame.pose3d[HIP])
+
+
+def lengths(key: jax.Array, deviation: float) -> jax.Array:
+    """(17,) factors of the bones that end in each joint, left and right alike.
+
+    The logarithms of the person's size and of each limb's have this deviation.
+    """
+    size_key, limb_key = jax.random.split(key)
+    limbs = jax.random.normal(limb_key, (len(_LIMB),))[jnp.asarray(_LIMB)]
+    return jnp.exp(deviation * (jax.random.normal(size_key) + limbs))
+
+
+def built(frame: RawFrames, factors: jax.Array) -> RawFrames:
+    """Somebody of other limbs in the same posture, the hip where it was; see `turned`.
+
+    Args:
+      frame: one.
+      factors: (17,) of the bone that ends in each joint.
+    """
+    pose = frame.pose3d
+    chains = np.zeros((len(H36M_PARENTS),) * 2, np.float32)  # bones up to each joint
+    for parent, joint in H36M_BONES:
+        chains[joint] = chains[parent]
+        chains[joint, joint] = 1
+    bones = factors[:, None] * (pose - pose[jnp.asarray(H36M_PARENTS)])
+    return _seen(frame, linalg.matmul(jnp.asarray(chains), bones) + pose[HIP])
+
+
+def _seen(frame: RawFrames, pose: jax.Array) -> RawFrames:
+    """The frame with a person in another pose before the same camera."""
     before, after = seen_slopes(frame.pose3d), seen_slopes(pose)
     focal, _ = fit_picture(before, frame.pose2d)
     move = focal * (after - before)

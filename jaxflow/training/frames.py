@@ -54,16 +54,17 @@ def inputs(
       groups: of the method, see `Method`.
 
     Raises:
-      UserError: poses are to be turned that do not stand before the camera.
+      UserError: poses are to be seen anew that do not stand before the camera.
     """
     raw = config.augment.any
     nearest = float(records.pose3d[..., 2].min())
-    if config.augment.turned and nearest <= 0:
-        raise UserError(
-            f"--turned={config.augment.turned} needs poses as far from the camera as "
-            f"people were; expected depths above 0, got {nearest:.0f} mm, as of poses "
-            "relative to the hip: give the distance, or --turned=0"
-        )
+    for name in "turned", "proportions":
+        if (value := getattr(config.augment, name)) and nearest <= 0:
+            raise UserError(
+                f"--{name}={value} needs poses as far from the camera as people were; "
+                f"expected depths above 0, got {nearest:.0f} mm, as of poses relative "
+                f"to the hip: give the distance, or --{name}=0"
+            )
     frames = data.to_raw(records) if raw else data.to_batch(records)
     if not groups:
         return frames

@@ -8,6 +8,7 @@ import pytest
 from jaxflow.config import AugmentConfig, TrainConfig
 from jaxflow.maths import geometry
 from jaxflow.runs.errors import UserError
+from jaxflow.skeleton import H36M_MIRRORED, H36M_PARENTS
 from jaxflow.training import augmentation
 from jaxflow.training import frames as training_frames
 from tests.helpers import people
@@ -85,6 +86,34 @@ def test_turning_keeps_the_detectors_errors():
         np.testing.assert_allclose(new, old, atol=1e-2)
 
 
+def bones(pose):
+    return np.asarray(pose)[1:] - np.asarray(pose)[list(H36M_PARENTS[1:])]
+
+
+def test_somebody_of_other_limbs_has_the_posture_and_is_seen_by_the_same_camera():
+    frame = one(people.frames(1, error=0.0))
+    factors = augmentation.lengths(jax.random.key(3), 0.1)
+    np.testing.assert_array_equal(factors, factors[jnp.asarray(H36M_MIRRORED)])
+    built = augmentation.built(frame, factors)
+    np.testing.assert_allclose(built.pose3d[0], frame.pose3d[0])
+    expected = factors[1:, None] * bones(frame.pose3d)
+    np.testing.assert_allclose(bones(built.pose3d), expected, atol=1e-2)
+    slopes = geometry.seen_slopes(built.pose3d)
+    scale, origin = geometry.fit_picture(slopes, built.pose2d)
+    np.testing.assert_allclose(scale[0, 0], people.FOCAL, rtol=1e-4)
+    np.testing.assert_allclose(scale * slopes + origin, built.pose2d, atol=1e-2)
+    np.testing.assert_allclose(built.gaussfit[:, 1:3], built.pose2d / 4, atol=1e-3)
+
+
+def test_limbs_lengths_are_spread_as_asked_for():
+    draw = jax.vmap(lambda key: augmentation.lengths(key, 0.08))
+    logarithms = np.log(draw(jax.random.split(jax.random.key(0), 4000)))
+    assert np.abs(logarithms.mean(0)).max() < 0.01
+    covariance = np.cov(logarithms.T)
+    np.testing.assert_allclose(np.diag(covariance), 2 * 0.08**2, rtol=0.1)
+    np.testing.assert_allclose(covariance[1, 2], 0.08**2, rtol=0.15)  # the size alone
+
+
 def test_less_sure_detections_err_as_they_say():
     frames = people.frames(3000, error=0.5)
     changed = augmented(frames, unsure=0.25, unsure_least=3.0, unsure_most=3.0)
@@ -125,9 +154,10 @@ def test_poses_that_stand_nowhere_are_not_turned():
     records = dataclasses.replace(
         records, pose3d=records.pose3d - records.pose3d[:, :1]
     )
-    config = TrainConfig(augment=AugmentConfig(turned=0.5))
-    with pytest.raises(UserError, match="--turned=0"):
-        training_frames.inputs(records, config, 0)
+    for name in "turned", "proportions":
+        config = TrainConfig(augment=AugmentConfig(**{name: 0.5}))
+        with pytest.raises(UserError, match=f"--{name}=0"):
+            training_frames.inputs(records, config, 0)
     still = TrainConfig(augment=AugmentConfig(mirrored=0.5))
     training_frames.inputs(records, still, 0)
 
