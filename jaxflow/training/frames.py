@@ -58,13 +58,17 @@ def inputs(
     """
     raw = config.augment.any
     nearest = float(records.pose3d[..., 2].min())
-    for name in "turned", "proportions":
-        if (value := getattr(config.augment, name)) and nearest <= 0:
-            raise UserError(
-                f"--{name}={value} needs poses as far from the camera as people were; "
-                f"expected depths above 0, got {nearest:.0f} mm, as of poses relative "
-                f"to the hip: give the distance, or --{name}=0"
-            )
+    augment = config.augment
+    seen_anew = {"turned": augment.turned, "proportions": augment.proportions}
+    asked = {name: value for name, value in seen_anew.items() if value}
+    if asked and nearest <= 0:
+        flags = " ".join(f"--{name}={value}" for name, value in asked.items())
+        off = " ".join(f"--{name}=0" for name in asked)
+        raise UserError(
+            f"{flags} needs poses as far from the camera as people were; expected "
+            f"depths above 0, got {nearest:.0f} mm, as of poses relative to the hip: "
+            f"give the distance, or {off}"
+        )
     frames = data.to_raw(records) if raw else data.to_batch(records)
     if not groups:
         return frames

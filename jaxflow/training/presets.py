@@ -35,7 +35,8 @@ RECIPES: Mapping[str, Preset] = {
     # as the detector is unsure.
     "sharp": Preset(
         "a conditional Gaussian under the flow, trained first; poses turned and "
-        "mirrored, some joints less surely seen; the energy score in place of L_MB, "
+        "mirrored, people of other proportions, some joints less surely seen; the "
+        "energy score in place of L_MB, "
         "less of L_det, a higher rate for the flow after a warm-up, and an average of "
         "its parameters to sample with",
         {
@@ -44,6 +45,7 @@ RECIPES: Mapping[str, Preset] = {
             "unsure": 0.14,
             "turned": 0.8,
             "mirrored": 0.5,
+            "proportions": 0.05,
             "energy_weight": 16.0,
             "best_of_m_weight": 0.0,
             "det_weight": 1.0,

@@ -154,9 +154,10 @@ def test_poses_that_stand_nowhere_are_not_turned():
     records = dataclasses.replace(
         records, pose3d=records.pose3d - records.pose3d[:, :1]
     )
-    for name in "turned", "proportions":
-        config = TrainConfig(augment=AugmentConfig(**{name: 0.5}))
-        with pytest.raises(UserError, match=f"--{name}=0"):
+    for names in ("turned",), ("proportions",), ("turned", "proportions"):
+        config = TrainConfig(augment=AugmentConfig(**dict.fromkeys(names, 0.5)))
+        off = " ".join(f"--{name}=0" for name in names)
+        with pytest.raises(UserError, match=f"give the distance, or {off}$"):
             training_frames.inputs(records, config, 0)
     still = TrainConfig(augment=AugmentConfig(mirrored=0.5))
     training_frames.inputs(records, still, 0)
