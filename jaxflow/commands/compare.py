@@ -28,8 +28,9 @@ _CHECKPOINTS = flags.DEFINE_multi_string(
     None,
     "NAME=[SAMPLER:]DIR[,DIR...][@TEMPERATURE]: a model's name, its seeds' "
     "checkpoints or workdirs, a temperature of its own, and another way to draw from "
-    "it: noise (its pose of temperature 0 with the detector's noise), means (a "
-    "mixture's) or steps10 (so many, of flow_matching). Once for each model.",
+    "it: mirrored (half from the picture's mirror image), noise (its pose of "
+    "temperature 0 with the detector's noise), means (a mixture's) or steps10 (so "
+    "many, of flow_matching). Once for each model.",
     required=True,
 )
 _OUT = flags.path("out", None, "Folder to write to; none if not given.")

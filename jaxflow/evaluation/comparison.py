@@ -34,7 +34,7 @@ from jaxflow.types import Model
 # Differences that are worth a sentence: a share of the error, and a calibration error.
 _BETTER_BY, _WORSE_BY = 0.005, 0.01
 # Other ways to draw from a model, see ``methods.samplers``.
-SAMPLERS = re.compile("noise|means|steps[1-9][0-9]{0,3}")
+SAMPLERS = re.compile("noise|means|mirrored|steps[1-9][0-9]{0,3}")
 
 
 class Entry(NamedTuple):

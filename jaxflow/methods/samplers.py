@@ -6,7 +6,8 @@
 one constant deviation in depth (the paper's figure 5). ``means``: of a mixture the
 components' means, as mixture density networks were published; the heaviest first, and
 where more hypotheses are asked for than there are, over again. ``steps10``: of a
-method that comes to a pose by any number of steps, so many.
+method that comes to a pose by any number of steps, so many. ``mirrored``: half of them
+from the picture's mirror image (`methods.mirrored`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import jax.numpy as jnp
 from jaxflow import methods
 from jaxflow.config import NetConfig
 from jaxflow.evaluation.baselines import ModeWithNoise
+from jaxflow.methods.mirrored import Mirrored
 from jaxflow.methods.net_model import NetModel
 from jaxflow.methods.supervised import Supervised
 from jaxflow.methods.whitening import Seen
@@ -45,6 +47,8 @@ def load(directory: str, sampler: str = "") -> Model:
     model = methods.load(directory)
     if sampler == "noise":
         return ModeWithNoise(model, DEPTH)
+    if sampler == "mirrored":
+        return Mirrored(model)
     if sampler == "means":
         return _means_of(model, directory)
     if sampler.startswith("steps"):

@@ -10,6 +10,7 @@ from benchmarks.common import made_up
 from jaxflow.evaluation import sampling_cost
 from jaxflow.flow import checkpoint as flow_checkpoint
 from jaxflow.methods import METHODS, samplers, training_cost
+from jaxflow.methods.mirrored import Mirrored
 from jaxflow.runs import checkpoint
 from jaxflow.runs.errors import UserError
 from jaxflow.training import cost
@@ -53,6 +54,10 @@ def test_the_detector_s_noise_about_any_method(mixture):
     poses = model.sample(DATA.pose2d, DATA.cond, keys, num_hypotheses=500)
     deep = np.asarray(poses)[:, :, 1:, 2].std(axis=1)
     np.testing.assert_allclose(deep, samplers.DEPTH, rtol=0.15)
+
+
+def test_any_method_is_drawn_from_with_its_mirror_image(mixture):
+    assert isinstance(samplers.load(mixture, "mirrored"), Mirrored)
 
 
 def test_only_mixtures_have_means(tmp_path):
