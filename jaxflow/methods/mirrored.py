@@ -3,8 +3,8 @@
     hypotheses of (pose2d, cond), and of their mirror image, mirrored back
 
 People and cameras know no left and right, but a model that has learned from few frames
-does: its two answers err in different ways, and together they are the better ones. A
-model itself, at no more hypotheses.
+does: its two answers err in different ways, so that their middle errs less. A model
+itself, at no more hypotheses. BUILD_NOTES.md says what it gained, and what not.
 """
 
 from __future__ import annotations

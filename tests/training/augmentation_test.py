@@ -26,6 +26,15 @@ def augmented(frames, seed=0, **shares):
     return augmentation.augment(frames, keys, UP, AugmentConfig(**shares))
 
 
+def assert_seen_by_the_same_camera(frame):
+    """The picture is that of the pose, up to its place in the crop."""
+    slopes = geometry.seen_slopes(frame.pose3d)
+    scale, origin = geometry.fit_picture(slopes, frame.pose2d)
+    np.testing.assert_allclose(scale[0, 0], people.FOCAL, rtol=1e-4)
+    np.testing.assert_allclose(scale * slopes + origin, frame.pose2d, atol=1e-2)
+    np.testing.assert_allclose(frame.gaussfit[:, 1:3], frame.pose2d / 4, atol=1e-3)
+
+
 def test_off_it_is_the_frames_themselves():
     frames = people.frames(5)
     for new, old in zip(augmented(frames), frames, strict=True):
@@ -45,11 +54,7 @@ def test_a_mirrored_person_is_seen_mirrored_with_left_and_right_exchanged():
     wide = frame.gaussfit.at[0, 3].set(4.0).at[0, 4].set(0.5)  # the right foot
     frame = frame._replace(gaussfit=wide)
     mirrored = augmentation.mirrored(frame)
-    # The picture is that of the mirrored pose, up to its place in the crop.
-    slopes = geometry.seen_slopes(mirrored.pose3d)
-    scale, origin = geometry.fit_picture(slopes, mirrored.pose2d)
-    np.testing.assert_allclose(scale[0, 0], people.FOCAL, rtol=1e-4)
-    np.testing.assert_allclose(scale * slopes + origin, mirrored.pose2d, atol=1e-2)
+    assert_seen_by_the_same_camera(mirrored)
     np.testing.assert_allclose(
         mirrored.gaussfit[:, 1:3], mirrored.pose2d / 4, atol=1e-4
     )
@@ -72,11 +77,7 @@ def test_a_turned_person_stands_where_it_stood_and_is_seen_by_the_same_camera():
     height = (turned.pose3d - frame.pose3d) @ UP
     np.testing.assert_allclose(height, 0, atol=0.01)
     assert np.linalg.norm(turned.pose3d - frame.pose3d, axis=-1).mean() > 100
-    slopes = geometry.seen_slopes(turned.pose3d)
-    scale, origin = geometry.fit_picture(slopes, turned.pose2d)
-    np.testing.assert_allclose(scale[0, 0], people.FOCAL, rtol=1e-4)
-    np.testing.assert_allclose(scale * slopes + origin, turned.pose2d, atol=1e-2)
-    np.testing.assert_allclose(turned.gaussfit[:, 1:3], turned.pose2d / 4, atol=1e-3)
+    assert_seen_by_the_same_camera(turned)
 
 
 def test_turning_keeps_the_detectors_errors():
@@ -98,11 +99,7 @@ def test_somebody_of_other_limbs_has_the_posture_and_is_seen_by_the_same_camera(
     np.testing.assert_allclose(built.pose3d[0], frame.pose3d[0])
     expected = factors[1:, None] * bones(frame.pose3d)
     np.testing.assert_allclose(bones(built.pose3d), expected, atol=1e-2)
-    slopes = geometry.seen_slopes(built.pose3d)
-    scale, origin = geometry.fit_picture(slopes, built.pose2d)
-    np.testing.assert_allclose(scale[0, 0], people.FOCAL, rtol=1e-4)
-    np.testing.assert_allclose(scale * slopes + origin, built.pose2d, atol=1e-2)
-    np.testing.assert_allclose(built.gaussfit[:, 1:3], built.pose2d / 4, atol=1e-3)
+    assert_seen_by_the_same_camera(built)
 
 
 def test_limbs_lengths_are_spread_as_asked_for():
