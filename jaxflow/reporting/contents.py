@@ -192,8 +192,10 @@ def _drawings(drawn: Sequence[Picture]) -> list[page.Drawing]:
     from jaxflow.reporting.figures import style
 
     return [
-        page.Drawing(style.for_page(figure, name, name), caption, wide)
-        for name, figure, caption, wide in drawn
+        page.Drawing(
+            style.for_page(each.svg, each.name, each.name), each.caption, each.wide
+        )
+        for each in drawn
     ]
 
 

@@ -6,8 +6,10 @@ with captions, in the order of the page. Needs the extra ``report``.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from matplotlib.figure import Figure
@@ -20,7 +22,7 @@ from jaxflow.maths import batching
 from jaxflow.metrics import sigma_error, sums
 from jaxflow.metrics.sums import EvaluationResult, Means
 from jaxflow.reporting.chosen_frames import Chosen
-from jaxflow.reporting.figures import choice, curves, poses
+from jaxflow.reporting.figures import choice, curves, poses, style
 from jaxflow.reporting.figures import response as response_figure
 from jaxflow.reporting.figures import sigma as sigma_figure
 from jaxflow.types import PoseRecords
@@ -43,7 +45,8 @@ _TITLES = {
 }
 
 
-class Picture(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Picture:
     """A figure of the report.
 
     Attributes:
@@ -57,6 +60,11 @@ class Picture(NamedTuple):
     figure: Figure
     caption: str
     wide: bool = False
+
+    @functools.cached_property
+    def svg(self) -> str:
+        """The figure as an SVG document, written once for its file and the page."""
+        return style.svg(self.figure)
 
 
 def hypotheses(frames: Chosen) -> Picture:

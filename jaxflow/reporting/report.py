@@ -162,4 +162,5 @@ def _save(out: pathlib.Path, drawn: Sequence[Picture]) -> None:
     from jaxflow.reporting.figures import style
 
     for picture in tqdm.tqdm(drawn, desc="pictures", unit="figure", smoothing=0):
-        style.save(picture.figure, out / "figures" / picture.name)
+        stem = out / "figures" / picture.name
+        style.save(picture.figure, stem, picture.svg)

@@ -86,8 +86,15 @@ def bare(axes: Axes) -> None:
     axes.set_aspect("equal")
 
 
-def save(figure: Figure, stem: str | os.PathLike[str]) -> list[str]:
+def save(
+    figure: Figure, stem: str | os.PathLike[str], document: str | None = None
+) -> list[str]:
     """Writes ``<stem>.png`` and ``<stem>.svg``, the same bytes every time.
+
+    Args:
+      figure: to write.
+      stem: of the two paths.
+      document: the figure by `svg`, where that is at hand.
 
     Returns:
       The two paths.
@@ -98,7 +105,7 @@ def save(figure: Figure, stem: str | os.PathLike[str]) -> list[str]:
         figure.savefig(png, format="png", metadata={"Software": None})
     paths = [
         files.write_bytes(f"{os.fspath(stem)}.png", png.getvalue()),
-        files.write_text(f"{os.fspath(stem)}.svg", svg(figure)),
+        files.write_text(f"{os.fspath(stem)}.svg", document or svg(figure)),
     ]
     return [str(path) for path in paths]
 
@@ -124,16 +131,15 @@ def _shortened(tag: re.Match[str]) -> str:
     return re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0])
 
 
-def for_page(figure: Figure, name: str, description: str) -> str:
-    """The figure as an ``<svg>`` element whose colours are the page's.
+def for_page(document: str, name: str, description: str) -> str:
+    """A figure as an ``<svg>`` element whose colours are the page's.
 
     Args:
-      figure: drawn with this module's colours.
+      document: by `svg`, drawn with this module's colours.
       name: unique in the page; keeps this element's internal links its own.
       description: what it shows, for those who cannot see it; must be HTML-safe.
     """
-    element = svg(figure)
-    element = element[element.index("<svg") :]
+    element = document[document.index("<svg") :]
     for colour, variable in CSS_NAMES.items():
         element = element.replace(colour, f"var({variable})")
     element = re.sub(r'\bid="', f'id="{name}-', element)
