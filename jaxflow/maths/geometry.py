@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import jax.typing
 
 from jaxflow.maths import checks
-from jaxflow.skeleton import LEFT_HIP_16, MPII_TO_H36M, RIGHT_HIP_16
+from jaxflow.skeleton import H36M_MIRRORED, LEFT_HIP_16, MPII_TO_H36M, RIGHT_HIP_16
 
 _FLIP_YZ = (1.0, -1.0, -1.0)
 
@@ -97,6 +97,15 @@ def denormalize_pose3d(vector: jax.Array) -> jax.Array:
 def relative_to_hip(pose: jax.Array) -> jax.Array:
     """(..., 17, 3) in any unit and frame, moved so that the hip is the origin."""
     return pose - pose[..., :1, :]
+
+
+def mirrored(pose3d: jax.Array) -> jax.Array:
+    """Poses (..., 17, 3), camera frame, as a mirror shows them.
+
+    x the other way, left and right exchanged.
+    """
+    exchanged = pose3d[..., jnp.asarray(H36M_MIRRORED), :]
+    return exchanged * jnp.asarray([-1.0, 1.0, 1.0], pose3d.dtype)
 
 
 def seen_slopes(pose3d: jax.Array) -> jax.Array:

@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 import jax.typing
 
+from jaxflow.maths import geometry
 from jaxflow.maths.geometry import to_joints, to_vector
-from jaxflow.skeleton import CONDITIONED_MPII, H36M_MIRRORED, MPII_MIRRORED
+from jaxflow.skeleton import CONDITIONED_MPII, MPII_MIRRORED
 from jaxflow.types import Model, Params
 
 _MIRROR = 1  # keys the mirror image's latents
@@ -34,12 +35,6 @@ def inputs(pose2d: jax.Array, cond: jax.Array) -> tuple[jax.Array, jax.Array]:
     rows = cond.reshape(*cond.shape[:-1], -1, _FEATURES)
     rows = rows[..., jnp.asarray(_CONDITIONED), :] * jnp.asarray(_SIGNS, cond.dtype)
     return flat, rows.reshape(cond.shape)
-
-
-def poses(pose3d: jax.Array) -> jax.Array:
-    """Poses (..., 17, 3) of the camera's frame, as a mirror shows them."""
-    turned = pose3d[..., jnp.asarray(H36M_MIRRORED), :]
-    return turned * jnp.asarray([-1.0, 1.0, 1.0], pose3d.dtype)
 
 
 @functools.partial(
@@ -101,7 +96,7 @@ class Mirrored:
         )
         ours = draw(pose2d, cond, key)
         other_key = jax.vmap(functools.partial(jax.random.fold_in, data=_MIRROR))(key)
-        theirs = poses(draw(*inputs(pose2d, cond), other_key))
+        theirs = geometry.mirrored(draw(*inputs(pose2d, cond), other_key))
         both = jnp.concatenate([ours, theirs], axis=1)[:, :num_hypotheses]
         middle = (ours[:, :1] + theirs[:, :1]) / 2
         return jnp.where(jnp.asarray(temperature) == 0, middle, both)

@@ -20,7 +20,7 @@ import numpy as np
 from jaxflow import data
 from jaxflow.config import AugmentConfig
 from jaxflow.gaussians import covariance_pose_frame, unsure
-from jaxflow.maths import keys, linalg
+from jaxflow.maths import geometry, keys, linalg
 from jaxflow.maths.geometry import fit_picture, relative_to_hip, seen_slopes
 from jaxflow.skeleton import (
     CROP_PER_HEATMAP,
@@ -119,13 +119,12 @@ def _maybe(
 
 def mirrored(frame: RawFrames) -> RawFrames:
     """The frame as a mirror shows it: x the other way, left and right exchanged."""
-    pose3d = frame.pose3d.at[..., 0].multiply(-1)[jnp.asarray(H36M_MIRRORED)]
     joints = jnp.asarray(MPII_MIRRORED)
     width = CROP_PER_HEATMAP * _EDGE
     pose2d = frame.pose2d.at[..., 0].set(width - frame.pose2d[..., 0])[joints]
     fits = frame.gaussfit
     fits = fits.at[..., 1].set(_EDGE - fits[..., 1]).at[..., 4].multiply(-1)[joints]
-    return RawFrames(pose3d, pose2d, fits)
+    return RawFrames(geometry.mirrored(frame.pose3d), pose2d, fits)
 
 
 def turned(frame: RawFrames, angle: jax.Array, up: jax.Array) -> RawFrames:

@@ -1,12 +1,14 @@
 """Poses in and out of the network's frame: references, invariances, refusals."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxflow.maths import geometry
+from jaxflow.skeleton import H36M_JOINTS
 from tests.golden import make, store
 from tests.golden.store import assert_close
 from tests.oracles import preprocessing as oracle
@@ -127,3 +129,12 @@ def test_integer_pixels_are_refused():
         TypeError, match="expected pixels to be floating point; got int"
     ):
         geometry.normalize_pose2d(np.zeros((16, 2), int))
+
+
+def test_a_mirror_exchanges_left_and_right():
+    poses = jnp.asarray(np.random.default_rng(0).normal(size=(2, 17, 3)), jnp.float32)
+    mirrored = geometry.mirrored(poses)
+    left, right = (H36M_JOINTS.index(f"{side}Wrist") for side in "LR")
+    np.testing.assert_array_equal(mirrored[:, left, 0], -poses[:, right, 0])
+    np.testing.assert_array_equal(mirrored[:, right, 1:], poses[:, left, 1:])
+    np.testing.assert_array_equal(geometry.mirrored(mirrored), poses)

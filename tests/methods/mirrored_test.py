@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.common import made_up
 from jaxflow import data
+from jaxflow.maths import geometry
 from jaxflow.methods import mirrored
 from jaxflow.methods.mirrored import Mirrored
 from jaxflow.training import augmentation
@@ -38,16 +39,10 @@ def test_inputs_are_those_of_the_mirrored_frame():
     np.testing.assert_array_equal(back[1], seen.cond)
 
 
-def test_poses_are_mirrored_as_frames_are():
-    frame = jax.tree.map(lambda a: jnp.asarray(a[0]), people.frames(1))
-    expected = augmentation.mirrored(frame).pose3d
-    np.testing.assert_array_equal(mirrored.poses(frame.pose3d), expected)
-
-
 def test_one_half_is_the_models_and_the_other_its_mirror_images(model):
     both = draw(Mirrored(model), num_hypotheses=7)
     np.testing.assert_array_equal(both[:, :4], draw(model, num_hypotheses=4))
-    many = mirrored.poses(
+    many = geometry.mirrored(
         draw(Mirrored(model), *mirrored.inputs(DATA.pose2d, DATA.cond))[:, :100]
     )
     theirs = draw(Mirrored(model))[:, 100:]
@@ -64,7 +59,7 @@ def test_the_pose_of_temperature_0_does_not_depend_on_the_side(model):
     np.testing.assert_array_equal(mode[:, 0], mode[:, 1])
     flat = mirrored.inputs(DATA.pose2d, DATA.cond)
     other = draw(pair, *flat, num_hypotheses=1, temperature=0.0)
-    np.testing.assert_allclose(mirrored.poses(other), mode[:, :1], atol=1e-6)
+    np.testing.assert_allclose(geometry.mirrored(other), mode[:, :1], atol=1e-6)
     alone = draw(model, num_hypotheses=1, temperature=0.0)
     assert np.abs(alone - mode[:, :1]).max() > 1e-3
 
