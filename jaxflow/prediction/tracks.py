@@ -3,9 +3,9 @@
     tracks, poses (n, 16, 2) of the next frame -> tracks, a number for each pose
 
 A pose belongs to the track whose last pose, moved on as it moved before, is nearest,
-and nearer than half a body's size; the nearest pairs first. Whoever is not seen keeps
-the number for a while. A frame in which nobody can be who was there before is a cut:
-all in it are new.
+and not farther than somebody can have gone; the nearest pairs first. Whoever is not
+seen keeps the number for a while. A frame in which nobody can be who was there before
+is a cut: all in it are new.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxflow.maths import moving
 from jaxflow.prediction.records import Lifted
 
 # Mean distance of the joints over the body's size, at most: what a still body's joints
 # are apart, and what it moves a second. (Nobody runs 12 m a second.)
 _APART, _A_SECOND = 0.5, 6.0
-_PATIENCE = 0.5  # seconds that somebody may be hidden
+_PATIENCE = 1.0  # seconds that somebody may be hidden
+_FARTHEST = 0.5  # seconds; somebody hidden for longer is looked for no farther away
+_FADING = (
+    0.2  # bodies a second by which who is hidden counts as farther than who is not
+)
 
 
 class Track(NamedTuple):
@@ -68,12 +73,8 @@ def follow(
     # Not seconds for a video of one frame in many.
     last = max((one.seconds for one in tracks.alive), default=0.0)
     alive = alive or [one for one in tracks.alive if one.seconds == last]
-    near = np.array([[_nearness(t, pose, seconds) for t in alive] for pose in poses])
-    owners: dict[int, int] = {}
-    while near.size and near.min() < 1:
-        row, column = divmod(int(near.argmin()), near.shape[1])
-        owners[row] = column
-        near[row], near[:, column] = np.inf, np.inf
+    rows = [[_distance(t, pose, seconds) for t in alive] for pose in poses]
+    owners = moving.nearest(np.array(rows))
     if len(poses) and not owners:
         alive = []  # a cut
     now: list[Track] = []
@@ -82,8 +83,12 @@ def follow(
         velocity = np.zeros(2)
         if i in owners:
             before = alive[owners[i]]
-            number, moved = before.number, pose.mean(0) - before.pose.mean(0)
-            velocity = moved / max(seconds - before.seconds, 1e-3)
+            number = before.number
+            velocity = moving.steadied(
+                before.velocity,
+                pose.mean(0) - before.pose.mean(0),
+                seconds - before.seconds,
+            )
         else:
             number = max([new, *wanted[i : i + 1]])
             new = number + 1
@@ -101,21 +106,23 @@ def apart(before: np.ndarray, after: np.ndarray, seconds: float) -> float:
       after: image px.
       seconds: between them.
     """
+    return _bodies(before, after) / (_APART + _A_SECOND * seconds)
+
+
+def _bodies(before: np.ndarray, after: np.ndarray) -> float:
+    """The mean distance of the joints over the larger body's size."""
     size = max(*np.ptp(before, axis=0), *np.ptp(after, axis=0), 1e-6)
-    distance = np.linalg.norm(after - before, axis=-1).mean() / size
-    return float(distance / (_APART + _A_SECOND * seconds))
+    return float(np.linalg.norm(after - before, axis=-1).mean() / size)
 
 
-def _nearness(track: Track, pose: np.ndarray, seconds: float) -> float:
-    """The less, the likelier the pose is the track's; from 1 on it is not."""
+def _distance(track: Track, pose: np.ndarray, seconds: float) -> float:
+    """How far a pose is from the track's; infinity where it cannot be the track's."""
     passed = max(seconds - track.seconds, 0.0)
     # It may also have stopped.
-    ways = _moved(track, seconds), track.pose
-    return min(apart(way, pose, min(passed, _PATIENCE)) for way in ways)
-
-
-def _moved(track: Track, seconds: float) -> np.ndarray:
-    return track.pose + track.velocity * min(seconds - track.seconds, _PATIENCE)
+    ways = track.pose + track.velocity * min(passed, _PATIENCE), track.pose
+    bodies = min(_bodies(way, pose) for way in ways)
+    near = bodies < _APART + _A_SECOND * min(passed, _FARTHEST)
+    return bodies + _FADING * passed if near else np.inf
 
 
 class Numbering:

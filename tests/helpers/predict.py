@@ -87,12 +87,12 @@ def quick_lifter(**options):
     )
 
 
-def write_clip(path, frames):
+def write_clip(path, frames, fps=5):
     """A video of frames (T, H, W, 3), without loss."""
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="extra 'detector'")
     size = frames[0].shape[1::-1]
     writer = ffmpeg.write_frames(
-        str(path), size, fps=5, codec="rawvideo", pix_fmt_out="bgr24"
+        str(path), size, fps=fps, codec="rawvideo", pix_fmt_out="bgr24"
     )
     writer.send(None)
     for frame in frames:

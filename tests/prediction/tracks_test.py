@@ -52,6 +52,16 @@ def test_who_is_hidden_for_a_moment_keeps_the_number():
     assert found[14] == [0, 1] and found[18] == [1] and found[23:] == [[0, 1]] * 17
 
 
+def test_who_passes_behind_somebody_has_the_same_number_after():
+    """Whose track is still nearest to the one who is seen, and not the hidden one's."""
+    one, two = walk([100, 200], [3, 0], 60), walk([277, 200], [-3, 0], 60)
+    frames = [
+        [a, b] if not 20 <= t < 40 else [a]
+        for t, (a, b) in enumerate(zip(one, two, strict=True))
+    ]
+    assert numbers(frames) == [[0, 1] if len(frame) > 1 else [0] for frame in frames]
+
+
 def test_after_a_long_while_somebody_is_new():
     one, two = walk([100, 200], [0, 0], 60), walk([400, 200], [0, 0], 60)
     frames = [

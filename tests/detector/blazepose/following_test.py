@@ -59,6 +59,24 @@ def test_somebody_new_is_found_and_who_left_is_let_go(searches):
     assert len(searches) == 3
 
 
+def test_who_was_hidden_is_found_where_they_went(searches):
+    """At once, though the frame is searched but each half a second."""
+
+    def at(t):
+        return drawn(((60 + 9 * t, 200), (60 + 9 * t, 130)), BODIES[2])
+
+    state = Following()
+    for t in range(6):
+        state, found = follow(state, at(t), t / FPS, seeing())
+    for t in range(6, 11):
+        state, found = follow(state, drawn(BODIES[2]), t / FPS, seeing())
+        assert len(found) == 1
+    state, found = follow(state, at(11), 11 / FPS, seeing())
+    np.testing.assert_allclose(middles(found)[0], [159, 200], atol=5)
+    assert len(searches) == 2  # the first frame, and where somebody was lost
+    assert [one.seconds for one in state.walkers] == [11 / FPS] * 2
+
+
 def test_a_cut_is_searched(searches):
     state, _ = follow(Following(), drawn(BODIES[0]), 0.0, seeing())
     other = drawn(*BODIES[:2])
