@@ -213,6 +213,7 @@ training/loop
     jaxflow.training.method
     jaxflow.training.validation
 training/step
+    jaxflow.training.objective
     jaxflow.training.state
     jaxflow.training.updates
 """

@@ -10,7 +10,7 @@ import pytest
 import jaxflow
 from jaxflow import losses
 from jaxflow.config import FlowConfig, LossConfig, TrainConfig
-from jaxflow.training import presets, state, step
+from jaxflow.training import objective, presets, state, step
 from jaxflow.types import Batch
 from tests.golden import make
 
@@ -62,10 +62,9 @@ def test_terms_of_weight_zero_need_no_random_numbers():
     off = {name.removesuffix("_weight") for name in NEEDS} | {"critic"}
     assert {name for name, value in terms._asdict().items() if value == 0} == off
     assert "energy" in off
-    single = jax.jit(step.single_pose_terms, static_argnums=(4, 5))
-    batch, noise = Batch(*(array[-1] for array in PART)), step.Noise(**NOISE)
-    want = single(before.flow, before.critic, batch, noise, configured(), None)[1]
-    np.testing.assert_allclose([terms.l2d, terms.det], [want[0], want[2]], rtol=1e-5)
+    _, _, want = run(configured())
+    np.testing.assert_allclose(terms.l2d, want.l2d, rtol=1e-5)
+    np.testing.assert_allclose(terms.det, want.det, rtol=1e-5)
     for leaf in jax.tree.leaves(after):
         assert np.isfinite(leaf).all()
     moved = [
@@ -77,12 +76,15 @@ def test_terms_of_weight_zero_need_no_random_numbers():
 
 def hypothesis_part(**weights):
     """Terms and gradient of the losses of hypotheses, with these weights alone."""
-    off = dict.fromkeys(HYPOTHESIS_WEIGHTS, 0.0)
+    off = dict.fromkeys((*HYPOTHESIS_WEIGHTS, "det_weight", "gen_weight"), 0.0)
     config = configured(**(off | weights))
     params = state.init(jax.random.key(5), config).flow
     batch = Batch(*(array[-1] for array in PART))
-    part = jax.jit(step.hypothesis_gradient, static_argnums=3)
-    return part(params, batch, jnp.asarray(NOISE["hypothesis_z"]), config)
+    part = jax.jit(objective.inverse_gradient, static_argnums=4)
+    hypotheses = jnp.swapaxes(jnp.asarray(NOISE["hypothesis_z"]), 0, 1)
+    latents = objective.Latents(hypotheses, hypotheses[:, 0], hypotheses[:, 0])
+    terms, gradient = part(params, batch, latents, jnp.zeros_like(batch.pose3d), config)
+    return terms[1:], gradient
 
 
 @pytest.mark.slow
