@@ -10,6 +10,7 @@ of bones; one path sees Psi, the other the pose.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -44,10 +45,21 @@ def kcs(pose3d: jax.typing.ArrayLike) -> jax.Array:
       ValueError: the last axis is not 48 long.
     """
     pose3d = checks.floating("pose3d", pose3d, (48,))
-    pose = pose3d.reshape(*pose3d.shape[:-1], 3, 16)
-    matrix = jnp.asarray(kcs_matrix(), pose.dtype)
-    bones = linalg.matmul(pose, matrix)
+    bones = _bones(pose3d)
     return linalg.matmul(jnp.swapaxes(bones, -1, -2), bones)
+
+
+def kcs_change(pose3d: jax.Array, change: jax.Array) -> jax.Array:
+    """How `kcs` changes as a pose does: two (..., 48) -> (..., 16, 16)."""
+    bones = jnp.swapaxes(_bones(pose3d), -1, -2)
+    half = linalg.matmul(bones, _bones(change))
+    return half + jnp.swapaxes(half, -1, -2)
+
+
+def _bones(pose3d: jax.Array) -> jax.Array:
+    """X C: (..., 48) -> (..., 3, 16)."""
+    pose = pose3d.reshape(*pose3d.shape[:-1], 3, 16)
+    return linalg.matmul(pose, jnp.asarray(kcs_matrix(), pose.dtype))
 
 
 class Critic(nn.Module):
@@ -73,18 +85,36 @@ class Critic(nn.Module):
 
     def __call__(self, pose3d: jax.Array) -> jax.Array:
         """(..., 48) -> (...)."""
-        paths = [self._pose_path(pose3d), self._kcs_path(kcs(pose3d))]
-        features = _leaky_relu(self.fc8(jnp.concatenate(paths, axis=-1)))
-        return self.fc9(features)[..., 0]
+        psi = kcs(pose3d)
+        return network(
+            lambda name, x: getattr(self, name)(x),
+            leaky_relu,
+            pose3d,
+            psi.reshape(*psi.shape[:-2], -1),
+        )
 
-    def _pose_path(self, pose3d: jax.Array) -> jax.Array:
-        first = _leaky_relu(self.fc1(pose3d))
-        residual = self.fc3(_leaky_relu(self.fc2(first))) + first
-        return self.fc4(_leaky_relu(residual))
 
-    def _kcs_path(self, psi: jax.Array) -> jax.Array:
-        first = _leaky_relu(self.fc5(psi.reshape(*psi.shape[:-2], -1)))
-        return self.fc7(_leaky_relu(self.fc6(first))) + first
+def network(
+    dense: Callable[[str, jax.Array], jax.Array],
+    rectify: Callable[[jax.Array], jax.Array],
+    pose3d: jax.Array,
+    psi: jax.Array,
+) -> jax.Array:
+    """How both paths are wired, (..., 48) and (..., 256) -> (...).
+
+    Args:
+      dense: a layer, by its name, of its input.
+      rectify: what bends its output.
+      pose3d: the pose.
+      psi: its `kcs`, flat.
+    """
+    first = rectify(dense("fc1", pose3d))
+    residual = dense("fc3", rectify(dense("fc2", first))) + first
+    pose_path = dense("fc4", rectify(residual))
+    start = rectify(dense("fc5", psi))
+    kcs_path = dense("fc7", rectify(dense("fc6", start))) + start
+    paths = jnp.concatenate([pose_path, kcs_path], axis=-1)
+    return dense("fc9", rectify(dense("fc8", paths)))[..., 0]
 
 
 def init(key: jax.Array) -> Params:
@@ -118,5 +148,6 @@ def score(params: Params, pose3d: jax.typing.ArrayLike) -> jax.Array:
     return apply(Critic(params["fc6"]["bias"].shape[-1]), params, pose3d)
 
 
-def _leaky_relu(x: jax.Array) -> jax.Array:
-    return nn.leaky_relu(x, _SLOPE)
+def leaky_relu(x: jax.Array, above: jax.Array | None = None) -> jax.Array:
+    """The critic's, or one that knows already which numbers are on its steep side."""
+    return jnp.where(x >= 0 if above is None else above, x, _SLOPE * x)

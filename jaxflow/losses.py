@@ -193,6 +193,11 @@ def gradient_penalty(
     slopes = jax.vmap(jax.grad(critic.score, argnums=1), in_axes=(None, 0))(
         critic_params, between
     )
+    return slope_penalty(slopes, weight)
+
+
+def slope_penalty(slopes: jax.Array, weight: float) -> jax.Array:
+    """`gradient_penalty` of slopes (B, 48)."""
     norm = _root(jnp.sum(slopes**2, axis=-1))
     return weight * jnp.mean((norm - 1) ** 2)
 

@@ -23,16 +23,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxflow import critic, flow, losses
+from jaxflow import critic, flow
 from jaxflow.config import TrainConfig
 from jaxflow.maths import checks
-from jaxflow.training import affine_stage, objective
+from jaxflow.training import affine_stage, critic_gradient, objective
 from jaxflow.training.noise import Noise
 from jaxflow.training.noise import draw_noise as draw_noise
 from jaxflow.training.objective import Losses as Losses
 from jaxflow.training.state import TrainState, critic_optimizer
 from jaxflow.training.updates import flow_update, over_devices, update
-from jaxflow.types import Batch, Params
+from jaxflow.types import Batch
 
 
 def iteration(
@@ -154,17 +154,17 @@ def _train_critic(
     optimizer = critic_optimizer(config.optimizer)
 
     def one_update(carry: Any, batch: Any) -> tuple[Any, jax.Array]:
-        params, optimizer_state = carry
-        loss, gradient = jax.value_and_grad(_critic_loss)(
-            params, *batch, config.loss.gradient_penalty_weight
+        (params, optimizer_state), (poses, psi) = carry, batch
+        loss, gradient = critic_gradient.gradient(
+            params, poses, psi, config.loss.gradient_penalty_weight
         )
         carry = update(optimizer, average(gradient), optimizer_state, params, rate)
         return carry, loss
 
     start = state.critic, state.critic_optimizer
-    end, critic_losses = jax.lax.scan(
-        one_update, start, (batches.pose3d[:-1:2], fakes, mix)
-    )
+    poses = critic_gradient.rows(batches.pose3d[:-1:2], fakes, mix)
+    inputs = poses, critic.kcs(poses)
+    end, critic_losses = jax.lax.scan(one_update, start, inputs)
     params, optimizer_state = end
     state = state._replace(critic=params, critic_optimizer=optimizer_state)
     return state, jnp.mean(critic_losses)
@@ -184,13 +184,3 @@ def _fakes(
     )
     poses, _ = flow.inverse(state.flow, z, pose2d, cond, clamp=config.flow.clamp)
     return poses
-
-
-def _critic_loss(
-    params: Params, real: jax.Array, fake: jax.Array, mix: jax.Array, weight: float
-) -> jax.Array:
-    """WGAN-GP objective: low for real-looking real poses."""
-    scores = critic.score(params, jnp.stack([fake, real]))
-    distance = jnp.mean(scores[0]) - jnp.mean(scores[1])
-    penalty = losses.gradient_penalty(params, real, fake, mix, weight=weight)
-    return distance + penalty
