@@ -33,11 +33,23 @@ from jaxflow.types import Params
 INIT_SCALE = 0.05
 
 
-class Projected(NamedTuple):
-    """The condition's share of both nets' hidden layers, each (hidden, ...)."""
+class Share(NamedTuple):
+    """What a net adds whatever the features are, for each pose.
 
-    net1: jax.Array
-    net2: jax.Array
+    Attributes:
+      hidden: (hidden, ...) to the hidden layer: the encoded condition's share of it.
+      output: (D, ...) to the output: its bias.
+    """
+
+    hidden: jax.Array
+    output: jax.Array
+
+
+class Projected(NamedTuple):
+    """The shares of a block's nets."""
+
+    net1: Share
+    net2: Share
 
 
 def init(key: jax.Array, half: int, encoded: int, hidden: int) -> Params:
@@ -71,25 +83,31 @@ def _init_net(key: jax.Array, half: int, encoded: int, hidden: int) -> Params:
 
 
 def project(params: Params, encoded: jax.Array) -> Projected:
-    """What the encoded condition (56, ...) contributes to each net's hidden layer.
+    """What the nets make of the encoded condition (56, ...) alone.
 
     Of several blocks, stacked along a first axis, that axis is the first here, too.
     """
-    return Projected(
-        net1=columns(params["net1"]["condition"], encoded),
-        net2=columns(params["net2"]["condition"], encoded),
-    )
+    return Projected(*(_share(params[net], encoded) for net in Projected._fields))
+
+
+def _share(net: Params, encoded: jax.Array) -> Share:
+    bias = net["output"]["bias"]
+    # One for each pose, so that its gradient is summed over the poses of all blocks at
+    # once, and over the hypotheses with others' sums.
+    column = bias.reshape(*bias.shape, *(1,) * (encoded.ndim - 1))
+    output = jnp.broadcast_to(column, (*bias.shape, *encoded.shape[1:]))
+    return Share(columns(net["condition"], encoded), output)
 
 
 # A net's parameters, (D/2, ...), and h's share, which broadcasts against the hidden
-# layer (hidden, ...) -> [s | t] (D, ...)
+# layer (hidden, ...) -> [s | t] (D, ...), still without the output's bias
 Net = Callable[[Params, jax.Array, jax.Array], jax.Array]
 
 
 def plain_net(params: Params, features: jax.Array, projected: jax.Array) -> jax.Array:
     """The net as it is: differentiates in every mode."""
     hidden = nn.relu(columns(params["features"], features) + projected)
-    return columns(params["output"], hidden)
+    return _product(params["output"]["kernel"], hidden, 0, 0)
 
 
 @jax.custom_vjp
@@ -115,14 +133,9 @@ def _recomputing_backward(
     hidden = nn.relu(columns(params["features"], features) + projected)
     slope = jnp.where(hidden > 0, _product(second, cotangent, 1, 0), 0)
     flat = functools.partial(jax.lax.collapse, start_dimension=1)
-    output = {
-        "kernel": _product(flat(hidden), flat(cotangent), 1, 1),
-        "bias": jnp.sum(flat(cotangent), axis=1),
-    }
-    gradient = jax.tree.map(jnp.zeros_like, params) | {
-        "features": {"kernel": _product(flat(features), flat(slope), 1, 1)},
-        "output": output,
-    }
+    gradient = jax.tree.map(jnp.zeros_like, params)
+    gradient["features"]["kernel"] = _product(flat(features), flat(slope), 1, 1)
+    gradient["output"]["kernel"] = _product(flat(hidden), flat(cotangent), 1, 1)
     # The share serves all hypotheses: along these axes it has length one.
     shared = [
         axis for axis in range(slope.ndim) if projected.shape[axis] != slope.shape[axis]
@@ -149,9 +162,9 @@ def forward(
 ) -> tuple[jax.Array, jax.Array]:
     """U (D, ...) -> v (D, ...) and log|det dv/du| (...)."""
     u1, u2 = jnp.split(u, 2)
-    s2, t2 = _scale_shift(net(params["net2"], u2, projected.net2), clamp)
+    s2, t2 = _scale_shift(net, params["net2"], u2, projected.net2, clamp)
     v1 = u1 * jnp.exp(s2) + t2
-    s1, t1 = _scale_shift(net(params["net1"], v1, projected.net1), clamp)
+    s1, t1 = _scale_shift(net, params["net1"], v1, projected.net1, clamp)
     v2 = u2 * jnp.exp(s1) + t1
     return jnp.concatenate([v1, v2]), jnp.sum(s1, axis=0) + jnp.sum(s2, axis=0)
 
@@ -165,17 +178,20 @@ def inverse(
 ) -> tuple[jax.Array, jax.Array]:
     """V (D, ...) -> u (D, ...) and log|det du/dv| (...)."""
     v1, v2 = jnp.split(v, 2)
-    s1, t1 = _scale_shift(net(params["net1"], v1, projected.net1), clamp)
+    s1, t1 = _scale_shift(net, params["net1"], v1, projected.net1, clamp)
     u2 = (v2 - t1) * jnp.exp(-s1)
-    s2, t2 = _scale_shift(net(params["net2"], u2, projected.net2), clamp)
+    s2, t2 = _scale_shift(net, params["net2"], u2, projected.net2, clamp)
     u1 = (v1 - t2) * jnp.exp(-s2)
     return jnp.concatenate([u1, u2]), -jnp.sum(s1, axis=0) - jnp.sum(s2, axis=0)
 
 
-def _scale_shift(output: jax.Array, clamp: SoftClamp) -> tuple[jax.Array, jax.Array]:
-    """A net's [s | t] -> clamped log-scale and shift, each (D/2, ...)."""
-    s, t = jnp.split(output, 2)
-    return soft_clamp(s, clamp), t
+def _scale_shift(
+    net: Net, params: Params, features: jax.Array, share: Share, clamp: SoftClamp
+) -> tuple[jax.Array, jax.Array]:
+    """A net's [s | t] as clamped log-scale and shift, each (D/2, ...)."""
+    s, t = jnp.split(net(params, features, share.hidden), 2)
+    s_bias, t_bias = jnp.split(share.output, 2)
+    return soft_clamp(s + s_bias, clamp), t + t_bias
 
 
 def soft_clamp(s: jax.Array, clamp: SoftClamp) -> jax.Array:

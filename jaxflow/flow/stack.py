@@ -117,11 +117,13 @@ def inverse(
 
 
 def _hoisted(blocks: Blocks, encoded: jax.Array) -> tuple[Blocks, Any]:
-    """Each block's nets, and what h contributes to them: if stacked, by one product."""
+    """Each block's nets, and their shares: if stacked, by one product."""
     if isinstance(blocks, tuple):
         return blocks, tuple(coupling.project(block, encoded) for block in blocks)
-    layers = "features", "output"
-    nets = {name: {k: net[k] for k in layers} for name, net in blocks.items()}
+    nets = {
+        name: {k: {"kernel": net[k]["kernel"]} for k in ("features", "output")}
+        for name, net in blocks.items()
+    }
     return nets, coupling.project(blocks, encoded)
 
 
