@@ -124,6 +124,11 @@ class AugmentConfig:
         "deviation of the logarithm of a person's size, and of each limb's length",
         before=0.0,
     )
+    recombined: float = option(
+        0.0,
+        "share of frames with the arms held as in another frame, and with the legs",
+        before=0.0,
+    )
     unsure: float = option(
         0.0, "share of joints given an error that their Gaussians tell of", before=0.0
     )
@@ -132,15 +137,17 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         """Refuses what is no share or no range."""
-        finite(self, "turned", "mirrored", "proportions", "unsure")
-        at_most(self, turned=1, mirrored=1, proportions=1, unsure=1)
+        shares = "turned", "mirrored", "proportions", "recombined", "unsure"
+        finite(self, *shares)
+        at_most(self, **dict.fromkeys(shares, 1))
         if not 0 < self.unsure_least <= self.unsure_most < math.inf:
             raise ValueError("unsure_least must be above 0, unsure_most not below it")
 
     @property
     def any(self) -> bool:
         """Whether frames are changed at all."""
-        return max(self.turned, self.mirrored, self.proportions, self.unsure) > 0
+        shares = self.turned, self.mirrored, self.proportions, self.recombined
+        return max(*shares, self.unsure) > 0
 
 
 @dataclasses.dataclass(frozen=True)

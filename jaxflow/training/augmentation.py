@@ -1,17 +1,18 @@
-"""Frames a data set does not have but could: turned, mirrored, built otherwise, unsure.
+"""Frames a data set does not have but could: turned, recombined, of others, unsure.
 
     RawFrames (B, ...), one key an example, AugmentConfig -> RawFrames (B, ...)
 
-Happens on the device within the iteration, anew each time a frame is met. Turning and
-mirroring are of poses, of which data sets have too few; other limbs' lengths are of
-people, of whom they have fewer still. An unsure detection is what the hypotheses' width
-is to follow, and which few frames have: some joints get an error e ~ N(0, E), and their
-fitted Gaussians say so.
+Happens on the device within the iteration, anew each time a frame is met. Turning,
+mirroring and limbs held as in other frames are of poses, of which data sets have too
+few; other limbs' lengths are of people, of whom they have fewer still. An unsure
+detection is what the hypotheses' width is to follow, and which few frames have: some
+joints get an error e ~ N(0, E), and their fitted Gaussians say so.
 """
 
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,27 +36,68 @@ from jaxflow.types import Batch, RawFrames
 
 _EDGE = 63.0  # last column of a heatmap: columns are mirrored about its middle
 _ASPECT_SPREAD = 0.45  # of the logarithm of E's larger deviation over its smaller one
-_BUILD = 3  # keys the limbs, which came after the others
+_SHORT = 1e-3  # mm: a bone without a direction
+_BUILD, _LIMBS = 3, 4  # key what came after the others
 # The limb that ends in each joint, left and right alike.
 _LIMB = tuple(map(min, enumerate(H36M_MIRRORED)))
 
 
-def upward(pose3d: jax.Array) -> jax.Array:
-    """(3,) the mean direction from hip to thorax: what people stand along.
+def _joints(*names: str) -> tuple[int, ...]:
+    return tuple(map(H36M_JOINTS.index, names))
 
-    Args:
-      pose3d: (N, 17, 3) of a whole data set, camera frame.
+
+class Group(NamedTuple):
+    """Limbs that are held together, as steps and swings are.
+
+    Attributes:
+      joints: where their bones end.
+      left, right: across which the body spans them.
+      low, high: along which it stands there.
     """
+
+    joints: tuple[int, ...]
+    left: int
+    right: int
+    low: int
+    high: int
+
+
+GROUPS = (
+    Group(
+        _joints("LElbow", "LWrist", "RElbow", "RWrist"),
+        *_joints("LShoulder", "RShoulder", "Spine", "Thorax"),
+    ),
+    Group(
+        _joints("LKnee", "LFoot", "RKnee", "RFoot"),
+        *_joints("LHip", "RHip", "Hip", "Spine"),
+    ),
+)
+
+
+class Population(NamedTuple):
+    """What is known of the whole data set.
+
+    Attributes:
+      poses: (N, 17, 3) camera frame.
+      up: (3,) the mean direction from hip to thorax: what people stand along.
+    """
+
+    poses: jax.Array
+    up: jax.Array
+
+
+def population(pose3d: jax.Array) -> Population:
+    """Of the poses (N, 17, 3) of a whole data set, camera frame."""
     torso = pose3d[:, H36M_JOINTS.index("Thorax")] - pose3d[:, HIP]
     mean = jnp.mean(torso / jnp.linalg.norm(torso, axis=-1, keepdims=True), axis=0)
-    return mean / jnp.linalg.norm(mean)
+    return Population(pose3d, mean / jnp.linalg.norm(mean))
 
 
 def batches(
     frames: RawFrames,
     key: jax.Array,
     examples: jax.Array,
-    up: jax.Array,
+    known: Population,
     config: AugmentConfig,
 ) -> Batch:
     """An iteration's batches, changed, as the network sees them.
@@ -65,44 +107,50 @@ def batches(
       key: the iteration's, of this purpose.
       examples: (B,) numbers within the global batch: a frame is changed alike however
         the batch is split over devices.
-      up: see `augment`.
+      known: of the data set.
       config: static.
     """
     count = frames.pose3d.shape[0]
     batch_keys = keys.per_example(key, jnp.arange(count))
     each = jax.vmap(keys.per_example, (0, None))(batch_keys, examples)
-    change = functools.partial(augment, up=up, config=config)
+    change = functools.partial(augment, known=known, config=config)
     changed = jax.vmap(change)(frames, each)
     return data.network_inputs(changed)
 
 
 def augment(
-    frames: RawFrames, frame_keys: jax.Array, up: jax.Array, config: AugmentConfig
+    frames: RawFrames, frame_keys: jax.Array, known: Population, config: AugmentConfig
 ) -> RawFrames:
-    """Each frame turned, mirrored, built otherwise and less surely seen, as configured.
+    """Each frame changed in the ways that are configured.
 
     Args:
       frames: (B, ...).
       frame_keys: (B,) typed keys.
-      up: (3,) the vertical in the camera's frame: see `upward`.
+      known: of the data set.
       config: static; what is off leaves no trace in the program.
     """
-    return jax.vmap(functools.partial(_augment_one, config=config), (0, 0, None))(
-        frames, frame_keys, up
-    )
+    change = functools.partial(_augment_one, known=known, config=config)
+    return jax.vmap(change)(frames, frame_keys)
 
 
 def _augment_one(
-    frame: RawFrames, key: jax.Array, up: jax.Array, config: AugmentConfig
+    frame: RawFrames, key: jax.Array, known: Population, config: AugmentConfig
 ) -> RawFrames:
     turn_key, mirror_key, detection_key = jax.random.split(key, 3)
     if config.proportions:
         build_key = jax.random.fold_in(key, _BUILD)
         frame = built(frame, lengths(build_key, config.proportions))
+    if config.recombined:
+        for number, group in enumerate(GROUPS):
+            limbs_key = jax.random.fold_in(jax.random.fold_in(key, _LIMBS), number)
+            row_key, share_key = jax.random.split(limbs_key)
+            other = known.poses[jax.random.randint(row_key, (), 0, len(known.poses))]
+            changed = recombined(frame, other, group)
+            frame = _maybe(share_key, config.recombined, changed, frame)
     if config.turned:
         angle_key, share_key = jax.random.split(turn_key)
         angle = jax.random.uniform(angle_key, minval=-jnp.pi, maxval=jnp.pi)
-        frame = _maybe(share_key, config.turned, turned(frame, angle, up), frame)
+        frame = _maybe(share_key, config.turned, turned(frame, angle, known.up), frame)
     if config.mirrored:
         frame = _maybe(mirror_key, config.mirrored, mirrored(frame), frame)
     if config.unsure:
@@ -164,13 +212,54 @@ def built(frame: RawFrames, factors: jax.Array) -> RawFrames:
       frame: one.
       factors: (17,) of the bone that ends in each joint.
     """
-    pose = frame.pose3d
+    return _of_bones(frame, factors[:, None] * _bones(frame.pose3d))
+
+
+def recombined(frame: RawFrames, other: jax.Array, group: Group) -> RawFrames:
+    """The person with some limbs held as somebody else does; see `turned`.
+
+    Limbs keep their lengths; their directions are the other's, told from the part of
+    the body that they hang on.
+
+    Args:
+      frame: one.
+      other: (17, 3) pose, camera frame.
+      group: of limbs.
+    """
+    bones, theirs = _bones(frame.pose3d), _bones(other)
+    turn = linalg.matmul(_axes(other, group).T, _axes(frame.pose3d, group))
+    held = jnp.asarray(group.joints)
+    directions = linalg.matmul(_unit(theirs[held]), turn)
+    lengths = jnp.linalg.norm(bones[held], axis=-1, keepdims=True)
+    return _of_bones(frame, bones.at[held].set(lengths * directions))
+
+
+def _axes(pose: jax.Array, group: Group) -> jax.Array:
+    """(3, 3) rows: across the body, along it, and forward."""
+    across = _unit(pose[group.left] - pose[group.right])
+    along = pose[group.high] - pose[group.low]
+    along = _unit(along - jnp.sum(along * across) * across)
+    return jnp.stack([across, along, jnp.cross(across, along)])
+
+
+def _unit(vectors: jax.Array) -> jax.Array:
+    length = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / jnp.maximum(length, _SHORT)
+
+
+def _bones(pose: jax.Array) -> jax.Array:
+    """(17, 3) to each joint from its parent; the hip, which has none, counts not."""
+    return pose - pose[jnp.asarray(H36M_PARENTS)]
+
+
+def _of_bones(frame: RawFrames, bones: jax.Array) -> RawFrames:
+    """The frame with these bones (17, 3), the hip where it was."""
     chains = np.zeros((len(H36M_PARENTS),) * 2, np.float32)  # bones up to each joint
     for parent, joint in H36M_BONES:
         chains[joint] = chains[parent]
         chains[joint, joint] = 1
-    bones = factors[:, None] * (pose - pose[jnp.asarray(H36M_PARENTS)])
-    return _seen(frame, linalg.matmul(jnp.asarray(chains), bones) + pose[HIP])
+    pose = linalg.matmul(jnp.asarray(chains), bones) + frame.pose3d[HIP]
+    return _seen(frame, pose)
 
 
 def _seen(frame: RawFrames, pose: jax.Array) -> RawFrames:

@@ -59,8 +59,9 @@ def inputs(
     raw = config.augment.any
     nearest = float(records.pose3d[..., 2].min())
     augment = config.augment
-    seen_anew = {"turned": augment.turned, "proportions": augment.proportions}
-    asked = {name: value for name, value in seen_anew.items() if value}
+    seen_anew = "turned", "proportions", "recombined"
+    asked = {name: getattr(augment, name) for name in seen_anew}
+    asked = {name: value for name, value in asked.items() if value}
     if asked and nearest <= 0:
         flags = " ".join(f"--{name}={value}" for name, value in asked.items())
         off = " ".join(f"--{name}=0" for name in asked)

@@ -258,7 +258,7 @@ def iterations(
     known = data.frames if isinstance(data, Grouped) else data
     per_epoch = iterations_per_epoch(known.pose3d.shape[0], config, method)
     if isinstance(known, RawFrames):
-        up = augmentation.upward(known.pose3d)
+        people = augmentation.population(known.pose3d)
     steps = state.step + jnp.arange(most)
     all_rows = rows(steps, known.pose3d.shape[0], config, method)
     noise_key = seeds(config.seed).noise
@@ -275,7 +275,7 @@ def iterations(
         seen = batches.frames if isinstance(batches, Grouped) else batches
         if isinstance(seen, RawFrames):
             own_key = jax.random.fold_in(key, _AUGMENT)
-            seen = augmentation.batches(seen, own_key, examples, up, config.augment)
+            seen = augmentation.batches(seen, own_key, examples, people, config.augment)
         if isinstance(batches, Grouped):
             seen = Grouped(seen, batches.group)
         state, losses = method.iteration(

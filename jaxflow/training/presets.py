@@ -35,7 +35,8 @@ RECIPES: Mapping[str, Preset] = {
     # as the detector is unsure.
     "sharp": Preset(
         "a conditional Gaussian under the flow, trained first; poses turned and "
-        "mirrored, people of other proportions, some joints less surely seen; the "
+        "mirrored, limbs held as in other frames, people of other proportions, some "
+        "joints less surely seen; the "
         "energy score in place of L_MB, "
         "less of L_det, a higher rate for the flow after a warm-up, and an average of "
         "its parameters to sample with",
@@ -46,6 +47,7 @@ RECIPES: Mapping[str, Preset] = {
             "turned": 0.8,
             "mirrored": 0.5,
             "proportions": 0.05,
+            "recombined": 0.3,
             "energy_weight": 16.0,
             "best_of_m_weight": 0.0,
             "det_weight": 1.0,

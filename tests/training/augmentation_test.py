@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from jaxflow.training import frames as training_frames
 from tests.helpers import people
 
 UP = jnp.asarray([0.0, -0.98, -0.199])
+KNOWN = augmentation.Population(jnp.asarray(people.frames(6, seed=3).pose3d), UP)
 
 
 def one(frames, row=0):
@@ -23,7 +25,7 @@ def one(frames, row=0):
 def augmented(frames, seed=0, **shares):
     keys = jax.random.split(jax.random.key(seed), len(frames.pose3d))
     frames = jax.tree.map(jnp.asarray, frames)
-    return augmentation.augment(frames, keys, UP, AugmentConfig(**shares))
+    return augmentation.augment(frames, keys, KNOWN, AugmentConfig(**shares))
 
 
 def assert_seen_by_the_same_camera(frame):
@@ -111,6 +113,31 @@ def test_limbs_lengths_are_spread_as_asked_for():
     np.testing.assert_allclose(covariance[1, 2], 0.08**2, rtol=0.15)  # the size alone
 
 
+@pytest.mark.parametrize("number", range(len(augmentation.GROUPS)))
+def test_limbs_are_held_as_somebody_else_holds_them(number):
+    """Told from the body that they hang on, however that one stands."""
+    group = augmentation.GROUPS[number]
+    frame, other = one(people.frames(1, error=0.0)), people.frames(1, seed=1).pose3d[0]
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    turn = (np.linalg.det(turn) * turn).astype(np.float32)
+    swap = functools.partial(augmentation.recombined, frame, group=group)
+    changed, again = swap(jnp.asarray(other)), swap(jnp.asarray(other @ turn))
+    np.testing.assert_allclose(changed.pose3d, again.pose3d, atol=0.1)
+    np.testing.assert_allclose(swap(frame.pose3d).pose3d, frame.pose3d, atol=0.01)
+    assert_seen_by_the_same_camera(changed)
+    moved = np.abs(changed.pose3d - frame.pose3d).max(axis=-1)
+    held = np.isin(np.arange(17), group.joints)
+    assert moved[~held].max() < 0.01 and moved[held].min() > 1
+    ours, theirs, before = map(bones, (changed.pose3d, other, frame.pose3d))
+    lengths = np.linalg.norm(ours, axis=-1)
+    np.testing.assert_allclose(lengths, np.linalg.norm(before, axis=-1), rtol=1e-4)
+    upper, lower = np.subtract(group.joints[:2], 1)  # bend as the other's
+    ours = ours / lengths[:, None]
+    theirs = theirs / np.linalg.norm(theirs, axis=-1)[:, None]
+    bent = theirs[upper] @ theirs[lower]
+    assert ours[upper] @ ours[lower] == pytest.approx(bent, abs=1e-3)
+
+
 def test_less_sure_detections_err_as_they_say():
     frames = people.frames(3000, error=0.5)
     changed = augmented(frames, unsure=0.25, unsure_least=3.0, unsure_most=3.0)
@@ -136,11 +163,11 @@ def test_less_sure_detections_err_as_they_say():
 @pytest.mark.slow
 def test_an_examples_noise_is_its_own():
     frames = people.frames(4)
-    shares = {"turned": 0.5, "mirrored": 0.5, "unsure": 0.3}
+    shares = {"turned": 0.5, "mirrored": 0.5, "recombined": 0.5, "unsure": 0.3}
     every = augmented(frames, **shares)
     keys = jax.random.split(jax.random.key(0), 4)[2:]
     last = jax.tree.map(lambda array: jnp.asarray(array[2:]), frames)
-    again = augmentation.augment(last, keys, UP, AugmentConfig(**shares))
+    again = augmentation.augment(last, keys, KNOWN, AugmentConfig(**shares))
     for new, old in zip(again, every, strict=True):
         np.testing.assert_allclose(new, old[2:], rtol=1e-5, atol=1e-3)
 
@@ -151,7 +178,7 @@ def test_poses_that_stand_nowhere_are_not_turned():
     records = dataclasses.replace(
         records, pose3d=records.pose3d - records.pose3d[:, :1]
     )
-    for names in ("turned",), ("proportions",), ("turned", "proportions"):
+    for names in ("turned",), ("proportions",), ("turned", "recombined"):
         config = TrainConfig(augment=AugmentConfig(**dict.fromkeys(names, 0.5)))
         off = " ".join(f"--{name}=0" for name in names)
         with pytest.raises(UserError, match=f"give the distance, or {off}$"):
@@ -160,11 +187,11 @@ def test_poses_that_stand_nowhere_are_not_turned():
     training_frames.inputs(records, still, 0)
 
 
-def test_upward_is_the_way_people_stand():
+def test_up_is_the_way_people_stand():
     rng = np.random.default_rng(0)
     pose3d = rng.normal(0, 1, (500, 17, 3)).astype(np.float32)
     pose3d[:, 8] = pose3d[:, 0] + rng.normal(0, 100, (500, 3)) - [0, 400, 40]
-    up = augmentation.upward(jnp.asarray(pose3d))
+    up = augmentation.population(jnp.asarray(pose3d)).up
     np.testing.assert_allclose(np.linalg.norm(up), 1, rtol=1e-6)
     np.testing.assert_allclose(up, [0, -0.995, -0.0995], atol=0.03)
 
@@ -184,17 +211,19 @@ def test_a_batch_is_changed_alike_however_it_is_split():
         lambda array: jnp.asarray(array).reshape(2, 4, *array.shape[1:]),
         people.frames(8),
     )
-    config = AugmentConfig(turned=0.5, mirrored=0.5, unsure=0.3)
+    config = AugmentConfig(turned=0.5, mirrored=0.5, recombined=0.5, unsure=0.3)
 
     def changed(examples):
         part = jax.tree.map(lambda array: array[:, examples], frames)
         key = jax.random.key(5)
-        return augmentation.batches(part, key, jnp.asarray(examples), UP, config)
+        return augmentation.batches(part, key, jnp.asarray(examples), KNOWN, config)
 
     whole, part = changed(np.arange(4)), changed(np.arange(2, 4))
     assert whole.pose3d.shape == (2, 4, 48) and whole.cond.shape == (2, 4, 78)
     for one, other in zip(whole, part, strict=True):
         np.testing.assert_allclose(one[:, 2:], other, rtol=1e-4, atol=1e-4)
     # Frames are changed each in its own way.
-    again = augmentation.batches(frames, jax.random.key(6), jnp.arange(4), UP, config)
+    again = augmentation.batches(
+        frames, jax.random.key(6), jnp.arange(4), KNOWN, config
+    )
     assert np.any(np.asarray(again.cond) != np.asarray(whole.cond))

@@ -46,7 +46,7 @@ def test_recipes():
     assert rates == (5e-4, 200, 0.998)
     augment = sharp.augment
     assert (augment.unsure, augment.turned, augment.mirrored) == (0.14, 0.8, 0.5)
-    assert augment.proportions == 0.05
+    assert augment.proportions == 0.05 and augment.recombined == 0.3
     assert (sharp.flow.affine_hidden, sharp.affine_iterations) == (512, 1500)
     assert sharp.flow.hidden == TrainConfig().flow.hidden
 
