@@ -12,6 +12,7 @@ rows. `forward`, `inverse` and `log_prob` are compiled once per shape.
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -142,6 +143,17 @@ def forward(
       TypeError: not floating point.
       ValueError: wrong sizes, or leading shapes that differ.
     """
+    return latents(params, pose3d, cond, clamp)
+
+
+def latents(
+    params: Params,
+    pose3d: jax.typing.ArrayLike,
+    cond: jax.typing.ArrayLike,
+    clamp: SoftClamp,
+    **options: Any,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`forward` with options of `stack.forward`: how, not what, it computes."""
     length = size(params)
     pose3d = checks.floating("pose3d", pose3d, (length,))
     cond = jnp.asarray(cond)
@@ -151,7 +163,7 @@ def forward(
     if "affine" in params:
         base = affine.base(params["affine"], cond)
         columns, further = affine.before_blocks(columns, base, stack.count(blocks))
-    output, log_det = stack.forward(blocks, columns, encoded, clamp)
+    output, log_det = stack.forward(blocks, columns, encoded, clamp, **options)
     z, pose2d = jnp.split(_rows(output), [length // 3], axis=-1)
     if "affine" in params:
         z = z - affine.shift(params["affine"], pose2d, cond)

@@ -70,20 +70,29 @@ def _apart(blocks: Blocks) -> Blocks:
 
 
 def forward(
-    blocks: Blocks, pose3d: jax.Array, encoded: jax.Array, clamp: SoftClamp
-) -> tuple[jax.Array, jax.Array]:
-    """pose3d (D, ...) -> [z, pose2d] (D, ...) and the map's log|det J| (...)."""
+    blocks: Blocks,
+    pose3d: jax.Array,
+    encoded: jax.Array,
+    clamp: SoftClamp,
+    *,
+    for_training: bool = False,
+) -> _Carry:
+    """pose3d (D, ...) -> [z, pose2d] (D, ...) and the map's log|det J| (...).
+
+    What is computed ``for_training`` differentiates in reverse mode alone, where it
+    scatters nothing.
+    """
 
     def step(carry: _Carry, block: Any) -> tuple[_Carry, None]:
         u, total = carry
-        weights, perm, share = block
+        weights, perm, undo, share = block
         v, log_det = coupling.forward(weights, u, share, clamp)
-        return (_permuted(v, perm), total + log_det), None
+        v = _unpermuted(v, undo, perm) if for_training else _permuted(v, perm)
+        return (v, total + log_det), None
 
-    start = pose3d, jnp.zeros(pose3d.shape[1:], pose3d.dtype)
-    perms = permutations(count(blocks), pose3d.shape[0])
+    perms, undo = _both(count(blocks), pose3d.shape[0])
     nets, shares = _hoisted(blocks, encoded)
-    return _through(step, start, (nets, perms, shares))
+    return _through(step, _start(pose3d), (nets, perms, undo, shares))
 
 
 def inverse(
@@ -109,11 +118,20 @@ def inverse(
         u, log_det = coupling.inverse(weights, v, share, clamp, net)
         return (u, total + log_det), None
 
-    start = output, jnp.zeros(output.shape[1:], output.dtype)
-    perms = permutations(count(blocks), output.shape[0])
-    undo = np.argsort(perms, axis=-1).astype(np.int32)
+    perms, undo = _both(count(blocks), output.shape[0])
     nets, shares = _hoisted(blocks, encoded)
-    return _through(step, start, (nets, perms, undo, shares), reverse=True)
+    inputs = nets, perms, undo, shares
+    return _through(step, _start(output), inputs, reverse=True)
+
+
+def _start(vector: jax.Array) -> _Carry:
+    return vector, jnp.zeros(vector.shape[1:], vector.dtype)
+
+
+def _both(blocks: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The permutations and their inverses, (blocks, size) each."""
+    perms = permutations(blocks, size)
+    return perms, np.argsort(perms, axis=-1).astype(np.int32)
 
 
 def _hoisted(blocks: Blocks, encoded: jax.Array) -> tuple[Blocks, Any]:

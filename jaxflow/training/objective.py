@@ -19,9 +19,9 @@ import jax
 import jax.numpy as jnp
 import jax.typing
 
-from jaxflow import critic, flow, losses
+from jaxflow import critic, losses
 from jaxflow.config import TrainConfig
-from jaxflow.flow import sampling
+from jaxflow.flow import model, sampling
 from jaxflow.maths.batching import dividing_tile
 from jaxflow.training.noise import Noise
 from jaxflow.types import Batch, Params
@@ -119,8 +119,8 @@ def forward_terms(
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     """Weighted sum of L2D and MMD; each of them, and the poses' latents (B, 16)."""
     weights = config.loss
-    z, predicted, _ = flow.forward(
-        params, batch.pose3d, batch.cond, clamp=config.flow.clamp
+    z, predicted, _ = model.latents(
+        params, batch.pose3d, batch.cond, config.flow.clamp, for_training=True
     )
 
     def mmd() -> jax.Array:
