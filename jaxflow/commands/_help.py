@@ -1,4 +1,4 @@
-"""What ``--help`` prints: required flags first, groups after them, an example last."""
+"""What ``--help`` prints: how to use it in a line, required flags, groups, examples."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def text(document: str, own: Iterable[Any], required: Sequence[str]) -> str:
     """
     width = min(shutil.get_terminal_size().columns, 88)
     about, examples = parts(document)
-    lines = [about, ""]
+    lines = [f"usage: {use_of(examples)}", ""] if examples else []
+    lines += [about, ""]
     for heading, flags in groups(own, required).items():
         lines.append(f"{heading}:")
         for flag in flags:
@@ -46,6 +47,11 @@ def parts(document: str) -> tuple[str, str]:
             rest = paragraphs[:i] + paragraphs[i + 1 :]
             return "\n\n".join(rest), textwrap.dedent(part)
     return "\n\n".join(paragraphs), ""
+
+
+def use_of(examples: str) -> str:
+    """The first command of some, in a line."""
+    return " ".join(examples.replace("\\\n", "").splitlines()[0].split())
 
 
 def groups(own: Iterable[Any], required: Sequence[str]) -> dict[str, list[Any]]:

@@ -1,13 +1,13 @@
 """Fits the latent temperature at which a checkpoint's hypotheses are calibrated.
 
-    python -m jaxflow.train --hold_out=S7 --workdir=DIR ...
     python -m jaxflow.calibrate --checkpoint=DIR --dataset=NAME
 
 A model that was trained for its best of many hypotheses is surer than it is right. This
-draws hypotheses for training subjects that were held out of training, at temperatures
-from 0.5 to 3, and stores the one with the least calibration error in the checkpoint,
-where --temperature=fitted of the other commands finds it; calibration.png beside it
-shows the curves before and after. The test set is never looked at.
+draws hypotheses for training subjects that were held out of training (python -m
+jaxflow.train --hold_out=S7), at temperatures from 0.5 to 3, and stores the one with the
+least calibration error in the checkpoint, where --temperature=fitted of the other
+commands finds it; calibration.png beside it shows the curves before and after. The test
+set is never looked at.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from jaxflow.detector.blazepose.following import Following
 from jaxflow.detector.blazepose.people import Person
 from jaxflow.detector.blazepose.uncertainty import is_sure
 from jaxflow.detector.crops import turned
-from jaxflow.detector.crops.crop import heatmap_to_image
+from jaxflow.detector.crops.crop import Crop, heatmap_to_image
 from jaxflow.detector.readers.boxes import MIN_SCORE, BoxTable, read_boxes
 from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Seen, Skipped, lacking
@@ -33,6 +33,10 @@ from jaxflow.skeleton import MPII_JOINTS
 AUTO, WHOLE = "auto", "whole"
 _NAMED = 6  # joints that a note lists
 _BARELY = 8  # joints seen, of sixteen; of somebody with fewer most is guessed
+_LEGS = [i for i, name in enumerate(MPII_JOINTS) if name[1:] in ("Foot", "Knee")]
+_FEET = [i for i in _LEGS if MPII_JOINTS[i][1:] == "Foot"]
+_SIDE = 2.5  # a square's, over the way from somebody's hips to the feet
+_BELOW = 0.75  # of that way; if this is beyond the border, the feet are
 
 
 def detector_for(sources: Sequence[Source | Skipped], detector: Any) -> Any:
@@ -152,24 +156,51 @@ def _with_fit(
         return reason
     square = person.square.upright()
     pose2d = heatmap_to_image(mean.astype(np.float64), square)
-    notes = [lacking(found), _cut_off(pose2d, person.picture), _barely(fit, peak)]
+    guessed = ~is_sure(fit, peak)
+    legs = _legs_beyond(person.square, guessed, person.picture)
+    cut_off = _cut_off(pose2d, person.picture, legs)
+    notes = [lacking(found), cut_off, _barely(guessed)]
     note = "; ".join(filter(None, notes))
     return person._replace(square=square, fit=fit, pose2d=pose2d, note=note)
 
 
-def _cut_off(pose2d: np.ndarray, picture: Picture) -> str:
-    """The note about joints (16, 2) beyond the picture's border, or ""."""
+def _outside(points: np.ndarray, picture: Picture) -> np.ndarray:
+    """Which points (..., 2) are beyond the picture's border."""
     last = np.array([picture.width, picture.height]) - 0.5
-    names = np.array(MPII_JOINTS)[((pose2d < -0.5) | (pose2d > last)).any(-1)]
+    return ((points < -0.5) | (points > last)).any(-1)
+
+
+def _legs_beyond(square: Crop, guessed: np.ndarray, picture: Picture) -> np.ndarray:
+    """Which joints (16,) are of legs that the border cuts off.
+
+    Where those are guessed within the picture: both feet are guesses, and there is no
+    room for them.
+    """
+    down = np.array([-np.sin(square.turn), np.cos(square.turn)])
+    below = square.center + _BELOW * square.side / _SIDE * down
+    legs = np.zeros_like(guessed)
+    if guessed[_FEET].all() and _outside(below, picture):
+        legs[_LEGS] = guessed[_LEGS]
+    return legs
+
+
+def _cut_off(pose2d: np.ndarray, picture: Picture, legs: np.ndarray) -> str:
+    """The note about joints (16, 2) beyond the picture's border, or "".
+
+    Args:
+      pose2d: image px.
+      picture: they are in.
+      legs: of `_legs_beyond`.
+    """
+    names = np.array(MPII_JOINTS)[_outside(pose2d, picture) | legs]
     if not names.size:
         return ""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"cut off by the picture's border: {', '.join(names[:_NAMED])}{more}"
 
 
-def _barely(fit: np.ndarray, peak: np.ndarray) -> str:
-    """The note about somebody who is mostly guessed, or ""."""
-    sure = int(is_sure(fit, peak).sum())
-    if sure >= _BARELY:
+def _barely(guessed: np.ndarray) -> str:
+    """The note about somebody (16,) who is mostly guessed, or ""."""
+    if (~guessed).sum() >= _BARELY:
         return ""
-    return f"barely seen: {len(fit) - sure} of {len(fit)} joints are guesses"
+    return f"barely seen: {guessed.sum()} of {guessed.size} joints are guesses"

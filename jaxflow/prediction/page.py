@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from jaxflow._version import __version__
+from jaxflow.detector.readers.pictures import SUFFIXES
 from jaxflow.metrics import selection
 from jaxflow.prediction import motions, page_people
 from jaxflow.reporting import page
@@ -102,7 +103,8 @@ def problem(
     source: str, frame: int | None, person: int | str | None, reason: str
 ) -> str:
     """A skipped file, frame or person in a line."""
-    where = "" if frame is None else f", frame {frame}"
+    alone = pathlib.Path(source).suffix.lower() in SUFFIXES  # a picture has one frame
+    where = "" if frame is None or alone else f", frame {frame}"
     who = "" if person is None else f", person {person}"
     return reason if reason.startswith(source) else f"{source}{where}{who}: {reason}"
 

@@ -76,13 +76,16 @@ def test_a_flagfile_that_is_not_there_says_where_it_was_looked_for(
 
 
 @pytest.mark.parametrize("module", PATHS, ids=lambda module: module.__name__)
-def test_required_flags_stand_first_and_an_example_last(module):
+def test_the_use_and_required_flags_stand_first_and_an_example_last(module):
     flags = module.flags
     said = _help.text(
         module.__doc__, [flags.FLAGS[f] for f in flags.FLAGS], flags.required
     )
     opening, _, rest = said.partition("required:\n" if flags.required else "options:\n")
-    assert opening.startswith(module.__doc__.splitlines()[0])
+    use, _, about, *_ = opening.splitlines()
+    assert (
+        use.startswith("usage: python -m ") and about == module.__doc__.splitlines()[0]
+    )
     places = [rest.index(f"--{name}=") for name in flags.required]
     others = [rest.find(f"  --{n}=") for n in flags.FLAGS if n not in flags.required]
     assert max(places, default=-1) < min(place for place in others if place >= 0)

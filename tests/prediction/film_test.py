@@ -1,6 +1,10 @@
-"""A film of two people who cross, from its file to what is written of them."""
+"""People whom BlazePose's finder finds, from a file to what is written of them.
+
+A film of two who cross; a picture of somebody of whom little is to be seen.
+"""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -21,13 +25,17 @@ _BODY = helpers.people("test", 1).pose2d[0]
 BODY = 32 + 20 * (_BODY - _BODY[6]) / np.ptp(_BODY, axis=0).max()  # heatmap px
 
 
+@dataclasses.dataclass(frozen=True)
 class SeeingJoints(Seeing):
-    """Sees the same pose about everybody's hips."""
+    """Sees the same pose about everybody's hips; of ``wide`` joints hardly where."""
+
+    wide: int = 0
 
     def observe(self, patches, turn, least=0.0):
         seen = super().observe(patches, turn, least)
         fit = seen.fit.copy()
         fit[..., 1:3] = BODY
+        fit[:, : self.wide, 3] = 8
         return seen._replace(fit=fit, mean=fit[..., 1:3])
 
 
@@ -91,3 +99,20 @@ def test_squares_follow_from_frame_to_frame(written):
     assert searches <= 1 + FRAMES / (FPS / 2) + 2
     side = arrays["square"][:, 2]
     assert np.ptp(side) < 0.2 * side.mean()
+
+
+def test_somebody_who_is_barely_there_is_noted_everywhere(tmp_path):
+    """In poses.json, on the page and on the console."""
+    from PIL import Image
+
+    Image.fromarray(frame(0)[:, : WIDE // 2]).save(tmp_path / "a.png")
+    eyes = SeeingJoints(0.9, None, look, 4, wide=10)
+    lifter = dataclasses.replace(helpers.quick_lifter(), detector=eyes)
+    reading = Reading(finder=eyes)
+    outcome, _ = helpers.run([tmp_path / "a.png"], lifter, tmp_path / "out", reading)
+    note = "barely seen: 10 of 16 joints are guesses"
+    assert f"note: a.png, person 0: {note}" in outcome.told()
+    document = json.loads((tmp_path / "out" / "a" / files.DOCUMENT).read_text())
+    assert [one["note"] for one in document["people"]] == [note]
+    text = outcome.page.read_text()
+    assert f'"detail":"{note}"' in text and f"person 0: {note}</td>" in text

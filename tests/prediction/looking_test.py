@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from jaxflow.detector.blazepose import detector as blazepose
+from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers import pictures
 from jaxflow.detector.readers.records import Seen
 from jaxflow.prediction import inputs, looking, stream
 from jaxflow.prediction.inputs import Source
 from jaxflow.prediction.records import Noted
 from jaxflow.runs.profiling import Clock
+from jaxflow.skeleton import MPII_JOINTS
 from tests.detector.blazepose.people_test import BODIES, drawn, seeing
 
 PICTURE = Source("a.jpg", inputs.PICTURE, "a")
@@ -90,17 +92,30 @@ def test_people_with_fits_and_notes():
 
 def test_who_is_cut_off_or_barely_seen():
     picture = pictures.from_array(np.zeros((100, 200, 3), np.uint8))
-    pose2d = np.full((16, 2), 50.0)
-    assert looking._cut_off(pose2d, picture) == ""
+    pose2d, none = np.full((16, 2), 50.0), np.zeros(16, bool)
+    assert looking._cut_off(pose2d, picture, none) == ""
     pose2d[0], pose2d[2] = (50, 100), (-2, 50)
-    assert looking._cut_off(pose2d, picture) == (
+    assert looking._cut_off(pose2d, picture, none) == (
         "cut off by the picture's border: RFoot, RHip"
     )
-    fit = np.tile(np.float32([1, 0, 0, 2, 0, 2, 0]), (16, 1))
-    peak = np.ones(16)
-    assert looking._barely(fit, peak) == ""
-    fit[:9, 3] = 8
-    assert looking._barely(fit, peak) == "barely seen: 9 of 16 joints are guesses"
+    assert looking._barely(none) == ""
+    most = np.arange(16) < 9
+    assert looking._barely(most) == "barely seen: 9 of 16 joints are guesses"
+
+
+def test_legs_that_are_guessed_where_there_is_no_room_for_them():
+    """Whose hips are near the border that their feet should be beyond."""
+    picture = pictures.from_array(np.zeros((100, 200, 3), np.uint8))
+    guessed = np.isin(MPII_JOINTS, ["RFoot", "LFoot", "LKnee", "LWrist"])
+    near = Crop(np.array([100.0, 80.0]), np.float64(100))
+    names = np.array(MPII_JOINTS)[looking._legs_beyond(near, guessed, picture)]
+    assert names.tolist() == ["RFoot", "LKnee", "LFoot"]
+    lying = near._replace(turn=np.pi / 2)
+    inside = near._replace(center=np.array([100.0, 60.0]))
+    for square in (lying, inside):
+        assert not looking._legs_beyond(square, guessed, picture).any()
+    one_seen = guessed & ~np.isin(MPII_JOINTS, ["RFoot"])
+    assert not looking._legs_beyond(near, one_seen, picture).any()
 
 
 def test_other_detectors_see_people_upright(monkeypatch):

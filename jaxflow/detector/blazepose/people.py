@@ -8,9 +8,10 @@
    nobody who is small in it.
 2. The pose network sees each of these. Whether somebody is there is its own answer, and
    the best there is: below 0.6 nobody is.
-3. Its landmarks give a better square, and a torso by which somebody who was found in
-   several tiles is told to be the same. In it the network looks once more, and what it
-   sees then is what is told of the person.
+3. Its landmarks give a better square, and a torso and a face by which somebody who was
+   found in several tiles is told to be the same: of a portrait the torso's place and
+   size are guesses. In it the network looks once more, and what it sees then is what is
+   told of the person.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ _MARGIN = 1.25  # a square's side over the diameter of the circle around the bod
 _PARTS = ((2, 2.0), (3, 1.4))
 _LEAST_TILE = 96  # px; what is smaller shows nobody better than the whole did
 _SAME_TORSO = 0.5  # mean distance of the torso's joints over its length
+_SAME_FACE = 0.2  # mean distance of nose and ears over the torso's length
 _NEARLY = 0.7  # overlap of squares that show the same
 _ABOVE = MIDDLE_OF_HIPS + 1  # the landmark on the circle
 _TORSO = [
@@ -49,6 +51,7 @@ _TORSO = [
     for joint in ("Shoulder", "Hip")
     for side in ("Left", "Right")
 ]
+_FACE = [BLAZEPOSE_33.joints.index(name) for name in ("Nose", "LeftEar", "RightEar")]
 
 
 class Person(NamedTuple):
@@ -57,6 +60,7 @@ class Person(NamedTuple):
     Attributes:
       square: around them by their landmarks.
       torso: (4, 2) image px: shoulders, then hips.
+      face: (3, 2) image px: nose and ears.
       present: the probability that they are there.
       sure: how many of the sixteen joints were seen.
       tile: the side of the tile that they were found in, px.
@@ -66,6 +70,7 @@ class Person(NamedTuple):
 
     square: Crop
     torso: np.ndarray
+    face: np.ndarray
     present: float
     sure: int
     tile: float
@@ -245,26 +250,32 @@ def _person(square: Crop, tile: float, seen: Observed, i: int) -> Person:
     sure = uncertainty.is_sure(seen.fit[i], seen.peak[i]).sum()
     own = Observed(*(column[i] for column in seen))
     present = float(seen.present[i])
-    return Person(better, points[_TORSO], present, int(sure), tile, square, own)
+    places = points[_TORSO], points[_FACE]
+    return Person(better, *places, present, int(sure), tile, square, own)
 
 
 def _merged(people: Sequence[Person]) -> list[Person]:
-    """Each torso once: the one of most joints, and of equals of the largest tile."""
+    """Everybody once: as of most joints, and of equals of the largest tile."""
 
     def rank(one: Person) -> tuple[float, float, float]:
         return -one.sure, -one.tile, -one.present
 
     kept: list[Person] = []
     for one in sorted(people, key=rank):
-        if all(_apart(one, other) > _SAME_TORSO for other in kept):
+        if not any(_same(one, other) for other in kept):
             kept.append(one)
     return kept
 
 
-def _apart(one: Person, other: Person) -> float:
-    """Mean distance of two torsos' joints over the larger one's length."""
+def _same(one: Person, other: Person) -> bool:
+    """Whether two have one torso, or one face; by the larger torso's length."""
     length = max(_length(one.torso), _length(other.torso))
-    return float(np.linalg.norm(one.torso - other.torso, axis=1).mean() / length)
+
+    def apart(here: np.ndarray, there: np.ndarray) -> float:
+        return float(np.linalg.norm(here - there, axis=1).mean() / length)
+
+    torso, face = apart(one.torso, other.torso), apart(one.face, other.face)
+    return torso <= _SAME_TORSO or face <= _SAME_FACE
 
 
 def _length(torso: np.ndarray) -> float:

@@ -125,16 +125,26 @@ def test_small_pictures_have_no_tiles():
     assert corners[..., 1].min() == 0 and corners[..., 1].max() == 800
 
 
-def somebody(x, sure, side=100.0):
+def somebody(x, sure, side=100.0, scale=1.0):
     torso = np.array([[x - 10.0, 0], [x + 10, 0], [x - 8, 50], [x + 8, 50]])
+    torso[:] = [x, 0] + scale * (torso - [x, 0])
+    face = np.array([[x, -20.0], [x - 8, -22], [x + 8, -22]])
     square = people.around(np.array([x, 50.0]), np.array([x, 0.0]))
-    return people.Person(square, torso, 0.9, sure, side, square, None)
+    return people.Person(square, torso, face, 0.9, sure, side, square, None)
 
 
 def test_torsos_that_are_one_person():
     """Nearer than half their length; whoever shows more joints stays."""
     whole, part, other = somebody(0, 15), somebody(20, 9), somebody(40, 12)
     assert people._merged([part, whole, other]) == [whole, other]
+
+
+def test_a_face_is_one_person_s():
+    """Of a portrait the torso may be guessed as half as large; it is nobody's else."""
+    near, again = somebody(0, 12), somebody(4, 6, scale=-0.5)
+    assert people._merged([again, near]) == [near]
+    beside = again._replace(face=again.face + [14, 0])
+    assert people._merged([beside, near]) == [near, beside]
 
 
 def test_seen_and_guessed_joints():
