@@ -167,7 +167,7 @@ def _with_fit(
 def _outside(points: np.ndarray, picture: Picture) -> np.ndarray:
     """Which points (..., 2) are beyond the picture's border."""
     last = np.array([picture.width, picture.height]) - 0.5
-    return ((points < -0.5) | (points > last)).any(-1)
+    return np.asarray(((points < -0.5) | (points > last)).any(-1))
 
 
 def _legs_beyond(square: Crop, guessed: np.ndarray, picture: Picture) -> np.ndarray:
