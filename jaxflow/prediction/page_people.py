@@ -28,7 +28,8 @@ SHOWN = 24  # persons
 _HYPOTHESES = 200  # of each
 _DRAWN = 64  # others in a picture
 _BYTES = 1_100_000  # of all pictures together
-_FILLS = 0.9  # of a picture's longer side; a square as large needs no other picture
+# Of a picture's longer side: a square from so large to so large needs no other picture.
+_FILLS, _DWARFS = 0.9, 1.25
 
 
 class Frame(NamedTuple):
@@ -208,7 +209,8 @@ def _scene(
     if picture is not None:
         bounds = np.array([0.0, 0.0, *picture.size])
         alone = len(frame.rows) == 1
-        if alone and squares[0, 2] >= _FILLS * picture.size.max():
+        share = squares[0, 2] / picture.size.max()
+        if alone and _FILLS <= share <= _DWARFS:
             return None
     elif len(frame.rows) == 1:
         return None

@@ -1,6 +1,7 @@
 """The page of predictions: whom it shows, and how it is used in a browser."""
 
 import pathlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -208,6 +209,15 @@ def test_frames_are_taken_fairly_and_whole():
     assert np.ptp(np.diff([one.number for one in taken[:-1]])) <= 1
     assert len(page_people.fairly([frames(3)] * 50)) == 8
     assert len(page_people.fairly([frames(100)])) == 1
+
+
+@pytest.mark.parametrize("side, shown", [(200, True), (400, False), (900, True)])
+def test_the_whole_picture_is_left_out_where_the_crop_shows_it(side, shown):
+    """As large; of somebody whom it does not hold the crop is mostly empty."""
+    kept = pictures.Kept(b"", np.array([400.0, 300.0]))
+    people = SimpleNamespace(read=lambda name, row: np.array([200.0, 150.0, side]))
+    scene = page_people._scene(people, frames(1)[0], kept)
+    assert (scene is not None) == shown
 
 
 def test_words():
