@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from jaxflow import critic, flow
 from jaxflow.config import TrainConfig
 from jaxflow.maths import checks
+from jaxflow.maths.batching import platform
 from jaxflow.training import affine_stage, critic_gradient, objective
 from jaxflow.training.noise import Noise
 from jaxflow.training.noise import draw_noise as draw_noise
@@ -164,7 +165,9 @@ def _train_critic(
     start = state.critic, state.critic_optimizer
     poses = critic_gradient.rows(batches.pose3d[:-1:2], fakes, mix)
     inputs = poses, critic.kcs(poses)
-    end, critic_losses = jax.lax.scan(one_update, start, inputs)
+    # Written out, an update's poses need no copy on a GPU.
+    unroll = platform() == "gpu"
+    end, critic_losses = jax.lax.scan(one_update, start, inputs, unroll=unroll)
     params, optimizer_state = end
     state = state._replace(critic=params, critic_optimizer=optimizer_state)
     return state, jnp.mean(critic_losses)
