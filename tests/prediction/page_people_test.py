@@ -22,6 +22,7 @@ from tests.helpers.browser import Opened, chromium
 from tests.helpers.viewer import viewer_pose
 from tests.helpers.viewer_reading import (
     COLOURS,
+    PIXELS,
     PLANE,
     SPACE,
     choose,
@@ -31,6 +32,16 @@ from tests.helpers.viewer_reading import (
 )
 
 PICTURE = "[data-role=picture]"
+# Pixels of grey ground under a thin green, in the left and in the right half.
+TINGED = f"""(canvas) => {{{PIXELS}
+  const found = [0, 0];
+  for (let i = 0; i < data.length; i += 4) {{
+    const [r, g, b] = [data[i], data[i + 1], data[i + 2]];
+    if (g - Math.max(r, b) < 8 || g - r > 70 || Math.abs(r - b) > 40) continue;
+    found[Number((i / 4) % canvas.width > canvas.width / 2)] += 1;
+  }}
+  return found;
+}}"""
 TITLE = "select[data-role=pose] option:checked"
 
 
@@ -156,6 +167,19 @@ def test_the_picture_has_the_hypotheses_projections(opened):
     choose(opened, "show", "one")
     after = drawn(opened, PICTURE), drawn(opened, PLANE)
     assert before[0] != after[0] and before[1] != after[1]
+
+
+def test_the_picture_has_the_ellipses_of_whom_it_shows(opened):
+    choose(opened, "show", "one")
+    for person in (0, 1):
+        opened.page.locator(TITLE).evaluate(
+            "(o, i) => {o.parentElement.selectedIndex = i;"
+            " o.parentElement.dispatchEvent(new Event('change', {bubbles: true}))}",
+            person,
+        )
+        opened.settle()
+        tinged = opened.page.locator(PICTURE).evaluate(TINGED)
+        assert tinged[person] > 2 * tinged[1 - person], tinged
 
 
 def test_the_spread_is_said_in_words(opened, arrays):
