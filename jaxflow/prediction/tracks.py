@@ -24,9 +24,8 @@ from jaxflow.prediction.records import Lifted
 _APART, _A_SECOND = 0.5, 6.0
 _PATIENCE = 1.0  # seconds that somebody may be hidden
 _FARTHEST = 0.5  # seconds; somebody hidden for longer is looked for no farther away
-_FADING = (
-    0.2  # bodies a second by which who is hidden counts as farther than who is not
-)
+# Bodies a second by which somebody hidden counts as farther than somebody seen.
+_FADING = 0.2
 
 
 class Track(NamedTuple):
