@@ -219,7 +219,8 @@ def recombined(frame: RawFrames, other: jax.Array, group: Group) -> RawFrames:
     """The person with some limbs held as somebody else does; see `turned`.
 
     Limbs keep their lengths; their directions are the other's, told from the part of
-    the body that they hang on.
+    the body that they hang on. Crossing poses is Li et al.'s idea (CVPR 2020,
+    evolutionary training data).
 
     Args:
       frame: one.
