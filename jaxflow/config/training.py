@@ -111,6 +111,10 @@ class OptimizerConfig:
                 )
 
 
+# Fields of `AugmentConfig`, each of which changes frames where it is not 0.
+_CHANGES = "turned", "mirrored", "proportions", "recombined", "unsure"
+
+
 @dataclasses.dataclass(frozen=True)
 class AugmentConfig:
     """What is done to frames before they are trained on (not the paper's)."""
@@ -137,17 +141,15 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         """Refuses what is no share or no range."""
-        shares = "turned", "mirrored", "proportions", "recombined", "unsure"
-        finite(self, *shares)
-        at_most(self, **dict.fromkeys(shares, 1))
+        finite(self, *_CHANGES)
+        at_most(self, **dict.fromkeys(_CHANGES, 1))
         if not 0 < self.unsure_least <= self.unsure_most < math.inf:
             raise ValueError("unsure_least must be above 0, unsure_most not below it")
 
     @property
     def any(self) -> bool:
         """Whether frames are changed at all."""
-        shares = self.turned, self.mirrored, self.proportions, self.recombined
-        return max(*shares, self.unsure) > 0
+        return any(getattr(self, name) > 0 for name in _CHANGES)
 
 
 @dataclasses.dataclass(frozen=True)

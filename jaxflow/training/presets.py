@@ -36,10 +36,9 @@ RECIPES: Mapping[str, Preset] = {
     "sharp": Preset(
         "a conditional Gaussian under the flow, trained first; poses turned and "
         "mirrored, limbs held as in other frames, people of other proportions, some "
-        "joints less surely seen; the "
-        "energy score in place of L_MB, "
-        "less of L_det, a higher rate for the flow after a warm-up, and an average of "
-        "its parameters to sample with",
+        "joints less surely seen; the energy score in place of L_MB, less of L_det, a "
+        "higher rate for the flow after a warm-up, and an average of its parameters to "
+        "sample with",
         {
             "affine_hidden": 512,
             "affine_iterations": 1500,
