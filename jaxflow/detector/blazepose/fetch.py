@@ -5,27 +5,33 @@
 They are in no package that could be a dependency, but in files that pip and npm can
 download from any Python: ``full`` in the wheel of PyPI's mediapipe 0.10.21 (35.6 MB),
 all three sizes in the tarball of npm's @mediapipe/pose (41 MB), under the Apache
-License 2.0. Of such a file, downloaded here or given, only those members are read whose
-SHA-256 is pinned here; each takes its name in the cache when it is whole. Nothing of
-either package is installed or run.
+License 2.0. Their programs are asked where the file lies, which is then fetched in
+parts that outlive a kill; where that fails the programs fetch it themselves. Of such a
+file, fetched or given, only those members are read whose SHA-256 is pinned here; each
+takes its name in the cache when it is whole. Nothing of either package is installed or
+run.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import filelock
+import requests
+
+from jaxflow.detector.blazepose import download
 from jaxflow.runs import files
 from jaxflow.runs.compilation_cache import user_folder
 from jaxflow.runs.errors import UserError, reason
@@ -33,9 +39,19 @@ from jaxflow.runs.errors import UserError, reason
 SIZES = ("full", "lite", "heavy")
 SUFFIXES = (".whl", ".tgz")
 _WHEEL, _TARBALL = "mediapipe==0.10.21", "@mediapipe/pose@0.5.1675469404"
-_PIP = (
-    *("download", "--no-deps", "--only-binary=:all:", "--python-version=3.11"),
+_EXACTLY = (
+    *("--no-deps", "--only-binary=:all:", "--python-version=3.11"),
     *("--platform=manylinux_2_28_x86_64", "--implementation=cp", _WHEEL),
+)
+_PIP = ("download", *_EXACTLY)
+# What would be installed, and from where: a report, and nothing else.
+_WHERE = (
+    "install",
+    "--dry-run",
+    "--ignore-installed",
+    "--quiet",
+    "--report=-",
+    "--retries=1",
 )
 _MEGABYTES = {_WHEEL: 35.6, _TARBALL: 41.0}
 # Attempts to go on with a download that broke off, of a pip that can (25.1 and later).
@@ -104,12 +120,7 @@ def ready(
         what = _WHEEL if size == "full" else _TARBALL
         if offline:
             raise UserError(f"blazepose's networks are not in {cache()}. {_way(what)}")
-        cache().mkdir(parents=True, exist_ok=True)
-        folder = pathlib.Path(tempfile.mkdtemp(prefix=".download", dir=cache()))
-        try:
-            _take(_downloaded(what, folder), names)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        _fetch(what, names)
     return Files(*(cache() / name for name in names))
 
 
@@ -126,6 +137,24 @@ def is_whole(name: str) -> bool:
     except OSError:
         return False
     return hashlib.sha256(content).hexdigest() in CHECKSUMS[name]
+
+
+def _fetch(what: str, names: tuple[str, ...]) -> None:
+    """Gets networks out of a package that is fetched first, by one process at a time.
+
+    What came of a package that broke off is left for the next time.
+    """
+    folder = cache() / ".fetching"
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / "lock"):
+        if all(is_whole(name) for name in names):
+            return  # another process fetched them meanwhile
+        package = _downloaded(what, folder)
+        try:
+            _take(package, names)
+        finally:
+            package.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _take(package: pathlib.Path, names: tuple[str, ...]) -> None:
@@ -169,8 +198,7 @@ def _members(package: pathlib.Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _downloaded(what: str, folder: pathlib.Path) -> pathlib.Path:
-    """The package, fetched by the program that packages of its kind are fetched by."""
-    suffix = ".whl" if what == _WHEEL else ".tgz"
+    """The package, from where the program says that packages of its kind lie."""
     command = _pip() if what == _WHEEL else _npm()
     if command is None:
         program = "pip (python -m ensurepip)" if what == _WHEEL else "npm (Node.js)"
@@ -183,6 +211,39 @@ def _downloaded(what: str, folder: pathlib.Path) -> pathlib.Path:
         file=sys.stderr,
         flush=True,
     )
+    package = folder / ("package.whl" if what == _WHEEL else "package.tgz")
+    if address := _address(what, command, folder):
+        try:
+            download.fetch(address, package)
+        except requests.RequestException as error:
+            # The program may know a proxy, a certificate or a password.
+            print(f"{reason(error)}; by {_called(command)}:", file=sys.stderr)
+    if not package.exists():
+        _by_program(what, command, folder).replace(package)
+    return package
+
+
+def _address(what: str, command: list[str], folder: pathlib.Path) -> str | None:
+    """Where a package lies, if the program can tell."""
+    if what == _WHEEL:
+        # For another platform pip wants a target, which it does not touch.
+        asked = [*command, *_WHERE, f"--target={folder / 'nothing'}", *_EXACTLY]
+    else:
+        asked = [*command, "view", what, "dist.tarball"]
+    told = subprocess.run(
+        asked, capture_output=True, env=os.environ | _PATIENCE, check=False
+    )
+    try:
+        text = told.stdout.decode()
+        if what == _WHEEL:
+            text = json.loads(text)["install"][0]["download_info"]["url"]
+    except (ValueError, LookupError, TypeError):
+        return None  # an older pip, or none that reaches an index
+    return text.strip() if text.startswith(("https://", "http://")) else None
+
+
+def _by_program(what: str, command: list[str], folder: pathlib.Path) -> pathlib.Path:
+    """The package, fetched whole by the program."""
     arguments: list[str] = (
         [*command, *_PIP, "--retries=2", f"--dest={folder}"]
         if what == _WHEEL
@@ -195,13 +256,18 @@ def _downloaded(what: str, folder: pathlib.Path) -> pathlib.Path:
         env=os.environ | _PATIENCE,
         check=False,
     )
-    found = next(folder.glob(f"*{suffix}"), None)
-    if done.returncode or found is None:
+    suffix = ".whl" if what == _WHEEL else ".tgz"
+    package = next(folder.glob(f"*{suffix}"), None)
+    if done.returncode or package is None:
         told = done.stderr.decode(errors="replace").splitlines()
         told = [line for line in told if "rror" in line or "ERR" in line] or ["no file"]
         said = files.printable(told[-1])[:200]
         raise UserError(f"could not fetch {what}: {said}. {_way(what)}")
-    return found
+    return package
+
+
+def _called(command: list[str]) -> str:
+    return "pip" if command[-1] == "pip" else pathlib.Path(command[-1]).stem
 
 
 def _pip() -> list[str] | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import sys
 import tarfile
 import zipfile
@@ -10,6 +11,7 @@ import pytest
 
 from jaxflow.detector.blazepose import fetch
 from jaxflow.runs.errors import UserError
+from tests.helpers import served
 
 POSE, HEAVY = "pose_landmark_full.tflite", "pose_landmark_heavy.tflite"
 FINDER = "pose_detection.tflite"
@@ -22,6 +24,7 @@ def networks(monkeypatch, tmp_path):
     sums = {name: (hashlib.sha256(c).hexdigest(),) for name, c in CONTENT.items()}
     monkeypatch.setattr(fetch, "CHECKSUMS", sums)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 def wheel(path, content=CONTENT):
@@ -90,6 +93,7 @@ def test_pip_fetches(monkeypatch, tmp_path, capfd):
     wheel(tmp_path / "mediapipe.whl")
     text = (
         "import shutil, sys\n"
+        "if sys.argv[1] == 'install': sys.exit('no such option: --report')\n"
         "folder = sys.argv[-1].removeprefix('--dest=')\n"
         f"shutil.copy({str(tmp_path / 'mediapipe.whl')!r}, folder)\n"
         "print('pip shows how far it is')\n"
@@ -109,7 +113,47 @@ def test_what_pip_cannot_fetch(monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"mediapipe==0.10.21: ERROR: No route.*") as e:
         fetch.ready("full")
     assert len(str(e.value).splitlines()) == 3 and "--networks=FILE" in str(e.value)
-    assert not list(fetch.cache().iterdir())  # nothing half fetched is left
+    assert not list(fetch.cache().glob("*.tflite"))
+
+
+def test_the_program_is_asked_where_the_package_lies(monkeypatch, tmp_path, capfd):
+    with served.file(wheel(tmp_path / "mediapipe.whl").read_bytes()) as server:
+        report = {"install": [{"download_info": {"url": server.address}}]}
+        program(monkeypatch, tmp_path, f"print({json.dumps(json.dumps(report))})")
+        assert fetch.ready("full").pose.read_bytes() == b"pose"
+    assert len(server.asked) == 1 and "fetching: 100%" in capfd.readouterr().err
+    assert {path.name for path in fetch.cache().iterdir()} == {*CONTENT}
+
+
+def test_a_fetch_that_was_killed_goes_on(monkeypatch, tmp_path):
+    content = wheel(tmp_path / "mediapipe.whl").read_bytes()
+    with served.file(content) as server:
+        report = {"install": [{"download_info": {"url": server.address}}]}
+        program(monkeypatch, tmp_path, f"print({json.dumps(json.dumps(report))})")
+        (fetch.cache() / ".fetching").mkdir(parents=True)
+        (fetch.cache() / ".fetching" / "package.whl.part").write_bytes(content[:50])
+        assert fetch.ready("full").pose.read_bytes() == b"pose"
+    assert server.asked == ["bytes=50-"]
+
+
+def test_where_the_package_cannot_be_had_the_program_fetches(
+    monkeypatch, tmp_path, capfd
+):
+    wheel(tmp_path / "mediapipe.whl")
+    with served.file(b"", status=401) as server:
+        report = {"install": [{"download_info": {"url": server.address}}]}
+        text = (
+            "import shutil, sys\n"
+            "if sys.argv[1] == 'install':\n"
+            f"    print({json.dumps(json.dumps(report))})\n"
+            "    sys.exit()\n"
+            "folder = sys.argv[-1].removeprefix('--dest=')\n"
+            f"shutil.copy({str(tmp_path / 'mediapipe.whl')!r}, folder)\n"
+        )
+        program(monkeypatch, tmp_path, text)
+        assert fetch.ready("full").pose.read_bytes() == b"pose"
+    told = capfd.readouterr().err
+    assert "401" in told and "; by pip:" in told
 
 
 @pytest.mark.parametrize("size, name", [("full", "pip"), ("heavy", "npm")])

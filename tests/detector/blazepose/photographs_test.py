@@ -4,9 +4,6 @@ None is in this repository: each is looked for where its package has it. Joints 
 told by eye, to a tenth of the person's height.
 """
 
-import importlib.util
-import pathlib
-
 import numpy as np
 import pytest
 
@@ -14,11 +11,11 @@ from jaxflow.detector.blazepose import detector, fetch, people
 from jaxflow.detector.crops.crop import heatmap_to_image
 from jaxflow.detector.readers import pictures
 from jaxflow.skeleton import MPII_JOINTS
+from tests.helpers import photographs
 
 pytestmark = pytest.mark.slow
 
 JOINTS = ("RFoot", "LFoot", "RShoulder", "LShoulder", "RWrist", "LWrist")
-_OPENCV = pathlib.Path("/usr/share/doc/opencv-doc/examples/data")
 # Whole people: their `JOINTS`, px; None for what is not seen.
 WHOLE = {
     ("opencv", "messi5.jpg"): [
@@ -56,19 +53,6 @@ def net():
     return detector.load("full", offline=True)
 
 
-def photograph(folder, name):
-    """One of a package, or of Debian's opencv-doc; skips where it is not installed."""
-    package, _, rest = folder.partition("/")
-    found = importlib.util.find_spec(package) if folder != "opencv" else None
-    roots = found.submodule_search_locations if found else []
-    places = [pathlib.Path(root) / rest / name for root in roots or []]
-    places += [_OPENCV / name] if folder == "opencv" else []
-    for path in places:
-        if path.is_file():
-            return pictures.read(path)
-    pytest.skip(f"{folder}/{name} is not installed")
-
-
 def mirrored(picture):
     return pictures.from_array(np.ascontiguousarray(picture.pixels[:, ::-1]))
 
@@ -87,7 +71,7 @@ def exchanged(points, width):
 @pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize("place", WHOLE, ids=lambda place: place[1])
 def test_everybody_whole_is_found_and_not_mirrored(net, place, mirror):
-    picture = photograph(*place)
+    picture = photographs.read(*place)
     found = people.search(mirrored(picture) if mirror else picture, net)
     told = [joints_of(one)[[*map(MPII_JOINTS.index, JOINTS)]] for one in found]
     for want in map(np.array, WHOLE[place]):
@@ -101,7 +85,7 @@ def test_everybody_whole_is_found_and_not_mirrored(net, place, mirror):
 @pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize("place", PORTRAITS, ids=lambda place: place[1])
 def test_a_portrait_is_one_person(net, place, mirror):
-    picture = photograph(*place)
+    picture = photographs.read(*place)
     (one,) = people.search(mirrored(picture) if mirror else picture, net)
     want = np.array(PORTRAITS[place])
     want = exchanged(want, picture.width) if mirror else want
@@ -112,4 +96,4 @@ def test_a_portrait_is_one_person(net, place, mirror):
 
 @pytest.mark.parametrize("place", NOBODY, ids=lambda place: place[1])
 def test_nobody_is_found_where_nobody_is(net, place):
-    assert people.search(photograph(*place), net) == []
+    assert people.search(photographs.read(*place), net) == []
