@@ -49,6 +49,8 @@ critic
 data/records
     data_builders.features
     jaxflow.data.subsets
+data/source
+    jaxflow.data.examples
 data_builders/cmu_mocap
     data_builders.cmu_mocap_lift.amc
     data_builders.cmu_mocap_lift.asf

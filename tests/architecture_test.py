@@ -190,6 +190,7 @@ OWNERS = {
     "distrax": {"jaxflow.flow.distribution"},
     "tensorboard": {"jaxflow.runs.writer"},
     "torch": {"jaxflow.runs.torch_files"},
+    "grain": {"jaxflow.data.source"},
     "imageio_ffmpeg": {"jaxflow.detector.readers.videos"},
     "pickle": {"data_builders.restricted_pickle"},
 }
@@ -269,6 +270,7 @@ def test_joint_numbers_are_the_skeleton_s(module):
 
 
 LATE = (
+    "grain",
     "orbax",
     "tensorflow_datasets",
     "distrax",

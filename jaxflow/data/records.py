@@ -25,7 +25,7 @@ from jaxflow.types import Batch, PoseRecords, RawFrames
 
 _READ_CHUNK = 4096  # examples decoded at a time
 _BATCH_CHUNK = 8192  # poses preprocessed at a time, one compiled shape
-_ARRAYS: dict[str, tuple[int, ...]] = {
+ARRAYS: dict[str, tuple[int, ...]] = {
     "pose3d": (17, 3),
     "pose2d": (16, 2),
     "gaussfit": (16, 7),
@@ -62,20 +62,55 @@ def load_records(
     columns = _read(builder, split)
     if not columns:
         raise UserError(f"{dataset}: split {split!r} of {builder.data_dir} is empty")
+    return _records(columns, f"{builder.data_dir} {split}")
+
+
+def _records(columns: dict[str, np.ndarray], source: str) -> PoseRecords:
+    """Checked ones of all columns that a data set has."""
     columns["frame"] = columns["frame"].astype(np.int32)  # TFDS gives Python's numbers
-    fields = {name: columns.pop(name) for name in (*_ARRAYS, *TEXT_FIELDS, "frame")}
+    fields = {name: columns.pop(name) for name in (*ARRAYS, *TEXT_FIELDS, "frame")}
     records = PoseRecords(**fields, extra=columns)
-    check_records(records, f"{builder.data_dir} {split}")
+    check_records(records, source)
     return records
+
+
+def of_examples(examples: list[dict[str, Any]], source: str) -> PoseRecords:
+    """Records of examples as TFDS decodes them.
+
+    Args:
+      examples: at least one.
+      source: what the message calls the place they come from.
+
+    Raises:
+      DataFileError: see `check_records`.
+    """
+    return _records(_columns(examples), source)
+
+
+def frames_of(builder: Any, split: str) -> int:
+    """How many frames a split of a prepared set has.
+
+    Raises:
+      UserError: there is no such split.
+    """
+    try:
+        return int(builder.info.splits[split].num_examples)
+    except (KeyError, ValueError, AssertionError) as error:
+        known = ", ".join(builder.info.splits)
+        raise UserError(f"expected a split of {known}; got {split!r}") from error
+
+
+def unreadable(folder: Any, error: Exception) -> files.DataFileError:
+    """The error to raise where a prepared set's files cannot be read."""
+    return files.DataFileError(
+        f"{folder} cannot be read ({type(error).__name__}: {error}); remove the folder "
+        "to build the set anew"
+    )
 
 
 def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
     """The columns of a split in order; none where it is empty."""
-    try:
-        count = builder.info.splits[split].num_examples
-    except (KeyError, ValueError, AssertionError) as error:
-        known = ", ".join(builder.info.splits)
-        raise UserError(f"expected a split of {known}; got {split!r}") from error
+    count = frames_of(builder, split)
     if not count:  # TFDS has no source without files
         return {}
     try:
@@ -88,10 +123,7 @@ def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
             name: np.concatenate([part[name] for part in parts]) for name in parts[0]
         }
     except Exception as error:  # the reader's own errors are of many types
-        raise files.DataFileError(
-            f"{builder.data_dir} cannot be read ({type(error).__name__}: {error}); "
-            "remove the folder to build the set anew"
-        ) from error
+        raise unreadable(builder.data_dir, error) from error
 
 
 def _columns(examples: list[dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -120,7 +152,7 @@ def check_records(records: PoseRecords, source: str) -> None:
     count = len(records)
     columns = records.columns()
     for name, array in columns.items():
-        expected = (count, *_ARRAYS.get(name, array.shape[1:]))
+        expected = (count, *ARRAYS.get(name, array.shape[1:]))
         if array.shape != expected:
             raise files.DataFileError(
                 f"{source}: expected {name} of shape {expected}; got {array.shape}"
@@ -194,7 +226,7 @@ def to_raw(records: PoseRecords) -> RawFrames:
             "has no scale"
         )
     arrays: Iterator[Any] = (
-        np.asarray(getattr(records, name), np.float32) for name in _ARRAYS
+        np.asarray(getattr(records, name), np.float32) for name in ARRAYS
     )
     return RawFrames(*arrays)
 

@@ -1,0 +1,165 @@
+"""Frames of a split by their rows, read from its files when they are wanted.
+
+    data set, split -> Source;  rows -> columns (n, ...)
+
+What is read is not kept. `ahead` reads what will be wanted next in threads, which work
+outside of Python's lock for most of it; they end with the iterator.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from data_builders import files, registry
+from data_builders.features import TEXT_FIELDS
+from jaxflow.data import examples, records
+from jaxflow.runs.errors import UserError
+from jaxflow.types import PoseRecords
+
+Item = TypeVar("Item")
+
+
+class Source:
+    """The frames of a split; threads may share it.
+
+    Attributes:
+      name: what messages call it.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        split: str,
+        data_dir: str | os.PathLike[str] | None = None,
+        manual_dir: str | os.PathLike[str] | None = None,
+    ):
+        """Builds the set if need be; reads nothing.
+
+        Args:
+          dataset: as `records.load_records` takes these.
+          split: likewise.
+          data_dir: likewise.
+          manual_dir: likewise.
+
+        Raises:
+          DataFileError: as there.
+          UserError: as there.
+        """
+        import grain
+
+        builder = registry.prepare(dataset, data_dir, manual_dir)
+        self._folder = builder.data_dir
+        self.name = f"{self._folder} {split}"
+        self._decode = builder.info.features.deserialize_example_np
+        count = records.frames_of(builder, split)
+        if not count:
+            raise UserError(f"{dataset}: split {split!r} of {self._folder} is empty")
+        instructions = builder.info.splits[split].file_instructions
+        try:
+            self._files = grain.sources.ArrayRecordDataSource(instructions)
+        except Exception as error:  # the reader's own errors are of many types
+            raise records.unreadable(self._folder, error) from error
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self._files)
+
+    def arrays(self, rows: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        """Some of pose3d (n, 17, 3), pose2d (n, 16, 2) and gaussfit (n, 16, 7).
+
+        Args:
+          rows: (n,) any, in any order.
+          names: of the arrays.
+
+        Raises:
+          DataFileError: the files are damaged, or no data set of this package.
+        """
+        shapes = {name: records.ARRAYS[name] for name in names}
+        wanted = {name: int(np.prod(shape)) for name, shape in shapes.items()}
+        found = self._columns(rows, wanted)
+        return [found[name].reshape(-1, *shapes[name]) for name in names]
+
+    def texts(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Each frame's subject, action, subaction and camera, (n,) text.
+
+        Raises:
+          DataFileError: as `arrays`.
+        """
+        found = self._columns(rows, dict.fromkeys(TEXT_FIELDS, examples.TEXT))
+        return [np.char.decode(found[name], "utf-8") for name in TEXT_FIELDS]
+
+    def records(self, rows: np.ndarray) -> PoseRecords:
+        """Frames with all that is known of them, decoded one by one and checked.
+
+        Raises:
+          DataFileError: as `arrays`, or a number is not finite.
+        """
+        try:
+            decoded = [self._decode(record) for record in self._read(rows)]
+            return records.of_examples(decoded, self.name)
+        except files.DataFileError:
+            raise
+        except Exception as error:
+            raise records.unreadable(self._folder, error) from error
+
+    def _columns(
+        self, rows: np.ndarray, wanted: dict[str, int]
+    ) -> dict[str, np.ndarray]:
+        try:
+            return examples.columns(self._read(rows), wanted)
+        except Exception as error:
+            raise records.unreadable(self._folder, error) from error
+
+    def _read(self, rows: np.ndarray) -> Sequence[bytes]:
+        return self._files.__getitems__(np.asarray(rows).tolist())
+
+
+class Ahead(Generic[Item]):
+    """``read(0)``, ``read(1)``, ... in order, read ahead by threads; an iterator."""
+
+    def __init__(
+        self, read: Callable[[int], Item], count: int, buffer: int, threads: int = 0
+    ):
+        """Nothing is read before the first item is asked for.
+
+        Args:
+          read: gives an item by its number; called by several threads.
+          count: of the items.
+          buffer: how many are read before they are asked for.
+          threads: default as many as there are cores, up to 8.
+        """
+        import grain
+
+        threads = threads or min(8, os.cpu_count() or 1)
+        options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=buffer)
+        numbered = grain.MapDataset.source(_Numbered(read, count))
+        self._items: Any = iter(numbered.to_iter_dataset(options))
+
+    def __iter__(self) -> Ahead[Item]:
+        """Itself."""
+        return self
+
+    def __next__(self) -> Item:
+        """The next item, waited for; what reading it raised is raised."""
+        return next(self._items)
+
+    def close(self) -> None:
+        """What is not begun is not read any more; the threads end."""
+        self._items.close()
+
+
+class _Numbered(Generic[Item]):
+    """A function of numbers as Grain wants a source of data."""
+
+    def __init__(self, read: Callable[[int], Item], count: int):
+        self._read, self._count = read, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: Any) -> Item:
+        return self._read(int(number))
