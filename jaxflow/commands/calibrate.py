@@ -1,13 +1,15 @@
-"""Fits the latent temperature at which a checkpoint's hypotheses are calibrated.
+"""Fits what makes a checkpoint's hypotheses as wide as they are wrong.
 
     python -m jaxflow.calibrate --checkpoint=DIR --dataset=NAME
 
 A model that was trained for its best of many hypotheses is surer than it is right. This
 draws hypotheses for training subjects that were held out of training (python -m
 jaxflow.train --hold_out=S7), at temperatures from 0.5 to 3, and stores the one with the
-least calibration error in the checkpoint, where --temperature=fitted of the other
-commands finds it; calibration.png beside it shows the curves before and after. The test
-set is never looked at.
+least calibration error in the checkpoint. Then each joint in turn is made less surely
+seen, and stored is by how much its hypotheses must be spread wider for their 90 %
+regions to hold the truth in 90 % of these frames (--nowidths leaves that out).
+--temperature=fitted of the other commands uses both; calibration.png shows the curves
+before and after. The test set is never looked at.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
     python -m jaxflow.export --checkpoint=DIR --out=sampler.bin --format=stablehlo
     python -m jaxflow.export --checkpoint=DIR --out=NAME.npz --format=weights
 
-The first two are the sampler alone. Fits (b, 16, 7), 2D joints (b, 16, 2) and normal
+The first two are the sampler alone, at a temperature of 1 and without what was fitted
+to calibrate it. Fits (b, 16, 7), 2D joints (b, 16, 2) and normal
 noise (b, m, 16) in, hypotheses (b, m, 17, 3) in metres out, for any b and m. The file
 is read back and compared with the checkpoint before it takes its name, and a short
 program that uses it is printed.

@@ -1,6 +1,6 @@
-"""Calibrates a checkpoint: held-out frames, the fit, and what is kept of it.
+"""Calibrates a checkpoint: held-out frames, the fits, and what is kept of them.
 
-model, data set, `CalibrationConfig` -> `Curve`, and calibration.json in the
+model, data set, `CalibrationConfig` -> `Curve`, `Widths`, and calibration.json in the
 checkpoint's folder
 """
 
@@ -24,8 +24,10 @@ from jaxflow.config import (
     at_most,
     option,
 )
-from jaxflow.evaluation import protocol, temperature
+from jaxflow.evaluation import protocol, temperature, widths
+from jaxflow.evaluation.measuring import Draw
 from jaxflow.evaluation.temperature import Curve
+from jaxflow.evaluation.widths import Widths
 from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.metrics import coverage
 from jaxflow.runs.errors import UserError
@@ -35,7 +37,7 @@ from jaxflow.types import Model, PoseRecords
 
 @dataclasses.dataclass(frozen=True)
 class CalibrationConfig:
-    """What to fit the temperature on."""
+    """What to fit the temperature and the widths on."""
 
     subjects: str = option(
         "",
@@ -45,6 +47,11 @@ class CalibrationConfig:
     frames: int = option(512, "frames of theirs, evenly spaced")
     num_hypotheses: int = option(200, "hypotheses drawn for each pose")
     seed: int = option(0, "of the hypotheses' noise")
+    widths: bool = option(
+        True,
+        "after the temperature fit, for each joint, how much wider hypotheses must be "
+        "where the detector is unsure of it",
+    )
 
     def __post_init__(self) -> None:
         """Refuses counts that fit nothing."""
@@ -57,10 +64,12 @@ class Calibrated(NamedTuple):
 
     Attributes:
       curve: calibration and errors at every temperature tried.
+      widths: how much wider unsure joints are drawn; None where that was not asked for.
       path: the document in the checkpoint's folder.
     """
 
     curve: Curve
+    widths: Widths | None
     path: pathlib.Path
 
     @property
@@ -76,7 +85,7 @@ def calibrate(
     settings: CalibrationConfig,
     warn: Callable[[str], Any] = print,
 ) -> Calibrated:
-    """Fits the temperature on held-out subjects, behind a progress bar, and keeps it.
+    """Fits on held-out subjects, behind a progress bar, and keeps what came out.
 
     The checkpoint's folder is this call's alone meanwhile. A signal stops it between
     two batches; nothing is kept then.
@@ -101,9 +110,11 @@ def calibrate(
     with Run(folder, flag="--checkpoint") as run:
         stop = run.listen()
         records = _frames(source, subjects, settings.frames)
-        curve = _fit(model, records, settings, stop)
+        curve, wider = _fit(model, records, settings, stop)
         content = document(curve, source.dataset, subjects, len(records), settings)
-        return Calibrated(curve, calibration_file.save(folder, content))
+        if wider is not None:
+            content["widths"] = wider.to_json()
+        return Calibrated(curve, wider, calibration_file.save(folder, content))
 
 
 def _subjects(
@@ -136,9 +147,10 @@ def _frames(source: DataConfig, subjects: Sequence[str], count: int) -> PoseReco
 
 def _fit(
     model: Model, records: PoseRecords, settings: CalibrationConfig, stop: Stop
-) -> Curve:
+) -> tuple[Curve, Widths | None]:
+    rounds = 2 + settings.widths * len(widths.JOINTS)
     with tqdm.tqdm(
-        total=2 * len(records), desc="calibrating", unit="pose", smoothing=0
+        total=rounds * len(records), desc="calibrating", unit="pose", smoothing=0
     ) as bar:
 
         def done(poses: int) -> None:
@@ -146,14 +158,20 @@ def _fit(
             if stop.requested:
                 raise KeyboardInterrupt("nothing is kept; the same command begins anew")
 
-        return temperature.fit(
+        key = jax.random.key(settings.seed)
+        curve = temperature.fit(
             model,
             data.to_batch(records),
             data.targets_of(records),
-            jax.random.key(settings.seed),
+            key,
             num_hypotheses=settings.num_hypotheses,
             progress=done,
         )
+        if not settings.widths:
+            return curve, None
+        draw = Draw(settings.num_hypotheses, float(curve.temperatures[curve.fitted]))
+        key = jax.random.fold_in(key, len(records))  # no frame's
+        return curve, widths.fit(model, records, key, draw, done)
 
 
 def document(

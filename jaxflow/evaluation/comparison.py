@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from jaxflow.config import DataConfig
-from jaxflow.evaluation import paired, protocol, sampling_cost, seed_statistics
+from jaxflow.evaluation import paired, protocol, sampling_cost, seed_statistics, widened
 from jaxflow.evaluation.paired import Difference
 from jaxflow.evaluation.response import Response
 from jaxflow.evaluation.sampling_cost import SamplingCost
@@ -230,9 +230,9 @@ def compare(
         load = functools.partial(load_model, sampler=entry.sampler)
         evaluations = []
         for folder in entry.checkpoints:
-            temperature = _temperature(folder, entry, test)
+            model, temperature = _calibrated(load(folder), folder, entry, test)
             print(f"testing {folder} at temperature {temperature:g}")
-            loaded = shared.of(load(folder), temperature)
+            loaded = shared.of(model, temperature)
             evaluations.append(protocol.evaluate(loaded))
         member = _member(entry, evaluations)
         members.append(
@@ -258,9 +258,14 @@ def _member(entry: Entry, evaluations: Sequence[protocol.Evaluation]) -> Member:
     )
 
 
-def _temperature(folder: str, entry: Entry, test: protocol.EvaluationConfig) -> float:
+def _calibrated(
+    model: Model, folder: str, entry: Entry, test: protocol.EvaluationConfig
+) -> tuple[Model, float]:
+    """What a folder's model is tested as; another sampler has widths of its own."""
     wanted = entry.temperature or test.temperature
-    return calibration_file.resolve(folder, wanted)
+    if entry.sampler:
+        return model, calibration_file.resolve(folder, wanted)
+    return widened.calibrated(model, folder, wanted)
 
 
 def _check(entries: Sequence[Entry], test: protocol.EvaluationConfig) -> None:
@@ -278,4 +283,4 @@ def _check(entries: Sequence[Entry], test: protocol.EvaluationConfig) -> None:
             raise UserError(f"{entry.name} has no checkpoint")
         for folder in entry.checkpoints:
             checkpoint.find(folder)
-            _temperature(folder, entry, test)
+            calibration_file.resolve(folder, entry.temperature or test.temperature)

@@ -24,7 +24,7 @@ from jaxflow.config import (
     at_most,
     option,
 )
-from jaxflow.evaluation import measuring, mpi_inf_3dhp, response, uncertainty
+from jaxflow.evaluation import measuring, mpi_inf_3dhp, response, uncertainty, widened
 from jaxflow.evaluation.measuring import Draw
 from jaxflow.evaluation.mpi_inf_3dhp import TARGETS, SettingsResult
 from jaxflow.evaluation.reductions import ReductionResult, Reductions
@@ -202,7 +202,7 @@ def load(
 
     Args:
       model: to test.
-      checkpoint_dir: where it is from, and its fitted temperature.
+      checkpoint_dir: where it is from, and what was fitted for it.
       source: the data set.
       test: how to test.
 
@@ -216,7 +216,7 @@ def load(
             source.dataset, name, source.data_dir or None, source.manual_dir or None
         )
 
-    temperature = calibration_file.resolve(checkpoint_dir, test.temperature)
+    model, temperature = widened.calibrated(model, checkpoint_dir, test.temperature)
     records = split(test.split)
     known = data.splits(source.dataset, source.data_dir or None)
     train = split("train") if test.mean_pose and "train" in known else None

@@ -1,4 +1,4 @@
-"""The fitted temperature of a checkpoint, kept in its folder.
+"""The fitted temperature and widths of a checkpoint, kept in its folder.
 
     DIR/checkpoints/<step>/calibration.json
 
@@ -14,6 +14,8 @@ import math
 import pathlib
 import zlib
 from typing import Any
+
+import numpy as np
 
 from jaxflow.runs import checkpoint, files
 from jaxflow.runs.errors import UserError
@@ -114,6 +116,33 @@ def load_temperature(directory: str | pathlib.Path) -> float:
             "a number"
         )
     return float(found["temperature"])
+
+
+def load_factors(
+    directory: str | pathlib.Path, shape: tuple[int, ...]
+) -> np.ndarray | None:
+    """How much wider unsure joints are drawn; None where that was not fitted.
+
+    Args:
+      directory: of a checkpoint, or a run's workdir: its latest.
+      shape: that the factors must have.
+
+    Raises:
+      CheckpointError: as `load`, or what is there is no such table.
+    """
+    document = load(directory)
+    if document is None or "widths" not in document:
+        return None
+    try:
+        factors = np.asarray(document["widths"]["factors"], np.float32)
+    except (ValueError, KeyError, TypeError):
+        factors = np.zeros(0, np.float32)
+    if factors.shape != shape or not (np.isfinite(factors) & (factors > 0)).all():
+        raise checkpoint.DamagedError(
+            f"{checkpoint.find(directory)}: the fitted widths are damaged; expected "
+            f"positive factors of shape {shape}"
+        )
+    return factors
 
 
 def resolve(directory: str | pathlib.Path, wanted: str | float) -> float:

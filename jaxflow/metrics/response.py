@@ -59,7 +59,7 @@ def make_unsure(
       pose2d: (..., 16, 2) crop pixels.
       gaussfit: (..., 16, 7) heatmap pixels.
       joint: of `skeleton.MPII_JOINTS`.
-      covariance: (2, 2) px^2, pose frame, both deviations at least 2 px.
+      covariance: (..., 2, 2) px^2, pose frame, both deviations at least 2 px.
       normal: (..., 2) standard normal numbers.
       moved: draw the error; without, the place stays as it was.
 
@@ -87,8 +87,13 @@ def covariance(sigma: float, aspect: float = 1.0, angle: float = 0.0) -> jax.Arr
       aspect: the longer axis over the shorter one, which is no less than `BLOB`.
       angle: radians from x towards up, of the longer axis.
     """
-    sigmas = jnp.asarray([sigma, max(sigma / aspect, BLOB)])
-    return unsure.covariance_pose_frame(sigmas, jnp.asarray(angle))
+    return covariances(jnp.asarray(sigma), jnp.asarray(aspect), jnp.asarray(angle))
+
+
+def covariances(sigma: jax.Array, aspect: jax.Array, angle: jax.Array) -> jax.Array:
+    """(..., 2, 2) px^2: `covariance` of arrays (...)."""
+    sigmas = jnp.stack([sigma, jnp.maximum(sigma / aspect, BLOB)], axis=-1)
+    return unsure.covariance_pose_frame(sigmas, angle)
 
 
 def of_example(
@@ -104,14 +109,40 @@ def of_example(
     Raises:
       As ``mpjpe``.
     """
+    drawn, truth = _of_joint(hypotheses, target, joint)
+    radii, distance = _radii(drawn, truth)
+    levels = jnp.asarray(REGIONS, radii.dtype)
+    reach = jnp.moveaxis(jnp.quantile(radii, levels, axis=-1), 0, -1)
+    held = reach > distance[..., None]
+    return Response(held.astype(radii.dtype), _MM * jnp.std(drawn, axis=-2))
+
+
+def needed(
+    hypotheses: jax.typing.ArrayLike,
+    target: jax.typing.ArrayLike,
+    joint: str,
+    level: float,
+) -> jax.Array:
+    """By which factor (...) a region would have to grow to reach the truth.
+
+    Arguments as of `of_example`, and the share of hypotheses that the region holds.
+    """
+    radii, distance = _radii(*_of_joint(hypotheses, target, joint))
+    return distance / jnp.quantile(radii, level, axis=-1)
+
+
+def _of_joint(
+    hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike, joint: str
+) -> tuple[jax.Array, jax.Array]:
     hypotheses = checks.floating("hypotheses", hypotheses, (None, 17, 3))
     target = checks.floating("target", target, (17, 3))
     index = MPII_TO_H36M[MPII_JOINTS.index(joint)]
-    drawn, truth = hypotheses[..., index, :], target[..., index, :]
+    return hypotheses[..., index, :], target[..., index, :]
+
+
+def _radii(drawn: jax.Array, truth: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Distances from the median along each axis: (..., M) and the truth's (...)."""
     middle = (drawn.shape[-2] - 1) // 2
     centre = jnp.sort(drawn, axis=-2)[..., middle, :]
     radii = jnp.linalg.norm(drawn - centre[..., None, :], axis=-1)
-    levels = jnp.asarray(REGIONS, radii.dtype)
-    reach = jnp.moveaxis(jnp.quantile(radii, levels, axis=-1), 0, -1)
-    held = reach > jnp.linalg.norm(truth - centre, axis=-1)[..., None]
-    return Response(held.astype(radii.dtype), _MM * jnp.std(drawn, axis=-2))
+    return radii, jnp.linalg.norm(truth - centre, axis=-1)

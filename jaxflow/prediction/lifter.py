@@ -111,7 +111,7 @@ class Lifter:
             ``jaxflow.detector.load`` raise them.
         """
         from jaxflow import methods
-        from jaxflow.flow import calibration_file
+        from jaxflow.evaluation import widened
 
         # A text may be a model's name; what is not one is a path, also a bare one.
         named = checkpoint or released.default()
@@ -122,7 +122,7 @@ class Lifter:
             from jaxflow import detector as detectors
 
             options["detector"] = detectors.load(detector, **how)
-        scale = calibration_file.resolve(directory, temperature)
+        model, scale = widened.calibrated(model, directory, temperature)
         return cls(model, temperature=scale, **options)
 
     def lift_fits(

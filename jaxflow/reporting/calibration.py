@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import pathlib
 
-from jaxflow.evaluation import temperature
+from jaxflow.evaluation import temperature, widened
 from jaxflow.evaluation.calibrating import Calibrated
 from jaxflow.evaluation.temperature import Curve
+from jaxflow.evaluation.widths import Widths
 from jaxflow.runs.errors import install
 
 _SHOWN = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)  # rows of the text's table
@@ -28,10 +29,24 @@ def describe(result: Calibrated, picture: pathlib.Path | None) -> str:
         f"temperature {result.temperature:.2f}: calibration error "
         f"{before:.3f} -> {after:.3f}{note if at_end else ''}; calibrated best "
         f"{curve.best[curve.fitted]:.1f} mm\n"
+        f"{_widths(result.widths)}"
         f"written: {result.path}\n"
         f"picture: {picture or 'none, for want of Matplotlib: ' + install('report')}\n"
         "use it:  --temperature=fitted"
     )
+
+
+def _widths(fitted: Widths | None) -> str:
+    """What the factors mend, by sigma; over joints in the mean."""
+    if fitted is None:
+        return ""
+    lines = ["sigma px  held in 90 % regions  drawn wider by"]
+    for k, sigma in enumerate(widened.KNOTS):
+        factors = fitted.factors[:, k]
+        wider = f"{factors.mean():.2f} ({factors.min():.2f} to {factors.max():.2f})"
+        held = 100 * fitted.held[:, k].mean()
+        lines.append(f"{sigma:8g}  {held:18.0f} %  {wider if k else 'as it is'}")
+    return "\n".join(["where one joint is made unsure:", *lines]) + "\n"
 
 
 def _table(curve: Curve) -> str:

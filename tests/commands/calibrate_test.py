@@ -52,7 +52,8 @@ def run(trained, tmp_path):
 def calibrated(run, data_dir, said=None, **settings):
     """The fit of few frames; ``said`` gets the warnings."""
     source = DataConfig(dataset=DATASET, data_dir=str(data_dir))
-    settings = CalibrationConfig(**{"frames": 12, "num_hypotheses": 8, **settings})
+    small = {"frames": 12, "num_hypotheses": 8, "widths": False}
+    settings = CalibrationConfig(**{**small, **settings})
     warn = pytest.fail if said is None else said.append
     return calibrating.calibrate(methods.load(run), str(run), source, settings, warn)
 
@@ -91,6 +92,20 @@ def test_what_was_found_is_stored(run, data_dir, subjects):
     assert picture.stat().st_size > 10_000
     for words in ("<- fitted", "calibration error", "--temperature=fitted"):
         assert words in calibration.describe(found, picture)
+
+
+def test_how_much_wider_unsure_joints_are_drawn(run, data_dir):
+    """Stored, told, and what "fitted" draws with; a number leaves the model as it is."""
+    found = calibrated(run, data_dir, widths=True)
+    widths = calibration_file.load(run)["widths"]
+    np.testing.assert_allclose(widths["factors"], found.widths.factors, atol=1e-4)
+    assert len(widths["joints"]) == 13 and widths["sigma_px"][0] == 2.6
+    told = calibration.describe(found, None)
+    assert "held in 90 % regions" in told and "as it is" in told
+    lifter = jaxflow.Lifter.load(run)
+    assert set(lifter.model.parameters()) >= {"blocks", "widths"}
+    plain = jaxflow.Lifter.load(run, temperature=found.temperature)
+    assert "widths" not in plain.model.parameters()
 
 
 def test_a_signal_stops_and_keeps_nothing(run, data_dir, monkeypatch):

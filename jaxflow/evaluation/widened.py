@@ -1,0 +1,198 @@
+"""Any model whose unsure joints are spread as wide as held-out people asked for.
+
+    joint = z0 joint + f(joint, sigma) (drawn joint - z0 joint)
+
+A model that has seen few people is surer of an unsure joint than it is right: of a new
+person the rest of the body says less than it has learnt to read from it. The latents'
+temperature cannot mend that, since sure joints need none of it. f is at least 1, and 1
+where the detector is sure; ``widths`` fits it. It depends on the condition alone, so
+that densities stay exact.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.typing
+import numpy as np
+
+from jaxflow.flow import calibration_file
+from jaxflow.maths import geometry
+from jaxflow.skeleton import CONDITIONED_H36M_16
+from jaxflow.types import DensityModel, Model, Params, Sampled
+
+# Heatmap pixels, of the larger deviation; f is 1 at the first, and between two of them
+# linear in the logarithms of both.
+KNOTS = (2.6, 3.0, 4.0, 6.0, 10.0)
+_FEATURES = 6  # of a joint in the condition: A, x, y, C00, C01, C11
+_UNIT = 10.0  # heatmap pixels, of the condition's deviations
+_JOINTS = np.asarray(CONDITIONED_H36M_16) + 1  # of H36M-17
+
+
+def deviations(cond: jax.Array) -> jax.Array:
+    """(..., 78) to the larger deviation of each conditioned joint, (..., 13) px."""
+    joints = cond.reshape(*cond.shape[:-1], -1, _FEATURES)
+    first, mixed, second = (joints[..., i] for i in (3, 4, 5))
+    half = jnp.hypot((first - second) / 2, mixed)
+    return _UNIT * jnp.sqrt(jnp.maximum((first + second) / 2 + half, 0))
+
+
+def shares(sigma: jax.Array) -> jax.Array:
+    """How much of each of `KNOTS` counts for deviations (...) px: (..., 5)."""
+    numbers = jnp.arange(len(KNOTS), dtype=sigma.dtype)
+    knots = jnp.log(jnp.asarray(KNOTS, sigma.dtype))
+    place = jnp.interp(jnp.log(jnp.maximum(sigma, KNOTS[0])), knots, numbers)
+    return jnp.maximum(1 - jnp.abs(place[..., None] - numbers), 0)
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["model", "factors"], meta_fields=[]
+)
+@dataclasses.dataclass(frozen=True)
+class Widened:
+    """A model and its factors.
+
+    Attributes:
+      model: any.
+      factors: (13, 5) f of each conditioned joint at each of `KNOTS`.
+    """
+
+    model: Model
+    factors: jax.Array
+
+    @property
+    def method(self) -> str:
+        """The model's name."""
+        return self.model.method
+
+    @property
+    def config(self) -> Any:
+        """The model's."""
+        return self.model.config
+
+    def parameters(self) -> Params:
+        """The model's, and the factors."""
+        return {**self.model.parameters(), "widths": self.factors}
+
+    def fresh(self, key: jax.Array) -> Model:
+        """An untrained model, as it is."""
+        return self.model.fresh(key)
+
+    def sample(
+        self,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
+        key: jax.Array,
+        *,
+        num_hypotheses: int = 200,
+        temperature: float | jax.Array = 1.0,
+    ) -> jax.Array:
+        """Hypotheses (..., M, 17, 3), spread wider about the z = 0 pose."""
+        poses = self.model.sample(
+            pose2d, cond, key, num_hypotheses=num_hypotheses, temperature=temperature
+        )
+        middle = self._middle(pose2d, cond, key)
+        return middle + self._factor(cond)[..., None, :, None] * (poses - middle)
+
+    def _middle(self, pose2d: Any, cond: Any, key: jax.Array) -> jax.Array:
+        """The z = 0 pose, (..., 1, 17, 3)."""
+        return self.model.sample(pose2d, cond, key, num_hypotheses=1, temperature=0.0)
+
+    def _factor(self, cond: jax.typing.ArrayLike) -> jax.Array:
+        """Of every joint, (..., 17)."""
+        at = shares(deviations(jnp.asarray(cond)))
+        logs = jnp.sum(at * jnp.log(self.factors).astype(at.dtype), axis=-1)
+        ones = jnp.ones((*logs.shape[:-1], 17), logs.dtype)
+        return ones.at[..., _JOINTS].set(jnp.exp(logs))
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["model", "factors"], meta_fields=[]
+)
+@dataclasses.dataclass(frozen=True)
+class WidenedDensity(Widened):
+    """The same of a model that knows the density of what it draws."""
+
+    model: DensityModel
+
+    def sample_with_log_density(
+        self,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
+        key: jax.Array,
+        *,
+        num_hypotheses: int = 200,
+        temperature: float | jax.Array = 1.0,
+    ) -> Sampled:
+        """The poses of ``sample`` and the log-density of each."""
+        drawn = self.model.sample_with_log_density(
+            pose2d, cond, key, num_hypotheses=num_hypotheses, temperature=temperature
+        )
+        middle, factor = self._middle(pose2d, cond, key), self._factor(cond)
+        poses = middle + factor[..., None, :, None] * (drawn.poses - middle)
+        return Sampled(poses, drawn.log_density - _log_det(factor)[..., None])
+
+    def log_prob(
+        self,
+        pose3d: jax.typing.ArrayLike,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
+        *,
+        observation_scale: float | jax.Array,
+    ) -> jax.Array:
+        """The posterior's log-density (...) of poses (..., 48)."""
+        factor = self._factor(cond)
+        key = jax.random.key(0)  # of latents that are multiplied by 0
+        middle = self._middle(pose2d, cond, key)[..., 0, :, :]
+        poses = geometry.denormalize_pose3d(jnp.asarray(pose3d))
+        drawn = middle + (poses - middle) / factor[..., None]
+        density = self.model.log_prob(
+            geometry.normalize_pose3d(drawn),
+            pose2d,
+            cond,
+            observation_scale=observation_scale,
+        )
+        return density - _log_det(factor)
+
+
+def calibrated(
+    model: Model, directory: str | pathlib.Path, wanted: str | float
+) -> tuple[Model, float]:
+    """A checkpoint's model as a command was asked to draw from it.
+
+    Args:
+      model: that the checkpoint holds.
+      directory: of the checkpoint.
+      wanted: a temperature, as `calibration_file.resolve` takes it. With "fitted" and
+        "auto" all counts that was fitted, so that the model is widened; with a number
+        the model is as it was trained.
+
+    Returns:
+      The model, and the temperature.
+
+    Raises:
+      UserError: as `calibration_file.resolve`.
+    """
+    temperature = calibration_file.resolve(directory, wanted)
+    factors = None
+    if wanted in (calibration_file.FITTED, calibration_file.AUTO):
+        factors = calibration_file.load_factors(directory, (_JOINTS.size, len(KNOTS)))
+    return model if factors is None else of(model, factors), temperature
+
+
+def of(model: Model, factors: Any) -> Model:
+    """A model with factors (13, 5)."""
+    table = jnp.asarray(np.asarray(factors, np.float32))
+    if isinstance(model, DensityModel):
+        return WidenedDensity(model, table)
+    return Widened(model, table)
+
+
+def _log_det(factor: jax.Array) -> jax.Array:
+    """Of the map of poses, (..., 17) to (...): three numbers a joint."""
+    return 3 * jnp.sum(jnp.log(factor), axis=-1)

@@ -1,0 +1,155 @@
+"""How much wider an unsure joint's hypotheses must be, on people held out of training.
+
+    model, frames it was not trained on -> Widths, for `widened.Widened`
+
+One joint at a time is made unsure by an error of known deviation, as in ``response``.
+How far the truth then lies from the hypotheses' middle, over the radius of their 90 %
+region, should be below 1 in 90 % of the frames; where it is not, the region has to be
+that much wider. Left and right share a factor.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow import data
+from jaxflow.evaluation import measuring, widened
+from jaxflow.evaluation.measuring import Draw, Drawn
+from jaxflow.metrics import response
+from jaxflow.skeleton import CONDITIONED_MPII, MPII_JOINTS, MPII_MIRRORED
+from jaxflow.types import Model, PoseRecords
+
+JOINTS = tuple(MPII_JOINTS[i] for i in CONDITIONED_MPII)
+_LEVEL = 0.9
+# Held-out people are few: that an unsure joint should be narrower than the model says
+# is nothing that they can show, and above the most the factors would be no mending.
+_LEAST, _MOST = 1.0, 2.5
+_WIDEST = 12.0  # heatmap pixels; what lies above the last knot counts there
+_ASPECT = 3.0  # of every other Gaussian
+
+
+class Widths(NamedTuple):
+    """What was fitted.
+
+    Attributes:
+      factors: (13, 5) in the order of `JOINTS` and of `widened.KNOTS`.
+      held: (13, 5) share of the frames whose 90 % region held the truth before.
+    """
+
+    factors: np.ndarray
+    held: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "joints": list(JOINTS),
+            "sigma_px": list(widened.KNOTS),
+            "factors": self.factors.round(4).tolist(),
+            "held_in_90_before": self.held.round(4).tolist(),
+        }
+
+
+def fit(
+    model: Model,
+    records: PoseRecords,
+    key: jax.Array,
+    draw: Draw,
+    progress: Callable[[int], Any] = lambda frames: None,
+) -> Widths:
+    """The factors, each from the frames about its knot.
+
+    Args:
+      model: what draws the hypotheses.
+      records: N held-out frames, each asked once a joint.
+      key: a typed key, of the detections' errors and the hypotheses' noise.
+      draw: how many hypotheses, and at which temperature.
+      progress: told how many frames have just been finished: in all 13 N.
+
+    Raises:
+      UserError, FloatingPointError: as ``measuring.stream``.
+    """
+    sigma = np.zeros((len(JOINTS), len(records)))
+    needed = np.zeros_like(sigma)
+    for j, joint in enumerate(JOINTS):
+        error_key, draw_key = jax.random.split(jax.random.fold_in(key, j))
+        changed, sigma[j] = made_unsure(records, joint, error_key)
+        batch, targets = data.to_batch(changed), data.targets_of(changed)
+        for rows, (ratios,) in measuring.stream(
+            model, batch, targets, draw_key, [_of_joint(joint)], draw
+        ):
+            needed[j, rows] = ratios
+            progress(rows.stop - rows.start)
+    at = np.asarray(widened.shares(jnp.asarray(sigma)))
+    factors = np.ones((len(JOINTS), len(widened.KNOTS)))
+    held = np.ones_like(factors)
+    for j, pair in enumerate(_pairs()):
+        for knot in range(len(widened.KNOTS)):
+            ratios, weights = needed[pair], at[pair, :, knot]
+            held[j, knot] = np.average(ratios < 1, weights=weights)
+            if knot:
+                quantile = weighted_quantile(ratios, weights, _LEVEL)
+                factors[j, knot] = np.clip(quantile, _LEAST, _MOST)
+    return Widths(factors, held)
+
+
+def made_unsure(
+    records: PoseRecords, joint: str, key: jax.Array
+) -> tuple[PoseRecords, np.ndarray]:
+    """Every frame with a joint less surely seen, and the deviations (N,) px.
+
+    These are spread evenly, in their logarithm, over those of `widened.KNOTS` and a
+    little more; every other Gaussian is elongated in a direction of its own.
+    """
+    order_key, angle_key, error_key = jax.random.split(key, 3)
+    count = len(records)
+    numbers = jnp.arange(count, dtype=jnp.float32)
+    place = (jax.random.permutation(order_key, numbers) + 0.5) / count
+    first, last = math.log(widened.KNOTS[0]), math.log(_WIDEST)
+    sigma = jnp.exp(first + (last - first) * place)
+    longer = jnp.where(jnp.arange(count) % 2 == 0, 1.0, _ASPECT)
+    covariance = response.covariances(
+        sigma, longer, math.pi * jax.random.uniform(angle_key, (count,))
+    )
+    pose2d, gaussfit = response.make_unsure(
+        jnp.asarray(records.pose2d),
+        jnp.asarray(records.gaussfit),
+        joint,
+        covariance,
+        jax.random.normal(error_key, (count, 2)),
+    )
+    changed = dataclasses.replace(
+        records, pose2d=np.asarray(pose2d), gaussfit=np.asarray(gaussfit)
+    )
+    return changed, np.asarray(sigma, float)
+
+
+def weighted_quantile(values: np.ndarray, weights: np.ndarray, level: float) -> float:
+    """The least value up to which a share ``level`` of the weight lies."""
+    order = np.argsort(values, axis=None)
+    weight = np.cumsum(weights.ravel()[order])
+    place = np.searchsorted(weight, level * weight[-1])
+    return float(values.ravel()[order][min(place, len(order) - 1)])
+
+
+def _pairs() -> list[list[int]]:
+    """For each of `JOINTS`, its number and that of the other side's."""
+    names = [MPII_JOINTS[MPII_MIRRORED[i]] for i in CONDITIONED_MPII]
+    return [sorted({j, JOINTS.index(name)}) for j, name in enumerate(names)]
+
+
+@functools.cache
+def _of_joint(joint: str) -> measuring.Measure:
+    """The measure: the same one for a joint, which compiles once."""
+
+    def of_batch(drawn: Drawn) -> jax.Array:
+        return response.needed(drawn.hypotheses, drawn.target, joint, _LEVEL)
+
+    return of_batch

@@ -1,0 +1,127 @@
+"""Hypotheses that are spread wider: where, by how much, and with which density."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxflow import data
+from jaxflow.evaluation import widened
+from jaxflow.flow import calibration_file, checkpoint
+from jaxflow.maths import geometry
+from jaxflow.metrics import response
+from jaxflow.runs.checkpoint import DamagedError
+from jaxflow.skeleton import H36M_JOINTS
+from tests.helpers import methods as small
+from tests.helpers import people
+
+KEYS = jax.random.split(jax.random.key(0), 4)
+FACTORS = np.ones((13, 5), np.float32)
+FACTORS[12] = (1, 1.2, 1.4, 1.6, 2.0)  # the left wrist's, the last one
+WRIST = H36M_JOINTS.index("LWrist")
+
+
+def seen(sigma, aspect=1.0, joint="LWrist"):
+    """Four frames with one joint's detection so unsure."""
+    frames = people.frames(4, error=0.0)
+    pose2d, gaussfit = response.make_unsure(
+        jnp.asarray(frames.pose2d),
+        jnp.asarray(frames.gaussfit),
+        joint,
+        response.covariance(sigma, aspect, 0.4),
+        jnp.zeros((4, 2)),
+    )
+    frames = frames._replace(pose2d=pose2d, gaussfit=gaussfit)
+    return data.network_inputs(jax.tree.map(jnp.asarray, frames))
+
+
+def draw(model, inputs, **how):
+    drawn = model.sample(inputs.pose2d, inputs.cond, KEYS, num_hypotheses=9, **how)
+    return np.asarray(drawn)
+
+
+@pytest.mark.parametrize("sigma, aspect", [(3.0, 1.0), (6.0, 1.0), (8.0, 3.0)])
+def test_the_deviations_that_a_condition_tells(sigma, aspect):
+    told = widened.deviations(seen(sigma, aspect).cond)
+    np.testing.assert_allclose(told[:, 12], sigma, rtol=1e-4)
+    assert (told[:, :12] < widened.KNOTS[0]).all()  # sure joints
+
+
+def test_shares_are_linear_between_knots():
+    sigma = jnp.asarray([0.1, 2.6, np.sqrt(12.0), 6.0, 30.0])
+    np.testing.assert_allclose(
+        widened.shares(sigma),
+        [[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0.5, 0.5, 0, 0], [0, 0, 0, 1, 0],
+         [0, 0, 0, 0, 1]],
+        atol=1e-5,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["mdn", "generator"])
+def test_only_the_unsure_joint_is_spread_wider(method):
+    model = small.model(method)
+    wide, inputs = widened.of(model, FACTORS), seen(6.0)
+    plain, wider = draw(model, inputs), draw(wide, inputs)
+    mode = draw(model, inputs, temperature=0.0)[:, :1]
+    np.testing.assert_allclose(draw(wide, inputs, temperature=0.0)[:, :1], mode)
+    offset, grown = plain - mode, wider - mode
+    np.testing.assert_allclose(
+        grown[:, :, WRIST], 1.6 * offset[:, :, WRIST], rtol=1e-4, atol=1e-6
+    )
+    others = np.arange(17) != WRIST
+    np.testing.assert_allclose(grown[:, :, others], offset[:, :, others], atol=1e-6)
+    sure = seen(2.1)
+    np.testing.assert_allclose(draw(wide, sure), draw(model, sure), atol=1e-6)
+
+
+def test_densities_are_those_of_the_wider_spread():
+    model, inputs = small.model("gaussian_nll"), seen(6.0)
+    wide = widened.of(model, FACTORS)
+    drawn = wide.sample_with_log_density(
+        inputs.pose2d, inputs.cond, KEYS, num_hypotheses=3
+    )
+    given = model.sample_with_log_density(
+        inputs.pose2d, inputs.cond, KEYS, num_hypotheses=3
+    )
+    np.testing.assert_allclose(
+        drawn.log_density, given.log_density - 3 * np.log(1.6), rtol=1e-5
+    )
+
+    def log_prob(model, poses):
+        poses = geometry.normalize_pose3d(poses[:, 0])
+        return np.asarray(
+            model.log_prob(poses, inputs.pose2d, inputs.cond, observation_scale=0.1)
+        )
+
+    np.testing.assert_allclose(
+        log_prob(wide, drawn.poses),
+        log_prob(model, given.poses) - 3 * np.log(1.6),
+        rtol=1e-4,
+        atol=1e-3,
+    )
+
+
+def test_a_model_without_densities_stays_one():
+    assert not hasattr(widened.of(small.model("generator"), FACTORS), "log_prob")
+
+
+def test_what_was_fitted_counts_with_fitted_and_auto_alone(tmp_path):
+    model, folder = small.model("flow"), tmp_path
+    checkpoint.save_params(folder, model.parameters(), small.TINY)
+    assert widened.calibrated(model, folder, "auto") == (model, 1.0)
+    content = {"temperature": 1.5, "widths": {"factors": FACTORS.tolist()}}
+    place = calibration_file.save(folder, content)
+    for wanted in ("auto", "fitted"):
+        wide, temperature = widened.calibrated(model, folder, wanted)
+        assert temperature == 1.5
+        np.testing.assert_array_equal(wide.factors, FACTORS)
+        assert set(wide.parameters()) == {*model.parameters(), "widths"}
+    assert widened.calibrated(model, folder, "1.5") == (model, 1.5)
+    document = json.loads(place.read_text())
+    for factors in ([[1.0]], "wide", (-FACTORS).tolist()):
+        document["widths"] = {"factors": factors}
+        place.write_text(json.dumps(document))
+        with pytest.raises(DamagedError, match=r"widths are damaged; .* \(13, 5\)"):
+            widened.calibrated(model, folder, "fitted")

@@ -1,0 +1,95 @@
+"""The factors of unsure joints: of a sampler whose error is known, found again."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxflow import data
+from jaxflow.evaluation import widened, widths
+from jaxflow.evaluation.measuring import Draw
+from jaxflow.gaussians import unsure
+from jaxflow.skeleton import CONDITIONED_MPII, MPII_MIRRORED
+from tests.helpers import people
+
+RECORDS = people.flat_records(400, 0.0)
+TOO_NARROW = 1.4  # the sampler's wrists, above the first knot
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """Joints about the origin with deviations of 0.1 m; wrists, where unsure, less."""
+
+    method, config = "known", None
+
+    def sample(self, pose2d, cond, key, *, num_hypotheses=200, temperature=1.0):
+        unsure = widened.deviations(cond)[:, [7, 12]] > widened.KNOTS[0]
+        narrow = jnp.where(unsure, 1 / TOO_NARROW, 1.0)
+        scale = jnp.full((len(cond), 17), 0.1).at[:, [16, 13]].multiply(narrow)
+        draw = lambda key: jax.random.normal(key, (num_hypotheses, 17, 3))  # noqa: E731
+        poses = scale[:, None, :, None] * jax.vmap(draw)(key)
+        return temperature * poses.at[..., 0, :].set(0)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Of truths that lie as every joint's hypotheses should."""
+    truth = 100 * np.random.default_rng(0).normal(size=(400, 17, 3))
+    records = dataclasses.replace(RECORDS, pose3d=truth.astype(np.float32))
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        to_origin = truth - truth[:, :1]
+        to_origin[:, 1:] = truth[:, 1:]  # the hip's own noise would count twice
+        patch.setattr(
+            data, "targets_of", lambda records: to_origin.astype(np.float32) / 1000
+        )
+        result = widths.fit(
+            Sampler(), records, jax.random.key(0), Draw(100, 1.0, 400), seen.append
+        )
+    assert sum(seen) == 13 * 400
+    return result
+
+
+def test_a_joint_that_is_too_narrow_where_it_is_unsure(fitted):
+    wrists = [widths.JOINTS.index(name) for name in ("RWrist", "LWrist")]
+    others = [j for j in range(13) if j not in wrists]
+    # 800 frames a pair and four knots: a factor's deviation is some 3 %.
+    np.testing.assert_allclose(fitted.factors[wrists, 1:], TOO_NARROW, rtol=0.12)
+    np.testing.assert_allclose(fitted.factors[others], 1.0, atol=0.12)
+    assert (fitted.factors >= 1).all() and (fitted.factors[:, 0] == 1).all()
+    held = fitted.held
+    assert abs(held[others].mean() - 0.9) < 0.01
+    assert (held[wrists, 2:] < 0.8).all()
+
+
+def test_both_sides_have_one_factor(fitted):
+    for j, i in enumerate(CONDITIONED_MPII):
+        other = CONDITIONED_MPII.index(MPII_MIRRORED[i])
+        np.testing.assert_array_equal(fitted.factors[j], fitted.factors[other])
+
+
+def test_the_deviations_that_are_asked():
+    changed, sigma = widths.made_unsure(RECORDS, "Head", jax.random.key(3))
+    index = 9
+    others = np.arange(16) != index
+    np.testing.assert_array_equal(changed.pose2d[:, others], RECORDS.pose2d[:, others])
+    covariance = np.asarray(unsure.covariance_of(changed.gaussfit[:, index]))
+    axes = np.sqrt(np.linalg.eigvalsh(covariance))
+    np.testing.assert_allclose(axes[:, 1], sigma, rtol=1e-4)
+    np.testing.assert_allclose(axes[::2, 0], sigma[::2], rtol=1e-3)
+    np.testing.assert_allclose(axes[1::2, 0], np.maximum(sigma[1::2] / 3, 2), rtol=1e-3)
+    logs = np.sort(np.log(sigma))
+    np.testing.assert_allclose(np.diff(logs), np.log(12 / 2.6) / 400, rtol=1e-3)
+    error = (changed.pose2d - RECORDS.pose2d)[:, index] / 4
+    expected = np.sqrt((sigma**2 - 4).mean())
+    np.testing.assert_allclose(error[::2].std(), expected, rtol=0.15)
+
+
+def test_a_quantile_by_weight():
+    values, weights = np.asarray([3.0, 1.0, 2.0]), np.asarray([1.0, 1.0, 8.0])
+    assert widths.weighted_quantile(values, weights, 0.05) == 1
+    assert widths.weighted_quantile(values, weights, 0.5) == 2
+    assert widths.weighted_quantile(values, weights, 0.95) == 3
