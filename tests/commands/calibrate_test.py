@@ -95,7 +95,7 @@ def test_what_was_found_is_stored(run, data_dir, subjects):
 
 
 def test_how_much_wider_unsure_joints_are_drawn(run, data_dir):
-    """Stored, told, and what "fitted" draws with; a number leaves the model as it is."""
+    """Stored, told, and what "fitted" draws with; a number draws as it learned."""
     found = calibrated(run, data_dir, widths=True)
     widths = calibration_file.load(run)["widths"]
     np.testing.assert_allclose(widths["factors"], found.widths.factors, atol=1e-4)
