@@ -22,7 +22,7 @@ from benchmarks import common
 from jaxflow.config import TrainConfig
 from jaxflow.methods import flow
 from jaxflow.runs import compilation_cache
-from jaxflow.training import dispatch, loop, parallel, state
+from jaxflow.training import dispatch, epochs, loop, parallel, state
 
 
 class Stages:
@@ -45,7 +45,7 @@ def measure(config: TrainConfig, frames: int) -> list[list[str]]:
     devices = tuple(jax.local_devices()[:1])
     data = parallel.replicate(common.made_up(frames), devices)
     stages.done(f"{frames:,} frames on the device")
-    now: Any = state.init(parallel.seeds(config.seed).init, config)
+    now: Any = state.init(epochs.seeds(config.seed).init, config)
     now = parallel.replicate(now, devices)
     jax.block_until_ready(now)
     stages.done("parameters and optimisers")

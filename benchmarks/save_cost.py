@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from benchmarks import common
 from jaxflow.config import TrainConfig
 from jaxflow.methods import flow
-from jaxflow.training import loop, parallel, state
+from jaxflow.training import epochs, loop, parallel, state
 
 SECONDS = 6.0  # a window's length, long enough for a save to end in it
 MOST = 8  # iterations a dispatch
@@ -37,7 +37,7 @@ def measure(
     poses = common.made_up(MOST * config.frames_per_iteration)
     data = parallel.replicate(poses, devices)
     now = parallel.replicate(
-        state.init(parallel.seeds(config.seed).init, config), devices
+        state.init(epochs.seeds(config.seed).init, config), devices
     )
     run = parallel.make_run(config, devices, MOST, flow)
     now, _ = jax.block_until_ready(run(now, data, jnp.int32(1)))

@@ -31,7 +31,7 @@ import jax.numpy as jnp
 from benchmarks import common
 from jaxflow.config import TrainConfig
 from jaxflow.methods import flow
-from jaxflow.training import parallel, state
+from jaxflow.training import epochs, parallel, state
 from jaxflow.types import Batch
 
 DISPATCHES, ITERATIONS = 3, 2
@@ -89,7 +89,7 @@ def measure(config: TrainConfig, count: int) -> float:
     """Median seconds an iteration on so many virtual devices."""
     devices = tuple(jax.devices()[:count])
     data = parallel.replicate(common.made_up(4 * config.frames_per_iteration), devices)
-    start = state.init(parallel.seeds(config.seed).init, config)
+    start = state.init(epochs.seeds(config.seed).init, config)
     now = parallel.replicate(start, devices)
     run = parallel.make_run(config, devices, ITERATIONS, flow)
     now, _ = jax.block_until_ready(run(now, data, jnp.int32(1)))

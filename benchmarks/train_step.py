@@ -31,8 +31,8 @@ import numpy as np
 from benchmarks import common
 from jaxflow.config import TrainConfig
 from jaxflow.methods import flow
-from jaxflow.training import parallel, presets, state, step
-from jaxflow.types import Batch
+from jaxflow.training import epochs, parallel, presets, state, step
+from jaxflow.types import Batch, Held
 
 ITERATIONS = 4  # of a dispatch
 
@@ -44,10 +44,12 @@ class Run:
         """Compiles, and does one iteration; by default four iterations' frames."""
         chosen = tuple(jax.local_devices()[:devices])
         config = dataclasses.replace(config, affine_iterations=0)
-        make = common.made_up_raw if config.augment.any else common.made_up
-        data = make(frames or 4 * config.frames_per_iteration)
+        count = frames or 4 * config.frames_per_iteration
+        data = Held(common.made_up(count))
+        if config.augment.any:
+            data = Held(common.made_up_raw(count), up=np.float32([0, -1, 0]))
         self._data = parallel.replicate(data, chosen)
-        start = state.init(parallel.seeds(config.seed).init, config)
+        start = state.init(epochs.seeds(config.seed).init, config)
         self._state = parallel.replicate(start, chosen)
         self._run = parallel.make_run(config, chosen, ITERATIONS, flow)
         began = time.perf_counter()

@@ -58,6 +58,24 @@ class Grouped(NamedTuple):
     group: jax.Array
 
 
+class Held(NamedTuple):
+    """What the devices hold of a data set while a dispatch trains.
+
+    Attributes:
+      frames: (n, ...) all, or those that the dispatch sees, in the order of use: by
+        iteration, batch and example.
+      group: (n,) int32, of a method that wants groups.
+      up: (3,) the mean direction from hip to thorax of all frames, where they are raw.
+      others: (n G, 17, 3) poses that lend their limbs to the frames, of a part of the
+        data set whose frames borrow any; of all of it ``frames`` are the lenders.
+    """
+
+    frames: Batch | RawFrames
+    group: jax.Array | None = None
+    up: jax.Array | None = None
+    others: jax.Array | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class PoseRecords:
     """Frames of a data set as host NumPy arrays, N along the first axis.

@@ -214,10 +214,15 @@ training/loop
     jaxflow.runs.writer
     jaxflow.training.method
     jaxflow.training.validation
+training/parallel
+    jaxflow.training.epochs
 training/step
     jaxflow.training.objective
     jaxflow.training.state
     jaxflow.training.updates
+training/streamed
+    jaxflow.training.supply
+    jaxflow.training.survey
 """
 
 

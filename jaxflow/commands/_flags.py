@@ -152,8 +152,11 @@ class Flags:
             kind = kinds[type(default)]
             if field.metadata.get("path"):
                 kind = "path"
+            more: tuple[Any, ...] = ()
+            if choices := field.metadata.get("choices"):
+                kind, more = "DEFINE_enum", (list(choices),)
             text = f"[{group}] {field.metadata['help']}"
-            getattr(self, kind)(field.name, default, text)
+            getattr(self, kind)(field.name, default, *more, text)
             if self._program:
                 absl_flags.declare_key_flag(field.name)
 

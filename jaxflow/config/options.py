@@ -16,7 +16,7 @@ def option(default: Any, text: str, **added: Any) -> Any:
 
     ``before=VALUE`` is for a field that was added later: what a configuration means
     that was stored without it (`runs.plain_config.from_dict`). ``path=True`` is for a
-    file or folder.
+    file or folder, ``choices=(...)`` for a text that is one of few.
     """
     return dataclasses.field(default=default, metadata={"help": text, **added})
 
@@ -45,3 +45,18 @@ def finite(owner: Any, /, *names: str) -> None:
         value = getattr(owner, name)
         if not 0 <= value < math.inf:
             raise ValueError(f"{name} must be 0 or more and finite, not {value}")
+
+
+def one_of_choices(owner: Any, /) -> None:
+    """Refuses an owner one of whose texts is none of its field's choices.
+
+    Raises:
+      ValueError: names the field, and says what was expected and what came.
+    """
+    for field in dataclasses.fields(owner):
+        choices = field.metadata.get("choices")
+        if choices and getattr(owner, field.name) not in choices:
+            raise ValueError(
+                f"{field.name} must be one of {', '.join(choices)}, not "
+                f"{getattr(owner, field.name)!r}"
+            )

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from jaxflow.config.options import MOST_HYPOTHESES, at_least, at_most, finite, option
+from jaxflow.config.options import (
+    MOST_HYPOTHESES,
+    at_least,
+    at_most,
+    finite,
+    one_of_choices,
+    option,
+)
 from jaxflow.config.training import TrainConfig
 
 
@@ -49,6 +56,14 @@ class LoopConfig:
     )
     validation_hypotheses: int = option(50, "hypotheses per frame of a validation")
     devices: int = option(0, "devices to use in each process; 0: all of them")
+    stream: str = option(
+        "auto",
+        "never: all training frames lie on the device; always: they are read from "
+        "their files shortly before their iteration, so that neither the device nor "
+        "this machine holds them all; auto: the first where there is room to spare, "
+        "said in the first line. The result is the same to the bit",
+        choices=("auto", "always", "never"),
+    )
     heartbeat: int = option(
         30, "seconds between progress lines where the output is no terminal"
     )
@@ -66,6 +81,7 @@ class LoopConfig:
         at_most(self, validation_hypotheses=MOST_HYPOTHESES)
         finite(self, "validate_every", "devices")
         at_least(self, patience=0)
+        one_of_choices(self)
         for name in ("keep_best", "patience"):
             if getattr(self, name) and not self.validate_every:
                 raise ValueError(f"{name} needs validations: set validate_every")

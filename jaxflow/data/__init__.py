@@ -6,23 +6,32 @@ from jaxflow.data.records import (
     load_records,
     network_inputs,
     protocol_stride,
+    seen_blocks,
     splits,
     targets_of,
     to_batch,
     to_raw,
 )
-from jaxflow.data.subsets import ambiguous, evenly, every_nth_per_action, of_subjects
+from jaxflow.data.subsets import (
+    ambiguous,
+    evenly,
+    evenly_spaced,
+    every_nth_per_action,
+    of_subjects,
+)
 
 __all__ = [
     "ambiguous",
     "check_records",
     "describe",
     "evenly",
+    "evenly_spaced",
     "every_nth_per_action",
     "load_records",
     "network_inputs",
     "of_subjects",
     "protocol_stride",
+    "seen_blocks",
     "splits",
     "targets_of",
     "to_batch",

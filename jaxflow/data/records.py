@@ -25,6 +25,7 @@ from jaxflow.types import Batch, PoseRecords, RawFrames
 
 _READ_CHUNK = 4096  # examples decoded at a time
 _BATCH_CHUNK = 8192  # poses preprocessed at a time, one compiled shape
+BLOCK = 4096  # frames that training preprocesses at a time
 ARRAYS: dict[str, tuple[int, ...]] = {
     "pose3d": (17, 3),
     "pose2d": (16, 2),
@@ -207,6 +208,21 @@ def to_batch(records: PoseRecords) -> Batch:
         for start in range(0, len(records), _BATCH_CHUNK)
     ]
     return Batch(*(jnp.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def seen_blocks(frames: RawFrames, device: jax.Device | None = None) -> Iterator[Batch]:
+    """The frames as the network sees them, `BLOCK` at a time.
+
+    All blocks are of one size, the last filled up with its last frame: by one compiled
+    program, so that a frame's bits do not depend on which others it comes with.
+
+    Args:
+      frames: (N, ...) on the host.
+      device: that computes and holds them; default the default one.
+    """
+    for start in range(0, len(frames.pose3d), BLOCK):
+        block = RawFrames(*(array[start : start + BLOCK] for array in frames))
+        yield _preprocess(jax.device_put(batching.filled(block, BLOCK), device))
 
 
 def to_raw(records: PoseRecords) -> RawFrames:

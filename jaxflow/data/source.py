@@ -8,6 +8,7 @@ outside of Python's lock for most of it; they end with the iterator.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -15,7 +16,6 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from data_builders import files, registry
-from data_builders.features import TEXT_FIELDS
 from jaxflow.data import examples, records
 from jaxflow.runs.errors import UserError
 from jaxflow.types import PoseRecords
@@ -68,49 +68,44 @@ class Source:
         """Number of frames."""
         return len(self._files)
 
-    def arrays(self, rows: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
-        """Some of pose3d (n, 17, 3), pose2d (n, 16, 2) and gaussfit (n, 16, 7).
+    def columns(self, rows: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        """Some of the frames' arrays and texts, by the names of `PoseRecords`.
 
         Args:
           rows: (n,) any, in any order.
-          names: of the arrays.
+          names: of pose3d (n, 17, 3), pose2d (n, 16, 2), gaussfit (n, 16, 7), subject,
+            action, subaction and camera (n,).
 
         Raises:
           DataFileError: the files are damaged, or no data set of this package.
         """
-        shapes = {name: records.ARRAYS[name] for name in names}
-        wanted = {name: int(np.prod(shape)) for name, shape in shapes.items()}
-        found = self._columns(rows, wanted)
-        return [found[name].reshape(-1, *shapes[name]) for name in names]
-
-    def texts(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Each frame's subject, action, subaction and camera, (n,) text.
-
-        Raises:
-          DataFileError: as `arrays`.
-        """
-        found = self._columns(rows, dict.fromkeys(TEXT_FIELDS, examples.TEXT))
-        return [np.char.decode(found[name], "utf-8") for name in TEXT_FIELDS]
+        shapes = {name: records.ARRAYS.get(name, ()) for name in names}
+        wanted = {
+            name: math.prod(shape) if shape else examples.TEXT
+            for name, shape in shapes.items()
+        }
+        try:
+            found = examples.columns(self._read(rows), wanted)
+        except Exception as error:
+            raise records.unreadable(self._folder, error) from error
+        return [
+            found[name].reshape(-1, *shape)
+            if shape
+            else np.char.decode(found[name], "utf-8")
+            for name, shape in shapes.items()
+        ]
 
     def records(self, rows: np.ndarray) -> PoseRecords:
         """Frames with all that is known of them, decoded one by one and checked.
 
         Raises:
-          DataFileError: as `arrays`, or a number is not finite.
+          DataFileError: as `columns`, or a number is not finite.
         """
         try:
             decoded = [self._decode(record) for record in self._read(rows)]
             return records.of_examples(decoded, self.name)
         except files.DataFileError:
             raise
-        except Exception as error:
-            raise records.unreadable(self._folder, error) from error
-
-    def _columns(
-        self, rows: np.ndarray, wanted: dict[str, int]
-    ) -> dict[str, np.ndarray]:
-        try:
-            return examples.columns(self._read(rows), wanted)
         except Exception as error:
             raise records.unreadable(self._folder, error) from error
 
@@ -145,7 +140,10 @@ class Ahead(Generic[Item]):
 
     def __next__(self) -> Item:
         """The next item, waited for; what reading it raised is raised."""
-        return next(self._items)
+        item, error = next(self._items)
+        if error is not None:
+            raise error
+        return item
 
     def close(self) -> None:
         """What is not begun is not read any more; the threads end."""
@@ -161,5 +159,9 @@ class _Numbered(Generic[Item]):
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, number: Any) -> Item:
-        return self._read(int(number))
+    def __getitem__(self, number: Any) -> tuple[Item | None, Exception | None]:
+        """An item, or what reading it raised: Grain would add words of its own."""
+        try:
+            return self._read(int(number)), None
+        except Exception as error:
+            return None, error

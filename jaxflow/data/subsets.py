@@ -39,23 +39,31 @@ def every_nth_per_action(records: PoseRecords, stride: int) -> PoseRecords:
 
 def evenly(records: PoseRecords, frames: int) -> PoseRecords:
     """So many frames, evenly spaced; all where there are fewer."""
-    count = min(frames, len(records))
-    return records.take(np.linspace(0, len(records) - 1, count).astype(int))
+    return records.take(evenly_spaced(len(records), frames))
 
 
-def of_subjects(records: PoseRecords, names: Sequence[str]) -> np.ndarray:
+def evenly_spaced(frames: int, wanted: int) -> np.ndarray:
+    """The rows that `evenly` takes of so many frames."""
+    return np.linspace(0, frames - 1, min(wanted, frames)).astype(int)
+
+
+def of_subjects(subjects: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """Which frames show one of these subjects, (N,) bool.
+
+    Args:
+      subjects: (N,) each frame's.
+      names: of those wanted.
 
     Raises:
       UserError: a subject that no frame shows; names those there are.
     """
-    present = np.unique(records.subject)
+    present = np.unique(subjects)
     unknown = sorted(set(names) - set(present))
     if unknown:
         raise UserError(
             f"expected subjects of {', '.join(present)}; got {', '.join(unknown)}"
         )
-    return np.isin(records.subject, list(names))
+    return np.isin(subjects, list(names))
 
 
 def ambiguous(records: PoseRecords) -> np.ndarray:

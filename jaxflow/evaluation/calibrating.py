@@ -141,7 +141,7 @@ def _frames(source: DataConfig, subjects: Sequence[str], count: int) -> PoseReco
     records = data.load_records(
         source.dataset, "train", source.data_dir or None, source.manual_dir or None
     )
-    held_out = records.take(data.of_subjects(records, subjects))
+    held_out = records.take(data.of_subjects(records.subject, subjects))
     return data.evenly(protocol.counted(held_out), count)
 
 

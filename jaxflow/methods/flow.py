@@ -18,10 +18,11 @@ import jax.typing
 from jaxflow.config import FlowConfig, TrainConfig
 from jaxflow.flow import model as density
 from jaxflow.flow import sampling, stack
+from jaxflow.training.method import Sample
 from jaxflow.training.noise import draw_noise
 from jaxflow.training.state import TrainState, init, shown
 from jaxflow.training.step import Losses, iteration
-from jaxflow.types import Params, PoseRecords, Sampled
+from jaxflow.types import Params, Sampled
 
 __all__ = [
     "FlowModel",
@@ -143,9 +144,9 @@ def model(params: Params, config: TrainConfig) -> FlowModel:
     return FlowModel.of(params, config.flow)
 
 
-def prepare(state: TrainState, records: PoseRecords, config: TrainConfig) -> TrainState:
+def prepare(state: TrainState, sample: Sample, config: TrainConfig) -> TrainState:
     """The state as it is: a flow learns all that it knows."""
-    del records, config
+    del sample, config
     return state
 
 

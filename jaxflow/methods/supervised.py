@@ -15,20 +15,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from jaxflow import data
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.maths import keys
 from jaxflow.methods import whitening
 from jaxflow.methods.net_model import NetDensityModel, NetLikelihoodModel, NetModel
 from jaxflow.methods.whitening import Fitted, Seen
-from jaxflow.runs import multihost
-from jaxflow.training import frames as training_frames
+from jaxflow.training.method import Sample
 from jaxflow.training.state import optimizer
 from jaxflow.training.updates import over_devices, running_average, update
-from jaxflow.types import Batch, Grouped, Params, PoseRecords
+from jaxflow.types import Batch, Grouped, Params
 
 GROUPS = 8
 
@@ -143,14 +140,13 @@ class Supervised:
             average=_copy(params) if config.optimizer.average_decay else None,
         )
 
-    def prepare(self, state: State, records: PoseRecords, config: TrainConfig) -> State:
+    def prepare(self, state: State, sample: Sample, config: TrainConfig) -> State:
         """The state with the frames' regression and what the method makes of it."""
-        if multihost.is_first():  # it takes some seconds, behind no bar
-            print(f"{self.name}: regressing {len(records)} poses on what is seen, once")
-        group = training_frames.group_of(records, self.groups)
-        batch = data.to_batch(records)
+        batch, group = sample(whitening.MOST_FRAMES)
+        # It takes some seconds, behind no bar.
+        print(f"{self.name}: regressing {len(group)} poses on what is seen, once")
         known = state.params["whitening"]
-        fitted = whitening.fit(known, batch, np.asarray(group), self.groups)
+        fitted = whitening.fit(known, batch, group, self.groups)
         params = {**state.params, "whitening": fitted.params}
         if self.fit:
             params = self.fit(params, fitted, config)

@@ -143,6 +143,12 @@ def own_part(split: str) -> str:
     return f"{split}[{100 * number // count}%:{100 * (number + 1) // count}%]"
 
 
+def own_rows(count: int) -> range:
+    """The rows, of so many, that this process looks at."""
+    number, processes = jax.process_index(), jax.process_count()
+    return range(number * count // processes, (number + 1) * count // processes)
+
+
 def gather(part: PoseRecords) -> PoseRecords:
     """All frames, in the data set's order, from the parts that the processes read.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import itertools
+import os
 import pathlib
 import sys
 import time
@@ -149,3 +150,25 @@ def host_peak() -> int:
 
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def device_room(devices: Sequence[jax.Device]) -> int:
+    """Bytes that the smallest of some devices of this process has for arrays.
+
+    Where devices do not count their memory they share the machine's.
+    """
+    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
+    known = [limit for limit in limits if limit]
+    return min(known) if known else host_room() // max(1, len(devices))
+
+
+def host_room() -> int:
+    """Bytes of memory that this machine, or this process's container, has."""
+    try:
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    except (AttributeError, OSError, ValueError):  # of Windows
+        return 8 * 2**30
+    with contextlib.suppress(OSError, ValueError):  # "max": without a limit
+        limit = pathlib.Path("/sys/fs/cgroup/memory.max").read_text()
+        found.append(int(limit))
+    return min(found)

@@ -37,6 +37,7 @@ from jaxflow.types import Batch, RawFrames
 _EDGE = 63.0  # last column of a heatmap: columns are mirrored about its middle
 _ASPECT_SPREAD = 0.45  # of the logarithm of E's larger deviation over its smaller one
 _SHORT = 1e-3  # mm: a bone without a direction
+_WHOLE = 2.0**30  # a direction's coordinates in whole numbers
 _BUILD, _LIMBS = 3, 4  # key what came after the others
 # The limb that ends in each joint, left and right alike.
 _LIMB = tuple(map(min, enumerate(H36M_MIRRORED)))
@@ -74,83 +75,120 @@ GROUPS = (
 )
 
 
-class Population(NamedTuple):
-    """What is known of the whole data set.
+def up(torso_sum: np.ndarray) -> np.ndarray:
+    """(3,) what people stand along: the direction of a sum of `torsos`."""
+    mean = torso_sum.astype(np.float64)
+    return (mean / np.linalg.norm(mean)).astype(np.float32)
 
-    Attributes:
-      poses: (N, 17, 3) camera frame.
-      up: (3,) the mean direction from hip to thorax: what people stand along.
+
+def torsos(pose3d: np.ndarray) -> np.ndarray:
+    """The sum (3,) of the directions from hip to thorax of poses (n, 17, 3).
+
+    In whole numbers, so that sums of parts are the sum of all, to the bit.
+    """
+    torso = pose3d[:, H36M_JOINTS.index("Thorax")].astype(np.float64) - pose3d[:, HIP]
+    length = np.linalg.norm(torso, axis=-1, keepdims=True)
+    directions = torso / np.maximum(length, _SHORT)
+    return np.rint(directions * _WHOLE).astype(np.int64).sum(axis=0)
+
+
+def frame_keys(key: jax.Array, count: int, examples: jax.Array) -> jax.Array:
+    """(N, B) keys, one for each frame of an iteration.
+
+    Args:
+      key: the iteration's, of this purpose.
+      count: N, batches of an iteration.
+      examples: (B,) numbers within the global batch: a frame is changed alike however
+        the batch is split over devices.
+    """
+    batch_keys = keys.per_example(key, jnp.arange(count))
+    return jax.vmap(keys.per_example, (0, None))(batch_keys, examples)
+
+
+def others(each: jax.Array, frames: int) -> jax.Array:
+    """(..., G) int32: of so many frames those that lend each group's limbs.
+
+    Args:
+      each: (...) keys of `frame_keys`.
+      frames: of the whole data set.
     """
 
-    poses: jax.Array
-    up: jax.Array
+    def of_one(key: jax.Array) -> jax.Array:
+        rows = [_limbs_keys(key, number)[0] for number in range(len(GROUPS))]
+        return jnp.stack([jax.random.randint(row, (), 0, frames) for row in rows])
 
-
-def population(pose3d: jax.Array) -> Population:
-    """Of the poses (N, 17, 3) of a whole data set, camera frame."""
-    torso = pose3d[:, H36M_JOINTS.index("Thorax")] - pose3d[:, HIP]
-    mean = jnp.mean(torso / jnp.linalg.norm(torso, axis=-1, keepdims=True), axis=0)
-    return Population(pose3d, mean / jnp.linalg.norm(mean))
+    return jnp.vectorize(of_one, signature="()->(g)")(each)
 
 
 def batches(
     frames: RawFrames,
-    key: jax.Array,
-    examples: jax.Array,
-    known: Population,
+    each: jax.Array,
+    up: jax.Array,
+    lenders: jax.Array | None,
     config: AugmentConfig,
 ) -> Batch:
     """An iteration's batches, changed, as the network sees them.
 
     Args:
       frames: (N, B, ...), N batches.
-      key: the iteration's, of this purpose.
-      examples: (B,) numbers within the global batch: a frame is changed alike however
-        the batch is split over devices.
-      known: of the data set.
+      each: (N, B) keys.
+      up: see `augment`.
+      lenders: (N, B, G, 17, 3) likewise.
       config: static.
     """
-    count = frames.pose3d.shape[0]
-    batch_keys = keys.per_example(key, jnp.arange(count))
-    each = jax.vmap(keys.per_example, (0, None))(batch_keys, examples)
-    change = functools.partial(augment, known=known, config=config)
-    changed = jax.vmap(change)(frames, each)
+    change = functools.partial(augment, up=up, config=config)
+    changed = jax.vmap(change)(frames, each, lenders)
     return data.network_inputs(changed)
 
 
 def augment(
-    frames: RawFrames, frame_keys: jax.Array, known: Population, config: AugmentConfig
+    frames: RawFrames,
+    frame_keys: jax.Array,
+    lenders: jax.Array | None,
+    up: jax.Array,
+    config: AugmentConfig,
 ) -> RawFrames:
     """Each frame changed in the ways that are configured.
 
     Args:
       frames: (B, ...).
       frame_keys: (B,) typed keys.
-      known: of the data set.
+      lenders: (B, G, 17, 3) poses of the data set whose limbs are borrowed, one for
+        each of `GROUPS`; None where no limbs are.
+      up: (3,) unit vector that people stand along, camera frame.
       config: static; what is off leaves no trace in the program.
     """
-    change = functools.partial(_augment_one, known=known, config=config)
-    return jax.vmap(change)(frames, frame_keys)
+    change = functools.partial(_augment_one, up=up, config=config)
+    return jax.vmap(change)(frames, frame_keys, lenders)
+
+
+def _limbs_keys(key: jax.Array, number: int) -> jax.Array:
+    """Two, of whose limbs of a group are borrowed and of whether they are."""
+    limbs_key = jax.random.fold_in(jax.random.fold_in(key, _LIMBS), number)
+    return jax.random.split(limbs_key)
 
 
 def _augment_one(
-    frame: RawFrames, key: jax.Array, known: Population, config: AugmentConfig
+    frame: RawFrames,
+    key: jax.Array,
+    lenders: jax.Array | None,
+    up: jax.Array,
+    config: AugmentConfig,
 ) -> RawFrames:
     turn_key, mirror_key, detection_key = jax.random.split(key, 3)
     if config.proportions:
         build_key = jax.random.fold_in(key, _BUILD)
         frame = built(frame, lengths(build_key, config.proportions))
     if config.recombined:
+        assert lenders is not None
         for number, group in enumerate(GROUPS):
-            limbs_key = jax.random.fold_in(jax.random.fold_in(key, _LIMBS), number)
-            row_key, share_key = jax.random.split(limbs_key)
-            other = known.poses[jax.random.randint(row_key, (), 0, len(known.poses))]
-            changed = recombined(frame, other, group)
+            changed = recombined(frame, lenders[number], group)
+            share_key = _limbs_keys(key, number)[1]
             frame = _maybe(share_key, config.recombined, changed, frame)
     if config.turned:
         angle_key, share_key = jax.random.split(turn_key)
         angle = jax.random.uniform(angle_key, minval=-jnp.pi, maxval=jnp.pi)
-        frame = _maybe(share_key, config.turned, turned(frame, angle, known.up), frame)
+        frame = _maybe(share_key, config.turned, turned(frame, angle, up), frame)
     if config.mirrored:
         frame = _maybe(mirror_key, config.mirrored, mirrored(frame), frame)
     if config.unsure:

@@ -1,4 +1,4 @@
-"""Which frames a run trains on, and which it validates on.
+"""Which frames a run trains on, which it validates on, and how they are told apart.
 
     RunConfig -> PoseRecords to train on, and to validate on
 
@@ -8,15 +8,27 @@ Of several processes each reads its part and they exchange what they read.
 from __future__ import annotations
 
 import zlib
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import data
-from jaxflow.config import RunConfig, TrainConfig
+from jaxflow.config import AugmentConfig, RunConfig, TrainConfig
 from jaxflow.runs import multihost
 from jaxflow.runs.errors import UserError
-from jaxflow.types import Batch, Grouped, PoseRecords, RawFrames
+from jaxflow.training import augmentation
+from jaxflow.types import Batch, Held, PoseRecords, RawFrames
+
+
+class Recordings(NamedTuple):
+    """Recordings by their names, (R,) text each."""
+
+    subject: np.ndarray
+    action: np.ndarray
+    subaction: np.ndarray
+    camera: np.ndarray
 
 
 def load(config: RunConfig) -> tuple[PoseRecords, PoseRecords | None]:
@@ -29,12 +41,9 @@ def load(config: RunConfig) -> tuple[PoseRecords, PoseRecords | None]:
       UserError: see `data.load_records`; or nothing is left to train on.
     """
     train = _split(config, "train")
-    names = config.train.held_out
     held_out = None
-    if names:
-        theirs = data.of_subjects(train, names)
-        if theirs.all():
-            raise UserError(f"hold_out = {', '.join(names)} leaves no frame to train")
+    if names := config.train.held_out:
+        theirs = held_out_of(train.subject, names)
         train, held_out = train.take(~theirs), train.take(theirs)
     if not config.loop.validate_every:
         return train, None
@@ -43,9 +52,19 @@ def load(config: RunConfig) -> tuple[PoseRecords, PoseRecords | None]:
     return train, data.evenly(held_out, config.loop.validation_frames)
 
 
-def inputs(
-    records: PoseRecords, config: TrainConfig, groups: int
-) -> Batch | RawFrames | Grouped:
+def held_out_of(subjects: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """Which of the frames' subjects (N,) are held out, (N,) bool.
+
+    Raises:
+      UserError: nobody else is left, or a subject is unknown.
+    """
+    theirs = data.of_subjects(subjects, names)
+    if theirs.all():
+        raise UserError(f"hold_out = {', '.join(names)} leaves no frame to train")
+    return theirs
+
+
+def inputs(records: PoseRecords, config: TrainConfig, groups: int) -> Held:
     """What lies on the devices: raw where frames are changed before they are seen.
 
     Args:
@@ -56,9 +75,32 @@ def inputs(
     Raises:
       UserError: poses are to be seen anew that do not stand before the camera.
     """
-    raw = config.augment.any
-    nearest = float(records.pose3d[..., 2].min())
-    augment = config.augment
+    check_depths(float(records.pose3d[..., 2].min()), config.augment)
+    raw = data.to_raw(records)
+    group = jnp.asarray(group_of(records, groups)) if groups else None
+    if config.augment.any:
+        up = augmentation.up(augmentation.torsos(np.asarray(raw.pose3d)))
+        return Held(raw, group, jnp.asarray(up))
+    return Held(seen(raw), group)
+
+
+def seen(frames: RawFrames) -> Batch:
+    """Frames (N, ...) of the host as the network sees them, on the default device."""
+    parts = list(data.seen_blocks(frames))
+    whole: Batch = jax.tree.map(lambda *blocks: jnp.concatenate(blocks), *parts)
+    return jax.tree.map(lambda array: array[: len(frames.pose3d)], whole)
+
+
+def check_depths(nearest: float, augment: AugmentConfig) -> None:
+    """Refuses poses that are to be seen anew and do not stand before the camera.
+
+    Args:
+      nearest: the least depth of all joints, mm.
+      augment: of the run.
+
+    Raises:
+      UserError: says which flags ask for it.
+    """
     seen_anew = "turned", "proportions", "recombined"
     asked = {name: getattr(augment, name) for name in seen_anew}
     asked = {name: value for name, value in asked.items() if value}
@@ -70,17 +112,13 @@ def inputs(
             f"depths above 0, got {nearest:.0f} mm, as of poses relative to the hip: "
             f"give the distance, or {off}"
         )
-    frames = data.to_raw(records) if raw else data.to_batch(records)
-    if not groups:
-        return frames
-    return Grouped(frames, jnp.asarray(group_of(records, groups)))
 
 
-def group_of(records: PoseRecords, groups: int) -> np.ndarray:
+def group_of(frames: PoseRecords | Recordings, groups: int) -> np.ndarray:
     """(N,) int32: people divided into groups, or recordings where all are of one."""
-    names = records.subject
+    names = frames.subject
     if len(set(names)) < 2:
-        parts = (records.action, records.subaction, records.camera)
+        parts = (frames.action, frames.subaction, frames.camera)
         names = np.asarray(["/".join(row) for row in zip(*parts, strict=True)])
     _, number = np.unique(names, return_inverse=True)
     return (number % groups).astype(np.int32)

@@ -30,9 +30,9 @@ from jaxflow.runs.checkpoint import check_tree
 from jaxflow.runs.checkpointer import Checkpointer
 from jaxflow.runs.progress import Progress, terms_text
 from jaxflow.runs.run import Run
-from jaxflow.training import dispatch, frames, health, parallel, validation
+from jaxflow.training import dispatch, epochs, health, parallel, supply, validation
 from jaxflow.training.method import Method, shown_params
-from jaxflow.types import Batch, Grouped, Params, PoseRecords, RawFrames
+from jaxflow.types import Params, PoseRecords
 
 
 class Beginning(NamedTuple):
@@ -102,18 +102,17 @@ def train_and_evaluate(
     """
     began = time.monotonic()
     with Run(workdir) as run:
-        records, held_out = frames.load(config)
+        devices = parallel.choose(config.train, config.loop.devices)
+        frames = supply.opened(config, method, devices)
         run.listen()
-        opened = _Training(run, config, method, records, beginning)
+        opened = _Training(run, config, method, devices, frames, beginning)
         with contextlib.closing(opened) as training:
             # Not before: a run that is refused changes nothing of what is there.
             for name, text in (notes or {}).items():
                 run.note(name, text)
             with multihost.failures_named():
-                inputs = frames.inputs(records, config.train, method.groups)
-                poses = parallel.replicate(inputs, training.devices)
-                del records  # the devices have what training needs
-                plan = training.iterate(poses, held_out)
+                frames.place(devices, training.total)
+                plan = training.iterate()
         step, total = training.window.step, training.total
     multihost.wait_for_all("the end")
     stopped_by = run.stop.signal
@@ -124,7 +123,7 @@ def train_and_evaluate(
 
 def total_iterations(config: TrainConfig, frames: int, method: Method) -> int:
     """``iterations`` if set, else what ``epochs`` passes over the frames give."""
-    per_epoch = parallel.iterations_per_epoch(frames, config, method)
+    per_epoch = epochs.iterations_per_epoch(frames, config, method)
     return config.iterations or config.epochs * per_epoch
 
 
@@ -175,18 +174,17 @@ class _Training:
         run: Run,
         config: RunConfig,
         method: Method,
-        records: PoseRecords,
+        devices: tuple[jax.Device, ...],
+        frames: supply.Supply,
         beginning: Beginning | None,
     ):
         self._run, self._config, self._method = run, config, method
-        self._beginning = beginning
+        self._beginning, self._frames = beginning, frames
         train = config.train
-        self.total = total_iterations(train, len(records), method)
-        self.devices = parallel.choose(train, config.loop.devices)
-        restored = run.resume(lambda: self._checkpoints(records))
-        start = multihost.from_first(
-            self._fresh(records) if restored is None else restored
-        )
+        self.total = total_iterations(train, frames.frames, method)
+        self.devices = devices
+        restored = run.resume(self._checkpoints)
+        start = multihost.from_first(self._fresh() if restored is None else restored)
         self._step = int(start.step)
         self._state = parallel.replicate(start, self.devices)
         self.window = run.window(method.losses._fields, self._step)
@@ -204,22 +202,27 @@ class _Training:
         if self._step:
             self._bar.write(f"resuming from step {self._step} of {self.total}")
 
-    def _fresh(self, records: PoseRecords) -> Any:
+    def _fresh(self) -> Any:
         """The state that the run begins with."""
         train, method, begun = self._config.train, self._method, self._beginning
-        key = parallel.seeds(train.seed).init
+        key = epochs.seeds(train.seed).init
         if begun is None:
-            return method.prepare(method.init(key, train), records, train)
+            fresh = method.init(key, train)
+            # The others are given the first process's.
+            prepared = multihost.is_first()
+            return (
+                method.prepare(fresh, self._frames.sample, train) if prepared else fresh
+            )
         target = jax.eval_shape(lambda: method.init(key, train))
         check_tree(begun.params, shown_params(method, target), begun.name)
         return method.init(key, train, begun.params)
 
-    def _checkpoints(self, records: PoseRecords) -> Checkpointer:
+    def _checkpoints(self) -> Checkpointer:
         return checkpointer(
             self._run.folder,
             self._config.train,
             self._method,
-            fingerprint=frames.fingerprint(records),
+            fingerprint=self._frames.fingerprint(),
             source=self._config.data,
             begun_with=self._beginning.about() if self._beginning else None,
             keep=self._config.loop.keep,
@@ -227,17 +230,19 @@ class _Training:
         )
 
     def close(self) -> None:
-        """The bar's last state."""
+        """The bar's last state; reading ahead ends."""
+        self._frames.close()
         self._bar.close()
 
-    def iterate(
-        self, poses: Batch | RawFrames | Grouped, held_out: PoseRecords | None
-    ) -> dispatch.Plan:
+    def iterate(self) -> dispatch.Plan:
         """Dispatches until done or stopped, at most one ahead of the losses."""
-        most = dispatch.MOST_PER_DISPATCH
+        frames, held_out = self._frames, self._frames.held_out
+        most = frames.most
         # A longer run is the same program.
         program = dataclasses.replace(self._config.train, epochs=1, iterations=0)
-        advance = parallel.make_run(program, self.devices, most, self._method)
+        advance = parallel.make_run(
+            program, self.devices, most, self._method, frames.part
+        )
         advance = self._run.profiled(advance, self._config.loop.profile)
         plan = dispatch.Plan(most, self.devices, self._run.stop)
         if self._beginning and not self._step:
@@ -250,7 +255,8 @@ class _Training:
                 self._bar.unpause()  # validating and saving are not training speed
             compiling = plan.fresh
             number = parallel.replicate(np.int32(count), self.devices)
-            sent = plan.send(advance, self._state, poses, number)
+            seen = frames.take(self._step, count)
+            sent = plan.send(advance, self._state, seen, number)
             if sent is None:  # stopped while compiling: nothing is new
                 return plan
             self._state, history = sent

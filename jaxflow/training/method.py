@@ -9,13 +9,17 @@ logs are the same for all.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Protocol
 
 import jax
+import numpy as np
 
 from jaxflow.config import TrainConfig
-from jaxflow.types import Model, Params, PoseRecords
+from jaxflow.types import Batch, Model, Params
+
+# So many of the training frames, evenly spaced, and each one's group of people.
+Sample = Callable[[int], tuple[Batch, np.ndarray]]
 
 
 class Method(Hashable, Protocol):
@@ -61,15 +65,15 @@ class Method(Hashable, Protocol):
           params: as `shown_params` gives them, to begin with; default drawn ones.
         """
 
-    def prepare(self, state: Any, records: PoseRecords, config: TrainConfig) -> Any:
-        """A state with what it takes from all training frames at once.
+    def prepare(self, state: Any, sample: Sample, config: TrainConfig) -> Any:
+        """A state with what it takes from the training frames before the first batch.
 
         Done once, before the first iteration of a run that begins with no parameters;
         the same frames give the same state.
 
         Args:
           state: as `init` gives it.
-          records: all that is trained on.
+          sample: gives frames.
           config: of the run.
         """
 

@@ -2,10 +2,11 @@
 
     state, data on every device, count -> state, losses of each iteration
 
-The data set lies on the devices; batches are gathered there in an order that follows
-from the seed and the epoch alone. The state keeps no device axis: it goes in and comes
-out replicated. The number of iterations is a run-time argument of one compiled program,
-so a trajectory does not depend on how it is cut into dispatches.
+The data set lies on the devices, or what a dispatch sees of it; batches are gathered
+there in an order that follows from the seed and the epoch alone (`epochs`). The state
+keeps no device axis: it goes in and comes out replicated. The number of iterations is a
+run-time argument of one compiled program, so a trajectory does not depend on how it is
+cut into dispatches.
 
 The devices may belong to several processes. Each then passes its own devices' rows of a
 batch and gets the state and losses on its own devices.
@@ -14,8 +15,9 @@ batch and gets the state and losses on its own devices.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +25,9 @@ import numpy as np
 
 from jaxflow.config import OptimizerConfig, TrainConfig
 from jaxflow.runs.errors import UserError
-from jaxflow.training import augmentation, shuffling
+from jaxflow.training import augmentation, epochs
 from jaxflow.training.method import Method
-from jaxflow.types import Batch, Grouped, RawFrames
+from jaxflow.types import Batch, Grouped, Held, RawFrames
 
 AXIS = "devices"
 # XLA's newer code generator for CPUs keeps half a megabyte for each of the iteration's
@@ -34,39 +36,7 @@ AXIS = "devices"
 # which even out near so many hypotheses.
 _LEAN = {"xla_cpu_use_fusion_emitters": False}
 _LEAN_FROM = 150
-# Of an iteration's key: behind those that `draw_noise` splits it into.
-_AUGMENT = 5
 _Tree = TypeVar("_Tree")
-
-
-class Seeds(NamedTuple):
-    """The independent keys of a run, all from its seed."""
-
-    init: jax.Array
-    order: jax.Array
-    noise: jax.Array
-
-
-def seeds(seed: int) -> Seeds:
-    """Keys for the initial parameters, the data order and the noise."""
-    return Seeds(*jax.random.split(jax.random.key(seed), 3))
-
-
-def iterations_per_epoch(frames: int, config: TrainConfig, method: Method) -> int:
-    """Whole iterations that one pass over the data gives (482 on Human3.6M).
-
-    Raises:
-      UserError: not even one.
-    """
-    batches = method.batches(config)
-    count = frames // (batches * config.batch_size)
-    if count < 1:
-        raise UserError(
-            f"an iteration takes {batches} batches of {config.batch_size} = "
-            f"{batches * config.batch_size} frames, but the data set has only "
-            f"{frames}: lower the batch size"
-        )
-    return count
 
 
 def check_divides(config: TrainConfig, devices: int) -> None:
@@ -117,10 +87,30 @@ def replicate(tree: _Tree, devices: Sequence[jax.Device]) -> _Tree:
     return jax.device_put(tree, everywhere)
 
 
+def joined(shards: Sequence[_Tree], devices: Sequence[jax.Device]) -> _Tree:
+    """Arrays (1, ...), one on each of this process's devices, as arrays (devices, ...).
+
+    Nothing is moved: it is what `make_run` wants of data that each device has its own
+    part of.
+    """
+    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
+
+    def join(*arrays: jax.Array) -> jax.Array:
+        shape = len(arrays), *arrays[0].shape[1:]
+        return jax.make_array_from_single_device_arrays(shape, spread, arrays)
+
+    return jax.tree.map(join, *shards)
+
+
 @functools.lru_cache(maxsize=8)
 def make_run(
-    config: TrainConfig, devices: tuple[jax.Device, ...], most: int, method: Method
-) -> Callable[[Any, Batch | RawFrames | Grouped, jax.Array], tuple[Any, Any]]:
+    config: TrainConfig,
+    devices: tuple[jax.Device, ...],
+    most: int,
+    method: Method,
+    frames: int = 0,
+) -> Callable[[Any, Held | Batch, jax.Array], tuple[Any, Any]]:
     """Compiles, on first use, ``run(state, data, count)``; the same call, the same run.
 
     Args:
@@ -128,6 +118,9 @@ def make_run(
       devices: each takes an equal part of every batch.
       most: the largest count of one call.
       method: what an iteration does.
+      frames: of the whole data set, where ``data`` is not all of it but what the call's
+        iterations see; each array then has an axis of this process's devices before its
+        own, and room for ``most`` iterations.
 
     Returns:
       A function of the state (donated), the replicated data set, raw where frames are
@@ -139,7 +132,7 @@ def make_run(
       UserError: the batch does not divide over the devices; at the first call, when
         an epoch has not even one iteration.
     """
-    run: Any = mapped(config, devices, most, method)
+    run: Any = mapped(config, devices, most, method, frames)
     on_cpu = devices[0].platform == "cpu" and jax.process_count() == 1
     if on_cpu and config.loss.any_hypotheses and config.hypotheses >= _LEAN_FROM:
         run = compiled_with(_LEAN, run)
@@ -155,7 +148,11 @@ def make_run(
 
 
 def mapped(
-    config: TrainConfig, devices: tuple[jax.Device, ...], most: int, method: Method
+    config: TrainConfig,
+    devices: tuple[jax.Device, ...],
+    most: int,
+    method: Method,
+    frames: int = 0,
 ) -> Any:
     """What `make_run` compiles: pmap's function of (state, data, count, rows).
 
@@ -166,10 +163,13 @@ def mapped(
       UserError: the batch does not divide over the devices.
     """
     check_divides(config, len(devices))
+    run = functools.partial(
+        iterations, method=method, config=config, most=most, frames=frames
+    )
     return jax.pmap(
-        functools.partial(iterations, method=method, config=config, most=most),
+        run,
         axis_name=AXIS,
-        in_axes=(None, None, None, 0),
+        in_axes=(None, 0 if frames else None, None, 0),
         out_axes=None,
         devices=devices,
         donate_argnums=0,
@@ -246,38 +246,34 @@ def make_vote(devices: tuple[jax.Device, ...]) -> Callable[[Sequence[int]], jax.
 
 def iterations(
     state: Any,
-    data: Batch | RawFrames | Grouped,
+    data: Held | Batch,
     count: jax.Array,
     examples: jax.Array,
     *,
     config: TrainConfig,
     most: int,
     method: Method,
+    frames: int = 0,
 ) -> tuple[Any, Any]:
-    """Iterations of one device: what `make_run` compiles."""
-    known = data.frames if isinstance(data, Grouped) else data
-    per_epoch = iterations_per_epoch(known.pose3d.shape[0], config, method)
-    if isinstance(known, RawFrames):
-        people = augmentation.population(known.pose3d)
-    steps = state.step + jnp.arange(most)
-    all_rows = rows(steps, known.pose3d.shape[0], config, method)
-    noise_key = seeds(config.seed).noise
+    """Iterations of one device: what `make_run` compiles.
+
+    An iteration's frames are made at the end of the one before. So what makes them is
+    compiled apart from what learns of them, which has the same bits wherever they lay.
+    """
+    data = data if isinstance(data, Held) else Held(data)
+    total = frames or len(data.frames.pose3d)
+    per_epoch = epochs.iterations_per_epoch(total, config, method)
+    noise_key = epochs.seeds(config.seed).noise
+    make = _maker(data, state.step, examples, config, most, method, frames)
 
     def more(carry: Any) -> jax.Array:
-        done, _, history = carry
+        done, _, _, history = carry
         last = jnp.stack([term[done - 1] for term in history])
         return (done < count) & ((done == 0) | jnp.all(jnp.isfinite(last)))
 
     def body(carry: Any) -> Any:
-        done, state, history = carry
-        batches = jax.tree.map(lambda array: array[all_rows[done][:, examples]], data)
+        done, state, seen, history = carry
         key = jax.random.fold_in(noise_key, state.step)
-        seen = batches.frames if isinstance(batches, Grouped) else batches
-        if isinstance(seen, RawFrames):
-            own_key = jax.random.fold_in(key, _AUGMENT)
-            seen = augmentation.batches(seen, own_key, examples, people, config.augment)
-        if isinstance(batches, Grouped):
-            seen = Grouped(seen, batches.group)
         state, losses = method.iteration(
             state,
             seen,
@@ -289,13 +285,55 @@ def iterations(
             axis_name=AXIS,
         )
         history = jax.tree.map(lambda all, new: all.at[done].set(new), history, losses)
-        return done + 1, state, history
+        return done + 1, state, make(jnp.minimum(done + 1, count - 1)), history
 
-    empty = jnp.full(most, jnp.nan, known.pose3d.dtype)
+    empty = jnp.full(most, jnp.nan, data.frames.pose3d.dtype)
     history = method.losses(*(empty for _ in method.losses._fields))
-    start = jnp.zeros((), jnp.int32), state, history
-    _, state, history = jax.lax.while_loop(more, body, start)
+    first = jnp.zeros((), jnp.int32)
+    start = first, state, make(first), history
+    _, state, _, history = jax.lax.while_loop(more, body, start)
     return state, history
+
+
+def _maker(
+    data: Held,
+    begun: jax.Array,
+    examples: jax.Array,
+    config: TrainConfig,
+    most: int,
+    method: Method,
+    frames: int,
+) -> Callable[[jax.Array], Batch | Grouped]:
+    """What makes the frames of a dispatch's iterations, by the number done before."""
+    total, batches = frames or len(data.frames.pose3d), method.batches(config)
+    if frames:  # they lie in the order of use
+        all_rows = _numbered(most, batches, len(examples))
+        lending = _numbered(*all_rows.shape, len(augmentation.GROUPS))
+    else:
+        all_rows = epochs.rows(begun + jnp.arange(most), total, config, method)
+
+    def make(done: jax.Array) -> Batch | Grouped:
+        mine = all_rows[done] if frames else all_rows[done][:, examples]
+        seen, group = jax.tree.map(lambda array: array[mine], (data.frames, data.group))
+        if isinstance(seen, RawFrames):
+            noise = epochs.seeds(config.seed).noise
+            key = epochs.change_key(jax.random.fold_in(noise, begun + done))
+            each = augmentation.frame_keys(key, batches, examples)
+            lenders = None
+            if config.augment.recombined:
+                known = data.frames.pose3d if data.others is None else data.others
+                row = lending[done] if frames else augmentation.others(each, total)
+                lenders = known[row]
+            assert data.up is not None
+            seen = augmentation.batches(seen, each, data.up, lenders, config.augment)
+        return seen if group is None else Grouped(seen, group)
+
+    return make
+
+
+def _numbered(*shape: int) -> jax.Array:
+    """Where things lie that were laid down in order."""
+    return jnp.arange(math.prod(shape)).reshape(shape)
 
 
 def rate_scale(config: OptimizerConfig, epoch: jax.Array, step: jax.Array) -> jax.Array:
@@ -304,32 +342,3 @@ def rate_scale(config: OptimizerConfig, epoch: jax.Array, step: jax.Array) -> ja
     if not config.warmup:
         return late
     return late * jnp.minimum(1.0, (step.astype(jnp.float32) + 1) / config.warmup)
-
-
-def rows(
-    steps: jax.Array, frames: int, config: TrainConfig, method: Method
-) -> jax.Array:
-    """Which rows of the data set some iterations see.
-
-    Args:
-      steps: (S,) int32 iterations, from 0.
-      frames: of the data set.
-      config: static.
-      method: static.
-
-    Returns:
-      (S, N, B) int32, N batches of an iteration.
-    """
-    each = method.batches(config)
-    within = jnp.arange(each * config.batch_size)
-    per_epoch = iterations_per_epoch(frames, config, method)
-    order_key = seeds(config.seed).order
-
-    def of_one(step: jax.Array) -> jax.Array:
-        epoch, number = jnp.divmod(step, per_epoch)
-        positions = number * len(within) + within
-        return shuffling.rows_at(
-            jax.random.fold_in(order_key, epoch), positions, frames
-        )
-
-    return jax.vmap(of_one)(steps).reshape(-1, each, config.batch_size)

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from data_builders.features import lift_features
+from data_builders.features import TEXT_FIELDS, lift_features
 from data_builders.files import DataFileError
 from jaxflow import data
 from jaxflow.data import examples, records, source
@@ -28,12 +28,9 @@ def test_rows_in_any_order_are_those_of_the_whole(both):
     rows = np.random.default_rng(0).integers(0, len(whole), 50)
     assert len(ours) == len(whole)
     expected = whole.take(rows)
-    names = list(records.ARRAYS)
-    for name, found in zip(names, ours.arrays(rows, names), strict=True):
+    names = [*records.ARRAYS, *TEXT_FIELDS]
+    for name, found in zip(names, ours.columns(rows, names), strict=True):
         np.testing.assert_array_equal(found, getattr(expected, name))
-    texts = expected.subject, expected.action, expected.subaction, expected.camera
-    for found, text in zip(ours.texts(rows), texts, strict=True):
-        np.testing.assert_array_equal(found, text)
     for name, column in ours.records(rows).columns().items():
         np.testing.assert_array_equal(column, expected.columns()[name])
 
@@ -99,7 +96,7 @@ def test_what_is_not_there_is_said(data_dir, both):
         source.Source(DATASET, "half", data_dir)
     _, ours = both
     with pytest.raises(DataFileError, match="cannot be read .*remove the folder"):
-        ours.arrays(np.asarray([10**6]), ["pose3d"])
+        ours.columns(np.asarray([10**6]), ["pose3d"])
 
 
 def reading():
@@ -127,6 +124,6 @@ def test_what_reading_raises_is_raised():
 
     ahead = source.Ahead(read, 9, 4, 2)
     assert [next(ahead) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(DataFileError, match="the disk has gone"):
+    with pytest.raises(DataFileError, match="^the disk has gone$"):
         next(ahead)
     ahead.close()

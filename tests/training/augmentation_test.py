@@ -15,7 +15,7 @@ from jaxflow.training import frames as training_frames
 from tests.helpers import people
 
 UP = jnp.asarray([0.0, -0.98, -0.199])
-KNOWN = augmentation.Population(jnp.asarray(people.frames(6, seed=3).pose3d), UP)
+OTHERS = jnp.asarray(people.frames(6, seed=3).pose3d)
 
 
 def one(frames, row=0):
@@ -25,7 +25,12 @@ def one(frames, row=0):
 def augmented(frames, seed=0, **shares):
     keys = jax.random.split(jax.random.key(seed), len(frames.pose3d))
     frames = jax.tree.map(jnp.asarray, frames)
-    return augmentation.augment(frames, keys, KNOWN, AugmentConfig(**shares))
+    return augmentation.augment(frames, keys, lent(keys), UP, AugmentConfig(**shares))
+
+
+def lent(keys):
+    """The poses that lend their limbs to frames of these keys."""
+    return OTHERS[augmentation.others(keys, len(OTHERS))]
 
 
 def assert_seen_by_the_same_camera(frame):
@@ -167,7 +172,8 @@ def test_an_examples_noise_is_its_own():
     every = augmented(frames, **shares)
     keys = jax.random.split(jax.random.key(0), 4)[2:]
     last = jax.tree.map(lambda array: jnp.asarray(array[2:]), frames)
-    again = augmentation.augment(last, keys, KNOWN, AugmentConfig(**shares))
+    config = AugmentConfig(**shares)
+    again = augmentation.augment(last, keys, lent(keys), UP, config)
     for new, old in zip(again, every, strict=True):
         np.testing.assert_allclose(new, old[2:], rtol=1e-5, atol=1e-3)
 
@@ -191,7 +197,10 @@ def test_up_is_the_way_people_stand():
     rng = np.random.default_rng(0)
     pose3d = rng.normal(0, 1, (500, 17, 3)).astype(np.float32)
     pose3d[:, 8] = pose3d[:, 0] + rng.normal(0, 100, (500, 3)) - [0, 400, 40]
-    up = augmentation.population(jnp.asarray(pose3d)).up
+    torsos = augmentation.torsos(pose3d)
+    parts = augmentation.torsos(pose3d[300:]) + augmentation.torsos(pose3d[:300])
+    np.testing.assert_array_equal(parts, torsos)
+    up = augmentation.up(torsos)
     np.testing.assert_allclose(np.linalg.norm(up), 1, rtol=1e-6)
     np.testing.assert_allclose(up, [0, -0.995, -0.0995], atol=0.03)
 
@@ -213,17 +222,16 @@ def test_a_batch_is_changed_alike_however_it_is_split():
     )
     config = AugmentConfig(turned=0.5, mirrored=0.5, recombined=0.5, unsure=0.3)
 
-    def changed(examples):
+    def changed(examples, seed=5):
         part = jax.tree.map(lambda array: array[:, examples], frames)
-        key = jax.random.key(5)
-        return augmentation.batches(part, key, jnp.asarray(examples), KNOWN, config)
+        key = jax.random.key(seed)
+        keys = augmentation.frame_keys(key, 2, jnp.asarray(examples))
+        return augmentation.batches(part, keys, UP, lent(keys), config)
 
     whole, part = changed(np.arange(4)), changed(np.arange(2, 4))
     assert whole.pose3d.shape == (2, 4, 48) and whole.cond.shape == (2, 4, 78)
     for one, other in zip(whole, part, strict=True):
         np.testing.assert_allclose(one[:, 2:], other, rtol=1e-4, atol=1e-4)
     # Frames are changed each in its own way.
-    again = augmentation.batches(
-        frames, jax.random.key(6), jnp.arange(4), KNOWN, config
-    )
+    again = changed(np.arange(4), seed=6)
     assert np.any(np.asarray(again.cond) != np.asarray(whole.cond))

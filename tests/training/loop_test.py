@@ -21,7 +21,7 @@ from jaxflow.runs import writer
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.runs.errors import NonFiniteError
 from jaxflow.runs.window import Window
-from jaxflow.training import frames, loop, parallel, validation
+from jaxflow.training import epochs, frames, loop, parallel, validation
 from tests.helpers.refusals import contents
 from tests.helpers.training import DATASET, TINY, run_config, train_and_evaluate
 
@@ -268,7 +268,7 @@ def test_epochs_give_the_number_of_iterations():
 
 def _row_first_used_in(frames, iteration):
     """A row whose 3D pose iteration ``iteration`` (from 0) is the first to use."""
-    rows = np.asarray(parallel.rows(jnp.arange(iteration + 1), frames, TINY, flow))
+    rows = np.asarray(epochs.rows(jnp.arange(iteration + 1), frames, TINY, flow))
     seen: set[int] = set()
     for batches in rows:
         # Of the fakes' batches only the 2D poses are used; and only the critic, not

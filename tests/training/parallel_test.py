@@ -10,7 +10,7 @@ import pytest
 from benchmarks.common import made_up
 from jaxflow.config import OptimizerConfig
 from jaxflow.methods import flow
-from jaxflow.training import parallel, state, step
+from jaxflow.training import epochs, parallel, state, step
 from tests.helpers.compiled import compilations
 from tests.helpers.training import TINY
 
@@ -28,7 +28,7 @@ def run(config, devices, counts, most=5):
     chosen = tuple(jax.devices()[:devices])
     advance = parallel.make_run(config, chosen, most, flow)
     data = parallel.replicate(DATA, chosen)
-    start = state.init(parallel.seeds(config.seed).init, config)
+    start = state.init(epochs.seeds(config.seed).init, config)
     now = parallel.replicate(start, chosen)
     rows = []
     for count in counts:
@@ -46,7 +46,7 @@ def test_eight_devices_make_the_update_of_one(one_device):
     many, many_losses = run(SGD, 8, [3, 3])
     single, losses = one_device
     np.testing.assert_allclose(many_losses, losses, rtol=1e-4, atol=1e-6)
-    start = state.init(parallel.seeds(0).init, SGD)
+    start = state.init(epochs.seeds(0).init, SGD)
     for ours, theirs in _pairs(many, single):
         shards = [np.asarray(shard.data) for shard in ours.addressable_shards]
         assert len(shards) == 8
@@ -71,8 +71,8 @@ def test_a_trajectory_does_not_depend_on_its_cuts(one_device):
 
 def test_it_is_the_iteration_on_the_rows_of_the_epoch(one_device):
     """The first iteration, done by hand: rows of the permutation, keyed noise."""
-    seeds = parallel.seeds(SGD.seed)
-    rows = np.asarray(parallel.rows(jnp.arange(1), FRAMES, SGD, flow))[0]
+    seeds = epochs.seeds(SGD.seed)
+    rows = np.asarray(epochs.rows(jnp.arange(1), FRAMES, SGD, flow))[0]
     assert rows.shape == (11, 8)
     batches = jax.tree.map(lambda array: jnp.asarray(array[rows]), DATA)
     noise = step.draw_noise(jax.random.fold_in(seeds.noise, 0), SGD)
@@ -84,15 +84,15 @@ def test_it_is_the_iteration_on_the_rows_of_the_epoch(one_device):
 
 def test_every_epoch_uses_other_rows_in_another_order():
     """Within one no row comes twice, however many iterations are asked for at once."""
-    per_epoch = parallel.iterations_per_epoch(FRAMES, SGD, flow)
+    per_epoch = epochs.iterations_per_epoch(FRAMES, SGD, flow)
     steps = jnp.arange(3 * per_epoch, 5 * per_epoch)
-    rows = np.asarray(parallel.rows(steps, FRAMES, SGD, flow))
+    rows = np.asarray(epochs.rows(steps, FRAMES, SGD, flow))
     first, second = rows.reshape(2, -1)
     for order in (first, second):
         assert len(np.unique(order)) == len(order)
         assert order.min() >= 0 and order.max() < FRAMES
     assert (first != second).mean() > 0.9
-    alone = parallel.rows(steps[per_epoch + 1 :][:1], FRAMES, SGD, flow)
+    alone = epochs.rows(steps[per_epoch + 1 :][:1], FRAMES, SGD, flow)
     np.testing.assert_array_equal(alone[0], rows[per_epoch + 1])
 
 
@@ -100,7 +100,7 @@ def test_it_stops_at_the_first_loss_that_is_not_finite():
     broken = DATA._replace(pose3d=np.full_like(DATA.pose3d, np.nan))
     chosen = tuple(jax.devices()[:1])
     advance = parallel.make_run(SGD, chosen, 5, flow)
-    start = state.init(parallel.seeds(0).init, SGD)
+    start = state.init(epochs.seeds(0).init, SGD)
     now, losses = advance(
         parallel.replicate(start, chosen),
         parallel.replicate(broken, chosen),
@@ -117,8 +117,8 @@ def test_a_batch_that_does_not_divide_is_refused():
 
 def test_too_little_data_is_refused():
     with pytest.raises(ValueError, match="11 batches of 8 = 88 frames.* only 87"):
-        parallel.iterations_per_epoch(87, SGD, flow)
-    assert parallel.iterations_per_epoch(FRAMES, SGD, flow) == 5
+        epochs.iterations_per_epoch(87, SGD, flow)
+    assert epochs.iterations_per_epoch(FRAMES, SGD, flow) == 5
 
 
 @pytest.mark.slow
