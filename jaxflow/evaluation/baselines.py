@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.typing
 
+from jaxflow.evaluation.around import Around
 from jaxflow.skeleton import CONDITIONED_H36M_16
-from jaxflow.types import Model, Params
 
 # The condition's covariances, 20 px units, to m^2: 10 mm for a pixel of a joint that
 # is unsure, whose sigma the condition doubles (released code).
@@ -29,7 +28,7 @@ _SQUARE_METRES = 0.01
     jax.tree_util.register_dataclass, data_fields=["model"], meta_fields=["depth"]
 )
 @dataclasses.dataclass(frozen=True)
-class ModeWithNoise:
+class ModeWithNoise(Around):
     """A model's z = 0 pose of each frame with noise on its joints: a model itself.
 
     Attributes:
@@ -39,26 +38,9 @@ class ModeWithNoise:
     Source: paper section 4.5 (sample set size and noise baseline).
     """
 
-    model: Model
+    WAY = " with detector noise"
+
     depth: float
-
-    @property
-    def method(self) -> str:
-        """Its name."""
-        return f"{self.model.method} with detector noise"
-
-    @property
-    def config(self) -> Any:
-        """The model's."""
-        return self.model.config
-
-    def parameters(self) -> Params:
-        """The model's."""
-        return self.model.parameters()
-
-    def fresh(self, key: jax.Array) -> Model:
-        """The same of an untrained model."""
-        return ModeWithNoise(self.model.fresh(key), self.depth)
 
     def sample(
         self,

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import jax.typing
 import numpy as np
 
+from jaxflow.evaluation.around import Around
 from jaxflow.flow import calibration_file
 from jaxflow.maths import geometry
 from jaxflow.skeleton import CONDITIONED_H36M_16
@@ -35,7 +36,10 @@ _JOINTS = np.asarray(CONDITIONED_H36M_16) + 1  # of H36M-17
 
 
 def deviations(cond: jax.Array) -> jax.Array:
-    """(..., 78) to the larger deviation of each conditioned joint, (..., 13) px."""
+    """(..., 78) to the larger deviation of each conditioned joint, (..., 13) px.
+
+    Of joints that are sure: half of it, as the condition has it (released code).
+    """
     joints = cond.reshape(*cond.shape[:-1], -1, _FEATURES)
     first, mixed, second = (joints[..., i] for i in (3, 4, 5))
     half = jnp.hypot((first - second) / 2, mixed)
@@ -54,26 +58,15 @@ def shares(sigma: jax.Array) -> jax.Array:
     jax.tree_util.register_dataclass, data_fields=["model", "factors"], meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True)
-class Widened:
-    """A model and its factors.
+class Widened(Around):
+    """A model whose unsure joints are drawn wider.
 
     Attributes:
       model: any.
       factors: (13, 5) f of each conditioned joint at each of `KNOTS`.
     """
 
-    model: Model
     factors: jax.Array
-
-    @property
-    def method(self) -> str:
-        """The model's name."""
-        return self.model.method
-
-    @property
-    def config(self) -> Any:
-        """The model's."""
-        return self.model.config
 
     def parameters(self) -> Params:
         """The model's, and the factors."""
@@ -104,7 +97,7 @@ class Widened:
         return self.model.sample(pose2d, cond, key, num_hypotheses=1, temperature=0.0)
 
     def _factor(self, cond: jax.typing.ArrayLike) -> jax.Array:
-        """Of every joint, (..., 17)."""
+        """How much wider each joint is drawn, (..., 17)."""
         at = shares(deviations(jnp.asarray(cond)))
         logs = jnp.sum(at * jnp.log(self.factors).astype(at.dtype), axis=-1)
         ones = jnp.ones((*logs.shape[:-1], 17), logs.dtype)
@@ -117,8 +110,6 @@ class Widened:
 @dataclasses.dataclass(frozen=True)
 class WidenedDensity(Widened):
     """The same of a model that knows the density of what it draws."""
-
-    model: DensityModel
 
     def sample_with_log_density(
         self,

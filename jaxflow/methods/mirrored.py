@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.typing
 
+from jaxflow.evaluation.around import Around
 from jaxflow.maths import geometry
 from jaxflow.maths.geometry import to_joints, to_vector
 from jaxflow.skeleton import CONDITIONED_MPII, MPII_MIRRORED
-from jaxflow.types import Model, Params
 
 _MIRROR = 1  # keys the mirror image's latents
 _FEATURES = 6  # of a joint in the condition: A, x, y, C00, C01, C11
@@ -41,32 +40,14 @@ def inputs(pose2d: jax.Array, cond: jax.Array) -> tuple[jax.Array, jax.Array]:
     jax.tree_util.register_dataclass, data_fields=["model"], meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True)
-class Mirrored:
+class Mirrored(Around):
     """A model and its mirror image.
 
     Attributes:
       model: any.
     """
 
-    model: Model
-
-    @property
-    def method(self) -> str:
-        """Its name."""
-        return f"{self.model.method} and its mirror image"
-
-    @property
-    def config(self) -> Any:
-        """The model's."""
-        return self.model.config
-
-    def parameters(self) -> Params:
-        """The model's."""
-        return self.model.parameters()
-
-    def fresh(self, key: jax.Array) -> Model:
-        """The same of an untrained model."""
-        return Mirrored(self.model.fresh(key))
+    WAY = " and its mirror image"
 
     def sample(
         self,
