@@ -21,7 +21,7 @@ import argparse
 import dataclasses
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -160,14 +160,24 @@ def sizes(frames: Sequence[int], config: TrainConfig, repeats: int) -> str:
     return beside(f"frames, L = {config.hypotheses}", runs, repeats)
 
 
-def beside(what: str, runs: dict[str, Run], repeats: int) -> str:
-    """Runs in turn: seconds an iteration, and beside the first one's."""
+def beside(
+    what: str, runs: Mapping[str, Callable[[], Any]], repeats: int, pause: float = 0.0
+) -> str:
+    """Runs in turn: seconds an iteration, and beside the first one's.
+
+    Args:
+      what: heads the column of the runs' names.
+      runs: each call does `ITERATIONS` and waits for them.
+      repeats: rounds.
+      pause: seconds before each turn.
+    """
     names = list(runs)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(repeats):
         # Each goes first in its turn, since the first of a round follows a pause.
         shift = number % len(names)
         for name in (*names[shift:], *names[:shift]):
+            time.sleep(pause)
             taken = common.seconds_of(runs[name])
             seconds[name].append(taken / ITERATIONS)
     rows = []

@@ -26,7 +26,7 @@ from jaxflow.types import Batch, Held, PoseRecords
 # Of a device's memory, and of this machine's, that held frames may take.
 _SHARE = 0.25
 # Bytes of this machine that a frame takes while all are loaded (`benchmarks.stream`).
-_LOADING = 2600
+_LOADING = 4300
 
 
 class Supply(Protocol):

@@ -81,7 +81,7 @@ def survey(source: Source, held_out: tuple[str, ...]) -> Survey:
         return _look(source, rows, held_out)
 
     numbers: dict[tuple[str, ...], int] = {}
-    each: list[int] = []
+    each = [np.zeros(0, np.int32)]
     checksums, nearest, torsos = np.zeros((3, 2), np.int64), np.inf, np.zeros(3, int)
     ahead = Ahead(read, len(starts), 8)
     bar = tqdm.tqdm(
@@ -93,7 +93,8 @@ def survey(source: Source, held_out: tuple[str, ...]) -> Survey:
     )
     try:
         for chunk in ahead:
-            each += [numbers.setdefault(name, len(numbers)) for name in chunk.names]
+            found = [numbers.setdefault(name, len(numbers)) for name in chunk.names]
+            each.append(np.asarray(found, np.int32))
             for row, array in zip(checksums, chunk.arrays, strict=True):
                 row[0] = zlib.crc32(array.data, int(row[0]))
                 row[1] += array.nbytes
@@ -104,8 +105,8 @@ def survey(source: Source, held_out: tuple[str, ...]) -> Survey:
     finally:
         ahead.close()
         bar.close()
-    found = _Found(list(numbers), np.asarray(each, np.int32), checksums)
-    return _whole(_exchanged(found), _least(nearest), _sum(torsos), held_out)
+    part = _Found(list(numbers), np.concatenate(each), checksums)
+    return _whole(_exchanged(part), _least(nearest), _sum(torsos), held_out)
 
 
 class _Found(NamedTuple):
