@@ -85,16 +85,33 @@ def iteration(config: TrainConfig = TrainConfig()) -> Make:
 
 
 def dispatch(
-    config: TrainConfig = TrainConfig(), frames: int = FRAMES, most: int = 100
+    config: TrainConfig = TrainConfig(),
+    frames: int = FRAMES,
+    most: int = 100,
+    read: bool = False,
 ) -> Make:
-    """The program that trains: many iterations, over devices."""
+    """The program that trains: many iterations, over devices.
+
+    Args:
+      config: of the run.
+      frames: of the data set.
+      most: iterations of a dispatch.
+      read: whether the devices hold the dispatch's frames alone (--stream).
+    """
 
     def make(devices: Devices) -> Program:
-        start, data = _start(config), Batch(*_vectors(frames))
-        run = parallel.mapped(config, tuple(devices), most, flow_method)
+        start, data = _start(config), _placed(Batch(*_vectors(frames)), devices)
+        part = frames if read else 0
+        run = parallel.mapped(config, tuple(devices), most, flow_method, part)
         rows = (len(devices), config.batch_size // len(devices))
+        if read:
+            room = most * config.frames_per_iteration // len(devices)
+            data = Batch(*_vectors(len(devices), room, sharding=_spread(devices)))
+        count = jax.ShapeDtypeStruct((), jnp.int32)
         lowered = run.lower(
-            *_placed((start, data, jax.ShapeDtypeStruct((), jnp.int32)), devices),
+            _placed(start, devices),
+            data,
+            _placed(count, devices),
             jax.ShapeDtypeStruct(rows, jnp.int32, sharding=_spread(devices)),
         )
         flops = common.iteration_flops(config) / len(devices)
@@ -144,6 +161,7 @@ PROGRAMS: dict[str, Make] = {
     "sampler-512": sampler(512),
     "iteration": iteration(),
     "dispatch": dispatch(),
+    "dispatch-read": dispatch(most=61, read=True),
     "dispatch-tiny": dispatch(TINY, frames=4096),
     "fits-16": fits(16),
     "fits-1024": fits(1024),
@@ -184,8 +202,9 @@ def _spread(devices: Devices) -> jax.sharding.Sharding:
     return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(parallel.AXIS))
 
 
-def _vectors(*shape: int) -> list[jax.ShapeDtypeStruct]:
-    return [jax.ShapeDtypeStruct((*shape, n), jnp.float32) for n in (48, 32, 78)]
+def _vectors(*shape: int, **placed: Any) -> list[jax.ShapeDtypeStruct]:
+    shapes = [(*shape, size) for size in (48, 32, 78)]
+    return [jax.ShapeDtypeStruct(one, jnp.float32, **placed) for one in shapes]
 
 
 def _start(config: TrainConfig) -> state.TrainState:
