@@ -34,7 +34,7 @@ CAN = {
     "mdn": ("modes", {}),
     "regression": ("mean", {}),
     "flow_matching": ("parted", PATIENT),
-    "diffusion": ("parted", longer(10_000, 64, 2e-3, 0.999, width=128, steps=25)),
+    "diffusion": ("width", longer(2500, width=128, steps=25)),
     "generator": ("gap", {**longer(1000, width=64), "hypotheses": 12}),
     "cvae": ("too narrow", {"iterations": 150}),
     "cvae by elbo": ("gap", {**longer(600, width=64, elbo=True), "batch_size": 64}),
