@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-TEXT = 0  # instead of a number of floats
-_TEXTS, _FLOATS = 1, 2  # kinds of a feature
+# Of a feature that is wanted, instead of how many floats: a text, or a whole number (of
+# many that are all below 128: so many times this).
+TEXT, WHOLE = 0, -1
+_TEXTS, _FLOATS, _WHOLES = 1, 2, 3  # kinds of a feature
 _SIZED = 2  # the wire type of what says its length
 
 
@@ -41,10 +43,10 @@ def columns(
 
     Args:
       records: n examples.
-      wanted: how many float32 numbers each feature has, or `TEXT`.
+      wanted: how many float32 numbers each feature has, or `TEXT`, or `WHOLE`.
 
     Returns:
-      (n, numbers) float32, or (n,) bytes, by name.
+      (n, numbers) float32 or int64, or (n,) bytes, by name.
 
     Raises:
       LayoutError: an example lacks a feature or has another kind or number of values.
@@ -64,8 +66,7 @@ def columns(
                 alike &= (block[:, words] == block[0, words]).all(axis=1)
             for name, place in places.items():
                 values = block[alike, place.start : place.end]
-                kind = "<f4" if wanted[name] else f"S{values.shape[1] or 1}"
-                found[name].append(_viewed(values, kind))
+                found[name].append(_read(values, wanted[name]))
             order.append(left[alike])
             left, block = left[~alike], block[~alike]
     back = np.argsort(np.concatenate(order)) if order else np.zeros(0, int)
@@ -75,15 +76,35 @@ def columns(
     }
 
 
-def _viewed(values: np.ndarray, kind: str) -> np.ndarray:
+def _read(values: np.ndarray, numbers: int) -> np.ndarray:
+    """Bytes (n, k) of a feature as what it holds."""
+    if numbers < 0:
+        return _whole(values, -numbers)
+    if numbers:
+        seen = np.ascontiguousarray(values).view("<f4")
+        return seen.astype(np.float32, copy=False)
     if not values.shape[1]:  # an empty text
-        return np.zeros(len(values), kind)
-    seen = np.ascontiguousarray(values).view(kind)
-    return seen[:, 0] if kind[0] == "S" else seen.astype(np.float32, copy=False)
+        return np.zeros(len(values), "S1")
+    return np.ascontiguousarray(values).view(f"S{values.shape[1]}")[:, 0]
+
+
+def _whole(values: np.ndarray, numbers: int) -> np.ndarray:
+    """Whole numbers (n, numbers), seven bits a byte, the last byte below 128."""
+    more = values >= 128
+    alone = numbers == 1 and not more[:, -1].any() and more[:, :-1].all()
+    if not alone and (values.shape[1] != numbers or more.any()):
+        raise LayoutError(f"expected {numbers} whole numbers, of many below 128 each")
+    if not alone:
+        return values.astype(np.int64)
+    shifts = 7 * np.arange(values.shape[1], dtype=np.uint64)
+    bits = (values & 127).astype(np.uint64) << shifts
+    return np.bitwise_or.reduce(bits, axis=1)[:, None].view(np.int64)
 
 
 def _none(numbers: int) -> np.ndarray:
-    return np.zeros((0, numbers), np.float32) if numbers else np.zeros(0, "S1")
+    if not numbers:
+        return np.zeros(0, "S1")
+    return np.zeros((0, abs(numbers)), np.float32 if numbers > 0 else np.int64)
 
 
 def _places(record: bytes, wanted: Mapping[str, int]) -> dict[str, _Place]:
@@ -94,9 +115,9 @@ def _places(record: bytes, wanted: Mapping[str, int]) -> dict[str, _Place]:
         if name not in every:
             raise LayoutError(f"expected a feature {name}; got {', '.join(every)}")
         place = places[name] = every[name]
-        if place.kind != (_FLOATS if numbers else _TEXTS):
+        if place.kind != (_FLOATS, _TEXTS, _WHOLES)[1 - int(np.sign(numbers))]:
             raise LayoutError(f"{name} is not of the kind expected")
-        if numbers and place.end - place.start != 4 * numbers:
+        if numbers > 0 and place.end - place.start != 4 * numbers:
             raise LayoutError(
                 f"expected {name} of {numbers} numbers; got {place.end - place.start} "
                 "bytes"
@@ -105,16 +126,16 @@ def _places(record: bytes, wanted: Mapping[str, int]) -> dict[str, _Place]:
 
 
 def _features(record: bytes) -> Iterator[tuple[str, _Place]]:
-    """All features of an example that are texts or floats."""
+    """All features of an example."""
     for _, start, end in _fields(record, 0, len(record)):  # its features
         for begin, entry, entry_end in _fields(record, start, end):
-            # A name, and its value: one kind of list, of one text or all floats.
+            # A name, and its value: one kind of list, of one text or all numbers.
             parts = [place[1:] for place in _fields(record, entry, entry_end)]
             if len(parts) != 2:
                 continue
             (name, name_end), (value, value_end) = parts
             kind = record[value] >> 3 if value < value_end else 0
-            if kind not in (_TEXTS, _FLOATS):
+            if kind not in (_TEXTS, _FLOATS, _WHOLES):
                 continue
             ((_, values, values_end),) = _fields(record, value, value_end)
             inner = list(_fields(record, values, values_end))

@@ -7,16 +7,19 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tensorflow_datasets as tfds
 
 from data_builders import files, registry
 from data_builders.features import TEXT_FIELDS
+from jaxflow.data import examples
 from jaxflow.gaussians.condition import condition
 from jaxflow.maths import batching
 from jaxflow.maths.geometry import normalize_pose2d, normalize_pose3d, relative_to_hip
@@ -75,17 +78,18 @@ def _records(columns: dict[str, np.ndarray], source: str) -> PoseRecords:
     return records
 
 
-def of_examples(examples: list[dict[str, Any]], source: str) -> PoseRecords:
-    """Records of examples as TFDS decodes them.
+def of_examples(serialised: Sequence[bytes], features: Any, source: str) -> PoseRecords:
+    """Records of examples as TFDS writes them.
 
     Args:
-      examples: at least one.
+      serialised: at least one.
+      features: of the data set, as TFDS knows them.
       source: what the message calls the place they come from.
 
     Raises:
       DataFileError: see `check_records`.
     """
-    return _records(_columns(examples), source)
+    return _records(_cut(serialised, features), source)
 
 
 def frames_of(builder: Any, split: str) -> int:
@@ -115,9 +119,10 @@ def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
     if not count:  # TFDS has no source without files
         return {}
     try:
-        source = builder.as_data_source(split=split)
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
+        source = builder.as_data_source(split=split, deserialize_method=raw)
         parts = [
-            _columns(source.__getitems__(rows.tolist()))
+            _cut(source.__getitems__(rows.tolist()), builder.info.features)
             for rows in np.array_split(np.arange(count), -(-count // _READ_CHUNK))
         ]
         return {
@@ -127,11 +132,33 @@ def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
         raise unreadable(builder.data_dir, error) from error
 
 
-def _columns(examples: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+def _cut(serialised: Sequence[bytes], features: Any) -> dict[str, np.ndarray]:
+    """Serialised examples as `_columns` gives them decoded, in a fifth of the time."""
+    kinds = {name: _numbers(feature) for name, feature in features.items()}
+    try:
+        found = examples.columns(serialised, kinds)
+    except examples.LayoutError:  # of another writer
+        return _columns([features.deserialize_example_np(row) for row in serialised])
+    return {
+        name: found[name].reshape(-1, *feature.shape).astype(feature.np_dtype)
+        if kinds[name]
+        else np.char.decode(found[name], "utf-8")
+        for name, feature in features.items()
+    }
+
+
+def _numbers(feature: Any) -> int:
+    """What `examples.columns` is to take a feature of a data set for."""
+    if isinstance(feature, tfds.features.Text):
+        return examples.TEXT
+    count = math.prod(feature.shape)
+    return count if feature.np_dtype == np.float32 else examples.WHOLE * count
+
+
+def _columns(decoded: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Examples as one array a feature; bytes become text."""
     columns = {
-        name: np.asarray([example[name] for example in examples])
-        for name in examples[0]
+        name: np.asarray([example[name] for example in decoded]) for name in decoded[0]
     }
     return {
         name: np.char.decode(column, "utf-8") if column.dtype.kind in "SO" else column

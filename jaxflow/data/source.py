@@ -54,7 +54,7 @@ class Source:
         builder = registry.prepare(dataset, data_dir, manual_dir)
         self._folder = builder.data_dir
         self.name = f"{self._folder} {split}"
-        self._decode = builder.info.features.deserialize_example_np
+        self._features = builder.info.features
         count = records.frames_of(builder, split)
         if not count:
             raise UserError(f"{dataset}: split {split!r} of {self._folder} is empty")
@@ -96,14 +96,13 @@ class Source:
         ]
 
     def records(self, rows: np.ndarray) -> PoseRecords:
-        """Frames with all that is known of them, decoded one by one and checked.
+        """Frames with all that is known of them, checked.
 
         Raises:
           DataFileError: as `columns`, or a number is not finite.
         """
         try:
-            decoded = [self._decode(record) for record in self._read(rows)]
-            return records.of_examples(decoded, self.name)
+            return records.of_examples(self._read(rows), self._features, self.name)
         except files.DataFileError:
             raise
         except Exception as error:

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from data_builders.features import TEXT_FIELDS, lift_features
 from data_builders.files import DataFileError
@@ -77,12 +78,58 @@ def test_examples_of_one_length_may_be_laid_out_differently():
         ({"pose4d": 51}, "expected a feature pose4d; got"),
         ({"pose3d": 50}, "expected pose3d of 50 numbers; got 204 bytes"),
         ({"pose3d": examples.TEXT}, "pose3d is not of the kind expected"),
-        ({"frame": examples.TEXT}, "expected a feature frame"),
+        ({"frame": examples.TEXT}, "frame is not of the kind expected"),
+        ({"frame": 2 * examples.WHOLE}, "expected 2 whole numbers"),
     ],
 )
 def test_other_examples_are_refused(wanted, message):
     with pytest.raises(examples.LayoutError, match=message):
         examples.columns([serialised(1, "left")[1]], wanted)
+
+
+FEATURES = lift_features(
+    score=tfds.features.Scalar(np.float32),
+    cut=tfds.features.Tensor(shape=(16,), dtype=np.bool_),
+    setting=tfds.features.Text(),
+)
+
+
+def of_every_kind(number, frame):
+    """As TFDS writes it, and as it decodes it again."""
+    rng = np.random.default_rng(number)
+    example = {
+        name: rng.normal(size=shape).astype(np.float32)
+        for name, shape in records.ARRAYS.items()
+    }
+    example |= dict.fromkeys(TEXT_FIELDS, f"S{number % 3}") | {"frame": frame}
+    example |= {"score": rng.normal(), "cut": rng.random(16) < 0.5, "setting": "\u00fc"}
+    raw = FEATURES.serialize_example(example)
+    return raw, FEATURES.deserialize_example_np(raw)
+
+
+def test_every_kind_of_feature_as_tfds_decodes_it():
+    frames = [0, 1, 127, 128, 300, 2**20, 2**31 - 1, -1, -300]
+    raw, decoded = zip(*map(of_every_kind, range(9), frames), strict=True)
+    found = records.of_examples(raw, FEATURES, "made").columns()
+    assert found["frame"].tolist() == frames
+    assert found["cut"].dtype == bool and found["score"].shape == (9,)
+    for name, column in found.items():
+        expected = np.asarray([example[name] for example in decoded])
+        if expected.dtype.kind in "SO":
+            expected = np.char.decode(expected.astype("S"), "utf-8")
+        np.testing.assert_array_equal(column, expected)
+
+
+def test_examples_that_cannot_be_cut_are_decoded(monkeypatch):
+    raw, _ = zip(*map(of_every_kind, range(3), range(3)), strict=True)
+    cut = records.of_examples(raw, FEATURES, "made").columns()
+
+    def refused(*arguments):
+        raise examples.LayoutError("of another writer")
+
+    monkeypatch.setattr(examples, "columns", refused)
+    for name, column in records.of_examples(raw, FEATURES, "made").columns().items():
+        np.testing.assert_array_equal(column, cut[name])
 
 
 @pytest.mark.parametrize("cut", [1, 2, 40, 400])
