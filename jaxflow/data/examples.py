@@ -20,6 +20,7 @@ import numpy as np
 # many that are all below 128: so many times this).
 TEXT, WHOLE = 0, -1
 _TEXTS, _FLOATS, _WHOLES = 1, 2, 3  # kinds of a feature
+_LONGEST = 10  # bytes of a whole number
 _SIZED = 2  # the wire type of what says its length
 
 
@@ -91,6 +92,8 @@ def _read(values: np.ndarray, numbers: int) -> np.ndarray:
 def _whole(values: np.ndarray, numbers: int) -> np.ndarray:
     """Whole numbers (n, numbers), seven bits a byte, the last byte below 128."""
     more = values >= 128
+    if not 0 < values.shape[1] <= max(numbers, _LONGEST):
+        raise LayoutError(f"expected {numbers} whole numbers")
     alone = numbers == 1 and not more[:, -1].any() and more[:, :-1].all()
     if not alone and (values.shape[1] != numbers or more.any()):
         raise LayoutError(f"expected {numbers} whole numbers, of many below 128 each")
@@ -137,8 +140,10 @@ def _features(record: bytes) -> Iterator[tuple[str, _Place]]:
             kind = record[value] >> 3 if value < value_end else 0
             if kind not in (_TEXTS, _FLOATS, _WHOLES):
                 continue
-            ((_, values, values_end),) = _fields(record, value, value_end)
-            inner = list(_fields(record, values, values_end))
+            lists = list(_fields(record, value, value_end))
+            if len(lists) != 1:
+                continue
+            inner = list(_fields(record, *lists[0][1:]))
             if len(inner) == 1:
                 _, at, at_end = inner[0]
                 yield record[name:name_end].decode(), _Place(begin, at, at_end, kind)
