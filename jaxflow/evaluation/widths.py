@@ -41,7 +41,8 @@ class Widths(NamedTuple):
 
     Attributes:
       factors: (13, 5) in the order of `JOINTS` and of `widened.KNOTS`.
-      held: (13, 5) share of the frames whose 90 % region held the truth before.
+      held: (13, 5) share of the frames whose 90 % region held the truth before; 0.9
+        where no frame tells.
     """
 
     factors: np.ndarray
@@ -68,7 +69,7 @@ def fit(
 
     Args:
       model: what draws the hypotheses.
-      records: N held-out frames, each asked once a joint.
+      records: N held-out frames, each asked once for every joint that was sure in it.
       key: a typed key, of the detections' errors and the hypotheses' noise.
       draw: how many hypotheses, and at which temperature.
       progress: told how many frames have just been finished: in all 13 N.
@@ -88,16 +89,25 @@ def fit(
             needed[j, rows] = ratios
             progress(rows.stop - rows.start)
     at = np.asarray(widened.shares(jnp.asarray(sigma)))
+    at = at * was_sure(records)[..., None]
     factors = np.ones((len(JOINTS), len(widened.KNOTS)))
-    held = np.ones_like(factors)
+    held = np.full_like(factors, _LEVEL)
     for j, pair in enumerate(_pairs()):
         for knot in range(len(widened.KNOTS)):
             ratios, weights = needed[pair], at[pair, :, knot]
+            if not weights.any():
+                continue
             held[j, knot] = np.average(ratios < 1, weights=weights)
             if knot:
                 quantile = weighted_quantile(ratios, weights, _LEVEL)
                 factors[j, knot] = np.clip(quantile, _LEAST, _MOST)
     return Widths(factors, held)
+
+
+def was_sure(records: PoseRecords) -> np.ndarray:
+    """(13, N) where a joint was sure as it was: else it errs by more than is told."""
+    sigma = np.abs(records.gaussfit[:, list(CONDITIONED_MPII)][..., [3, 5]])
+    return (sigma.max(axis=-1) < widened.KNOTS[0]).T
 
 
 def made_unsure(

@@ -88,6 +88,18 @@ def test_the_deviations_that_are_asked():
     np.testing.assert_allclose(error[::2].std(), expected, rtol=0.15)
 
 
+def test_joints_that_were_unsure_before_tell_nothing():
+    fits = RECORDS.gaussfit.copy()
+    head, wrist = 9, 15
+    fits[:3, head, 3] = -4.0  # a deviation's sign means nothing
+    fits[:, wrist, 5] = 3.0
+    sure = widths.was_sure(dataclasses.replace(RECORDS, gaussfit=fits))
+    assert sure.shape == (13, 400)
+    head, wrist = widths.JOINTS.index("Head"), widths.JOINTS.index("LWrist")
+    assert not sure[head, :3].any() and sure[head, 3:].all()
+    assert not sure[wrist].any() and sure.sum() == 12 * 400 - 3
+
+
 def test_a_quantile_by_weight():
     values, weights = np.asarray([3.0, 1.0, 2.0]), np.asarray([1.0, 1.0, 8.0])
     assert widths.weighted_quantile(values, weights, 0.05) == 1
