@@ -88,8 +88,8 @@ def shown(sources: Sequence[tuple[pathlib.Path, Any]], rule: str) -> Shown:
 
 def of_folder(folder: pathlib.Path) -> list[Frame]:
     """The frames of a source with people in them, of pictures that were kept if any."""
-    names = array_files.open_maps(folder / ARRAYS, "source")[:]
-    numbers = array_files.open_maps(folder / ARRAYS, "frame")[:]
+    arrays = array_files.Npz(folder / ARRAYS)
+    names, numbers = arrays.array("source")[:], arrays.array("frame")[:]
     rows: dict[tuple[str, int], list[int]] = {}
     for row, key in enumerate(zip(names, numbers, strict=True)):
         rows.setdefault((str(key[0]), int(key[1])), []).append(row)
@@ -131,13 +131,11 @@ class _People:
 
     def __init__(self, folder: pathlib.Path, notes: dict[Any, str]) -> None:
         self.folder, self.notes = folder, notes
-        self._arrays: dict[str, Any] = {}
+        self._arrays = array_files.Npz(folder / ARRAYS)
 
     def read(self, name: str, row: int) -> Any:
         """A row of an array."""
-        if name not in self._arrays:
-            self._arrays[name] = array_files.open_maps(self.folder / ARRAYS, name)
-        return np.asarray(self._arrays[name][row : row + 1])[0]
+        return np.asarray(self._arrays.array(name)[row : row + 1])[0]
 
 
 def _notes(summary: dict[str, Any]) -> dict[Any, str]:

@@ -10,12 +10,14 @@ What a header promises is compared with what there is before anything is made of
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import os
 import pathlib
 import struct
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -54,16 +56,39 @@ def open_maps(path: str | os.PathLike[str], key: str | None = None) -> Any:
         raise FileNotFoundError(f"no such file: {path}")
     if suffix not in SUFFIXES:
         raise ArrayFileError(f"expected one of {', '.join(SUFFIXES)}; got {path}")
-    try:
+    with _told(path):
         if suffix == ".npy":
             return _open_npy(path)
         if suffix == ".npz":
             return _open_npz(path, key)
         return _open_hdf5(path, key)
-    except ImportError:
-        raise
-    except Exception as error:  # damaged headers raise errors of every kind
-        raise _unreadable(path, error) from error
+
+
+class Npz:
+    """The arrays of an .npz file, opened as by `open_maps` when they are asked for."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Reads what is in the archive.
+
+        Raises:
+          FileNotFoundError: no such file.
+          ArrayFileError: no such archive, or a damaged one.
+        """
+        self._path, self._arrays = pathlib.Path(path), dict[str, Any]()
+        with _told(self._path):
+            self._members = _members(self._path)
+
+    def array(self, name: str) -> Any:
+        """Something with ``shape``, ``dtype`` and slices of its first axis.
+
+        Raises:
+          ArrayFileError: no such array.
+        """
+        if name not in self._arrays:
+            with _told(self._path):
+                member = self._members[_choose(list(self._members), name)]
+                self._arrays[name] = _open_member(self._path, member)
+        return self._arrays[name]
 
 
 def names_in_npz(path: str | os.PathLike[str]) -> list[str]:
@@ -80,6 +105,17 @@ def names_in_npz(path: str | os.PathLike[str]) -> list[str]:
         raise FileNotFoundError(f"no such file: {path}") from None
     except Exception as error:
         raise ArrayFileError(f"{path}: damaged or no NPZ file: {error}") from error
+
+
+@contextlib.contextmanager
+def _told(path: pathlib.Path) -> Iterator[None]:
+    """What goes wrong in opening a file, as an error that names it."""
+    try:
+        yield
+    except (FileNotFoundError, ImportError):
+        raise
+    except Exception as error:  # damaged headers raise errors of every kind
+        raise _unreadable(path, error) from error
 
 
 def _unreadable(path: pathlib.Path, error: Exception) -> ArrayFileError:
@@ -129,9 +165,16 @@ def _mapped(path: pathlib.Path, file: Any, end: int) -> np.ndarray:
 
 
 def _open_npz(path: pathlib.Path, key: str | None) -> Any:
+    members = _members(path)
+    return _open_member(path, members[_choose(list(members), key)])
+
+
+def _members(path: pathlib.Path) -> dict[str, zipfile.ZipInfo]:
     with zipfile.ZipFile(path) as archive:
-        members = {pathlib.Path(i.filename).stem: i for i in archive.infolist()}
-        member = members[_choose(list(members), key)]
+        return {pathlib.Path(i.filename).stem: i for i in archive.infolist()}
+
+
+def _open_member(path: pathlib.Path, member: zipfile.ZipInfo) -> Any:
     if member.compress_type != zipfile.ZIP_STORED:
         return _unpacked(path, member)
     with open(path, "rb") as file:

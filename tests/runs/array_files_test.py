@@ -144,6 +144,20 @@ def test_which_array(tmp_path):
         array_files.open_maps(path.rename(tmp_path / "maps.txt"))
 
 
+def test_an_archive_s_arrays_by_name(tmp_path):
+    archive = array_files.Npz(npz(tmp_path / "maps"))
+    np.testing.assert_array_equal(archive.array("heatmaps")[1:2], MAPS[1:2])
+    np.testing.assert_array_equal(archive.array("other")[:], np.arange(3))
+    assert archive.array("other") is archive.array("other")
+    with pytest.raises(UserError, match="no array 'third'.*heatmaps, other"):
+        archive.array("third")
+    with pytest.raises(FileNotFoundError, match="none.npz"):
+        array_files.Npz(tmp_path / "none.npz")
+    (tmp_path / "broken.npz").write_bytes(b"PK")
+    with pytest.raises(UserError, match="broken.npz"):
+        array_files.Npz(tmp_path / "broken.npz")
+
+
 def test_objects_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.array([None]), allow_pickle=True)
     np.savez_compressed(tmp_path / "a.npz", heatmaps=np.array([None]))

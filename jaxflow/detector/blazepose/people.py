@@ -3,9 +3,9 @@
     Picture -> search -> Person, Person, ... from left to right
     Picture, squares where they were a moment ago -> again -> Person, ...
 
-1. The person detector sees the whole picture, then tiles of a half and of a third of
-   its longer side: it finds the most prominent one or two of what it is shown, and
-   nobody who is small in it.
+1. The person detector sees the whole picture, then tiles of a third of its longer
+   side: it finds the most prominent one or two of what it is shown, and nobody who is
+   small in it.
 2. The pose network sees each of these. Whether somebody is there is its own answer, and
    the best there is: below 0.6 nobody is.
 3. Its landmarks give a better square, and a torso and a face by which somebody who was
@@ -39,8 +39,8 @@ from jaxflow.maths import batching
 PRESENT = 0.6  # the least probability that somebody is there
 SURE = 4  # joints, as few as a person can be lifted from
 _MARGIN = 1.25  # a square's side over the diameter of the circle around the body
-# Tiles are so small a part of the longer side, and stand at so many a tile's side.
-_PARTS = ((2, 2.0), (3, 1.4))
+# Tiles are this part of the longer side, and stand at so many a tile's side.
+_PART, _OFTEN = 3, 1.5
 _LEAST_TILE = 96  # px; what is smaller shows nobody better than the whole did
 _SAME_TORSO = 0.5  # mean distance of the torso's joints over its length
 _SAME_FACE = 0.2  # mean distance of nose and ears over the torso's length
@@ -128,7 +128,9 @@ def _looked_at(
     if not found:
         return []
     shown = [_level(picture, DIAGONAL * square.side, levels) for square, _ in found]
-    seen = observe(detector, shown, [square for square, _ in found], PRESENT)
+    # Who is seen in reduced pictures is looked at again, so that a glance will do.
+    squares = [square for square, _ in found]
+    seen = observe(detector, shown, squares, PRESENT, fitted=levels is None)
     people = [_person(*pair, seen, i) for i, pair in enumerate(found)]
     return _merged([one for one in people if one.present >= PRESENT])
 
@@ -151,34 +153,32 @@ def observe(
     shown: Sequence[Picture],
     squares: Sequence[Crop],
     least: float = 0.0,
+    fitted: bool = True,
 ) -> Observed:
     """What the pose network says of squares, each of a picture.
 
-    ``least``: as for ``BlazePose.observe``.
+    ``least`` and ``fitted``: as for ``BlazePose.observe``.
     """
     pairs = zip(shown, squares, strict=True)
     patches = [cut(picture, square) for picture, square in pairs]
     turns = np.array([square.turn for square in squares], np.float32)
-    return detector.observe(stacked(patches), turns, least)
+    return detector.observe(stacked(patches), turns, least, fitted)
 
 
 def _tiles(width: int, height: int) -> Iterator[Crop]:
-    """The whole picture, and squares that overlap by a half or a third."""
-    longer = max(width, height)
+    """The whole picture, and squares that overlap by a third."""
     yield crop.of_picture(width, height)
-    for parts, often in _PARTS:
-        side = np.float64(longer / parts)
-        if side < _LEAST_TILE:
-            continue
-        columns, rows = (_middles(size, side, often) for size in (width, height))
+    side = np.float64(max(width, height) / _PART)
+    if side >= _LEAST_TILE:
+        columns, rows = (_middles(size, side) for size in (width, height))
         yield from (Crop(np.array([x, y]), side) for y in rows for x in columns)
 
 
-def _middles(size: float, side: float, often: float) -> np.ndarray:
+def _middles(size: float, side: float) -> np.ndarray:
     """Where tiles of a side stand so that they cover a size."""
     if size <= side:
         return np.array([size / 2])
-    count = math.ceil(often * (size / side - 1)) + 1
+    count = math.ceil(_OFTEN * (size / side - 1)) + 1
     return np.linspace(side / 2, size - side / 2, count)
 
 

@@ -24,6 +24,8 @@ import numpy as np
 from jaxflow.detector.crops.crop import CROP_SIZE, Crop
 from jaxflow.detector.readers.pictures import Picture
 
+_MOST_SUMMED = 2**20  # bytes of a picture that are summed at a time
+_SMALL = 16  # the largest block whose sum is below 2^16
 PATCH_SIZE = 2 * CROP_SIZE + 4  # the largest side over r, a block beyond each edge
 # Means and deviations of the pictures that HRNet's first weights come from, RGB / 255.
 MEAN = (0.485, 0.456, 0.406)
@@ -108,29 +110,55 @@ def cut(picture: Picture, square: Crop) -> Patch:
 
 
 def _blocks(pixels: np.ndarray, left: int, top: int, block: int) -> np.ndarray:
-    """Means over blocks, from (left, top) on; black outside. A row at a time."""
+    """Means over blocks, from (left, top) on; black outside."""
     height, width = pixels.shape[:2]
     if block == 1 and min(left, top) >= 0:
         part = pixels[top : top + PATCH_SIZE, left : left + PATCH_SIZE]
         if part.shape[:2] == (PATCH_SIZE, PATCH_SIZE):
             return part
     patch = np.zeros((PATCH_SIZE, PATCH_SIZE, 3), np.uint8)
-    low, high = max(left, 0), min(left + PATCH_SIZE * block, width)
-    if block == 1:
-        above, below = max(top, 0), min(top + PATCH_SIZE, height)
-        part = pixels[above:below, low:high]
-        patch[above - top : below - top, low - left : high - left] = part
-        return patch
-    whole = left + block * -((left - low) // block)  # the first block's left edge
-    edges = np.unique([low, *range(whole, high, block)])
-    columns = (edges - left) // block
-    for row in range(PATCH_SIZE):
-        above, below = max(top + row * block, 0), min(top + (row + 1) * block, height)
-        if above < below:
-            sums = pixels[above:below, low:high].sum(0, dtype=np.uint64)
-            sums = np.add.reduceat(sums, edges - low, axis=0)
-            patch[row, columns] = np.rint(sums / block**2)
+    # The blocks that the picture touches, and a few rows of them at a time.
+    (above, below), (low, high) = (
+        (max(0, -start // block), min(PATCH_SIZE, -(-(size - start) // block)))
+        for start, size in ((top, height), (left, width))
+    )
+    sides = left + block * low, left + block * high
+    rows = max(1, _MOST_SUMMED // (3 * block * (sides[1] - sides[0])))
+    for first in range(above, below, rows):
+        last = min(first + rows, below)
+        part = _filled(pixels, (top + block * first, top + block * last), sides)
+        patch[first:last, low:high] = _means(part, block)
     return patch
+
+
+def _filled(
+    pixels: np.ndarray, rows: tuple[int, int], columns: tuple[int, int]
+) -> np.ndarray:
+    """A part of a picture, black outside."""
+    inside = [
+        (max(start, 0), min(stop, size))
+        for (start, stop), size in zip((rows, columns), pixels.shape[:2], strict=True)
+    ]
+    part = pixels[slice(*inside[0]), slice(*inside[1])]
+    outside = [
+        (within[0] - start, stop - within[1])
+        for within, (start, stop) in zip(inside, (rows, columns), strict=True)
+    ]
+    return np.pad(part, (*outside, (0, 0))) if np.any(outside) else part
+
+
+def _means(pixels: np.ndarray, block: int) -> np.ndarray:
+    """(H, W, 3) uint8 as rounded means (H / block, W / block, 3) of square blocks."""
+    if block == 1:
+        return pixels
+    rows, columns = (size // block for size in pixels.shape[:2])
+    kind = np.uint16 if block <= _SMALL else np.uint32  # 255 of each fit in it
+    sums = pixels.reshape(rows, block, -1).sum(axis=1, dtype=kind)
+    sums = sums.reshape(rows, columns, block, 3)
+    total = sums[:, :, 0].copy()
+    for i in range(1, block):
+        total += sums[:, :, i]
+    return np.rint(total / np.float64(block**2))
 
 
 @jax.jit

@@ -138,11 +138,10 @@ def _ellipse(
     along, across = longer * np.cos(turn), shorter * np.sin(turn)
     unit = np.column_stack([cos * along - sin * across, sin * along + cos * across])
     inner, outer = (
-        [tuple(point) for point in scale * ([x, y] + radius * unit)]
-        for radius in _RADII
+        (scale * ([x, y] + radius * unit)).ravel().tolist() for radius in _RADII
     )
     pen.polygon(inner, fill=(*colour, 110))
-    pen.line([*outer, outer[0]], fill=(*colour, 210), width=max(1, round(line / 2)))
+    pen.line(outer + outer[:2], fill=(*colour, 210), width=max(1, round(line / 2)))
 
 
 def _colour(*joints: int) -> tuple[int, int, int]:

@@ -20,7 +20,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from jaxflow import gaussians, metrics
@@ -36,6 +36,7 @@ from jaxflow.skeleton import (
 )
 from jaxflow.types import Hypotheses
 
+_covariance = jax.jit(gaussians.covariance_image_frame)
 _FOLDER = pathlib.Path(__file__).parent
 _SCRIPTS = tuple(
     f"viewer{part}" for part in ("_data", "_colour", "_scene", "_plane", "_picture", "")
@@ -270,12 +271,7 @@ def ellipses(fit: np.ndarray) -> np.ndarray:
       longer one's angle in radians from x towards y.
     """
     fit = np.asarray(fit, np.float32)
-    covariance = np.asarray(
-        gaussians.covariance_image_frame(
-            jnp.asarray(np.abs(fit[:, [3, 5]])), jnp.asarray(fit[:, 4])
-        ),
-        np.float64,
-    )
+    covariance = np.asarray(_covariance(np.abs(fit[:, [3, 5]]), fit[:, 4]), np.float64)
     values, vectors = np.linalg.eigh(covariance)
     shorter, longer = CROP_PER_HEATMAP * np.sqrt(np.maximum(values, 0)).T
     angle = np.arctan2(vectors[:, 1, 1], vectors[:, 0, 1])
