@@ -4,9 +4,10 @@
 
 The hypotheses are those of `jaxflow.sample` of all chosen frames with the key
 `protocol.key_of` gives, which `evaluate` with the same seed and stride measures: frame
-i of them uses ``fold_in(key, i)``, wherever and with whichever others it is sampled. On
-a CPU they are the same bits for any number of devices, shards and batches, since a
-device always works on whole tiles (`batching`); on accelerators, within rounding.
+i of them uses ``fold_in(key, i)``, wherever and with whichever others it is sampled.
+Theirs are equal to rounding, as the programs differ. On a CPU these are the same bits
+for any number of devices, shards and batches, since a device always works on whole
+tiles (`batching`); on accelerators, within rounding.
 
 Memory holds the network's inputs (0.6 kB a frame), two batches and two shards.
 """

@@ -79,7 +79,9 @@ def sampled_at_once(source, **options):
 
 
 def test_they_are_what_sample_gives(source, whole):
-    np.testing.assert_array_equal(hypotheses(whole), sampled_at_once(source))
+    """To rounding: another number of frames is another program."""
+    at_once = sampled_at_once(source)
+    np.testing.assert_allclose(hypotheses(whole), at_once, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,8 @@ def test_formats_densities_and_half_precision(source, whole, tmp_path, kind):
     assert names == {f".{kind}", ".json"}
     found = hypotheses(tmp_path)
     assert found.dtype == np.float16
-    np.testing.assert_array_equal(found, hypotheses(whole).astype(np.float16))
+    # With densities it is another program, whose last bits may differ.
+    np.testing.assert_array_max_ulp(found, hypotheses(whole).astype(np.float16))
     density = np.stack([one.log_density for one in set_files.read(tmp_path)])
     assert density.shape == (30, 16) and np.unique(density).size > 400
 

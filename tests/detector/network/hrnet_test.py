@@ -186,11 +186,15 @@ def test_training_moves_the_statistics_as_pytorch_does(short):
     images, weight = pictures(3, 64, 64), pictures(3, 16, 16, seed=1)
     network.train()
     before = state_of(network)
-    want = network(to_torch(images))
-    (want * to_torch(weight)).mean().backward()
+    network.double()  # whose gradients do not depend on the processor
+    want = network(to_torch(images).double())
+    (want * to_torch(weight).double()).mean().backward()
     updated = state_of(network)
-    gradients = {name: leaf.grad.numpy() for name, leaf in network.named_parameters()}
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in before.items()})
+    gradients = {
+        name: leaf.grad.numpy().astype(np.float32)
+        for name, leaf in network.named_parameters()
+    }
+    network.float().load_state_dict({k: torch.from_numpy(v) for k, v in before.items()})
     network.eval()
 
     def objective(params):
