@@ -16,10 +16,14 @@ from jaxflow.detector.crops.warp import Patch
 from jaxflow.runs.errors import UserError
 from tests.helpers import drawn_people, photographs, tflite_models
 
+REFERENCE = interpreter.OpResolverType.BUILTIN_REF  # operators as they are defined
 
-def litert(content, pictures):
+
+def litert(content, pictures, operators=interpreter.OpResolverType.AUTO):
     """Outputs by name, one example after the other."""
-    runner = interpreter.Interpreter(model_content=content, num_threads=1)
+    runner = interpreter.Interpreter(
+        model_content=content, num_threads=1, experimental_op_resolver_type=operators
+    )
     runner.allocate_tensors()
     results = []
     for picture in pictures:
@@ -81,17 +85,19 @@ def test_blazepose_as_litert_runs_it(name):
     wanted = ["Identity_3", "Identity_1"] if size != anchors.SIZE else ["Identity_1"]
     function, weights = network.build(graph, wanted, name)
     pictures = np.stack([drawn(size), *photographed(size)])
-    expected = litert(content, pictures)
+    fast, reference = litert(content, pictures), litert(content, pictures, REFERENCE)
     with jax.enable_x64(True):
         weights64 = {k: np.asarray(v, np.float64) for k, v in weights.items()}
         exact = jax.jit(function)(weights64, pictures.astype(np.float64))
     assert exact[0].dtype == np.float64
-    got = jax.jit(function)(weights, pictures)
+    got = list(map(np.asarray, jax.jit(function)(weights, pictures)))
+    exact = list(map(np.asarray, exact))
     for output, ours, true in zip(wanted, got, exact, strict=True):
         np.testing.assert_allclose(ours, true, rtol=1e-4, atol=1e-3)
         np.testing.assert_allclose(ours[1:], true[1:], rtol=0, atol=1e-3)
+        np.testing.assert_allclose(ours[1:], reference[output][1:], rtol=0, atol=1e-3)
         theirs = LITERT.get(name, 1e-3)
-        np.testing.assert_allclose(expected[output], true, rtol=0, atol=theirs)
+        np.testing.assert_allclose(fast[output], true, rtol=0, atol=theirs)
 
 
 def drawn(size):
