@@ -31,8 +31,8 @@ class SeeingJoints(Seeing):
 
     wide: int = 0
 
-    def observe(self, patches, turn, least=0.0, fitted=True):
-        seen = super().observe(patches, turn, least, fitted)
+    def observe(self, patches, turn, least=0.0):
+        seen = super().observe(patches, turn, least)
         fit = seen.fit.copy()
         fit[..., 1:3] = BODY
         fit[:, : self.wide, 3] = 8

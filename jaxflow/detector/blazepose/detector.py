@@ -76,9 +76,7 @@ class BlazePose:
         """Of the detector, for reports."""
         return f"BlazePose {self.size}"
 
-    def observe(
-        self, patches: Patch, turn: np.ndarray, least: float = 0.0, fitted: bool = True
-    ) -> Observed:
+    def observe(self, patches: Patch, turn: np.ndarray, least: float = 0.0) -> Observed:
         """Fits and landmarks of crops.
 
         Args:
@@ -86,10 +84,9 @@ class BlazePose:
           turn: (B,) radians.
           least: below this probability that somebody is there the maps need not be
             read: no joint counts as found.
-          fitted: as for ``uncertainty.read``.
         """
         columns = *patches, np.asarray(turn, np.float32)
-        look = functools.partial(self._observe, least, fitted)
+        look = functools.partial(self._observe, least)
         return Observed(*batching.apply(look, columns, (self.batch,), self.at_once))
 
     def look(
@@ -101,9 +98,7 @@ class BlazePose:
         seen = self.observe(stacked(patches), np.zeros(len(patches)))
         return seen.fit, seen.mean
 
-    def _observe(
-        self, least: float, fitted: bool, *columns: np.ndarray
-    ) -> tuple[Any, ...]:
+    def _observe(self, least: float, *columns: np.ndarray) -> tuple[Any, ...]:
         patches, turn = Patch(*columns[:-1]), columns[-1]
         logits, *others = self.pose(_shown(patches, turn))
         points, present = map(np.asarray, others)
@@ -112,7 +107,7 @@ class BlazePose:
         if np.all(present < least):
             return *uncertainty.unread(len(present)), present, points
         blur, share = uncertainty.BLUR[self.size], uncertainty.SHARE[self.size]
-        reading = uncertainty.read(logits, turn, blur, share, fitted=fitted)
+        reading = uncertainty.read(logits, turn, blur, share)
         return *reading, present, points
 
 

@@ -128,9 +128,7 @@ def _looked_at(
     if not found:
         return []
     shown = [_level(picture, DIAGONAL * square.side, levels) for square, _ in found]
-    # Who is seen in reduced pictures is looked at again, so that a glance will do.
-    squares = [square for square, _ in found]
-    seen = observe(detector, shown, squares, PRESENT, fitted=levels is None)
+    seen = observe(detector, shown, [square for square, _ in found], PRESENT)
     people = [_person(*pair, seen, i) for i, pair in enumerate(found)]
     return _merged([one for one in people if one.present >= PRESENT])
 
@@ -153,16 +151,15 @@ def observe(
     shown: Sequence[Picture],
     squares: Sequence[Crop],
     least: float = 0.0,
-    fitted: bool = True,
 ) -> Observed:
     """What the pose network says of squares, each of a picture.
 
-    ``least`` and ``fitted``: as for ``BlazePose.observe``.
+    ``least``: as for ``BlazePose.observe``.
     """
     pairs = zip(shown, squares, strict=True)
     patches = [cut(picture, square) for picture, square in pairs]
     turns = np.array([square.turn for square in squares], np.float32)
-    return detector.observe(stacked(patches), turns, least, fitted)
+    return detector.observe(stacked(patches), turns, least)
 
 
 def _tiles(width: int, height: int) -> Iterator[Crop]:

@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import NamedTuple
 
 import jax
@@ -76,14 +75,9 @@ def is_sure(fit: np.ndarray, peak: np.ndarray) -> np.ndarray:
     return (fit[..., [3, 5]].max(-1) <= WIDEST_SEEN) & (peak >= LEAST_PEAK)
 
 
-@functools.partial(jax.jit, static_argnames=("blur", "share", "fitted"))
+@functools.partial(jax.jit, static_argnames=("blur", "share"))
 def read(
-    logits: jax.Array,
-    turn: jax.Array,
-    blur: float,
-    share: float = 1.0,
-    *,
-    fitted: bool = True,
+    logits: jax.Array, turn: jax.Array, blur: float, share: float = 1.0
 ) -> Reading:
     """Reads heatmaps.
 
@@ -92,13 +86,10 @@ def read(
       turn: (B,) radians, the crops', as in ``Crop``.
       blur: s0, of `BLUR`.
       share: of `SHARE`.
-      fitted: whether Gaussians are fitted. It is most of the work, and whether joints
-        were seen can be told without.
     """
     maps = jax.nn.sigmoid(logits[..., jnp.asarray(CHANNELS)])
     maps = jnp.moveaxis(maps, -1, 1)
-    look = of_maps if fitted else at_a_glance
-    seen = turned_back(look(maps, blur, share), turn)
+    seen = turned_back(of_maps(maps, blur, share), turn)
     joints = with_rules(to_mpii(seen))
     zero = jnp.zeros((*joints.mean.shape[:-2], 2), maps.dtype)
     fits = keypoints.to_fits(joints, zero, jnp.ones_like(zero[..., 0]))
@@ -120,20 +111,6 @@ def of_maps(maps: jax.Array, blur: float, share: float = 1.0) -> Keypoints:
     left = share * jnp.sqrt(jnp.maximum(jnp.square(fits.sigma) - blur**2, 0))
     covariance = ellipses.covariance_image_frame(left, fits.theta)
     return Keypoints(fits.mean + SHIFT, covariance, fits.converged)
-
-
-def at_a_glance(maps: jax.Array, blur: float, share: float = 1.0) -> Keypoints:
-    """`of_maps` without fits: circles as large as what is above half of the peak."""
-    flat = maps.reshape(*maps.shape[:-2], -1)
-    highest = jnp.argmax(flat, axis=-1)
-    rows, columns = jnp.unravel_index(highest, maps.shape[-2:])
-    above = flat >= jnp.max(flat, axis=-1, keepdims=True) / 2
-    area = jnp.sum(above, axis=-1, dtype=maps.dtype)
-    variance = area / (2 * math.pi * math.log(2))  # a Gaussian's of that area
-    left = share**2 * jnp.maximum(variance - blur**2, 0)
-    mean = jnp.stack([columns, rows], -1).astype(maps.dtype) + SHIFT
-    unit = jnp.eye(2, dtype=maps.dtype)
-    return Keypoints(mean, left[..., None, None] * unit, highest >= 0)
 
 
 def turned_back(seen: Keypoints, turn: jax.Array) -> Keypoints:

@@ -33,7 +33,7 @@ def spots(pixels):
 class Seeing(BlazePose):
     """Networks that see spots; ``present`` says how sure they are of them."""
 
-    def observe(self, patches, turn, least=0.0, fitted=True):
+    def observe(self, patches, turn, least=0.0):
         from jaxflow.detector.crops import turned
 
         count = len(turn)

@@ -65,19 +65,6 @@ def test_two_peaks_are_as_wide_as_their_map():
     assert across == pytest.approx(share * 20**2, rel=0.1) and along < 0.5
 
 
-def test_a_glance_gives_the_place_and_the_area():
-    """A circle of the ellipse's size; within the pixels that are counted."""
-    wide = np.array([[25.0, 0], [0, 9]])
-    maps = np.stack([bump([20, 30], wide), bump([41, 12], 1.1**2 * np.eye(2))])
-    maps = jnp.asarray(maps, jnp.float32)[None]
-    seen = jax.jit(uncertainty.at_a_glance)(maps, 1.1)
-    size = np.sqrt(np.linalg.det(wide)) - 1.1**2
-    np.testing.assert_allclose(seen.covariance[0, 0], size * np.eye(2), atol=0.3)
-    np.testing.assert_allclose(seen.covariance[0, 1], 0, atol=0.3)
-    places = np.array([[20, 30], [41, 12]]) + uncertainty.SHIFT
-    np.testing.assert_allclose(seen.mean[0], places, atol=1e-5)
-
-
 def test_turned_back_as_the_crop_was():
     """A quarter turn: the crop's right is the picture's down."""
     seen = Keypoints(
