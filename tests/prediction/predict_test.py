@@ -127,8 +127,10 @@ def test_the_same_from_python(drawn, models, predicted):
     found = jaxflow.predictions(paths, models / "flow", models / "detector")
     assert [one.seen.file for one in found.people] == ["2.png", "5.png"]
     assert found.skipped == []
-    flipped = found.people[0].pose2d  # the command's default, unlike the fixture's
-    assert np.median(np.abs(flipped - rows(predicted)["pose2d"][2])) < 1.5
+    # Of a mirror image, too, which is the command's default and not the fixture's. Left
+    # and right or the picture's sides confused would be tens of pixels.
+    flipped = found.people[0].pose2d
+    assert np.median(np.abs(flipped - rows(predicted)["pose2d"][2])) < 5
 
 
 def test_hypotheses_do_not_depend_on_the_company(drawn, lifter, predicted, tmp_path):
