@@ -25,7 +25,7 @@ from jaxflow.detector.crops.crop import CROP_SIZE, Crop
 from jaxflow.detector.readers.pictures import Picture
 
 _MOST_SUMMED = 2**20  # bytes of a picture that are summed at a time
-_SMALL = 16  # the largest block whose sum is below 2^16
+_SMALL = 16  # px a side of the largest block whose sum is below 2^16
 PATCH_SIZE = 2 * CROP_SIZE + 4  # the largest side over r, a block beyond each edge
 # Means and deviations of the pictures that HRNet's first weights come from, RGB / 255.
 MEAN = (0.485, 0.456, 0.406)
@@ -122,13 +122,46 @@ def _blocks(pixels: np.ndarray, left: int, top: int, block: int) -> np.ndarray:
         (max(0, -start // block), min(PATCH_SIZE, -(-(size - start) // block)))
         for start, size in ((top, height), (left, width))
     )
-    sides = left + block * low, left + block * high
-    rows = max(1, _MOST_SUMMED // (3 * block * (sides[1] - sides[0])))
-    for first in range(above, below, rows):
-        last = min(first + rows, below)
-        part = _filled(pixels, (top + block * first, top + block * last), sides)
-        patch[first:last, low:high] = _means(part, block)
+    means = _means if block <= _SMALL else _means_within
+    columns = [left + block * i for i in range(low, high + 1)]
+    many = max(1, _MOST_SUMMED // (3 * block * (columns[-1] - columns[0])))
+    for first in range(above, below, many):
+        last = min(first + many, below)
+        rows = [top + block * i for i in range(first, last + 1)]
+        patch[first:last, low:high] = means(pixels, rows, columns, block)
     return patch
+
+
+def _means(
+    pixels: np.ndarray, rows: list[int], columns: list[int], block: int
+) -> np.ndarray:
+    """Rounded means (n, m, 3) of square blocks between n + 1 and m + 1 edges.
+
+    Filled up with black where they reach beyond the picture: for small blocks, of which
+    255 of each pixel fit in 16 bits.
+    """
+    part = _filled(pixels, (rows[0], rows[-1]), (columns[0], columns[-1]))
+    if block == 1:
+        return part
+    sums = part.reshape(len(rows) - 1, block, -1).sum(axis=1, dtype=np.uint16)
+    sums = sums.reshape(len(rows) - 1, len(columns) - 1, block, 3)
+    total = sums[:, :, 0].copy()
+    for i in range(1, block):
+        total += sums[:, :, i]
+    return np.rint(total / np.float64(block**2))
+
+
+def _means_within(
+    pixels: np.ndarray, rows: list[int], columns: list[int], block: int
+) -> np.ndarray:
+    """As `_means`, of blocks that may be far larger than the picture."""
+    high, wide = pixels.shape[:2]
+    first, left = max(rows[0], 0), max(columns[0], 0)
+    part = pixels[first : min(rows[-1], high), left : min(columns[-1], wide)]
+    starts = [max(edge, 0) - first for edge in rows[:-1]]
+    sums = np.add.reduceat(part, starts, axis=0, dtype=np.uint64)
+    starts = [max(edge, 0) - left for edge in columns[:-1]]
+    return np.rint(np.add.reduceat(sums, starts, axis=1) / float(block) ** 2)
 
 
 def _filled(
@@ -145,20 +178,6 @@ def _filled(
         for within, (start, stop) in zip(inside, (rows, columns), strict=True)
     ]
     return np.pad(part, (*outside, (0, 0))) if np.any(outside) else part
-
-
-def _means(pixels: np.ndarray, block: int) -> np.ndarray:
-    """(H, W, 3) uint8 as rounded means (H / block, W / block, 3) of square blocks."""
-    if block == 1:
-        return pixels
-    rows, columns = (size // block for size in pixels.shape[:2])
-    kind = np.uint16 if block <= _SMALL else np.uint32  # 255 of each fit in it
-    sums = pixels.reshape(rows, block, -1).sum(axis=1, dtype=kind)
-    sums = sums.reshape(rows, columns, block, 3)
-    total = sums[:, :, 0].copy()
-    for i in range(1, block):
-        total += sums[:, :, i]
-    return np.rint(total / np.float64(block**2))
 
 
 @jax.jit
