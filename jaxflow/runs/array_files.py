@@ -56,7 +56,7 @@ def open_maps(path: str | os.PathLike[str], key: str | None = None) -> Any:
         raise FileNotFoundError(f"no such file: {path}")
     if suffix not in SUFFIXES:
         raise ArrayFileError(f"expected one of {', '.join(SUFFIXES)}; got {path}")
-    with _told(path):
+    with _errors_naming(path):
         if suffix == ".npy":
             return _open_npy(path)
         if suffix == ".npz":
@@ -75,7 +75,7 @@ class Npz:
           ArrayFileError: no such archive, or a damaged one.
         """
         self._path, self._arrays = pathlib.Path(path), dict[str, Any]()
-        with _told(self._path):
+        with _errors_naming(self._path):
             self._members = _members(self._path)
 
     def array(self, name: str) -> Any:
@@ -85,7 +85,7 @@ class Npz:
           ArrayFileError: no such array.
         """
         if name not in self._arrays:
-            with _told(self._path):
+            with _errors_naming(self._path):
                 member = self._members[_choose(list(self._members), name)]
                 self._arrays[name] = _open_member(self._path, member)
         return self._arrays[name]
@@ -108,7 +108,7 @@ def names_in_npz(path: str | os.PathLike[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _told(path: pathlib.Path) -> Iterator[None]:
+def _errors_naming(path: pathlib.Path) -> Iterator[None]:
     """What goes wrong in opening a file, as an error that names it."""
     try:
         yield

@@ -24,6 +24,7 @@ import numpy as np
 from jaxflow.detector.crops.crop import CROP_SIZE, Crop
 from jaxflow.detector.readers.pictures import Picture
 
+_LARGEST = 1e15  # px a side of a square; the area of larger ones overflows
 _MOST_SUMMED = 2**20  # bytes of a picture that are summed at a time
 _SMALL = 16  # px a side of the largest block whose sum is below 2^16
 PATCH_SIZE = 2 * CROP_SIZE + 4  # the largest side over r, a block beyond each edge
@@ -86,12 +87,17 @@ def cut(picture: Picture, square: Crop) -> Patch:
       square: Crop () in px of the original.
 
     Raises:
-      ValueError: the square lies outside the picture, is not finite or empty.
+      ValueError: the square lies outside the picture, is not finite, empty or beyond
+        all measure.
     """
     center = np.asarray(square.center, np.float64)
     side = float(square.side)
-    if center.shape != (2,) or not np.isfinite([*center, side]).all() or side <= 0:
-        raise ValueError(f"expected a square of finite centre and side; got {square}")
+    within = np.isfinite([*center, side]).all() and 0 < side < _LARGEST
+    if center.shape != (2,) or not within:
+        raise ValueError(
+            f"expected a square of finite centre and side, below {_LARGEST:g} px; got "
+            f"{square}"
+        )
     step = side / CROP_SIZE / picture.step  # pixels of the file a crop px
     block = max(1, int(step))
     first = (center - side / 2 - picture.offset) / picture.step  # of crop px (0, 0)

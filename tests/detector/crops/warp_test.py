@@ -102,11 +102,18 @@ def test_squares_that_show_nothing_are_refused():
         warp.crops([picture], crop.from_box([[0, 0, 9, 9]] * 2))
 
 
-def test_a_square_far_larger_than_the_picture():
+@pytest.mark.parametrize("side", [1e7, 1e12])
+def test_a_square_far_larger_than_the_picture(side):
     """Black, with the picture somewhere in it: no memory for what is not there."""
     picture = pictures.from_array(np.full((100, 80, 3), 255, np.uint8))
-    found = np.asarray(warp.crops(picture, Crop(np.array([40, 50]), np.array(1e7))))
+    found = np.asarray(warp.crops(picture, Crop(np.array([40, 50]), np.array(side))))
     assert found.max() <= 1
+
+
+def test_a_square_beyond_all_measure_is_refused():
+    picture = pictures.from_array(np.zeros((100, 80, 3), np.uint8))
+    with pytest.raises(ValueError, match="side, below 1e.15 px"):
+        warp.crops(picture, Crop(np.array([40, 50]), np.array(1e160)))
 
 
 def test_normalised_as_the_published_weights_expect():
