@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags as absl_flags
@@ -27,6 +27,14 @@ CHECKPOINT = (
     "checkpoint's folder, a file of weights, or the name of a model that comes with "
     "the package."
 )
+
+# Help of the flags that `Flags.data` reads.
+_OWN_DATA = {
+    "dataset": "TFDS builder of data_builders/; default: the set that the checkpoint "
+    f"was trained on, or {DataConfig().dataset} where it does not say",
+    "data_dir": "where built data sets lie; default: where the checkpoint's own lay if "
+    "that is still there, else $TFDS_DATA_DIR or ~/tensorflow_datasets",
+}
 
 
 class _PathParser(absl_flags.ArgumentParser[str]):
@@ -55,6 +63,7 @@ class Flags:
     Attributes:
       FLAGS: the command's flags by name.
       required: names of those that must be given.
+      adopted: names of modules whose flags its ``--help`` shows, too.
     """
 
     def __init__(self, module: str):
@@ -62,6 +71,7 @@ class Flags:
         self._program = module == "__main__"
         self.FLAGS = absl_flags.FLAGS if self._program else absl_flags.FlagValues()
         self.required: list[str] = []
+        self.adopted: list[str] = []
         if not self._program:
             self.FLAGS.mark_as_parsed()  # defaults can be looked at
 
@@ -121,23 +131,37 @@ class Flags:
         if self._program:
             return
         absl_flags.FLAGS.append_flag_values(self.FLAGS)
-        for name in self.FLAGS:
-            flag = self.FLAGS[name]
+        shown = [self.FLAGS[name] for name in self.FLAGS]
+        for name in self.adopted:
+            shown += absl_flags.FLAGS.get_key_flags_for_module(name)
+        for flag in shown:
             absl_flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
         self._program = True
 
     def adopt(self, *modules: types.ModuleType) -> None:
         """Shows the flags of shared modules in this command's ``--help``."""
+        self.adopted += [module.__name__ for module in modules]  # for `publish`
         for module in modules if self._program else ():
             absl_flags.adopt_module_key_flags(module)
 
-    def define_config(self, config: Any, group: str, skip: Sequence[str] = ()) -> None:
+    def define_data(self) -> None:
+        """The flags that `data` reads."""
+        self.define_config(DataConfig(), "data", texts=_OWN_DATA)
+
+    def define_config(
+        self,
+        config: Any,
+        group: str,
+        skip: Sequence[str] = (),
+        texts: Mapping[str, str] = types.MappingProxyType({}),
+    ) -> None:
         """A flag for each plain field of a dataclass instance, with its help text.
 
         Args:
           config: gives names, defaults and help.
           group: heading under which ``--help`` lists them.
           skip: names of fields that get no flag.
+          texts: help of fields in place of their own.
         """
         kinds: dict[type, str] = {
             bool: "DEFINE_bool",
@@ -155,7 +179,8 @@ class Flags:
             more: tuple[Any, ...] = ()
             if choices := field.metadata.get("choices"):
                 kind, more = "DEFINE_enum", (list(choices),)
-            text = f"[{group}] {field.metadata['help']}"
+            said = texts.get(field.name, field.metadata["help"])
+            text = f"[{group}] {said}"
             getattr(self, kind)(field.name, default, *more, text)
             if self._program:
                 absl_flags.declare_key_flag(field.name)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxflow import commands, config, methods
+from jaxflow import commands, methods
 from jaxflow.evaluation import calibrating
 from jaxflow.flow import calibration_file
 from jaxflow.reporting import calibration
@@ -27,11 +27,12 @@ flags = commands.Flags(__name__)
 _CHECKPOINT = flags.path(
     "checkpoint",
     None,
-    "Folder of a checkpoint, or the workdir of a run: its latest.",
+    "A run's workdir (its latest checkpoint, or its best with --keep_best) or a "
+    "checkpoint's folder.",
     required=True,
 )
 
-flags.define_config(config.DataConfig(), "data")
+flags.define_data()
 flags.define_config(calibrating.CalibrationConfig(), "calibration")
 flags.adopt(commands)
 

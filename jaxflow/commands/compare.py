@@ -14,7 +14,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from jaxflow import commands, config
+from jaxflow import commands
 from jaxflow.evaluation import comparison, protocol
 from jaxflow.methods import samplers, training_cost
 from jaxflow.reporting import comparison as tell
@@ -37,7 +37,7 @@ _OUT = flags.path("out", None, "Folder to write to; none if not given.")
 
 # A comparison is of models alone.
 _LEFT_OUT = ("ambiguous", "mean_pose", "untrained", "reductions")
-flags.define_config(config.DataConfig(), "data")
+flags.define_data()
 flags.define_config(protocol.EvaluationConfig(), "test", skip=_LEFT_OUT)
 flags.adopt(commands)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from jaxflow import commands, config, methods
+from jaxflow import commands, methods
 from jaxflow.evaluation import protocol
 from jaxflow.reporting import result_tables, tables
 from jaxflow.runs import files, plain_config, profiling
@@ -30,7 +30,7 @@ _PROFILE = flags.path(
 )
 _OUT = flags.path("out", None, "JSON file to write; none if not given.")
 
-flags.define_config(config.DataConfig(), "data")
+flags.define_data()
 flags.define_config(protocol.EvaluationConfig(), "test")
 flags.adopt(commands)
 

@@ -4,18 +4,18 @@
     python -m jaxflow.export --checkpoint=DIR --out=sampler.bin --format=stablehlo
     python -m jaxflow.export --checkpoint=DIR --out=NAME.npz --format=weights
 
-The first two are the sampler alone, at a temperature of 1 and without what was fitted
-to calibrate it. Fits (b, 16, 7), 2D joints (b, 16, 2) and normal
-noise (b, m, 16) in, hypotheses (b, m, 17, 3) in metres out, for any b and m. The file
-is read back and compared with the checkpoint before it takes its name, and a short
-program that uses it is printed.
+stablehlo and onnx are the sampler alone, at a temperature of 1 and without what was
+fitted to calibrate it. Fits (b, 16, 7), 2D joints (b, 16, 2) and normal noise (b, m,
+16) in, hypotheses (b, m, 17, 3) in metres out, for any b and m. The file is read back
+and compared with the checkpoint before it takes its name, and a short program that uses
+it is printed.
 --check compares a file that is there already and writes nothing.
 
 ONNX needs the extra `onnx-export`; StableHLO (for JAX, which reads it for six months of
 its releases, on cpu, cuda and tpu) the extra `export`.
 
 Weights are what this package itself reads, wherever a checkpoint's folder is given:
-parameters in float16, configuration, fitted temperature and provenance in a plain .npz;
+parameters in float16, configuration, what was fitted and provenance in a plain .npz;
 --line says in a line what the model is, --figures takes a file of jaxflow.evaluate.
 """
 
@@ -47,6 +47,7 @@ _LINE = flags.DEFINE_string(
 _FIGURES = flags.path(
     "figures", None, "Of weights: what jaxflow.evaluate --out has written of the model."
 )
+flags.adopt(commands)
 
 _WRITERS = {"stablehlo": exported.to_stablehlo, "onnx": onnx_graph.to_onnx}
 _READERS = {"stablehlo": exported.open_stablehlo, "onnx": onnx_graph.open_onnx}

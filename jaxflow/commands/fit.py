@@ -52,6 +52,7 @@ _FIGURE = flags.path(
 _FIGURE_MAPS = flags.DEFINE_integer(
     "figure_maps", 16, "How many maps the picture shows: the first ones.", lower_bound=1
 )
+flags.adopt(commands)
 
 
 SOME_UNANSWERED = 2  # exit status

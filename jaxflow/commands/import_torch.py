@@ -3,8 +3,8 @@
     python -m jaxflow.import_torch --checkpoint=model.pt --out=DIR
     python -m jaxflow.import_torch --kind=hrnet --checkpoint=pose_hrnet.pth --out=DIR
 
-The first reads the authors' flow, the second the 2D detector, an HRNet of any width: as
-published for MPII, as the authors fine-tuned it, a training run's resume file, or
+--kind=flow reads the authors' flow, --kind=hrnet a 2D detector, an HRNet of any width:
+as published for MPII, as the authors fine-tuned it, a training run's resume file, or
 MMPose's.
 
 PyTorch is needed here and nowhere else: the extra ``torch``. The file is read as mere
@@ -44,6 +44,7 @@ _EXACT_CLAMP = flags.DEFINE_bool(
     "The model was trained with the paper's 2/pi in the soft clamp instead of the "
     "released code's 0.636; the file does not say.",
 )
+flags.adopt(commands)
 
 
 def main(argv: Sequence[str]) -> None:

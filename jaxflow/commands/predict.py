@@ -153,6 +153,7 @@ _JSON_HYPOTHESES = flags.DEFINE_integer(
     "json_hypotheses", 0, "Hypotheses a person in poses.json.", lower_bound=0
 )
 _TIMING = flags.DEFINE_bool("timing", False, "Print each stage's share of the time.")
+flags.adopt(commands)
 
 SKIPPED_SOME = 2  # exit status
 

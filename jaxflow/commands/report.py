@@ -70,7 +70,7 @@ _TIMING = flags.DEFINE_enum(
 )
 
 _TEST = protocol.EvaluationConfig(reductions=True)
-flags.define_config(config.DataConfig(), "data")
+flags.define_data()
 flags.define_config(_TEST, "test")
 flags.adopt(commands)
 

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 
 import jax
 
-from jaxflow import commands, config
+from jaxflow import commands
 from jaxflow.commands import _multihost
 from jaxflow.prediction import set_files, sets
 from jaxflow.prediction.set_sampling import SampleConfig, SetToSample
@@ -45,7 +45,7 @@ _BATCH_SIZE = flags.DEFINE_integer(
 _DEVICES = flags.DEFINE_integer(
     "devices", 0, "Devices to use in each process; 0: all of them.", lower_bound=0
 )
-flags.define_config(config.DataConfig(), "data")
+flags.define_data()
 flags.define_config(SampleConfig(), "sampling")
 flags.adopt(commands, _multihost)
 

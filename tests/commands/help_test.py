@@ -6,7 +6,16 @@ import sys
 
 import pytest
 
-from jaxflow import commands, fit, train
+from jaxflow import (
+    calibrate,
+    commands,
+    compare,
+    evaluate,
+    fit,
+    report,
+    sample_set,
+    train,
+)
 from jaxflow.commands import __main__ as door
 from jaxflow.commands import _help, build_data
 from tests.commands.flags_test import PATHS
@@ -92,6 +101,24 @@ def test_the_use_and_required_flags_stand_first_and_an_example_last(module):
     name = module.__name__.replace("jaxflow.commands.build_data", "data_builders.build")
     _, _, example = rest.partition("\nexample:\n  ")
     assert f"python -m {name}" in example
+
+
+@pytest.mark.parametrize("module", PATHS, ids=lambda module: module.__name__)
+def test_the_flags_of_every_command_are_shown(module):
+    assert commands.__name__ in module.flags.adopted
+
+
+def test_they_are_shown_where_the_command_is_imported():
+    said = run("-m", "data_builders.build", "--help").stdout
+    _, _, rest = said.partition("\nof every command:\n")
+    assert "--[no]debug" in rest and "--precision=" in rest and "--seed" not in rest
+
+
+@pytest.mark.parametrize("module", [calibrate, compare, evaluate, report, sample_set])
+def test_the_data_set_is_the_checkpoint_s_own(module):
+    said = _help.told(module.flags.FLAGS["dataset"])
+    assert "the set that the checkpoint was trained on" in said
+    assert _help.told(train.flags.FLAGS["dataset"]).endswith("Default: synthetic_lift.")
 
 
 def test_a_flag_says_what_it_takes():
