@@ -12,8 +12,8 @@
 #
 # The hosts find each other; each takes its own cores' part of every batch. The first
 # alone writes FOLDER, on its own disk unless that is a mounted one, and HUMAN36M must be
-# on every host. If a host is lost the others end within half a minute: the same command
-# goes on from the newest checkpoint. A slice of a single host is fine, too, and so is
+# on every host. If a host is lost the others end within a minute: the same command goes
+# on from the newest checkpoint. A slice of a single host is fine, too, and so is
 # launch/local.sh there. JAXFLOW_DRY_RUN=1 only prints the command.
 set -euo pipefail
 source "$(dirname "$0")/training"
