@@ -47,7 +47,8 @@ def load_records(
     The order is by subject, action, subaction, camera and frame (see the builders).
 
     Args:
-      dataset: ``synthetic_lift``, ``human36m_lift``, or either with a configuration.
+      dataset: a name of `data_builders.registry`, such as ``synthetic_lift``, perhaps
+        with a configuration behind a slash.
       split: "train", "test" or a TFDS slice such as "train[:10%]".
       data_dir: folder of prepared sets; the default is TFDS's ($TFDS_DATA_DIR or
         ~/tensorflow_datasets).

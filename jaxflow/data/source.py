@@ -2,7 +2,7 @@
 
     data set, split -> Source;  rows -> columns (n, ...)
 
-What is read is not kept. `ahead` reads what will be wanted next in threads, which work
+What is read is not kept. `Ahead` reads what will be wanted next in threads, which work
 outside of Python's lock for most of it; they end with the iterator.
 """
 

@@ -92,7 +92,8 @@ def calibrate(
 
     Args:
       model: to calibrate.
-      checkpoint_dir: of its checkpoint, or a run's workdir: its latest.
+      checkpoint_dir: of its checkpoint, or a run's workdir, as `checkpoint.find` takes
+        it.
       source: the data set, of which the training split alone is read.
       settings: what to fit on.
       warn: told of subjects that the run was not told to hold out.

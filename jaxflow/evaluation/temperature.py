@@ -72,7 +72,7 @@ def fit(
     batch_size: int = 64,
     progress: Callable[[int], Any] = lambda frames: None,
 ) -> Curve:
-    """The curve from 0.5 to 3 in steps of 0.1, and of 0.01 around its minimum.
+    """The curve from 0.5 to 3 in steps of 0.1, and 0.09 about its minimum by 0.01.
 
     ``fitted`` of the result is the temperature to draw with. Arguments as of `curve`,
     which is called twice: ``progress`` gets to 2 N.

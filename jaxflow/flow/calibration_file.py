@@ -29,7 +29,7 @@ def save(directory: str | pathlib.Path, document: dict[str, Any]) -> pathlib.Pat
     """Writes what `jaxflow.calibrate` found beside the parameters.
 
     Args:
-      directory: of a checkpoint, or a run's workdir: its latest.
+      directory: of a checkpoint, or a run's workdir, as `checkpoint.find` takes it.
       document: plain values; ``temperature`` among them.
 
     Returns:
@@ -103,7 +103,7 @@ def load_temperature(directory: str | pathlib.Path) -> float:
     """The fitted temperature, for `jaxflow.sample`.
 
     Args:
-      directory: of a checkpoint, or a run's workdir: its latest.
+      directory: of a checkpoint, or a run's workdir, as `checkpoint.find` takes it.
 
     Raises:
       UserError: nothing was fitted for this checkpoint, or there is none.
@@ -124,7 +124,7 @@ def load_factors(
     """How much wider unsure joints are drawn; None where that was not fitted.
 
     Args:
-      directory: of a checkpoint, or a run's workdir: its latest.
+      directory: of a checkpoint, or a run's workdir, as `checkpoint.find` takes it.
       shape: that the factors must have.
 
     Raises:

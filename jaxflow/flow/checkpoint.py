@@ -61,9 +61,10 @@ def load_params(directory: str | pathlib.Path) -> Params:
     """Parameters of the flow and encoder, for sampling.
 
     Args:
-      directory: a run's workdir, its ``checkpoints`` folder (either gives the newest
-        checkpoint), one checkpoint's folder, a file of weights, or the name of a model
-        that comes with the package (`jaxflow.pretrained`).
+      directory: a run's workdir or its ``checkpoints`` folder (either gives the newest
+        checkpoint, or the best of a run that keeps it), one checkpoint's folder, a file
+        of weights, or the name of a model that comes with the package
+        (`jaxflow.pretrained`).
 
     Returns:
       A nested dict of float32 arrays on the default device.
