@@ -36,7 +36,7 @@ def test_paths_in_documents_exist(path):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_links_in_documents_lead_somewhere(path):
-    if path.is_relative_to(ROOT / "docs"):  # tests/docs/site_test.py: pages are made
+    if path.is_relative_to(ROOT / "docs"):  # tests/docs/site_test.py, with anchors
         return
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text())
     local = [link for link in links if "://" not in link]

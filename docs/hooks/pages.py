@@ -37,6 +37,7 @@ ELSEWHERE = {
 }
 ADDRESS = {source: page for page, source in ELSEWHERE.items()}
 ADDRESS["README.md"] = "index.md"
+ADDRESS["jaxflow/commands"] = "reference/commands.md"
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 SHORT = re.compile(r"<code>([^<\n]{1,28})</code>")
 FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)

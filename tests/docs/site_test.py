@@ -5,6 +5,7 @@ import posixpath
 import re
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -34,23 +35,32 @@ def anchors(source):
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_links_and_anchors_lead_somewhere(path):
-    pytest.importorskip("mkdocs", reason="needs the extra 'docs'")
-    made = documents.hooks().ELSEWHERE
-    notebooks = {
-        f"tutorials/{p.stem}.md" for p in REPOSITORY.glob("docs/tutorials/*.ipynb")
-    }
-    here = path.relative_to(REPOSITORY / "docs").as_posix()
+    """To files, so that the pages can be read where they lie."""
+    here = name_of(path)
     for target, anchor in LINK.findall(documents.FENCE.sub("", path.read_text())):
         if "://" in target:
             continue
-        goal = posixpath.normpath(posixpath.join(posixpath.dirname(here), target))
-        if goal in notebooks or goal == "reference/commands.md":
-            continue
-        source = made.get(
-            goal, posixpath.normpath(f"docs/{goal}") if target else name_of(path)
-        )
+        place = posixpath.join(posixpath.dirname(here), target)
+        source = posixpath.normpath(place) if target else here
         assert (REPOSITORY / source).exists(), target
         assert not anchor or anchor in anchors(source), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize(
+    ("page", "written", "linked"),
+    [
+        ("index.md", "../jaxflow/commands", "reference/commands.md"),
+        ("index.md", "tutorials/posterior.ipynb", "tutorials/posterior.md"),
+        ("howto/data.md", "../../launch/README.md#a", "../scripts.md#a"),
+        ("howto/predict.md", "../../jaxflow/detector/README.md", "../detector.md"),
+    ],
+)
+def test_links_to_files_become_links_to_pages(page, written, linked):
+    pytest.importorskip("mkdocs", reason="needs the extra 'docs'")
+    every = types.SimpleNamespace(get_file_from_path=lambda path: path)
+    there = types.SimpleNamespace(file=types.SimpleNamespace(src_uri=page))
+    made = documents.hooks().on_page_markdown(f"[w]({written})", there, every)
+    assert made == f"[w]({linked})"
 
 
 def test_every_public_name_is_in_the_reference():
