@@ -7,6 +7,7 @@ import re
 import pytest
 
 from jaxflow.methods import METHODS
+from jaxflow.training import presets
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCUMENTS = [
@@ -76,6 +77,19 @@ def test_the_hooks_are_the_checks_of_launch_test():
 def test_the_page_on_choosing_a_method_has_them_all():
     text = (ROOT / "docs/howto/methods.md").read_text()
     assert set(re.findall(r"^\| `(\w+)` \|", text, re.M)) == {*METHODS}
+
+
+def test_the_page_on_choosing_a_method_says_what_each_sets():
+    text = (ROOT / "docs/howto/methods.md").read_text()
+    told = dict(re.findall(r"^\| `(--(?:recipe|method)=\w+)` \| (.*) \|$", text, re.M))
+    sets = {f"--method={name}": method.published for name, method in METHODS.items()}
+    for name, recipe in presets.RECIPES.items():
+        sets[f"--recipe={name}"] = recipe.values
+    assert told == {
+        flag: " ".join(f"`--{name}={value:g}`" for name, value in values.items())
+        for flag, values in sets.items()
+        if values
+    }
 
 
 def test_every_method_is_a_module_of_the_room_or_an_object_of_one():

@@ -30,7 +30,6 @@ RUN = (
     "jaxflow export --checkpoint=cmu --format=onnx --out=sampler.onnx",
     "jaxflow export --checkpoint=cmu --format=stablehlo --out=sampler.bin",
 )
-NOT_RUN = {"jaxflow/detector/README.md": "it needs HRNet's published weights"}
 PAGES = [
     path
     for path in DOCUMENTS
@@ -91,8 +90,6 @@ def known(words, flags):
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_pages_run_from_top_to_bottom(path, tmp_path, monkeypatch):
     """In an empty folder with heatmaps, fits and a small model."""
-    if name_of(path) in NOT_RUN:
-        pytest.skip(NOT_RUN[name_of(path)])
     monkeypatch.chdir(tmp_path)
     prepare()
     space = {"__name__": "page"}
@@ -145,8 +142,6 @@ def test_a_user_s_mypy_is_content(tmp_path):
     """The documents' Python under --strict, against the package as it is typed."""
     files = []
     for path in PAGES:
-        if name_of(path) in NOT_RUN:
-            continue
         text = NEEDED.get(name_of(path), "")
         text += "\n".join(
             b.text for b in documents.blocks(path) if b.language == "python"
