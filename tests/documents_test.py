@@ -1,12 +1,18 @@
 """What the documents say of the repository is so: paths, rooms, and names in them."""
 
 import importlib
+import json
 import pathlib
 import re
 
+import numpy as np
 import pytest
 
+from jaxflow.detector.crops.crop import Crop
+from jaxflow.detector.readers.records import Seen
 from jaxflow.methods import METHODS
+from jaxflow.prediction import document
+from jaxflow.prediction.records import STORED, Lifted
 from jaxflow.training import presets
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -19,6 +25,8 @@ DOCUMENTS = [
 ]
 TOP = "jaxflow|data_builders|launch|tests|benchmarks|docs"
 PATH = re.compile(rf"(?<![\w/.-])(?:{TOP})/[\w./-]*\w")
+# Of poses.npz, besides what is kept of each person.
+COLUMNS = "source frame person square joints joints2d about".split()
 PLACEHOLDER = re.compile("NAME|ROOM")
 
 
@@ -90,6 +98,24 @@ def test_the_page_on_choosing_a_method_says_what_each_sets():
         for flag, values in sets.items()
         if values
     }
+
+
+def test_the_page_on_predictions_has_every_field_that_is_written():
+    text = (ROOT / "docs/howto/predict.md").read_text().split("## What is written\n")[1]
+    cells = re.findall(r"^\| ([^|]*) \|", text, re.M)
+    told = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    square = Crop(np.zeros(2), np.ones(()))
+    person = Lifted(
+        Seen("film.mp4", 0, 0, square, note="barely seen"),
+        hypotheses=np.zeros((2, 17, 3)),
+        chosen=np.zeros((17, 3)),
+        mode=np.zeros((17, 3)),
+        spread=np.zeros((17, 3)),
+        log_density=np.zeros(2),
+        pose2d=np.zeros((16, 2)),
+        fit=np.zeros((16, 7)),
+    )
+    assert told == {*json.loads(document.line(person, 1)), *STORED, *COLUMNS}
 
 
 def test_every_method_is_a_module_of_the_room_or_an_object_of_one():

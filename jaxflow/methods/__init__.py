@@ -53,9 +53,9 @@ def load(directory: str | pathlib.Path) -> Model:
     """The model that a checkpoint holds.
 
     Args:
-      directory: a run's workdir, its ``checkpoints`` folder (either gives the newest
-        checkpoint), one checkpoint's folder, a file of weights, or the name of a model
-        that comes with the package.
+      directory: a run's workdir or its ``checkpoints`` folder (either gives the newest
+        checkpoint, or the best of a run that keeps it), one checkpoint's folder, a file
+        of weights, or the name of a model that comes with the package.
 
     Raises:
       CheckpointError: there is no complete checkpoint, or it is of no method.

@@ -1,5 +1,6 @@
 """The site: every name has its place, links lead somewhere, nothing is fetched."""
 
+import json
 import os
 import posixpath
 import re
@@ -15,6 +16,7 @@ from tests.helpers.documents import PAGES, name_of
 from tests.helpers.training import REPOSITORY
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s#]*)(?:#([^)\s]*))?\)")
+NOTEBOOKS = sorted((REPOSITORY / "docs/tutorials").glob("*.ipynb"))
 HEADING = re.compile(r"^#+ (.*)$", re.M)
 UNSEEN = """Array.from(document.querySelectorAll("article img")).filter(
     picture => !picture.alt || !picture.naturalWidth).map(picture => picture.src)"""
@@ -33,11 +35,20 @@ def anchors(source):
     return {slug(heading) for heading in HEADING.findall(text)}
 
 
-@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def prose(path):
+    """What a page or a notebook says, without its code."""
+    if path.suffix == ".ipynb":
+        cells = json.loads(path.read_text())["cells"]
+        told = [c["source"] for c in cells if c["cell_type"] == "markdown"]
+        return "\n".join("".join(lines) for lines in told)
+    return documents.FENCE.sub("", path.read_text())
+
+
+@pytest.mark.parametrize("path", [*PAGES, *NOTEBOOKS], ids=name_of)
 def test_links_and_anchors_lead_somewhere(path):
     """To files, so that the pages can be read where they lie."""
     here = name_of(path)
-    for target, anchor in LINK.findall(documents.FENCE.sub("", path.read_text())):
+    for target, anchor in LINK.findall(prose(path)):
         if "://" in target:
             continue
         place = posixpath.join(posixpath.dirname(here), target)
@@ -80,6 +91,15 @@ def test_every_public_name_is_in_the_reference():
         n for n in names if n not in told and n.replace("flow.", "", 1) not in told
     }
     assert missing <= {"jaxflow.Params", "jaxflow.flow.init", "jaxflow.flow.log_prob"}
+
+
+def test_the_table_of_joints_is_the_skeleton_s():
+    text = (REPOSITORY / "docs/reference/python.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (\w+) \| (\w*) ?\|$", text, re.M)
+    numbers, h36m, mpii = zip(*rows, strict=True)
+    assert numbers == tuple(map(str, range(17)))
+    assert h36m == jaxflow.skeleton.H36M_JOINTS
+    assert mpii == (*jaxflow.skeleton.MPII_JOINTS, "")
 
 
 def test_every_flag_is_in_the_made_page():

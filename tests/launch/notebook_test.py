@@ -136,4 +136,4 @@ def test_it_runs_and_resumes(notebook, tmp_path, monkeypatch):
     assert "resuming from step 3 of 4" in text_of(cells["train"])
     assert "4 of 4 iterations" in text_of(cells["train"])
     assert (tmp_path / "drive" / "tiny" / "checkpoints" / "4").is_dir()
-    assert list((tmp_path / "drive" / "tiny" / "samples-3").glob("shard-*.npz"))
+    assert list((tmp_path / "drive" / "tiny" / "samples-3-20").glob("shard-*.npz"))
