@@ -167,7 +167,8 @@ def take_published(method: str) -> None:
             f"{method}; leave one of them out"
         )
     for name, value in METHODS[method].published.items():
-        flags.FLAGS.set_default(name, value)
+        if name != "iterations" or not flags.FLAGS["epochs"].present:
+            flags.FLAGS.set_default(name, value)
 
 
 def take_weights() -> loop.Beginning:
@@ -177,10 +178,17 @@ def take_weights() -> loop.Beginning:
 
     Raises:
       CheckpointError: it is not there, damaged, or of no method.
-      UserError: a flag asks for another architecture.
+      UserError: a flag asks for another architecture, or it is of a method that is
+        computed, not trained.
     """
     name = _INIT_FROM.value
     model = methods.load(name)
+    if METHODS[model.method].published.get("learning_rate") == 0:
+        raise UserError(
+            f"--init_from: {name} is of {model.method}, which is computed from all "
+            f"frames at once, so there is nothing to go on from; train "
+            f"--method={model.method} on the new frames without --init_from"
+        )
     recipe = presets.RECIPES[_RECIPE.value].values
     # What it has by its default is asked for, too, where an ablation has set it.
     if not flags.FLAGS["method"].present:

@@ -68,13 +68,17 @@ class LossConfig:
 class OptimizerConfig:
     """Adam for the flow with its encoder, and for the critic (paper section 4.2)."""
 
-    learning_rate: float = option(1e-4, "of the flow and its encoder")
+    learning_rate: float = option(
+        1e-4, "of the flow and its encoder, or of another method's net"
+    )
     critic_learning_rate: float = option(1e-4, "of the critic")
     beta1: float = option(0.5, "decay of Adam's first moment")
     beta2: float = option(0.9, "decay of Adam's second moment")
     epsilon: float = option(1e-8, "Adam's epsilon")
     halve_after_epoch: int = option(150, "epochs after which both rates are halved")
-    clip: float = option(15.0, "bound on each element of the flow's gradient")
+    clip: float = option(
+        15.0, "bound on each element of the gradient, unless clip_norm bounds its norm"
+    )
     clip_norm: float = option(
         0.0,
         "bound on the norm of the whole gradient, of methods other than the flow; 0: "
@@ -92,7 +96,7 @@ class OptimizerConfig:
     )
     average_decay: float = option(
         0.0,
-        "decay per iteration of a running average of the flow's parameters, which "
+        "decay per iteration of a running average of the parameters, which "
         "checkpoints then hold for sampling; 0: none",
         before=0.0,
     )
@@ -160,7 +164,9 @@ class TrainConfig:
         "flow", "what is trained, by its name in jaxflow.methods", before="flow"
     )
     batch_size: int = option(64, "poses in a batch, over all devices")
-    hypotheses: int = option(200, "L, hypotheses per pose for L_MB and L_HM")
+    hypotheses: int = option(
+        200, "L, hypotheses per pose for L_MB, L_HM and the energy score"
+    )
     critic_updates: int = option(5, "critic updates per update of the flow")
     critic_hidden: int = option(
         1000, "width of the critic's layers that see the bones", before=1000
@@ -189,7 +195,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Refuses counts that make no iteration."""
         at_least(self, batch_size=1, critic_updates=1, critic_hidden=1)
-        at_least(self, epochs=1, iterations=0, seed=0)
+        at_least(self, epochs=1, iterations=0, seed=0, affine_iterations=0)
         at_most(self, hypotheses=MOST_HYPOTHESES, seed=MOST_SEED)
         best_k = self.loss.best_k if self.loss.best_of_m_weight else 0
         if self.hypotheses < max(2, best_k):

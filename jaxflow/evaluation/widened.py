@@ -136,11 +136,17 @@ class WidenedDensity(Widened):
         *,
         observation_scale: float | jax.Array,
     ) -> jax.Array:
-        """The posterior's log-density (...) of poses (..., 48)."""
-        factor = self._factor(cond)
+        """The posterior's log-density (...) of poses (..., 48) or (..., 17, 3)."""
         key = jax.random.key(0)  # of latents that are multiplied by 0
         middle = self._middle(pose2d, cond, key)[..., 0, :, :]
-        poses = geometry.denormalize_pose3d(jnp.asarray(pose3d))
+        factor = self._factor(cond)
+        poses = jnp.asarray(pose3d)
+        if poses.shape[-2:] != (17, 3):
+            poses = geometry.denormalize_pose3d(poses)
+        # Behind the batch's axes there may be one of hypotheses.
+        hypotheses = tuple(range(factor.ndim - 1, poses.ndim - 2))
+        middle = jnp.expand_dims(middle, hypotheses)
+        factor = jnp.expand_dims(factor, hypotheses)
         drawn = middle + (poses - middle) / factor[..., None]
         density = self.model.log_prob(
             geometry.normalize_pose3d(drawn),

@@ -14,21 +14,22 @@ FMPose's (Le et al., TMLR 2026) is of this kind, 1,024 wide.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.methods import trunk, whitening
-from jaxflow.methods.supervised import Lesson
+from jaxflow.methods.supervised import CONSTANT_RATE, Lesson
 from jaxflow.types import Params
 
 _WAVES = 4
 TIMES = 1 + 2 * _WAVES
 _DRAWN = 1000  # far from the numbers of layers, whose dropout has keys by them
 
-# Of D.3, for all that this net is used for.
-SETTINGS = {
+# Our own, for all that this net is used for; the nets of the sources are larger.
+SETTINGS: dict[str, Any] = {
     "width": 256,
     "depth": 2,
     "dropout": 0.1,
@@ -41,6 +42,7 @@ SETTINGS = {
     "weight_decay": 1e-2,
     "warmup": 300,
     "average_decay": 0.999,
+    **CONSTANT_RATE,
 }
 
 

@@ -28,6 +28,7 @@ from jaxflow.types import Params
 # Of log-variances, about those of all frames: a factor of 4.5 in the deviation.
 _RANGE = 3.0
 _SMALL = 1e-2  # added to squares before their logarithm
+_ROUNDS = 10
 
 
 class Losses(NamedTuple):
@@ -46,15 +47,19 @@ def fit(params: Params, fitted: Fitted, config: TrainConfig) -> Params:
     """The log-variances' regression on what the frames' residuals are.
 
     The logarithm of a squared normal number lies below that of its variance; each axis
-    is moved so that the squares over their predicted variances have mean 1.
+    is moved so that the squares over their predicted variances have mean 1. Where the
+    variances' bounds hold none back, the first round does.
     """
     del config
     squares = fitted.residuals**2
     logs = np.log(squares + _SMALL)
     weights = fitted.ridge.fit(logs)
     predicted = logs - fitted.ridge.residuals(logs, weights)
-    predicted = np.clip(predicted, -_RANGE, _RANGE)
-    offset = np.log(np.mean(squares * np.exp(-predicted), axis=0, dtype=np.float64))
+    offset = np.zeros(predicted.shape[1])
+    for _ in range(_ROUNDS):
+        bounded = np.clip(predicted + offset.astype(np.float32), -_RANGE, _RANGE)
+        scaled = np.mean(squares * np.exp(-bounded), axis=0, dtype=np.float64)
+        offset += np.log(scaled)
     kernel = weights.all
     kernel[-1] += offset.astype(np.float32)
     return {**params, "net": {"log_variance": jnp.asarray(kernel)}}

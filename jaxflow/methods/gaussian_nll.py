@@ -22,7 +22,7 @@ from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.flow import affine
 from jaxflow.maths.layers import apply, precision
 from jaxflow.methods import whitening
-from jaxflow.methods.supervised import Learned, Lesson, Supervised
+from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
 from jaxflow.methods.whitening import Seen
 from jaxflow.types import Params
 
@@ -124,6 +124,7 @@ PUBLISHED: dict[str, Any] = {
     "clip_norm": 1.0,
     "warmup": 200,
     "average_decay": 0.998,
+    **CONSTANT_RATE,
 }
 
 METHOD = Supervised("gaussian_nll", Losses, net, loss, draw, density, PUBLISHED)

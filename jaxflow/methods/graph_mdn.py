@@ -30,7 +30,7 @@ import numpy as np
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.maths.layers import precision
 from jaxflow.methods import trunk, whitening
-from jaxflow.methods.supervised import Learned, Lesson, Supervised
+from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
 from jaxflow.methods.whitening import Seen
 from jaxflow.skeleton import (
     CONDITIONED_MPII,
@@ -297,6 +297,7 @@ PUBLISHED: dict[str, Any] = {
     "beta1": 0.9,
     "beta2": 0.999,
     "clip_norm": 1.0,
+    **CONSTANT_RATE,
 }
 
 METHOD = Supervised(

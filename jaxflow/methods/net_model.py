@@ -153,7 +153,7 @@ class NetLikelihoodModel(NetModel):
         count = math.prod(batch)
         density = _densities(
             self.params,
-            vector.reshape(count, -1, 48),
+            vector.reshape(count, math.prod(vector.shape[axes:-1]), 48),
             pose2d.reshape(count, 32),
             cond.reshape(count, 78),
             sampler=self.sampler,

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.methods import trunk, whitening
-from jaxflow.methods.supervised import Learned, Lesson, Supervised
+from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
 from jaxflow.methods.whitening import Seen
 from jaxflow.types import Params
 
@@ -77,6 +77,7 @@ PUBLISHED: dict[str, Any] = {
     "beta1": 0.9,
     "beta2": 0.999,
     "clip_norm": 1.0,
+    **CONSTANT_RATE,
 }
 
 METHOD = Supervised("regression", Losses, net, loss, draw, published=PUBLISHED)

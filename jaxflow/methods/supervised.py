@@ -28,6 +28,10 @@ from jaxflow.training.updates import over_devices, running_average, update
 from jaxflow.types import Batch, Grouped, Params
 
 GROUPS = 8
+# Of an iteration's key, behind those that others fold into it (`epochs.change_key`).
+_EXAMPLES = 6
+# Of `published`, for methods whose authors do not halve the rate.
+CONSTANT_RATE = {"halve_after_epoch": 1_000_000}
 
 
 class State(NamedTuple):
@@ -60,6 +64,7 @@ class Lesson(NamedTuple):
       params: ``whitening`` and, where there are any, ``statistics``.
       step: () int32, iterations done.
       axis_name: of the devices that share the batch, or None.
+      others: (B, 48) poses of other frames, where the method is ``unpaired``.
     """
 
     batch: Batch
@@ -69,6 +74,7 @@ class Lesson(NamedTuple):
     params: Params
     step: jax.Array
     axis_name: str | None
+    others: jax.Array | None = None
 
 
 class Learned(NamedTuple):
@@ -103,6 +109,8 @@ class Supervised:
       density_on_demand: whether the density costs so much more than a pose that
         hypotheses come without it, and `log_prob` alone gives it.
       any_steps: whether `NetConfig.steps` is of drawing alone, see `samplers`.
+      unpaired: whether its loss wants poses of other frames, `Lesson.others`; they are
+        an iteration's second batch.
     """
 
     name: str
@@ -117,6 +125,7 @@ class Supervised:
     means: Callable[[Params, Seen, NetConfig], jax.Array] | None = None
     density_on_demand: bool = False
     any_steps: bool = False
+    unpaired: bool = False
 
     def fresh(self, key: jax.Array, config: NetConfig) -> Params:
         """Parameters before any training."""
@@ -127,7 +136,10 @@ class Supervised:
     def init(
         self, key: jax.Array, config: TrainConfig, params: Params | None = None
     ) -> State:
-        """See `Method.init`; with parameters all groups have their one regression."""
+        """See `Method.init`; with parameters all groups have their one regression.
+
+        The frames are new to it, so what it leaves of them is as large as for others.
+        """
         keys.check_key(key)
         if params is None:
             params = self.fresh(key, config.net)
@@ -157,9 +169,9 @@ class Supervised:
         )
 
     def batches(self, config: TrainConfig) -> int:
-        """One."""
+        """One, and one of other frames where the method is unpaired."""
         del config
-        return 1
+        return 1 + self.unpaired
 
     def draw_noise(
         self, key: jax.Array, config: TrainConfig, examples: jax.Array | None = None
@@ -168,7 +180,7 @@ class Supervised:
         keys.check_key(key)
         if examples is None:
             examples = jnp.arange(config.batch_size)
-        return keys.per_example(key, examples)
+        return keys.per_example(jax.random.fold_in(key, _EXAMPLES), examples)
 
     def iteration(
         self,
@@ -184,7 +196,7 @@ class Supervised:
 
         Args:
           state: before.
-          batches: (1, B, ...).
+          batches: (1, B, ...), or (2, B, ...) where the method is unpaired.
           noise: (B,) keys, from `draw_noise`.
           config: static.
           rate_scale: multiplies the learning rate.
@@ -225,7 +237,10 @@ class Supervised:
         seen = whitening.out_of_group(seen, state.means, group)
         residual = whitening.residual(whitened, batch.pose3d, seen.centre)
         given = {name: tree for name, tree in state.params.items() if name != "net"}
-        return Lesson(batch, seen, residual, noise, given, state.step, axis_name)
+        others = batches.frames.pose3d[1] if len(batches.group) > 1 else None
+        return Lesson(
+            batch, seen, residual, noise, given, state.step, axis_name, others
+        )
 
     def shown(self, state: State) -> str:
         """The average where there is one."""

@@ -134,7 +134,8 @@ def make_run(
     """
     run: Any = mapped(config, devices, most, method, frames)
     on_cpu = devices[0].platform == "cpu" and jax.process_count() == 1
-    if on_cpu and config.loss.any_hypotheses and config.hypotheses >= _LEAN_FROM:
+    many = config.loss.any_hypotheses and config.hypotheses >= _LEAN_FROM
+    if on_cpu and many and method.name == "flow":
         run = compiled_with(_LEAN, run)
     # Each device's rows of a batch, the one argument that differs between devices.
     examples = np.arange(config.batch_size, dtype=np.int32).reshape(len(devices), -1)

@@ -206,6 +206,14 @@ def test_a_recipe_gives_way_to_flags_and_says_so():
     assert not [flag for flag in written if "recipe" in flag]
 
 
+def test_epochs_that_are_asked_for_count_for_every_method():
+    """What its authors trained it with may be iterations."""
+    _, written = understood("--method=generator", "--epochs=3")
+    assert "--epochs=3" in written and "--iterations=0" in written
+    _, written = understood("--method=generator")
+    assert "--iterations=4000" in written
+
+
 def test_recipe_and_ablation_go_together_and_a_trace_is_of_one_call():
     """The precision belongs to a run and is repeated; to trace it is asked anew."""
     _, written = understood(

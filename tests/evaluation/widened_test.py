@@ -1,5 +1,6 @@
 """Hypotheses that are spread wider: where, by how much, and with which density."""
 
+import functools
 import json
 
 import jax
@@ -101,6 +102,24 @@ def test_densities_are_those_of_the_wider_spread():
         rtol=1e-4,
         atol=1e-3,
     )
+
+
+@pytest.mark.parametrize("method", ["flow", "gaussian_nll"])
+def test_the_density_of_many_hypotheses_is_each_ones(method):
+    """As many as there are frames, so that no axis tells which is which."""
+    model, inputs = small.model(method), seen(6.0)
+    wide = widened.of(model, FACTORS)
+    poses = np.asarray(draw(model, inputs))[:, :4]
+    log_prob = functools.partial(wide.log_prob, observation_scale=0.1)
+    many = log_prob(geometry.normalize_pose3d(poses), inputs.pose2d, inputs.cond)
+    assert many.shape == (4, 4)
+    for i in range(4):
+        one = log_prob(
+            geometry.normalize_pose3d(poses[:, i]), inputs.pose2d, inputs.cond
+        )
+        np.testing.assert_allclose(many[:, i], one, rtol=1e-4, atol=1e-2)
+    as_joints = log_prob(poses, inputs.pose2d, inputs.cond)
+    np.testing.assert_allclose(as_joints, many, rtol=1e-4, atol=1e-2)
 
 
 def test_a_model_without_densities_stays_one():

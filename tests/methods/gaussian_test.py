@@ -6,10 +6,35 @@ import numpy as np
 
 from benchmarks.common import made_up
 from jaxflow.methods import gaussian, whitening
+from jaxflow.methods.ridge import Weights
 from jaxflow.types import Batch
 from tests.helpers.methods import TINY
 
-N, FEATURES = 2000, 12
+N = 2000
+
+
+def test_variances_fit_where_their_bounds_hold_some_back():
+    rng = np.random.default_rng(1)
+    given = rng.normal(size=(N, 1))
+    squares = np.exp(1 + 1.5 * given) * rng.chisquare(1, (N, 45))
+
+    class Ridge:
+        """Predicts the truth but for a constant."""
+
+        def fit(self, targets):
+            kernel = np.zeros((2, 45), np.float32)
+            kernel[0] = 1.5
+            return Weights(kernel, kernel[None])
+
+        def residuals(self, targets, weights):
+            return targets - 1.5 * given
+
+    residuals = np.sqrt(squares).astype(np.float32)
+    fitted = whitening.Fitted({}, np.zeros(0), Ridge(), residuals)
+    net = gaussian.fit({}, fitted, TINY)["net"]
+    features = jnp.asarray(np.hstack([given, np.ones((N, 1))]), jnp.float32)
+    variances = np.exp(gaussian._log_variance(net, features))
+    np.testing.assert_allclose(np.mean(squares / variances, axis=0), 1, rtol=0.02)
 
 
 def test_widths_are_those_that_the_frames_were_drawn_with():

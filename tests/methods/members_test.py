@@ -107,3 +107,6 @@ def test_densities_are_those_of_what_was_drawn(model):
         DATA.pose3d, DATA.pose2d, DATA.cond, observation_scale=0.1
     )
     assert log_prob.shape == (B,) and np.isfinite(log_prob).all()
+    none = jax.tree.map(lambda array: array[:0], DATA)
+    empty = model.log_prob(none.pose3d, none.pose2d, none.cond, observation_scale=0.1)
+    assert empty.shape == (0,)

@@ -191,3 +191,11 @@ def test_another_method_s_weights_bring_its_authors_settings(given, tmp_path):
         assert config.optimizer.learning_rate == 1e-3 and config.batch_size == 256
     with pytest.raises(UserError, match="--recipe=sharp is of the flow"):
         given(f"--init_from={tmp_path}", "--recipe=sharp")
+
+
+def test_what_is_computed_is_not_gone_on_from(given, tmp_path):
+    saved = dataclasses.replace(small.TINY, method="gaussian")
+    params = small.model("gaussian").parameters()
+    store.save_items(tmp_path, {"params": params}, checkpoint.about_run(saved), step=1)
+    with pytest.raises(UserError, match="gaussian, which is computed from all frames"):
+        given(f"--init_from={tmp_path}")
