@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from flax.typing import Dtype, Initializer, PRNGKey, Shape
 
 from jaxflow.maths.linalg import EXACT
@@ -25,6 +26,11 @@ def precision() -> jax.lax.Precision | None:
     """Of the nets' products: exact, or None, JAX's own, where that was chosen."""
     setting = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
     return EXACT if setting is None else None
+
+
+def product(a: jax.Array, b: jax.Array) -> jax.Array:
+    """``a @ b`` in the nets' precision."""
+    return jnp.matmul(a, b, precision=precision())
 
 
 def uniform(fan_in: int) -> Initializer:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow.config import NetConfig, TrainConfig
-from jaxflow.maths.layers import precision
+from jaxflow.maths.layers import product
 from jaxflow.methods import whitening
 from jaxflow.methods.supervised import Learned, Lesson, Supervised
 from jaxflow.methods.whitening import Fitted, Seen
@@ -67,7 +67,7 @@ def fit(params: Params, fitted: Fitted, config: TrainConfig) -> Params:
 
 def _log_variance(net: Params, features: jax.Array) -> jax.Array:
     """(..., 45)."""
-    logs = jnp.matmul(features, net["log_variance"], precision=precision())
+    logs = product(features, net["log_variance"])
     return jnp.clip(logs, -_RANGE, _RANGE)
 
 

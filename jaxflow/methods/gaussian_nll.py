@@ -20,7 +20,7 @@ import numpy as np
 
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.flow import affine
-from jaxflow.maths.layers import apply, precision
+from jaxflow.maths.layers import apply, product
 from jaxflow.methods import whitening
 from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
 from jaxflow.methods.whitening import Seen
@@ -73,7 +73,7 @@ def _log_density(net: Params, r: jax.Array, inputs: jax.Array) -> jax.Array:
     """(...) of r (..., 45)."""
     mean, factor = _gaussian(net, inputs)
     moved = (r - mean)[..., None]
-    noise = jnp.matmul(factor, moved, precision=precision())[..., 0]
+    noise = product(factor, moved)[..., 0]
     logs = jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1))
     return jnp.sum(jax.scipy.stats.norm.logpdf(noise) + logs, axis=-1)
 

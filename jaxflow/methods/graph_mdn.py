@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow.config import NetConfig, TrainConfig
-from jaxflow.maths.layers import precision
+from jaxflow.maths.layers import product
 from jaxflow.methods import trunk, whitening
 from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
 from jaxflow.methods.whitening import Seen
@@ -134,9 +134,9 @@ def _graph(layer: Params, x: jax.Array) -> jax.Array:
     """One graph layer: (..., 16, I) -> (..., 16, O)."""
     weights = jnp.where(edges(), layer["edges"], -jnp.inf)
     weights = jax.nn.softmax(weights, axis=-1)
-    own = jnp.diagonal(weights)[:, None] * _product(x, layer["own"])
+    own = jnp.diagonal(weights)[:, None] * product(x, layer["own"])
     between = jnp.where(np.eye(NODES, dtype=bool), 0.0, weights)
-    return own + _product(between, _product(x, layer["others"]))
+    return own + product(between, product(x, layer["others"]))
 
 
 def _all(layer: Params, x: jax.Array) -> jax.Array:
@@ -145,19 +145,15 @@ def _all(layer: Params, x: jax.Array) -> jax.Array:
     Neighbours in the detector's order are pairs along a limb or across the body.
     """
     g, to = (_paired(trunk.dense(layer[name], x)) for name in ("g", "to"))
-    mine = _product(trunk.dense(layer["of"], x), layer["affinity"][0])
-    theirs = _product(to, layer["affinity"][1])
+    mine = product(trunk.dense(layer["of"], x), layer["affinity"][0])
+    theirs = product(to, layer["affinity"][1])
     affinity = jax.nn.relu(mine[..., :, None] + theirs[..., None, :])
-    return trunk.dense(layer["told"], _product(affinity / g.shape[-2], g))
+    return trunk.dense(layer["told"], product(affinity / g.shape[-2], g))
 
 
 def _paired(x: jax.Array) -> jax.Array:
     """(..., 16, W) -> (..., 8, W) the larger of two."""
     return jnp.max(x.reshape(*x.shape[:-2], NODES // 2, 2, -1), axis=-2)
-
-
-def _product(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.matmul(a, b, precision=precision())
 
 
 def nodes(inputs: jax.Array) -> jax.Array:

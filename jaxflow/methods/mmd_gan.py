@@ -34,7 +34,7 @@ import numpy as np
 from jaxflow import critic
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.maths import geometry
-from jaxflow.maths.layers import precision
+from jaxflow.maths.layers import product
 from jaxflow.methods import denoiser, trunk, whitening
 from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
 from jaxflow.methods.whitening import Seen
@@ -132,7 +132,7 @@ def kernel(a: jax.Array, b: jax.Array) -> jax.Array:
     """(N, D), (K, D) -> (N, K): rational quadratic ones, and a linear one."""
     square = jnp.sum((a[:, None] - b[None]) ** 2, axis=-1)
     mixed = sum((1 + square / (2 * alpha)) ** -alpha for alpha in _ALPHAS)
-    return mixed + _LINEAR * jnp.matmul(a, b.T, precision=precision())
+    return mixed + _LINEAR * product(a, b.T)
 
 
 def mmd(fake: jax.Array, real: jax.Array) -> jax.Array:

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxflow.config import NetConfig, TrainConfig
-from jaxflow.maths.layers import precision
+from jaxflow.maths.layers import product
 from jaxflow.methods.supervised import Lesson
 from jaxflow.training.updates import over_devices
 from jaxflow.types import Params
@@ -41,11 +41,7 @@ def dense_init(
 
 def dense(layer: Params, x: jax.Array) -> jax.Array:
     """(..., inputs) -> (..., outputs)."""
-    return _product(layer, x) + layer["bias"]
-
-
-def _product(layer: Params, x: jax.Array) -> jax.Array:
-    return jnp.matmul(x, layer["kernel"], precision=precision())
+    return product(x, layer["kernel"]) + layer["bias"]
 
 
 def init(
@@ -147,14 +143,14 @@ def dropped(h: jax.Array, keys: jax.Array, number: int, share: float) -> jax.Arr
 def _residual(
     layers: Params, x: jax.Array, norm: Norm, joined: jax.Array | None
 ) -> jax.Array:
-    h = norm.activated("layer0", _product(layers["layer0"], x))
+    h = norm.activated("layer0", product(x, layers["layer0"]["kernel"]))
     if joined is not None:
         rows = jnp.broadcast_to(h, (*joined.shape[:-1], h.shape[-1]))
         h = jnp.concatenate([rows, joined], axis=-1)
     for i in range(1, len(layers), 2):
         inner = h
         for name in (f"layer{i}", f"layer{i + 1}"):
-            inner = norm.activated(name, _product(layers[name], inner))
+            inner = norm.activated(name, product(inner, layers[name]["kernel"]))
         h = h + inner
     return h
 

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow.flow import affine
-from jaxflow.maths.layers import precision
+from jaxflow.maths.layers import precision, product
 from jaxflow.methods.ridge import Ridge
 from jaxflow.types import Batch, Params
 
@@ -97,10 +97,10 @@ def seen(params: Params, pose2d: jax.Array, cond: jax.Array) -> Seen:
     standard = jnp.clip((raw - place) / scale, -_FAR, _FAR)
     layer = params["features"]
     plain = standard[..., : len(layer["kernel"])]
-    hidden = jax.nn.relu(_product(plain, layer["kernel"]) + layer["bias"])
+    hidden = jax.nn.relu(product(plain, layer["kernel"]) + layer["bias"])
     one = jnp.ones((*hidden.shape[:-1], 1), hidden.dtype)
     features = jnp.concatenate([hidden, one], axis=-1)
-    centre = _product(features, params["mean"])
+    centre = product(features, params["mean"])
     return Seen(pose2d, cond, standard, features, centre)
 
 
@@ -120,12 +120,12 @@ def out_of_group(seen: Seen, means: jax.Array, group: jax.Array) -> Seen:
 def residual(params: Params, pose3d: jax.Array, centre: jax.Array) -> jax.Array:
     """Whitened residuals (..., 45) of poses (..., 48)."""
     factor = params["factor"]
-    return _product(pose3d - centre, factor / jnp.sum(factor**2, axis=0))
+    return product(pose3d - centre, factor / jnp.sum(factor**2, axis=0))
 
 
 def pose(params: Params, r: jax.Array, centre: jax.Array) -> jax.Array:
     """Poses (..., 48) of residuals (..., 45)."""
-    return centre + _product(r, params["factor"].T)
+    return centre + product(r, params["factor"].T)
 
 
 def log_det(params: Params) -> jax.Array:
@@ -189,7 +189,3 @@ def _moments(rows: np.ndarray) -> Params:
         "place": jnp.asarray(rows.mean(axis=0, dtype=np.float64), jnp.float32),
         "scale": jnp.asarray(np.maximum(deviation, 1e-3), jnp.float32),
     }
-
-
-def _product(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.matmul(a, b, precision=precision())
