@@ -125,9 +125,10 @@ def with_logs(cond: jax.Array) -> jax.Array:
 
     (..., 78) -> (..., `features`).
     """
-    joints = cond.reshape(*cond.shape[:-1], -1, PER_JOINT)
-    logs = jnp.log(jnp.maximum(joints[..., 3::2], 0) + SMALLEST) / 2 + 2
-    return jnp.concatenate([cond, logs.reshape(*cond.shape[:-1], -1)], axis=-1)
+    batch, joints = cond.shape[:-1], cond.shape[-1] // PER_JOINT
+    variances = cond.reshape(*batch, joints, PER_JOINT)[..., 3::2]
+    logs = jnp.log(jnp.maximum(variances, 0) + SMALLEST) / 2 + 2
+    return jnp.concatenate([cond, logs.reshape(*batch, 2 * joints)], axis=-1)
 
 
 def before_blocks(
