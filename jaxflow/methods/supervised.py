@@ -31,7 +31,7 @@ GROUPS = 8
 # Of an iteration's key, behind those that others fold into it (`epochs.change_key`).
 _EXAMPLES = 6
 # Of `published`, for methods whose authors do not halve the rate.
-CONSTANT_RATE = {"halve_after_epoch": 1_000_000}
+CONSTANT_RATE = {"halve_after_epoch": 100_000}
 
 
 class State(NamedTuple):
