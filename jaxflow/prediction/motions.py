@@ -98,7 +98,9 @@ def find(people: Mapping[str, np.ndarray], fps: float) -> list[Motion]:
     for (file, person), listed in own.items():
         rows = np.array(listed)[np.argsort(people["frame"][listed], kind="stable")]
         frames = people["frame"][rows]
-        for part in np.split(np.arange(len(rows)), _ends(rows, people, fps)):
+        for part in np.split(
+            np.arange(len(rows)), _ends(rows, people, steps[file], fps)
+        ):
             places = (frames[part] - frames[part[0]]) // steps[file]
             seconds = steps[file] / fps
             first = int(frames[part[0]])
@@ -106,10 +108,11 @@ def find(people: Mapping[str, np.ndarray], fps: float) -> list[Motion]:
     return sorted(found, key=lambda one: int(one.rows[0]))
 
 
-def _ends(rows: np.ndarray, people: Mapping[str, np.ndarray], fps: float) -> list[int]:
-    """Where somebody's frames fall into motions."""
+def _ends(
+    rows: np.ndarray, people: Mapping[str, np.ndarray], usual: int, fps: float
+) -> list[int]:
+    """Where somebody's frames fall into motions, in a file of a usual step."""
     frames = people["frame"][rows]
-    usual = np.diff(frames).min(initial=1 << 30)
     ends = []
     for i in range(1, len(rows)):
         steps = frames[i] - frames[i - 1]

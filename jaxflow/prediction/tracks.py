@@ -64,14 +64,16 @@ def follow(
     Args:
       tracks: after the frame before; `Tracks()` at first.
       poses: (n, J, 2) image px, any joints, or a box's corners; always the same.
-      seconds: the frame's time, later than the ones before.
+      seconds: the frame's time.
       wanted: for each pose, the number that it has if it is new and nobody had it, or a
         higher one.
     """
-    alive = [one for one in tracks.alive if seconds - one.seconds <= _PATIENCE + 1e-6]
+    last = max((one.seconds for one in tracks.alive), default=seconds)
+    # Where time goes back other frames begin, and all in them are new.
+    before = tracks.alive if last <= seconds else ()
+    alive = [one for one in before if seconds - one.seconds <= _PATIENCE + 1e-6]
     # Not seconds for a video of one frame in many.
-    last = max((one.seconds for one in tracks.alive), default=0.0)
-    alive = alive or [one for one in tracks.alive if one.seconds == last]
+    alive = alive or [one for one in before if one.seconds == last]
     rows = [[_distance(t, pose, seconds) for t in alive] for pose in poses]
     owners = moving.nearest(np.array(rows))
     if len(poses) and not owners:

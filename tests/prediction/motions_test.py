@@ -42,6 +42,12 @@ def test_one_frame_in_many_is_a_motion():
     assert spans(motions.find(people([0, 100, 200]), 25)) == [("0", 0, 3, 3)]
 
 
+def test_who_is_in_two_frames_far_apart_is_in_two_motions():
+    """By the file's step, not by that person's own."""
+    found = motions.find(people([138, 139, 581781], ["a", "b", "b"]), 25)
+    assert spans(found) == [("a", 138, 1, 1), ("b", 139, 1, 1), ("b", 581781, 1, 1)]
+
+
 def test_a_jump_is_a_cut():
     shift = np.where(np.arange(10) < 6, 0, 300)[:, None, None]
     found = motions.find(people(list(range(10)), shift=shift), 25)

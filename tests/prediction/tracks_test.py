@@ -84,6 +84,16 @@ def test_frames_without_anybody():
     assert numbers([nobody, poses[:1], nobody, poses[2:]]) == [[], [0], [], [0]]
 
 
+def test_where_time_goes_back_all_are_new():
+    """Two clips in a table, or a data set's numbers: no overflow, whatever the gap."""
+    poses = walk([100, 200], [1, 0], 4)
+    state, found = Tracks(), []
+    for seconds, pose in zip((19392.7, 19392.8, 4.6, 4.7), poses, strict=True):
+        state, numbered = tracks.follow(state, pose[None], seconds)
+        found += numbered
+    assert found == [0, 0, 1, 1]
+
+
 def lifted(frame, person, pose, numbered=True):
     square = Crop(np.zeros(2), np.float64(1))
     seen = Seen("clip.mp4", frame, person, square, numbered=numbered)
