@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxflow.detector.blazepose import detector, people, uncertainty
-from jaxflow.detector.crops import crop
+from jaxflow.detector.crops import crop, turned
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers import pictures
 from jaxflow.detector.readers.pictures import Picture
@@ -59,7 +59,9 @@ def places(
     picture: Picture, squares: list[Crop], net: detector.BlazePose
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Places (k, 16, 2) px and variances (k, 16) px^2 of the picture, joints found."""
-    seen = people.observe(net, [picture] * len(squares), squares)
+    patches = detector.stacked([turned.cut(picture, square) for square in squares])
+    turns = np.array([square.turn for square in squares], np.float32)
+    seen = net.observe(patches, turns)
     side = np.array([one.side for one in squares])
     upright = Crop(np.array([one.center for one in squares]), side)
     left = np.maximum((seen.fit[..., [3, 5]] ** 2).mean(-1) - START_SIGMA**2, 0)

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -125,11 +126,18 @@ def _looked_at(
     levels: dict[int, Picture] | None,
 ) -> list[Person]:
     """Who is in squares that come with the sides of their tiles, each once."""
-    if not found:
+    inside, patches = [], []
+    for square, tile in found:
+        # A guess may lie wholly beyond the border, or be no square at all.
+        with contextlib.suppress(ValueError, OverflowError):
+            shown = _level(picture, DIAGONAL * square.side, levels)
+            patches.append(cut(shown, square))
+            inside.append((square, tile))
+    if not inside:
         return []
-    shown = [_level(picture, DIAGONAL * square.side, levels) for square, _ in found]
-    seen = observe(detector, shown, [square for square, _ in found], PRESENT)
-    people = [_person(*pair, seen, i) for i, pair in enumerate(found)]
+    turns = np.array([square.turn for square, _ in inside], np.float32)
+    seen = detector.observe(stacked(patches), turns, PRESENT)
+    people = [_person(*pair, seen, i) for i, pair in enumerate(inside)]
     return _merged([one for one in people if one.present >= PRESENT])
 
 
@@ -144,22 +152,6 @@ def _level(picture: Picture, side: float, levels: dict[int, Picture] | None) -> 
     if block not in levels:
         levels[block] = pictures.reduced(picture, block)
     return levels[block]
-
-
-def observe(
-    detector: BlazePose,
-    shown: Sequence[Picture],
-    squares: Sequence[Crop],
-    least: float = 0.0,
-) -> Observed:
-    """What the pose network says of squares, each of a picture.
-
-    ``least``: as for ``BlazePose.observe``.
-    """
-    pairs = zip(shown, squares, strict=True)
-    patches = [cut(picture, square) for picture, square in pairs]
-    turns = np.array([square.turn for square in squares], np.float32)
-    return detector.observe(stacked(patches), turns, least)
 
 
 def _tiles(width: int, height: int) -> Iterator[Crop]:

@@ -10,6 +10,7 @@ import pytest
 from jaxflow.detector.blazepose import anchors, people, uncertainty
 from jaxflow.detector.blazepose.detector import BlazePose, Observed
 from jaxflow.detector.crops import crop
+from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers import pictures
 
 
@@ -105,6 +106,17 @@ def test_somebody_who_lies_is_turned_upright(above, turn):
     hip, head = crop.image_to_crop(np.array([[300.0, 200], above]), square)
     np.testing.assert_allclose(hip, [128, 128], atol=4)
     assert abs(head[0] - 128) < 6 and head[1] < 40  # above, in the crop
+
+
+def test_a_square_beyond_all_measure_is_nobody_s():
+    """Beside somebody's, it spoils neither that one nor the picture."""
+    away = [([-9e4, 50], 100.0), ([50, 50], 0.0), ([50, 50], np.inf), ([np.nan] * 2, 9)]
+    squares = [Crop(np.array(middle, float), np.float64(side)) for middle, side in away]
+    picture = drawn(BODIES[0])
+    (one,) = people.search(picture, seeing(), squares)
+    np.testing.assert_allclose(one.square.center, BODIES[0][0], atol=4)
+    (one,) = people.again(picture, [*squares, one.square], seeing())
+    assert people.again(picture, squares, seeing()) == []
 
 
 def test_the_pose_network_says_whether_somebody_is_there():
