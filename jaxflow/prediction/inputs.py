@@ -144,8 +144,11 @@ def _left_out(folder: pathlib.Path, kind: str) -> Iterator[Skipped]:
         if name.startswith("."):
             continue
         if path.is_dir():
-            within = (file.suffix.lower() for file in path.iterdir())
-            if {*within} & {*pictures.SUFFIXES, *_UNREADABLE, *videos.SUFFIXES}:
+            try:
+                within = {file.suffix.lower() for file in path.iterdir()}
+            except OSError:
+                within = {*_UNREADABLE}
+            if within & {*pictures.SUFFIXES, *_UNREADABLE, *videos.SUFFIXES}:
                 reason = "a folder in a folder is left out; name it among the inputs"
         elif suffix in _UNREADABLE:
             reason = f"{suffix} pictures are not read; save it as JPEG or PNG"
@@ -269,7 +272,8 @@ def _marked(
     """The events from a place on, with Marks where a frame begins."""
     count, last = 0, None
     for place, event in enumerate(itertools.islice(events, start, None), start):
-        frame = event[:2]  # and its file
+        # And its file, which who was skipped calls by another name.
+        frame = event[:2] if isinstance(event, Seen) else last
         if count >= _PEOPLE_A_MARK and frame != last:
             yield Mark(place)
             count = 0

@@ -2,15 +2,18 @@
 
 import json
 import os
+import pathlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers.boxes import read_boxes
-from jaxflow.detector.readers.records import Skipped
+from jaxflow.detector.readers.records import Seen, Skipped
 from jaxflow.prediction import in_memory, inputs
-from jaxflow.prediction.inputs import Reading
+from jaxflow.prediction.inputs import Reading, Source
+from jaxflow.prediction.records import Mark
 from jaxflow.runs import files
 from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS, MPII_TO_H36M
@@ -63,6 +66,23 @@ class TestFolders:
             in (outcome.problems[0])
         )
         assert "d.MOV: left out of a folder of pictures" in outcome.problems[1]
+
+    def test_one_that_cannot_be_read_costs_no_other(
+        self, tmp_path, points, monkeypatch
+    ):
+        write(tmp_path, points, "a.png")
+        (tmp_path / "locked").mkdir()
+        listed = pathlib.Path.iterdir
+
+        def refused(path):
+            if path.name == "locked":
+                raise PermissionError(13, "Permission denied", str(path))
+            return listed(path)
+
+        monkeypatch.setattr(pathlib.Path, "iterdir", refused)
+        found = inputs.find([tmp_path])
+        assert [one.path.name for one in found if isinstance(one, Source)] == ["a.png"]
+        assert left_out(found) == ["locked"]
 
     def test_beside_keypoints(self, tmp_path, points):
         write(tmp_path, points, "a.json")
@@ -200,3 +220,18 @@ class TestSkeletonsOfHeatmaps:
         for name, skeleton in (("a.npy", None), ("b.npy", "coco_17")):
             with pytest.raises(UserError, match="--skeleton tells of others"):
                 peaks(name, skeleton)
+
+
+def test_marks_lie_between_frames(monkeypatch):
+    """Also where somebody in the middle of a frame is skipped, by a longer name."""
+    monkeypatch.setattr(inputs, "_PEOPLE_A_MARK", 1)
+    square = Crop(np.zeros(2), np.float64(1))
+    events = [
+        Skipped("/folder/a.json", t, i, "all zero")
+        if i == 1
+        else Seen("a.json", t, i, square)
+        for t in range(3)
+        for i in range(3)
+    ]
+    marked = list(inputs._marked(iter(events), 0))
+    assert [e.place for e in marked if isinstance(e, Mark)] == [3, 6]
