@@ -262,6 +262,16 @@ def fill_missing(fit: GaussianFit) -> GaussianFit:
     )
 
 
+def are_missing(fits: np.ndarray) -> np.ndarray:
+    """Which fits (..., 7) stand for joints not found, or are no surer than those.
+
+    So unsure is a keypoint of confidence 0.04 or less.
+    """
+    amplitude, sigma = fits[..., 0], fits[..., [3, 5]]
+    least = np.float32((START_SIGMA / WIDEST_SIGMA) ** 2)
+    return np.isclose(amplitude, least) & np.isclose(sigma, WIDEST_SIGMA).all(-1)
+
+
 @checks.promoting
 def to_middle(mean: jax.Array, found: jax.Array) -> jax.Array:
     """Places (..., J, 2), heatmap px: one not found is in the middle of the others."""

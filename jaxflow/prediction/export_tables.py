@@ -5,8 +5,8 @@
 
 3D is in metres, Human3.6M's 17 joints, hip at the origin, in the camera's frame: x
 right, y down, z away. COCO's ``keypoints`` are the sixteen 2D joints of MPII in image
-px, as its programs expect them; ``keypoints_3d`` are x, y, z a joint, named by the
-category's ``keypoints_3d``.
+px, as its programs expect them, 0 where one was not found; ``keypoints_3d`` are x, y, z
+a joint, named by the category's ``keypoints_3d``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxflow.gaussians import keypoints
 from jaxflow.skeleton import H36M_BONES, H36M_JOINTS, MPII_BONES, MPII_JOINTS
 
 
@@ -53,8 +54,8 @@ def coco(people: Mapping[str, np.ndarray]) -> Iterator[str]:
     """The JSON's text in parts, an annotation a line.
 
     Args:
-      people: as for `table`, with pose2d (N, 16, 2) image px and square (N, 3): the
-        crop's middle and side.
+      people: as for `table`, with pose2d (N, 16, 2) image px and fit (N, 16, 7), which
+        tells the joints that were found.
     """
     images: dict[tuple[str, int], int] = {}
     for key in zip(people["source"], people["frame"], strict=True):
@@ -92,8 +93,10 @@ def _annotation(
     people: Mapping[str, np.ndarray], row: int, image: int
 ) -> dict[str, Any]:
     places = np.asarray(people["pose2d"][row], np.float64)
-    low, size = places.min(axis=0), np.ptp(places, axis=0)
-    seen = np.c_[places, np.full(len(places), 2)]
+    found = ~keypoints.are_missing(np.asarray(people["fit"][row]))
+    low, size = places[found].min(axis=0), np.ptp(places[found], axis=0)
+    # 0 0 0 of a joint that was not found; of the others, 2: labelled and visible.
+    seen = np.c_[places, np.full(len(places), 2)] * found[:, None]
     return {
         "id": row + 1,
         "image_id": image,
@@ -102,7 +105,7 @@ def _annotation(
         "bbox": np.round([*low, *size], 2).tolist(),
         "area": round(float(size[0] * size[1]), 2),
         "iscrowd": 0,
-        "num_keypoints": len(places),
+        "num_keypoints": int(found.sum()),
         "keypoints": np.round(seen, 2).ravel().tolist(),
         "keypoints_3d": np.round(np.ravel(people["chosen"][row]), 5).tolist(),
     }

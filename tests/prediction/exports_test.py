@@ -6,11 +6,14 @@ import json
 import numpy as np
 import pytest
 
+from jaxflow.gaussians import keypoints
 from jaxflow.prediction import export_bvh, exports, motions
 from jaxflow.skeleton import H36M_BONES, H36M_JOINTS, MPII_JOINTS
+from jaxflow.types import GaussianFit
 
 FRAMES = 40
 FPS = 25.0
+MISSING = 0  # a joint
 
 
 def moving(seed):
@@ -38,7 +41,16 @@ def source():
         "chosen": poses.astype(np.float32),
         "spread": np.full(poses.shape, 0.03, np.float32),
         "pose2d": np.tile(rng.uniform(0, 300, (2, 16, 2)), (FRAMES, 1, 1)),
+        "fit": np.tile(fits(), (2 * FRAMES, 1, 1)),
     }
+
+
+def fits():
+    """Of sixteen joints (16, 7), of which one was not found."""
+    found = np.arange(16) != MISSING
+    sure = GaussianFit.from_array(np.float32([[0.9, 30, 30, 2.5, 0, 2, 0.01]] * 16))
+    missing = keypoints.fill_missing(sure._replace(converged=found))
+    return np.asarray(missing.as_array())
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +138,12 @@ def test_coco_is_read_by_its_own_tools(written, capsys):
     assert [one["person_id"] for one in people_in] == ["0", 'the "other"']
     for one, row in zip(people_in, (14, 15), strict=True):
         points = np.reshape(one["keypoints"], (16, 3))
-        np.testing.assert_allclose(points[:, :2], people["pose2d"][row], atol=0.01)
+        found = np.arange(16) != MISSING
+        np.testing.assert_array_equal(points[:, 2], 2 * found)
+        assert not points[MISSING].any() and one["num_keypoints"] == 15
+        want = people["pose2d"][row][found]
+        np.testing.assert_allclose(points[found, :2], want, atol=0.01)
+        np.testing.assert_allclose(one["bbox"][:2], want.min(0), atol=0.01)
         solid = np.reshape(one["keypoints_3d"], (17, 3))
         np.testing.assert_allclose(solid, people["chosen"][row], atol=1e-4)
 
