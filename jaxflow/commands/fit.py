@@ -70,9 +70,9 @@ def main(argv: Sequence[str]) -> int:
         _check_figure(_FIGURE.value)
     maps = _open(source)
     starts = _open_starts(maps)
-    options = {"clamp": _CLAMP.value, "starts": _STARTS.value}
-    if _MAPS.value != "probability":
-        options["maps"] = _MAPS.value
+    options = {"clamp": _CLAMP.value, "key": _KEY.value, "maps": _MAPS.value}
+    if _STARTS.value:
+        options["starts"] = files.identity(_STARTS.value)
     with fit_files.alone(out) as stop:
         about = fit_files.identity(source, maps, options)
         part = fit_files.PartFile(out, maps.shape[0], about)

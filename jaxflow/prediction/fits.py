@@ -9,7 +9,6 @@ block. Then the .npz takes its name and both go, and with them the lock in FILE.
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import os
 import pathlib
@@ -77,9 +76,8 @@ class PartFile:
     def remove(self) -> None:
         """Deletes both files, and notes that a kill left half written."""
         del self.rows
-        folder, litter = self._note.parent, f".{glob.escape(self._note.name)}.*"
-        for path in (self._note, self._rows, *folder.glob(litter)):
-            path.unlink(missing_ok=True)
+        files.remove(self._note)
+        files.remove(self._rows)
 
 
 def _reserve(path: pathlib.Path) -> None:
@@ -99,11 +97,8 @@ def _reserve(path: pathlib.Path) -> None:
 
 def identity(path: pathlib.Path, maps: Flat, options: dict[str, Any]) -> dict[str, Any]:
     """What must be the same for a run to continue another."""
-    state = path.stat()
     return {
-        "path": str(path.resolve()),
-        "bytes": state.st_size,
-        "modified": state.st_mtime_ns,
+        **files.identity(path),
         "shape": list(maps.batch + maps.shape[1:]),
         "dtype": str(maps.dtype),
         **options,

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import json
 import os
 import pathlib
 import secrets
 import unicodedata
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+_DIGITS = 8  # of a temporary file's name
 _ODD = ("Cc", "Cs")  # control characters and halves of pairs
 
 
@@ -78,7 +81,7 @@ def aside(path: str | os.PathLike[str]) -> Iterator[str]:
     """
     path = pathlib.Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = str(path.parent / f".{path.name}.{secrets.token_hex(4)}")
+    temporary = str(path.parent / f".{path.name}.{secrets.token_hex(_DIGITS // 2)}")
     # The system takes from the mode what the user's mask does not allow.
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
@@ -93,6 +96,43 @@ def aside(path: str | os.PathLike[str]) -> Iterator[str]:
             # A write that fails, such as on a full disk, does not say of which file.
             raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
+
+
+def identity(path: str | os.PathLike[str], within: str = "**/*") -> dict[str, Any]:
+    """What tells whether a file is the same as before, or the files of a folder.
+
+    Args:
+      path: of either; where there is nothing, its name alone counts.
+      within: a pattern of a folder's files; the others do not count.
+    """
+    place = pathlib.Path(path).absolute()
+    about: dict[str, Any] = {"path": str(place)}
+    try:
+        if place.is_dir():
+            names = sorted(one for one in place.glob(within) if one.is_file())
+            stats = [(str(one), *_size_and_time(one)) for one in names]
+            return about | {"files": zlib.crc32(repr(stats).encode())}
+        size, modified = _size_and_time(place)
+    except OSError:
+        return about
+    return about | {"bytes": size, "modified": modified}
+
+
+def _size_and_time(path: pathlib.Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+def remove(path: str | os.PathLike[str]) -> None:
+    """Deletes a file if it is there, and what killed writers of it left: see `aside`.
+
+    Raises:
+      OSError: no permission.
+    """
+    path = pathlib.Path(path)
+    litter = f".{glob.escape(path.name)}.{'[0-9a-f]' * _DIGITS}"
+    for one in (path, *path.parent.glob(litter)):
+        one.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> pathlib.Path:

@@ -13,12 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxflow import fit
 from jaxflow.gaussians import fitting
 from jaxflow.gaussians.fitting import fit_gaussians
 from jaxflow.prediction import fits as fit_files
 from jaxflow.reporting.figures import fits as figure
 from jaxflow.runs import array_files
 from jaxflow.types import GaussianFit
+from tests.helpers import in_process
 from tests.oracles import gaussian_fit as oracle
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -214,6 +216,40 @@ class TestFiles:
             out, 5000, fit_files.identity(source, flat, {"a": 1})
         )
         assert (again.done, other.done) == (10, 0)
+
+    @pytest.mark.parametrize("change", ["key", "starts"])
+    def test_another_array_or_start_is_not_continued(
+        self, tmp_path, monkeypatch, change
+    ):
+        """A run that ended before it could write had fitted all maps."""
+        maps, _ = oracle.random_maps(2, seed=5)
+        maps = np.clip(maps, 0, 1)
+        np.savez(tmp_path / "maps.npz", a=maps, b=maps[::-1])
+        np.save(tmp_path / "starts.npy", np.full((2, 2), 30.0))
+        flags = (
+            f"--heatmaps={tmp_path / 'maps.npz'}",
+            f"--out={tmp_path / 'fits.npz'}",
+            f"--starts={tmp_path / 'starts.npy'}",
+        )
+
+        def stopped(*arguments):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fit_files, "write_npz", stopped)
+            in_process.run(fit, *flags, "--key=a")
+        again = []
+        fit_rest = fit_files.fit_rest
+
+        def counting(maps, starts, part):
+            again.append(len(part.rows) - part.done)
+            yield from fit_rest(maps, starts, part)
+
+        monkeypatch.setattr(fit_files, "fit_rest", counting)
+        if change == "starts":
+            np.save(tmp_path / "starts.npy", np.full((2, 2), 31.0))
+        in_process.run(fit, *flags, "--key=b" if change == "key" else "--key=a")
+        assert again == [2]
 
     def test_blocks_hold_a_bounded_number_of_bytes(self):
         for size in (3, 64, 256, 4096):
