@@ -156,8 +156,6 @@ prediction/predict
     jaxflow.prediction.stream
     jaxflow.reporting.figures.overlay
 prediction/predict_faults
-    jaxflow.prediction.files
-    jaxflow.prediction.run
     jaxflow.prediction.unfinished
 prediction/sets
     jaxflow.commands.sample_set

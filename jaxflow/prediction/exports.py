@@ -7,8 +7,8 @@ the arrays of poses.npz -> FOLDER/motions/<person>.bvh
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -56,9 +56,11 @@ def write(
 def clear(folder: pathlib.Path) -> None:
     """Removes what `write` writes."""
     for name in (TABLE, ANNOTATIONS):
-        (folder / name).unlink(missing_ok=True)
-    if (folder / MOTIONS).is_dir():
-        shutil.rmtree(folder / MOTIONS)
+        files.remove(folder / name)
+    for path in folder.glob(f"{MOTIONS}/*.bvh*"):
+        path.unlink()
+    with contextlib.suppress(OSError):  # not there, or the user's files are in it
+        (folder / MOTIONS).rmdir()
 
 
 def _names(moving: Sequence[Motion]) -> list[str]:

@@ -32,6 +32,7 @@ from jaxflow.prediction.records import STORED, Lifted, Mark, Noted
 from jaxflow.prediction.tracks import Numbering
 from jaxflow.prediction.unfinished import Begun, Columns, Drawings
 from jaxflow.runs import files
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS
 
 ARRAYS, DOCUMENT, SUMMARY = "poses.npz", "poses.json", "summary.json"
@@ -287,26 +288,49 @@ def _list(lists: dict[str, Any], name: str, event: Skipped) -> None:
         lists[f"{name}_left_out"] += 1
 
 
-def clear(folder: pathlib.Path, underway: bool = True) -> None:
-    """Removes what `PeopleWriter` writes, the summary first.
+def check_owned(folder: pathlib.Path) -> None:
+    """Refuses to write into a folder that is the user's own.
 
     Args:
-      folder: of a source.
+      folder: of a source; not there, empty, or left by a run, whole or killed.
+
+    Raises:
+      UserError: it is there and holds neither a summary nor a source under way.
+    """
+    if not folder.exists() or unfinished.is_marked(folder):
+        return
+    if not folder.is_dir() or (read_summary(folder) is None and any(folder.iterdir())):
+        raise UserError(
+            f"{folder} is there already and holds no predictions; take another --out, "
+            "or move it"
+        )
+
+
+def clear(folder: pathlib.Path, underway: bool = True) -> None:
+    """Removes what `PeopleWriter` writes, and what killed ones left half written.
+
+    The arrays go first, without which nothing counts as whole; the summary, which tells
+    that the folder is no user's, last.
+
+    Args:
+      folder: of a source, for which `check_owned` holds.
       underway: whether also what was saved of a source under way.
     """
-    kinds = "overlays", "pictures", "crops"
-    drawn = [path for kind in kinds for path in folder.glob(f"{kind}/*.jpg")]
-    for path in [*(folder / name for name in (SUMMARY, DOCUMENT, ARRAYS)), *drawn]:
-        path.unlink(missing_ok=True)
+    files.remove(folder / ARRAYS)
+    files.remove(folder / DOCUMENT)
+    for kind in ("overlays", "pictures", "crops"):
+        for path in folder.glob(f"{kind}/*.jpg*"):
+            path.unlink()
     exports.clear(folder)
     if underway:
         unfinished.remove(folder)
+    files.remove(folder / SUMMARY)
 
 
 def read_summary(folder: pathlib.Path) -> dict[str, Any] | None:
     """What `PeopleWriter.finish` wrote last; None if it did not come to that."""
     try:
         summary = json.loads((folder / SUMMARY).read_text())
-    except (OSError, ValueError):
+        return summary if {"run", "input", "people"} <= summary.keys() else None
+    except (OSError, ValueError, AttributeError):
         return None
-    return summary if isinstance(summary, dict) else None

@@ -20,9 +20,11 @@ from jaxflow.reporting import page
 from jaxflow.reporting.tables import Row, Table
 from jaxflow.reporting.viewer import viewer
 from jaxflow.runs import files
+from jaxflow.runs.errors import UserError
 
 PAGE = "index.html"
-_LISTED = 100  # of what was skipped
+_TITLE = "From pictures to 3D"
+LISTED = 100  # of what was skipped
 _TEXT = (
     "First the chosen pose: {}. The slider leads through all hypotheses: poses for the "
     "same joints in the picture. Where they lie apart, the picture does not tell. "
@@ -35,6 +37,22 @@ class Done(NamedTuple):
 
     folder: pathlib.Path
     summary: dict[str, Any]
+
+
+def check_owned(out: pathlib.Path) -> None:
+    """Refuses a folder whose page is another.
+
+    Raises:
+      UserError: what is there is not from `write`.
+    """
+    path = out / PAGE
+    if path.exists() and f"<title>{_TITLE}</title>" not in path.read_text(
+        errors="replace"
+    ):
+        raise UserError(
+            f"{path} is there already and is no page of predictions; take another "
+            "--out, or move it"
+        )
 
 
 def write(
@@ -69,7 +87,7 @@ def write(
     if lines:
         tiles.append(page.Tile(f"{len(lines)}", "", "problems"))
     text = page.render(
-        "From pictures to 3D",
+        _TITLE,
         f"{of_all}{people} people, {run.get('num_hypotheses', 0)} hypotheses each",
         tiles,
         sections,
@@ -110,8 +128,8 @@ def problem(
 
 
 def _listed(title: str, name: str, lines: Sequence[str]) -> page.Section:
-    more = len(lines) - _LISTED
-    rows = tuple(Row((line,)) for line in lines[:_LISTED])
+    more = len(lines) - LISTED
+    rows = tuple(Row((line,)) for line in lines[:LISTED])
     note = f"and {more} more" if more > 0 else ""
     table = Table(name.lower(), name, ("What, and why",), rows, note=note)
     return page.Section(title, "", tables=[table])

@@ -29,6 +29,8 @@ from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.page import Done, problem
 from jaxflow.prediction.records import Ended, Mark
 from jaxflow.prediction.unfinished import Begun
+from jaxflow.runs import checkpoint
+from jaxflow.runs import files as run_files
 from jaxflow.runs.profiling import Clock
 from jaxflow.runs.run import Run, Stop
 
@@ -91,14 +93,15 @@ class Tally(NamedTuple):
         noted = [line for source in self.done for line in page.notes(source)]
         note = "".join(f"\nnote: {line}" for line in noted[:_TOLD])
         if (more := len(noted) - _TOLD) > 0:
-            note += f" (and {more} more, in poses.json)"
+            note += f" (and {more} more, in summary.json)"
         return f"{people} from {inputs}{earlier}{note}\npage: {self.page}"
 
     def skipped(self) -> str:
         """What was not, and why; the first of many."""
         lines = [f"skipped {len(self.problems)}:", *self.problems[:_LISTED]]
         if (more := len(self.problems) - _LISTED) > 0:
-            lines.append(f"and {more} more, all in index.html")
+            listed = f"the first {page.LISTED} in index.html"
+            lines.append(f"and {more} more: {listed}, an input's in its summary.json")
         return "\n  ".join(lines)
 
 
@@ -154,10 +157,17 @@ def plan(
       sources: from ``inputs.find``.
       output: where to.
       about: of the run, plain values; what must be equal for its results to be kept.
+
+    Raises:
+      UserError: files that are not a run's own are in the way.
     """
     readable = [source for source in sources if isinstance(source, Source)]
     skipped = [source for source in sources if isinstance(source, Skipped)]
-    notes = {s.name: {"run": about, "input": _identity(s.path)} for s in readable}
+    notes = {
+        # Of a folder the keypoints' files: the outputs may lie in it, too.
+        s.name: {"run": about, "input": run_files.identity(s.path, "*.json")}
+        for s in readable
+    }
     done: dict[str, Done] = {}
     begun: dict[str, Begun] = {}
     for name, note in notes.items():
@@ -167,6 +177,9 @@ def plan(
             unfinished.remove(folder)  # if it was killed before it could
         elif underway := unfinished.begun(folder, note):
             begun[name] = underway
+        else:
+            files.check_owned(folder)
+    page.check_owned(output.folder)
     failed = {event.source: event.reason for event in skipped}
     return Plan(readable, notes, failed, done, begun)
 
@@ -207,19 +220,6 @@ def predict(
     return Tally(people, whole, len(plan.done), len(plan.begun), problems, path)
 
 
-def _identity(path: pathlib.Path) -> dict[str, Any]:
-    """What tells whether a file or folder is the same as before."""
-    try:
-        state = path.stat()
-    except OSError:
-        return {"path": str(path.absolute())}
-    return {
-        "path": str(path.absolute()),
-        "bytes": state.st_size,
-        "modified": state.st_mtime_ns,
-    }
-
-
 def about_run(
     task: Task,
     checkpoint: str | os.PathLike[str],
@@ -257,7 +257,11 @@ def _detector(
 ) -> dict[str, Any] | None:
     if isinstance(task.lifter.detector, BlazePose):
         return {"name": task.lifter.detector.name}
-    return _identity(pathlib.Path(detector)) if detector else None
+    if detector is None:
+        return None
+    path = pathlib.Path(detector)
+    # Of a run the checkpoint that counts; the others come and go.
+    return run_files.identity(checkpoint.find(path) if path.is_dir() else path)
 
 
 def _boxes(
@@ -265,7 +269,7 @@ def _boxes(
 ) -> dict[str, Any] | None:
     if path is None or reading.boxes is None:
         return {"found_by": reading.finder.name} if reading.finder else None
-    return {**_identity(pathlib.Path(path)), "score": reading.boxes.score}
+    return {**run_files.identity(path), "score": reading.boxes.score}
 
 
 def _unusual(task: Task) -> dict[str, Any]:
@@ -289,6 +293,8 @@ def _whole(folder: pathlib.Path, note: Mapping[str, Any]) -> Done | None:
     if summary is None or "frames_read" not in summary:
         return None
     if any(summary.get(name) != note[name] for name in note):
+        return None
+    if summary["people"] and not (folder / files.ARRAYS).is_file():
         return None
     return Done(folder, summary)
 

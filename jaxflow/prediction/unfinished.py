@@ -5,7 +5,8 @@
     how far all of it is whole -> FOLDER/unfinished/state.json
 
 Bytes wait in memory until there are many of them or they are saved, so that the few of
-a picture never see the disk and a video of any length takes little memory. The state is
+a picture never see the disk and a video of any length takes little memory. A state that
+counts nothing is there from the beginning: the folder is a run's, not a user's. It is
 replaced in one piece, after all that it counts; what lies beyond it was not finished
 and is cut off.
 """
@@ -67,6 +68,11 @@ def begun(folder: pathlib.Path, about: Mapping[str, Any]) -> Begun | None:
     return begun if whole else None
 
 
+def is_marked(folder: pathlib.Path) -> bool:
+    """Whether a run has begun a source in the folder, however far it came."""
+    return (folder / FOLDER / STATE).is_file()
+
+
 def remove(folder: pathlib.Path) -> None:
     """Forgets what was begun of the source in the folder, the state first."""
     (folder / FOLDER / STATE).unlink(missing_ok=True)
@@ -86,7 +92,7 @@ class Columns:
     def __init__(
         self, folder: pathlib.Path, about: Mapping[str, Any], begun: Begun | None
     ) -> None:
-        """Cuts off what an earlier run did not finish."""
+        """Cuts off what an earlier run did not finish, or marks the folder as ours."""
         self._own, self._about = folder / FOLDER, about
         self._waiting: defaultdict[str, list[bytes]] = defaultdict(list)
         self._bytes = 0
@@ -95,7 +101,7 @@ class Columns:
         for name, size in self._sizes.items():
             os.truncate(self._own / name, size)
         if begun is None:
-            remove(folder)
+            files.write_json(self._own / STATE, {"about": about})
 
     def append(self, name: str, content: bytes) -> None:
         """Adds to the end of a column."""

@@ -118,13 +118,20 @@ class Run:
 
     def _claim(self) -> None:
         files.check_folder(self.folder, self.flag)
-        file = (self.folder / LOCK).open("a+", encoding="utf-8")
+        file = (self.folder / LOCK).open("a+", encoding="utf-8", errors="replace")
         self._stack.enter_context(file)
         try:
             self._lock(file)
         except BaseException:
             self._stack.close()
             raise
+        file.seek(0)
+        if (kept := file.read()) and not kept.startswith("process "):
+            self._stack.close()
+            raise FileExistsError(
+                f"{file.name} is there already and is no run's lock; take another "
+                f"{self.flag}, or move it"
+            )
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()

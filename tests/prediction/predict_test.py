@@ -206,7 +206,9 @@ def test_the_page_opens_and_turns(browser, predicted):
 def test_finished_inputs_are_not_done_again(drawn, lifter, predicted, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(predicted, out)
-    (out / "4" / prediction_files.SUMMARY).unlink()  # as if it had been killed there
+    # As if it had been killed there.
+    (out / "4" / prediction_files.SUMMARY).unlink()
+    unfinished.Columns(out / "4", {}, None)
     files = [out / str(i) / prediction_files.ARRAYS for i in range(COUNT)]
     stamps = [path.stat().st_mtime_ns for path in files]
     outcome, frames = run([drawn[0]], lifter, out, json_hypotheses=3)
