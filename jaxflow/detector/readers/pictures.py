@@ -11,10 +11,13 @@ size, turned as its EXIF data say.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import re
+import threading
 import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +35,7 @@ _ORIENTATION = 0x0112  # the EXIF tag
 _PHOTOMETRIC, _WHITE_IS_ZERO = 0x0106, 0  # a TIFF tag
 _JPEG = b"\xff\xd8\xff"
 _REDUCTIONS = (1, 2, 4, 8)
+_LIMIT = threading.Lock()  # while Pillow's own is away
 # No JPEG holds more in a byte: a block of 64 pixels takes a bit or two.
 _MOST_PER_BYTE = 1024
 
@@ -189,9 +193,8 @@ def _open(path: pathlib.Path) -> Any:
     try:
         Image.init()
         there = [name for name in _FORMATS if name in Image.OPEN]
-        return Image.open(path, formats=there)
-    except Image.DecompressionBombError as error:
-        raise PictureError(f"too large: {error}") from error
+        with _unlimited(Image):
+            return Image.open(path, formats=there)
     except UnidentifiedImageError as error:
         text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
         if text.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"svg" in text:
@@ -201,6 +204,17 @@ def _open(path: pathlib.Path) -> Any:
         raise PictureError(
             f"expected a picture ({', '.join(['JPEG', *_FORMATS])}); it is none of them"
         ) from error
+
+
+@contextlib.contextmanager
+def _unlimited(image: Any) -> Iterator[None]:
+    """Without Pillow's own limit, where the header alone is read: ours comes next."""
+    with _LIMIT:
+        before, image.MAX_IMAGE_PIXELS = image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            image.MAX_IMAGE_PIXELS = before
 
 
 def _check_small(what: Any, width: int, height: int) -> None:

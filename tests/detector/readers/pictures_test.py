@@ -233,6 +233,15 @@ class TestLarge:
             with pytest.raises(pictures.PictureError, match=rf"a\.png: .*{message}"):
                 pictures.read(path)
 
+    def test_a_limit_beyond_pillow_s_own_holds(self, tmp_path):
+        """196 megapixels, of which nothing but the header is there."""
+        path = tmp_path / "a.png"
+        path.write_bytes(png_header(14000, 14000))
+        before = Image.MAX_IMAGE_PIXELS
+        with pictures._open(path) as image:
+            assert pictures._reduce(image, megapixels=200) == 1
+        assert Image.MAX_IMAGE_PIXELS == before
+
     def test_a_jpeg_of_which_an_eighth_is_too_large(self, tmp_path):
         path = save(tmp_path / "a.jpg", slopes(400, 400))
         with pytest.raises(
