@@ -191,8 +191,9 @@ def _members(package: pathlib.Path) -> Iterator[tuple[str, bytes]]:
             for entry in tarball:
                 name = pathlib.PurePosixPath(entry.name).name
                 name = _FINDER if name == _PACKED else name
-                content = tarball.extractfile(entry)
-                if name in CHECKSUMS and content and entry.size <= _LARGEST:
+                if name in CHECKSUMS and entry.isfile() and entry.size <= _LARGEST:
+                    content = tarball.extractfile(entry)
+                    assert content is not None  # as of folders and devices
                     yield name, content.read()
     else:
         known = " or ".join(SUFFIXES)
