@@ -23,7 +23,7 @@ from jaxflow.reporting.contents import (
     all_tables,
     render,
 )
-from jaxflow.runs import files, plain_config, writer
+from jaxflow.runs import files, plain_config, released, writer
 from jaxflow.runs.errors import UserError, missing
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def draw(
 
 def training_log(checkpoint: str) -> list[dict[str, Any]]:
     """Rows of the metrics.jsonl of the run that a checkpoint belongs to, if any."""
-    folder = pathlib.Path(checkpoint).absolute()
+    folder = pathlib.Path(released.path_of(checkpoint) or checkpoint).absolute()
     for workdir in (folder, *folder.parents[:2]):
         if (workdir / writer.FILE).is_file():
             return writer.read(workdir)

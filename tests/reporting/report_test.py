@@ -250,6 +250,15 @@ def test_the_same_inputs_give_the_same_bytes(
         assert dated.sub("", ours) == dated.sub("", theirs.read_text("latin-1")), path
 
 
+def test_a_model_of_the_package_has_no_log_of_the_run_that_lies_here(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "metrics.jsonl").write_text('{"kind": "train", "step": 1}\n')
+    monkeypatch.chdir(tmp_path)
+    assert report.training_log("cmu") == []
+    assert report.training_log("checkpoints/7")
+
+
 def test_a_checkpoint_without_a_log_has_no_training_curves(tmp_path):
     assert report.training_log(str(tmp_path / "model")) == []
     assert drawings.training([]) is None
