@@ -26,6 +26,7 @@ from jaxflow.evaluation.sampling_cost import SamplingCost
 from jaxflow.evaluation.seed_statistics import ABLATION_COLUMNS, BEST, ECE, TEST_COLUMNS
 from jaxflow.evaluation.uncertainty import Uncertainty
 from jaxflow.flow import calibration_file
+from jaxflow.metrics import sums
 from jaxflow.metrics.sums import EvaluationResult
 from jaxflow.runs import checkpoint
 from jaxflow.runs.errors import UserError
@@ -82,6 +83,11 @@ class Member(NamedTuple):
     cost: SamplingCost | None = None
     curves: tuple[dict[str, Any] | None, ...] = ()
     trained: tuple[float | None, ...] = ()
+
+    @property
+    def pooled(self) -> sums.Means:
+        """Figures over all test frames, means over seeds."""
+        return sums.average(result.pooled for result in self.test)
 
     @property
     def sharpness(self) -> tuple[float, float]:

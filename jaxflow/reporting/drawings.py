@@ -201,7 +201,7 @@ def response(result: Response) -> Picture:
 
 def models(compared: Comparison) -> list[Picture]:
     """Several models' calibration and best hypotheses; means over a model's seeds."""
-    named = {member.entry.name: _mean(member.test) for member in compared.members}
+    named = {member.entry.name: member.pooled for member in compared.members}
     count = compared.members[0].test[0].num_hypotheses
     calibrated = choice.against_calibration(compared)
     pictures = [
@@ -224,16 +224,12 @@ def models(compared: Comparison) -> list[Picture]:
     ]
     if calibrated is not None:
         text = (
-            "Over temperature, on the held-out frames that it was fitted on (the dot): "
-            "a model is better where it is lower and farther left."
+            "Over temperature, on the held-out frames that it was fitted on (the dot), "
+            "of several seeds the first: a model is better where it is lower and "
+            "farther left."
         )
         pictures.append(Picture("models-temperature", calibrated, text))
     return pictures
-
-
-def _mean(seeds: Sequence[EvaluationResult]) -> Means:
-    """The curves' means over seeds, and the calibration error's."""
-    return sums.average(result.pooled for result in seeds)
 
 
 def training(rows: Sequence[Mapping[str, Any]]) -> Picture | None:

@@ -12,6 +12,7 @@ from jaxflow import config, data, flow, methods
 from jaxflow.evaluation import comparison, protocol
 from jaxflow.evaluation import seed_statistics as statistics
 from jaxflow.evaluation.comparison import Comparison, Entry, Member
+from jaxflow.evaluation.sampling_cost import SamplingCost
 from jaxflow.flow import checkpoint
 from jaxflow.methods import samplers
 from jaxflow.reporting import comparison as tell
@@ -155,6 +156,7 @@ def made_up(name, result, scale, shift):
         action: total._replace(
             sums=total.sums._replace(
                 mpjpe=scale * total.sums.mpjpe,
+                best_of=scale * total.sums.best_of,
                 hits=total.sums.hits + shift * total.frames,
             )
         )
@@ -180,6 +182,18 @@ def test_a_sharper_model_that_is_worse_calibrated_is_named(compared):
     # Better in both is no trade-off, nor is the same.
     assert tell.trade_offs(Comparison((base, made_up("best", result, 0.5, 0.0)))) == []
     assert tell.trade_offs(Comparison((base, base))) == []
+
+
+def test_figures_are_means_over_seeds(compared):
+    choice = pytest.importorskip("jaxflow.reporting.figures.choice")
+    result = compared.members[0].test[0]
+    seeds = result, *made_up("worse", result, 3.0, 0.0).test
+    cost = SamplingCost(1, 0.0, 1e6)
+    found = Comparison((Member(Entry("two", ("a", "b")), seeds, (), cost=cost),))
+    for figure in (choice.against_number(found), choice.against_operations(found)):
+        (axes,) = figure.axes
+        drawn = max((line.get_ydata() for line in axes.lines), key=len)
+        np.testing.assert_allclose(drawn, 2 * result.pooled.best_of, rtol=1e-5)
 
 
 def test_files_say_what_the_tables_say(compared, tmp_path):

@@ -1,6 +1,7 @@
 """What a choice between models needs: error against cost, and against calibration.
 
-In: a ``Comparison``. Out: figures about as wide as a phone.
+In: a ``Comparison``. Out: figures about as wide as a phone, means over a model's seeds
+but for what was found over temperature, which is the first calibrated seed's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _SIZE = (4.4, 3.5)
 def against_number(comparison: Comparison) -> Figure:
     """Error of the best of m against m, a line a model."""
     members = comparison.members
-    series = {member.entry.name: member.test[0].pooled for member in members}
+    series = {member.entry.name: member.pooled for member in members}
     return curves.samples(series, members[0].test[0].num_hypotheses)
 
 
@@ -36,7 +37,7 @@ def against_operations(comparison: Comparison) -> Figure:
             counts = errors.sample_counts(member.test[0].num_hypotheses)
             axes.plot(
                 [member.cost.of(count) / 1e6 for count in counts],
-                member.test[0].pooled.best_of,
+                member.pooled.best_of,
                 marker="o",
                 markersize=3,
                 linewidth=1.6,
