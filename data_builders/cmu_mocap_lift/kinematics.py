@@ -16,6 +16,7 @@ import numpy as np
 from data_builders.cmu_mocap_lift.amc import Motion
 from data_builders.cmu_mocap_lift.asf import ROOT, Skeleton
 from data_builders.files import DataFileError
+from data_builders.simulation import bodies
 from jaxflow.skeleton import H36M_JOINTS
 
 # The bones whose ends are a joint; of two, their midpoint. The pelvis lies between the
@@ -51,20 +52,8 @@ def rotation(degrees: np.ndarray, order: str = "XYZ") -> np.ndarray:
     turned = np.broadcast_to(np.eye(3), (*degrees.shape[:-1], 3, 3))
     for letter in order:
         axis = "XYZ".index(letter)
-        turned = _about(axis, degrees[..., axis]) @ turned
+        turned = bodies.rotation(axis, degrees[..., axis]) @ turned
     return turned
-
-
-def _about(axis: int, degrees: np.ndarray) -> np.ndarray:
-    """Rotations (..., 3, 3) about one axis, right-handed."""
-    radians = np.deg2rad(degrees)
-    cosine, sine = np.cos(radians), np.sin(radians)
-    first, second = (axis + 1) % 3, (axis + 2) % 3
-    matrix = np.zeros((*radians.shape, 3, 3))
-    matrix[..., axis, axis] = 1
-    matrix[..., first, first] = matrix[..., second, second] = cosine
-    matrix[..., first, second], matrix[..., second, first] = -sine, sine
-    return matrix
 
 
 def bone_ends(skeleton: Skeleton, motion: Motion) -> np.ndarray:

@@ -40,12 +40,10 @@ class Detections(NamedTuple):
     Attributes:
       pose2d: (F, J, 2) float32, crop pixels.
       gaussfit: (F, J, 7) float32, heatmap pixels: A, x0, y0, sx, theta, sy, rmse.
-      lost: (F, J) bool, joints of which a sigma exceeds 5 pixels.
     """
 
     pose2d: np.ndarray
     gaussfit: np.ndarray
-    lost: np.ndarray
 
 
 def detect(
@@ -72,7 +70,7 @@ def detect(
     error[..., 1] *= -1  # pictures have y down
     pose2d = (truth + HEATMAP_SCALE * error).astype(np.float32)
     sigma = np.sqrt(BLOB**2 + spread**2)
-    return Detections(pose2d, _fits(rng, pose2d, sigma, angle), lost)
+    return Detections(pose2d, _fits(rng, pose2d, sigma, angle))
 
 
 def _lose(rng: np.random.Generator, hidden: np.ndarray, share: float) -> np.ndarray:

@@ -89,9 +89,11 @@ def _joint(
         channels = f"CHANNELS 6 Xposition Yposition Zposition {_TURNS}"
     _open(lines, indent, f"{kind} {name}", offset or "0 0 0", channels)
     inner = indent + "  "
-    own = _together(children, around, bones) if children else around
+    own = around
     if len(children) == 1:
         own = _shortest(children[0], around, bones)
+    elif children:
+        own = _together(children, bones)
     turns.append(np.swapaxes(around, 1, 2) @ own)
     for child in children:
         if len(children) == 1:
@@ -120,7 +122,7 @@ def _offset(name: str, length: float) -> str:
     return " ".join(f"{_CENTIMETRES * length * x:.4f}" for x in _REST[name])
 
 
-def _together(children: list[int], around: np.ndarray, bones: np.ndarray) -> np.ndarray:
+def _together(children: list[int], bones: np.ndarray) -> np.ndarray:
     """The rotation (T, 3, 3) that turns all bones at once as well as can be.
 
     Kabsch's: of unit vectors at rest and as they are, by singular values.

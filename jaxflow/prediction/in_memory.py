@@ -54,7 +54,7 @@ def predictions(
       detector: for pictures and videos: an HRNet checkpoint's folder, an .onnx file,
         or blazepose, blazepose-lite or blazepose-heavy; default blazepose.
       boxes: where people are in pictures and videos: a file for
-        ``detector.boxes.read_boxes`` or what it gives, auto for who is found there, or
+        ``readers.boxes.read_boxes`` or what it gives, auto for who is found there, or
         whole for one who fills each frame; default auto with blazepose, else whole.
       every: one in so many frames of a video.
       skeleton: of keypoints, heatmaps and the detector, of ``gaussians.skeletons``;

@@ -37,7 +37,6 @@ from jaxflow.types import DensityModel, GaussianFit, Model
 if TYPE_CHECKING:
     from jaxflow.detector import Detector
     from jaxflow.detector.blazepose.detector import BlazePose
-    from jaxflow.detector.crops.crop import Crop
 
 _MOST_HYPOTHESES = 2**20  # 1.7 GB for eight people
 # How a detector is loaded, of the options of `Lifter.load`.
@@ -181,7 +180,7 @@ class Lifter:
         """Hypotheses for a detector's heatmaps (N, 16, 64, 64), MPII-16.
 
         What is a little above 1 is cut there, as in the released code. ``pose2d`` of
-        the answer is the maps' peaks (``detector.decode.dark``) in pixels of the 256-px
+        the answer is the maps' peaks (``network.decode.dark``) in pixels of the 256-px
         crop. A joint whose map has no answer (empty, flat, not finite) is not found:
         see ``detections.fill_missing``.
 
@@ -263,14 +262,6 @@ class Lifter:
             pose2d = crop.heatmap_to_image(mean.astype(np.float64), squares)
             return self.lift_fits(fit, pose2d, positions=positions)
         maps = self.detector.detect(warp.crops(upright, squares))
-        return self.lift_crops(maps, squares, positions=positions)
-
-    def lift_crops(
-        self, maps: np.ndarray, squares: Crop, *, positions: npt.ArrayLike | None = None
-    ) -> Prediction:
-        """`lift_heatmaps` of the crops (N,) of pictures; ``pose2d`` in image px."""
-        from jaxflow.detector.crops import crop
-
         prediction = self.lift_heatmaps(maps, positions=positions)
         pose2d = crop.crop_to_image(prediction.pose2d.astype(np.float64), squares)
         return prediction._replace(pose2d=pose2d.astype(np.float32))

@@ -30,7 +30,7 @@ def convolution(arrays: Sequence[Any], options: Options) -> jax.Array:
     that see three colours a third.
     """
     pictures, weights, *bias = arrays
-    pictures = _padded(pictures, weights.shape[1:3], options, 0.0)
+    pictures = _padded(pictures, weights.shape[1:3], options)
     seen, weights = _unfolded(pictures, weights, _strides(options))
     result = jnp.einsum("bhwi,oi->bhwo", seen, weights, precision=lax.Precision.HIGHEST)
     return activated(result + bias[0] if bias else result, options)
@@ -41,7 +41,7 @@ def depthwise(arrays: Sequence[Any], options: Options) -> jax.Array:
     pictures, weights, *bias = arrays
     _, height, width, _ = weights.shape
     strides = _strides(options)
-    padded = _padded(pictures, (height, width), options, 0.0)
+    padded = _padded(pictures, (height, width), options)
     rows, columns = _places(padded, (height, width), strides)
     result = bias[0] if bias else jnp.zeros((), pictures.dtype)
     for i in range(height):
@@ -147,9 +147,9 @@ def _strides(options: Options) -> tuple[int, int]:
 
 
 def _padded(
-    pictures: jax.Array, kernel: tuple[int, int], options: Options, value: float
+    pictures: jax.Array, kernel: tuple[int, int], options: Options
 ) -> jax.Array:
-    """With what SAME adds at the borders, the odd one behind."""
+    """With the zeros that SAME adds at the borders, the odd one behind."""
     if options["Padding"] == "VALID":
         return pictures
     width = [(0, 0, 0)]
@@ -157,7 +157,7 @@ def _padded(
     for size, reach, stride in sizes:
         total = max((-(-size // stride) - 1) * stride + reach - size, 0)
         width.append((total // 2, total - total // 2, 0))
-    return lax.pad(pictures, jnp.asarray(value, pictures.dtype), [*width, (0, 0, 0)])
+    return lax.pad(pictures, jnp.asarray(0, pictures.dtype), [*width, (0, 0, 0)])
 
 
 def _unfolded(

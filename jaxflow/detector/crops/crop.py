@@ -85,15 +85,9 @@ def from_box(box: npt.ArrayLike, margin: float = CROP_MARGIN) -> Crop:
     return Crop(center, margin * boxes[..., 2:].max(axis=-1))
 
 
-def of_picture(width: int, height: int, margin: float = 1.0) -> Crop:
-    """The square around a whole picture, which needs no margin: it has one already.
-
-    Args:
-      width: of the picture, px.
-      height: of the picture, px.
-      margin: the square's side over the picture's longer side.
-    """
-    return from_box([0, 0, width, height], margin)
+def of_picture(width: int, height: int) -> Crop:
+    """The square around a whole picture, px, which needs no margin: it has one."""
+    return from_box([0, 0, width, height], 1.0)
 
 
 def image_to_crop(points: Any, crop: Crop) -> Any:

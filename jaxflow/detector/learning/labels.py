@@ -5,7 +5,7 @@
 The file has ``images`` (id, file_name) and ``annotations`` (image_id, keypoints x1, y1,
 v1, ..., perhaps bbox). v = 0 means that a joint is not labelled, 1 that it is hidden, 2
 that it is seen; hidden ones count as much as seen ones. The joints are MPII's 16 or any
-that ``foreign_skeletons`` knows.
+that ``gaussians.skeletons`` knows.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def read(
     Args:
       path: COCO keypoint JSON.
       pictures: the folder that its file names start from.
-      skeleton: a name of ``foreign_skeletons``, or "auto": by the joints' names in
+      skeleton: a name of ``gaussians.skeletons``, or "auto": by the joints' names in
         ``categories`` where they are a known skeleton's, else by their number.
 
     Raises:

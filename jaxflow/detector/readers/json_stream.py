@@ -31,16 +31,12 @@ class JsonError(UserError):
 
 
 def items(
-    path: str | os.PathLike[str],
-    megabytes: float = MEGABYTES,
-    *,
-    tell_empty: bool = False,
+    path: str | os.PathLike[str], *, tell_empty: bool = False
 ) -> Iterator[tuple[str | None, Any]]:
     """The elements of the lists in a file, and its other values.
 
     Args:
       path: a file with a JSON list or object.
-      megabytes: the longest element or value that is read.
       tell_empty: whether (key, EMPTY) is given for a list under a key without elements.
 
     Yields:
@@ -55,7 +51,7 @@ def items(
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     with open(path, encoding="utf-8-sig") as file:
-        reader = _Reader(path, file, int(megabytes * 1e6))
+        reader = _Reader(path, file, int(MEGABYTES * 1e6))
         try:
             yield from _items(reader, tell_empty)
         except (UnicodeDecodeError, RecursionError) as error:

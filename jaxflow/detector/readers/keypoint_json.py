@@ -172,7 +172,7 @@ class _Reader:
 
     def _coco(self, entry: dict, dataset: bool) -> Detection:
         image = entry["image_id"]
-        numbers = _array(entry["keypoints"], 3)
+        numbers = _array(entry["keypoints"])
         confidence = numbers[:, 2] / 2 if dataset else numbers[:, 2]
         counted = self._next(image)
         ids = [entry.get(name) for name in ("track_id", "idx", "id")]
@@ -188,7 +188,7 @@ class _Reader:
         return self._coco_joints(entry).of(person) if dataset else person
 
     def _openpose(self, entry: dict) -> Detection:
-        numbers = _array(entry["pose_keypoints_2d"], 3)
+        numbers = _array(entry["pose_keypoints_2d"])
         index = self._next(0)
         own = entry.get("person_id", -1)
         own = _scalar(own) if own not in ([], None) else -1
@@ -316,14 +316,14 @@ def _mmpose(source: str, frame: int, index: int | str, entry: dict) -> Detection
     return person._replace(numbered=numbered)
 
 
-def _array(numbers: Any, width: int) -> np.ndarray:
+def _array(numbers: Any) -> np.ndarray:
     """[x, y, c, x, y, c, ...] as (n, 3)."""
     array = _floats(numbers)
-    if array.size % width or (array.ndim == 2 and array.shape[1] != width):
+    if array.size % 3 or (array.ndim == 2 and array.shape[1] != 3):
         raise UserError(
             f"expected keypoints x, y, confidence; got {array.size} numbers"
         )
-    return array.reshape(-1, width)
+    return array.reshape(-1, 3)
 
 
 def _floats(values: Any) -> np.ndarray:

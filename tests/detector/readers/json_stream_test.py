@@ -89,7 +89,8 @@ def test_long_files_take_no_more_memory(tmp_path):
     assert count == 4_000 and peak < 1e6
 
 
-def test_one_long_element_is_refused(tmp_path):
+def test_one_long_element_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_stream, "MEGABYTES", 0.5)
     path = write(tmp_path / "a.json", [{"keypoints": [0.25] * 300_000}])
     with pytest.raises(json_stream.JsonError, match="longer than 0.5 MB"):
-        list(json_stream.items(path, megabytes=0.5))
+        list(json_stream.items(path))
