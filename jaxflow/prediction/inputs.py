@@ -138,11 +138,9 @@ def _expand(
 def _left_out(folder: pathlib.Path, kind: str) -> Iterator[Skipped]:
     """What lies beside the files of a kind and may be meant, too."""
     others = (*videos.SUFFIXES, *array_files.SUFFIXES)
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("[!.]*")):
         suffix, name = path.suffix.lower(), path.name
         reason = ""
-        if name.startswith("."):
-            continue
         if path.is_dir():
             try:
                 within = {file.suffix.lower() for file in path.iterdir()}

@@ -70,10 +70,10 @@ def follow(
     """
     last = max((one.seconds for one in tracks.alive), default=seconds)
     # Where time goes back other frames begin, and all in them are new.
-    before = tracks.alive if last <= seconds else ()
-    alive = [one for one in before if seconds - one.seconds <= _PATIENCE + 1e-6]
+    known = tracks.alive if last <= seconds else ()
+    alive = [one for one in known if seconds - one.seconds <= _PATIENCE + 1e-6]
     # Not seconds for a video of one frame in many.
-    alive = alive or [one for one in before if one.seconds == last]
+    alive = alive or [one for one in known if one.seconds == last]
     rows = [[_distance(t, pose, seconds) for t in alive] for pose in poses]
     owners = moving.nearest(np.array(rows))
     if len(poses) and not owners:
