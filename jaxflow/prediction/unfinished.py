@@ -74,8 +74,12 @@ def is_marked(folder: pathlib.Path) -> bool:
 
 
 def remove(folder: pathlib.Path) -> None:
-    """Forgets what was begun of the source in the folder, the state first."""
-    (folder / FOLDER / STATE).unlink(missing_ok=True)
+    """Forgets what was begun of the source in the folder; the mark goes last."""
+    for path in (folder / FOLDER).glob("*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != STATE:
+            path.unlink()
     if (folder / FOLDER).is_dir():
         shutil.rmtree(folder / FOLDER)
 

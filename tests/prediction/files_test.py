@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -104,10 +105,20 @@ def test_a_source_whose_arrays_are_gone_is_done_again(tmp_path):
     assert not run.plan([SOURCE], Output(tmp_path), {}).done
 
 
-def test_a_mark_is_nothing_to_go_on_from(tmp_path):
+def stopped(*arguments):
+    raise KeyboardInterrupt
+
+
+def test_a_mark_is_nothing_to_go_on_from_and_goes_last(tmp_path, monkeypatch):
     columns = unfinished.Columns(tmp_path, NOTE, None)
     assert unfinished.is_marked(tmp_path)
     assert unfinished.begun(tmp_path, NOTE) is None
     columns.append("a", np.float32(1).tobytes())
     columns.save({}, {})
     assert unfinished.begun(tmp_path, NOTE).sizes == {"a": 4}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", stopped)
+        unfinished.remove(tmp_path)
+    assert unfinished.is_marked(tmp_path) and not unfinished.begun(tmp_path, NOTE)
+    unfinished.remove(tmp_path)
+    assert not any(tmp_path.iterdir())
