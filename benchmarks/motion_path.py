@@ -125,9 +125,8 @@ def path(said: Prediction, spans: list[slice], acceleration: float) -> np.ndarra
     """--rule=path of each take."""
     variance = np.square(said.spread) + motions.LEAST**2
     scale = acceleration / FPS**2
-    draw = jax.jit(paths.drawn)
     return np.concatenate(
-        [np.asarray(draw(said.mode[span], variance[span], scale)) for span in spans]
+        [paths.drawn(said.mode[span], variance[span], scale) for span in spans]
     )
 
 

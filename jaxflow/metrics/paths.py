@@ -7,7 +7,7 @@
 log-densities, less the squared steps of all joints over twice a variance. `drawn` is
 the same question where frames are Gaussians instead of finite sets: of all motions the
 one nearest to the poses, each number by its own variance, whose accelerations are
-Gaussian. Its normal equations have five diagonals and are solved exactly, in time and
+Gaussian. Its normal equations have five diagonals and are solved directly, in time and
 memory that grow with T.
 """
 
@@ -18,6 +18,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import jax.typing
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
 
 from jaxflow.maths import checks
 
@@ -87,73 +90,61 @@ def backward(last: jax.Array, back: jax.Array) -> jax.Array:
 
 
 def drawn(
-    poses: jax.typing.ArrayLike,
-    variance: jax.typing.ArrayLike,
-    acceleration: float | jax.Array,
-    there: jax.typing.ArrayLike | None = None,
-) -> jax.Array:
+    poses: npt.ArrayLike,
+    variance: npt.ArrayLike,
+    acceleration: float,
+    there: npt.ArrayLike | None = None,
+) -> np.ndarray:
     """The likeliest motion where each number of each frame is a Gaussian.
 
     The least sum of (x - pose)^2 / variance over all frames and of (x[t - 1] - 2 x[t] +
-    x[t + 1])^2 / acceleration^2 over all three in a row, coordinate by coordinate.
+    x[t + 1])^2 / acceleration^2 over all three in a row, coordinate by coordinate. On
+    the host in float64: at hundreds of frames a second, the prior is a million times
+    stronger than a frame, and float32 would lose the frame beside it.
 
     Args:
       poses: (T, 17, 3) of consecutive frames.
       variance: (T, 17, 3), positive: how sure each number is.
       acceleration: standard deviation of a second difference, in the poses' unit.
-      there: (T,) bool, frames that count. The others bridge what is between; beyond the
-        first and the last they only fill up an array.
+      there: (T,) bool, frames that count, at least two if T is more. The others are
+        what these make likely.
 
     Returns:
-      (T, 17, 3); where frames do not count, what the others make likely.
+      (T, 17, 3) float64.
+
+    Raises:
+      ValueError: the shapes do not fit, or too few frames count.
     """
-    poses = checks.floating("poses", poses, (None, 17, 3))
-    variance = checks.floating("variance", variance, poses.shape)
+    poses, variance = np.asarray(poses, float), np.asarray(variance, float)
+    if poses.shape[1:] != (17, 3) or variance.shape != poses.shape:
+        raise ValueError(
+            f"expected poses and their variance (T, 17, 3); got {poses.shape} and "
+            f"{variance.shape}"
+        )
     count = len(poses)
-    known = jnp.ones(count, bool) if there is None else jnp.asarray(there)
+    known = np.ones(count, bool) if there is None else np.asarray(there, bool)
+    if known.shape != (count,) or known.sum() < min(count, 2):
+        raise ValueError(
+            f"expected there ({count},), with two frames that count; got "
+            f"{known.sum()} in {known.shape}"
+        )
     # A frame's weight against the prior's, which is 1.
-    weight = jnp.where(known[:, None, None], acceleration**2 / variance, 0)
-    after = jnp.cumsum(known) > 0
-    before = jnp.cumsum(known[::-1])[::-1] > 0
-    inside = after & before
-    right = jnp.where(inside[:, None, None], weight * poses, 0)
-    # Whether the prior speaks of the three frames around t: none of them fills up.
-    edge = jnp.zeros(2, bool)
-    three = jnp.concatenate([edge[:1], inside[:-2] & inside[2:], edge[1:]])[:count]
-    s = jnp.pad(three.astype(poses.dtype), 2)
-    t = jnp.arange(count) + 2
-    diagonal = weight + (s[t - 1] + 4 * s[t] + s[t + 1])[:, None, None]
-    diagonal = jnp.where(inside[:, None, None], diagonal, 1)
-    return _solved(diagonal, -2 * (s[t] + s[t + 1]), s[t + 1], right)
+    weight = np.where(known[:, None, None], acceleration**2 / variance, 0)
+    right = np.where(known[:, None, None], weight * poses, 0)
+    prior = _squared_accelerations(count)
+    motion = np.empty_like(poses)
+    for column in np.ndindex(17, 3):
+        at = (slice(None), *column)
+        matrix = prior + [weight[at], np.zeros(count), np.zeros(count)]
+        motion[at] = scipy.linalg.solveh_banded(matrix, right[at], lower=True)
+    return motion
 
 
-def _solved(
-    diagonal: jax.Array, first: jax.Array, second: jax.Array, right: jax.Array
-) -> jax.Array:
-    """Solves A x = right, A symmetric and positive, by A = L D L^T.
-
-    Args:
-      diagonal: (T, ...) of A.
-      first: (T,) A's entries (t, t + 1).
-      second: (T,) A's entries (t, t + 2).
-      right: (T, ...).
-    """
-    none = jnp.zeros_like(right[0])
-
-    def down(rows: tuple, row: tuple) -> tuple[tuple, tuple]:
-        # Of the two rows before: pivot, both entries of L below it, right side.
-        (d1, l1, m1, z1), (d2, _, m2, z2) = rows
-        a, b, c, y = row
-        pivot = a - d1 * l1**2 - d2 * m2**2
-        now = (pivot, (b - d1 * l1 * m1) / pivot, c / pivot, y - l1 * z1 - m2 * z2)
-        return (now, rows[0]), now
-
-    def up(rows: tuple, row: tuple) -> tuple[tuple, jax.Array]:
-        pivot, near, far, z = row
-        now = z / pivot - near * rows[0] - far * rows[1]
-        return (now, rows[0]), now
-
-    start = (none, none, none, none)
-    _, factors = jax.lax.scan(down, (start, start), (diagonal, first, second, right))
-    _, solution = jax.lax.scan(up, (none, none), factors, reverse=True)
-    return solution
+def _squared_accelerations(count: int) -> np.ndarray:
+    """D^T D of the second differences D: its diagonal and the two below, (3, T)."""
+    bands = np.zeros((3, count))
+    for step, (first, middle, last) in enumerate([(1, 4, 1), (-2, -2, 0), (1, 0, 0)]):
+        bands[step, :-2] += first
+        bands[step, 1:-1] += middle
+        bands[step, 2:] += last
+    return bands

@@ -14,16 +14,13 @@ none is near the one before, and such a path flickers more than z = 0 does
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from jaxflow.detector.readers import videos
-from jaxflow.maths import batching
 from jaxflow.metrics import paths
 from jaxflow.prediction import tracks
 from jaxflow.prediction.inputs import VIDEO, Reading, Source
@@ -41,8 +38,6 @@ FPS = Reading().fps
 ACCELERATION = 18.0
 _AWAY = 0.5  # seconds; who is away longer begins anew
 LEAST = 1e-3  # metres; nothing is known better
-_TOGETHER, _LONG = 8, 4096  # motions of a length at once; of more frames, one
-_SHORTEST = 64  # frames that are compiled for; and its doubles
 
 
 class Motion(NamedTuple):
@@ -135,21 +130,9 @@ def likeliest(
       spread: (N, 17, 3) metres, over the hypotheses.
     """
     poses = np.array(mode)
-    groups: defaultdict[tuple[int, float], list[Motion]] = defaultdict(list)
     for one in motions:
         if len(one.rows) > 2:  # two frames have no acceleration
-            length = max(_SHORTEST, 1 << (one.length - 1).bit_length())
-            groups[length, one.seconds].append(one)
-    for (length, seconds), group in groups.items():
-        draw = functools.partial(_drawn, ACCELERATION * seconds**2)
-        together = _TOGETHER if length <= _LONG else 1
-        for start in range(0, len(group), together):
-            some = group[start : start + together]
-            columns = zip(*(_laid(m, mode, spread, length) for m in some), strict=True)
-            arrays = tuple(np.stack(column) for column in columns)
-            (drawn,) = batching.apply(draw, arrays, (together,))
-            for one, motion in zip(some, drawn, strict=True):
-                poses[one.rows] = motion[one.places]
+            poses[one.rows] = _drawn(one, mode[one.rows], spread[one.rows])
     return poses
 
 
@@ -175,22 +158,14 @@ def moved(people: list[Lifted], fps: float) -> list[Lifted]:
     return [one._replace(chosen=pose) for one, pose in zip(people, poses, strict=True)]
 
 
-def _laid(
-    motion: Motion, mode: np.ndarray, spread: np.ndarray, length: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Poses, variances (length, 17, 3), and which frames count (length,)."""
-    poses = np.zeros((length, *mode.shape[1:]), np.float32)
-    variance, there = np.ones_like(poses), np.zeros(length, bool)
-    poses[motion.places], there[motion.places] = mode[motion.rows], True
-    variance[motion.places] = np.square(spread[motion.rows]) + LEAST**2
-    return poses, variance, there
-
-
-@jax.jit
-def _drawn(acceleration: Any, poses: Any, variance: Any, there: Any) -> tuple[Any]:
-    return (
-        jax.vmap(paths.drawn, (0, 0, None, 0))(poses, variance, acceleration, there),
-    )
+def _drawn(motion: Motion, mode: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """The likeliest poses of a motion's n rows, of their own (n, 17, 3)."""
+    poses = np.zeros((motion.length, *mode.shape[1:]))
+    variance, there = np.ones_like(poses), np.zeros(len(poses), bool)
+    poses[motion.places], there[motion.places] = mode, True
+    variance[motion.places] = np.square(spread) + LEAST**2
+    step = ACCELERATION * motion.seconds**2
+    return paths.drawn(poses, variance, step, there)[motion.places]
 
 
 def whole(motion: Motion, poses: np.ndarray) -> np.ndarray:

@@ -69,16 +69,35 @@ def test_the_motion_is_the_least_squares_one(count):
     there = np.ones(count, bool)
     there[4:12] = False  # somebody is not seen for a while
     got = paths.drawn(poses, variance, 0.2, there)
-    np.testing.assert_allclose(got, dense(poses, variance, 0.2, there), atol=2e-4)
+    np.testing.assert_allclose(got, dense(poses, variance, 0.2, there), atol=1e-9)
 
 
-def test_what_fills_up_changes_nothing():
+@pytest.mark.parametrize("fps", [480, 1000])
+def test_many_frames_a_second_are_solved_as_well(fps):
+    """A frame weighs a millionth of its prior."""
+    poses = RNG.normal(0, 0.1, (400, 17, 3)).astype(np.float32)
+    variance = np.full_like(poses, 0.1**2)
+    want = dense(poses, variance, 18 / fps**2, np.ones(400, bool))
+    got = paths.drawn(poses, variance, 18 / fps**2)
+    np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def test_beyond_the_first_and_the_last_frame_it_goes_straight_on():
     poses = RNG.normal(0, 1, (20, 17, 3)).astype(np.float32)
     variance = np.full_like(poses, 0.1)
     want = paths.drawn(poses[5:15], variance[5:15], 0.1)
     there = (np.arange(20) >= 5) & (np.arange(20) < 15)
     got = paths.drawn(poses, variance, 0.1, there)
-    np.testing.assert_allclose(got[5:15], want, atol=1e-5)
+    np.testing.assert_allclose(got[5:15], want, atol=1e-9)
+    np.testing.assert_allclose(np.diff(got[14:], 2, axis=0), 0, atol=1e-9)
+
+
+def test_a_motion_needs_two_frames():
+    poses = np.zeros((4, 17, 3))
+    with pytest.raises(ValueError, match=r"two frames that count; got 1 in \(4,\)"):
+        paths.drawn(poses, poses + 1, 0.1, np.arange(4) == 2)
+    with pytest.raises(ValueError, match=r"\(T, 17, 3\); got .* \(4, 17, 1\)"):
+        paths.drawn(poses, poses[..., :1], 0.1)
 
 
 def test_a_steady_motion_stays_and_noise_goes():
@@ -86,7 +105,7 @@ def test_a_steady_motion_stays_and_noise_goes():
     slope = RNG.normal(0, 0.01, (1, 17, 3))
     steady = (times * slope).astype(np.float32)
     variance = np.full_like(steady, 0.05**2)
-    np.testing.assert_allclose(paths.drawn(steady, variance, 0.01), steady, atol=2e-4)
+    np.testing.assert_allclose(paths.drawn(steady, variance, 0.01), steady, atol=1e-7)
     noise = RNG.normal(0, 0.05, steady.shape).astype(np.float32)
     left = paths.drawn(steady + noise, variance, 0.01) - steady
     assert np.std(left) < 0.6 * np.std(noise)

@@ -73,7 +73,7 @@ def test_noise_goes_and_the_motion_stays():
     want = paths.drawn(
         mode[rows], spread[rows] ** 2 + 1e-6, motions.ACCELERATION / 30**2
     )
-    np.testing.assert_allclose(got[rows], want, atol=1e-4)
+    np.testing.assert_allclose(got[rows], want, atol=1e-6)
 
 
 def test_single_frames_are_their_z0_poses():
