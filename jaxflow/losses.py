@@ -16,6 +16,7 @@ from jaxflow import critic
 from jaxflow.gaussians.condition import SIGMA_UNIT, UNCERTAIN_SIGMA
 from jaxflow.maths import checks
 from jaxflow.maths.geometry import with_hip
+from jaxflow.maths.linalg import length, root
 from jaxflow.skeleton import CONDITIONED_H36M_16
 from jaxflow.types import Params
 
@@ -198,7 +199,7 @@ def gradient_penalty(
 
 def slope_penalty(slopes: jax.Array, weight: float) -> jax.Array:
     """`gradient_penalty` of slopes (B, 48)."""
-    norm = _root(jnp.sum(slopes**2, axis=-1))
+    norm = length(slopes)
     return weight * jnp.mean((norm - 1) ** 2)
 
 
@@ -242,7 +243,7 @@ def pose_heatmap_covariance(
         + jax.nn.relu(c11 - var_y) ** 2
         + (c01 - cov_xy) ** 2
     )
-    return jnp.sum(jnp.where(counted, _root(squared), 0)) / len(CONDITIONED_H36M_16)
+    return jnp.sum(jnp.where(counted, root(squared), 0)) / len(CONDITIONED_H36M_16)
 
 
 def pose_energy_score(
@@ -263,13 +264,7 @@ def pose_energy_score(
 def _distance(a: jax.Array, b: jax.Array) -> jax.Array:
     """Mean plus root-mean-square distance of joints: two (..., 16, 3) -> (...)."""
     squared = jnp.sum((a - b) ** 2, axis=-1)
-    return jnp.mean(_root(squared), axis=-1) + _root(jnp.mean(squared, axis=-1))
-
-
-def _root(squared: jax.Array) -> jax.Array:
-    """The square root, with a slope of zero at zero, where it has none."""
-    flat = squared == 0
-    return jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, squared)))
+    return jnp.mean(root(squared), axis=-1) + root(jnp.mean(squared, axis=-1))
 
 
 def _target_covariance(cond: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

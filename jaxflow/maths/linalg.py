@@ -1,5 +1,7 @@
 """Exact small algebra: products at full precision, eigenvectors of tiny matrices.
 
+Also roots and lengths that are differentiable at zero.
+
 In: arrays with any leading batch shape. Out: the same batch shape. Accelerators lower
 the precision of float32 products by default; what must be exact goes through here.
 """
@@ -28,6 +30,17 @@ def einsum(subscripts: str, *operands: jax.Array) -> jax.Array:
 def matmul(a: jax.Array, b: jax.Array) -> jax.Array:
     """``jnp.matmul``, likewise."""
     return jnp.matmul(a, b, precision=EXACT)
+
+
+def root(squared: jax.Array) -> jax.Array:
+    """The square root, with a slope of zero at zero, where it has none."""
+    flat = squared == 0
+    return jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, squared)))
+
+
+def length(vectors: jax.Array) -> jax.Array:
+    """Of vectors (..., n), with the slope of `root` where they are zero: (...)."""
+    return root(jnp.sum(vectors**2, axis=-1))
 
 
 def eigh_jacobi(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:

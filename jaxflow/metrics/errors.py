@@ -132,7 +132,7 @@ def spread(hypotheses: jax.typing.ArrayLike) -> jax.Array:
         raise ValueError(
             f"expected at least 2 hypotheses for a spread; got {hypotheses.shape}"
         )
-    return _MM * jnp.std(hypotheses, axis=-3, ddof=1)
+    return _MM * linalg.root(jnp.var(hypotheses, axis=-3, ddof=1))
 
 
 class ExampleErrors(NamedTuple):
@@ -199,7 +199,7 @@ def joint_errors(
 ) -> jax.Array:
     """Distance of every joint to the target's, (..., 17) mm; as ``mpjpe`` otherwise."""
     poses, target = _paired(poses, target)
-    return _MM * jnp.linalg.norm(poses - target, axis=-1)
+    return _MM * linalg.length(poses - target)
 
 
 def aligned_joint_errors(
@@ -207,7 +207,7 @@ def aligned_joint_errors(
 ) -> jax.Array:
     """The same after similarity alignment, (..., 17) mm."""
     poses, target = _paired(poses, target)
-    return _MM * jnp.linalg.norm(procrustes.align(poses, target) - target, axis=-1)
+    return _MM * linalg.length(procrustes.align(poses, target) - target)
 
 
 def _paired(

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import jax.typing
 
+from jaxflow.maths import linalg
 from jaxflow.metrics.coverage import check_hypotheses
 
 _MM = 1000.0
@@ -77,8 +78,8 @@ def scores(hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike) -> Sc
 def _distances(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean over M of the joints' distances (..., 16) and the poses' (...)."""
     squared = jnp.sum((a - b) ** 2, axis=-1)
-    joints = jnp.mean(jnp.sqrt(squared), axis=-2)
-    return joints, jnp.mean(jnp.sqrt(jnp.mean(squared, axis=-1)), axis=-1)
+    joints = jnp.mean(linalg.root(squared), axis=-2)
+    return joints, jnp.mean(linalg.root(jnp.mean(squared, axis=-1)), axis=-1)
 
 
 def _crps(drawn: jax.Array, truth: jax.Array) -> jax.Array:

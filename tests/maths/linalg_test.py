@@ -41,6 +41,13 @@ def test_what_is_not_square_is_refused():
         linalg.eigh_jacobi(jnp.ones((2, 3)))
 
 
+def test_roots_and_lengths_have_a_slope_of_zero_at_zero():
+    vectors = jnp.asarray([[0.0, 0], [3, 4]])
+    np.testing.assert_array_equal(linalg.length(vectors), [0, 5])
+    slope = jax.grad(lambda v: linalg.length(v).sum())(vectors)
+    np.testing.assert_allclose(slope, [[0, 0], [0.6, 0.8]], rtol=1e-6)
+
+
 def test_products_ask_for_full_precision():
     x = jnp.ones((2, 2))
     with jax.default_matmul_precision("bfloat16"):
