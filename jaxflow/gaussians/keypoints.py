@@ -29,7 +29,7 @@ import numpy as np
 from jaxflow.gaussians import ellipses
 from jaxflow.gaussians.heatmaps import START_SIGMA
 from jaxflow.gaussians.skeletons import SKELETONS, ForeignSkeleton
-from jaxflow.maths import checks
+from jaxflow.maths import checks, linalg
 from jaxflow.skeleton import MPII_JOINTS
 from jaxflow.types import GaussianFit
 
@@ -186,11 +186,12 @@ def to_mpii(keypoints: Keypoints, skeleton: str) -> Keypoints:
     dtype = keypoints.mean.dtype
     present = keypoints.found[..., None, :].astype(dtype) * jnp.asarray(members, dtype)
     count = jnp.sum(present, axis=-1, keepdims=True)
-    weights = jnp.asarray(sums, dtype) @ (present / jnp.maximum(count, 1))  # (16, n)
+    shares = present / jnp.maximum(count, 1)
+    weights = linalg.matmul(jnp.asarray(sums, dtype), shares)  # (16, n)
     needed = jnp.asarray(sums != 0)
     found = jnp.all(~needed | (count[..., 0] > 0)[..., None, :], axis=-1)
-    mean = jnp.einsum("...mn,...nx->...mx", weights, keypoints.mean)
-    covariance = jnp.einsum("...mn,...nxy->...mxy", weights**2, keypoints.covariance)
+    mean = linalg.einsum("...mn,...nx->...mx", weights, keypoints.mean)
+    covariance = linalg.einsum("...mn,...nxy->...mxy", weights**2, keypoints.covariance)
     return Keypoints(mean, covariance, found)
 
 

@@ -88,5 +88,5 @@ def _crps(drawn: jax.Array, truth: jax.Array) -> jax.Array:
     error = jnp.mean(jnp.abs(drawn - truth), axis=-3)
     # Of sorted numbers, the sum of all differences is a weighted sum.
     weight = (2 * jnp.arange(count) - (count - 1)).astype(drawn.dtype)
-    total = jnp.einsum("...mjk,m->...jk", jnp.sort(drawn, axis=-3), weight)
+    total = linalg.einsum("...mjk,m->...jk", jnp.sort(drawn, axis=-3), weight)
     return error - total / (count * (count - 1))

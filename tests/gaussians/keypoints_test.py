@@ -9,6 +9,7 @@ from jaxflow.gaussians import keypoints as detections
 from jaxflow.gaussians.condition import condition
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS, MPII_TO_H36M
+from tests.helpers.precision import assert_exact
 
 
 def numbers(seed, *shape):
@@ -181,3 +182,9 @@ class TestOtherSkeletons:
             detections.to_mpii(keypoints, "coco")
         with pytest.raises(ValueError, match="25 joints for body_25"):
             detections.to_mpii(keypoints, "body_25")
+
+
+def test_pixels_keep_their_precision():
+    """On accelerators 1,920 px would be rounded to whole ones, or worse."""
+    keypoints = detections.from_sigma(numbers(9, 17, 2), np.ones(17, np.float32))
+    assert_exact(lambda k: detections.to_mpii(k, "coco_17"), keypoints)

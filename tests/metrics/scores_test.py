@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxflow import metrics
+from tests.helpers.precision import assert_exact
 
 SIGMA = 0.1
 
@@ -61,3 +62,7 @@ def test_the_root_does_not_count():
         metrics.scores(hypotheses, target), metrics.scores(moved, target), strict=True
     ):
         np.testing.assert_array_equal(one, other)
+
+
+def test_products_keep_their_precision():
+    assert_exact(metrics.scores, *drawn(1.0, frames=1))
