@@ -94,7 +94,11 @@ def _axes(
     half, off = jnp.where(round_, 1.0, half), jnp.where(round_, 0.0, c01)
     radius = jnp.where(round_, 0.0, jnp.hypot(half, off))
     longer = mean + radius
-    shorter = jnp.where(round_, mean, (c00 * c11 - c01 * c01) / longer)
+    determinant = c00 * c11 - c01 * c01
+    # Of a line nothing but rounding is left of it.
+    least = jnp.finfo(mean.dtype).eps * longer
+    shorter = jnp.where(determinant > 0, determinant / longer, least)
+    shorter = jnp.where(round_, mean, shorter)
     angle = jnp.arctan2(off, half) / 2
     angle = jnp.where(angle < 0, angle + jnp.pi, angle)
     angle = jnp.where(angle >= jnp.pi, 0.0, angle)  # -tiny + pi rounds to pi

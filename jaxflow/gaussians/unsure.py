@@ -63,16 +63,12 @@ def reported(
     Returns:
       Both, changed; the amplitude by `PEAK_POWER` of how much the bump's area grew.
     """
-    before = _area(covariance_of(gaussfit)) if area is None else area
+    # Not the root of a determinant, which rounding makes negative where bumps are lines.
+    before = jnp.abs(gaussfit[..., 3] * gaussfit[..., 5]) if area is None else area
     sigma, theta = sigma_theta(covariance)
-    amplitude = gaussfit[..., 0] * (_area(covariance) / before) ** PEAK_POWER
+    grown = jnp.prod(sigma, axis=-1) / before
+    amplitude = gaussfit[..., 0] * grown**PEAK_POWER
     mean = gaussfit[..., 1:3] + error
     columns = [amplitude, mean[..., 0], mean[..., 1], sigma[..., 0], theta]
     columns += [sigma[..., 1], gaussfit[..., 6]]
     return pose2d + CROP_PER_HEATMAP * error, jnp.stack(columns, axis=-1)
-
-
-def _area(covariance: jax.Array) -> jax.Array:
-    """The root of the determinant, (...)."""
-    c = covariance
-    return jnp.sqrt(c[..., 0, 0] * c[..., 1, 1] - c[..., 0, 1] * c[..., 1, 0])

@@ -40,3 +40,16 @@ def test_nothing_added_changes_nothing():
     fit = jnp.asarray([0.9, 30.0, 20.0, 2.5, 0.4, 1.8, 0.01])
     same = unsure.reported(jnp.zeros(2), fit, jnp.zeros(2), unsure.covariance_of(fit))
     np.testing.assert_allclose(same[1], fit, rtol=1e-5)
+
+
+def test_a_fit_that_is_a_line_stays_finite():
+    """Its covariance in float32 has a determinant below zero."""
+    fit = jnp.asarray([0.9, 30.0, 20.0, -1e4, 0.473, 1.0, 0.01])
+    covariance = unsure.covariance_of(fit)
+    _, changed = unsure.reported(jnp.zeros(2), fit, jnp.zeros(2), covariance)
+    assert jnp.isfinite(changed).all()
+    np.testing.assert_allclose(changed[3], 1e4, rtol=1e-5)
+    np.testing.assert_allclose(changed[4], 0.473, rtol=1e-5)
+    wide = jnp.asarray(1e4 * np.eye(2, dtype=np.float32))
+    _, changed = unsure.reported(jnp.zeros(2), fit, jnp.zeros(2), wide)
+    np.testing.assert_allclose(changed[0], 0.9, rtol=1e-5)  # as large as it was
