@@ -182,5 +182,6 @@ def posterior(
     cond = checks.floating("cond", cond, (None,))
     checks.same_batch(pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
     scale = jnp.asarray(observation_scale, pose2d.dtype)
+    checks.one_or_each("observation_scale", scale, pose2d.shape[:-1])
     encoded = model.encode(params, cond)
     return Posterior(params, pose2d, cond, encoded, scale, clamp)

@@ -246,7 +246,8 @@ def log_prob(
       pose2d: (..., 32) the observed, normalised 2D pose.
       cond: (..., 78) from `condition`.
       observation_scale: standard deviation of the noise of pose2d, normalised units,
-        above 0 (else the result is NaN: a traced number cannot be refused).
+        one or (...) of them, above 0 (else the result is NaN: a traced number cannot
+        be refused).
       clamp: the soft clamp the parameters were trained with.
 
     Returns:
@@ -261,6 +262,7 @@ def log_prob(
     pose2d = checks.floating("pose2d", pose2d, (2 * size(params) // 3,))
     cond, scale = jnp.asarray(cond), jnp.asarray(observation_scale, vector.dtype)
     batch, extra = pose2d.shape[:-1], vector.ndim - pose2d.ndim
+    checks.one_or_each("observation_scale", scale, batch)
     if extra > 0 and vector.shape[: len(batch)] == batch == cond.shape[:-1]:
         behind = (*vector.shape[:-1], 1)
         pose2d, cond = (

@@ -174,10 +174,10 @@ def sample(
       y down, z away from the camera).
 
     Raises:
-      TypeError: not floating point, a legacy key, no parameters, or hypotheses that
-        are no whole number.
-      ValueError: wrong sizes, leading shapes that differ, or no or too many hypotheses
-        asked for.
+      TypeError: not floating point, a legacy key, no parameters, hypotheses that are
+        no whole number, or a temperature that is no number.
+      ValueError: wrong sizes, leading shapes that differ, no or too many hypotheses
+        asked for, or several temperatures.
 
     Source: paper section 3.1; 200 hypotheses as in its section 4.3.
     """
@@ -328,5 +328,6 @@ def checked(
     array = (
         temperature if isinstance(temperature, jax.Array) else np.asarray(temperature)
     )
+    checks.one_or_each("temperature", array)
     arrays = pose2d, cond, key, array.astype(pose2d.dtype)
     return arrays, num_hypotheses

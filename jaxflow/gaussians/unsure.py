@@ -63,7 +63,7 @@ def reported(
     Returns:
       Both, changed; the amplitude by `PEAK_POWER` of how much the bump's area grew.
     """
-    # Not the root of a determinant, which rounding makes negative where bumps are lines.
+    # Not by a determinant, which rounding makes negative where bumps are lines.
     before = jnp.abs(gaussfit[..., 3] * gaussfit[..., 5]) if area is None else area
     sigma, theta = sigma_theta(covariance)
     grown = jnp.prod(sigma, axis=-1) / before

@@ -123,6 +123,22 @@ def exactly(
     return floating(name, array, shape)
 
 
+def one_or_each(name: str, array: Any, batch: tuple[int, ...] = ()) -> None:
+    """Refuses an array that is neither one number nor one for each of a batch.
+
+    Raises:
+      TypeError: its dtype is none of numbers.
+      ValueError: it has another shape.
+    """
+    if not jnp.issubdtype(array.dtype, jnp.number):
+        raise TypeError(f"expected {name} to be numeric; got {array.dtype}")
+    if array.shape not in ((), batch):
+        or_each = f", or one for each of {batch}" if batch else ""
+        raise ValueError(
+            f"expected {name} to be one number{or_each}; got shape {array.shape}"
+        )
+
+
 def same_batch(**shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The batch shape that all the named leading shapes share.
 

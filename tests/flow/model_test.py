@@ -147,6 +147,15 @@ def test_log_prob_takes_a_scale_per_pose(params):
     assert_close(got, want)
 
 
+def test_a_scale_of_another_shape_is_refused(params):
+    """Else it would make densities of every pose with every scale."""
+    arrays = store.load("flow")
+    inputs = [arrays[name] for name in ("pose3d", "pose2d", "condition")]
+    for shape in ((8, 1), (2,)):
+        with pytest.raises(ValueError, match=r"or one for each of \(8,\); got shape"):
+            log_prob(params, *inputs, observation_scale=np.ones(shape, np.float32))
+
+
 def test_the_exact_clamp_is_another_flow(params):
     arrays = store.load("flow")
     inputs = arrays["pose3d"], arrays["condition"]

@@ -227,6 +227,8 @@ def test_an_empty_batch_gives_none(params):
         ({"key": np.zeros(2, np.uint32)}, TypeError, "typed key.*uint32"),
         ({"key": jax.random.split(KEY, 4)}, ValueError, r"\(5,\); got keys.*\(4,\)"),
         ({"num_hypotheses": 0}, ValueError, "num_hypotheses must be at least 1, not 0"),
+        ({"temperature": np.ones(M)}, ValueError, r"temperature .* got shape \(6,\)"),
+        ({"temperature": None}, TypeError, "temperature to be numeric; got object"),
         ({"num_hypotheses": 2.5}, TypeError, "whole number .*; got 2.5"),
     ],
 )
