@@ -15,7 +15,7 @@ import jax
 
 from jaxflow._version import __version__
 from jaxflow.config import DataConfig, FlowConfig, TrainConfig
-from jaxflow.flow import model
+from jaxflow.flow import model, stack
 from jaxflow.runs import plain_config
 from jaxflow.runs.checkpoint import (
     CheckpointError,
@@ -53,6 +53,7 @@ def save_params(
     """
     if isinstance(config, FlowConfig):
         config = TrainConfig(flow=config)
+    params = stack.stacked(params)
     check_tree(params, flow_shapes(config.flow), "the given parameters")
     save_items(directory, {"params": params}, about_run(config), step=step)
 

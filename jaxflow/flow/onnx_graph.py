@@ -50,7 +50,7 @@ def to_onnx(params: Params, clamp: SoftClamp) -> bytes:
     Raises:
       ImportError: onnx is not installed.
     """
-    graph = _Graph()
+    params, graph = stack.stacked(params), _Graph()
     cond, latents = _condition(graph), "z"
     if "affine" in params:
         latents = _shifted(graph, params["affine"]["shift"], cond)

@@ -36,9 +36,8 @@ _Carry = tuple[jax.Array, jax.Array]
 @functools.lru_cache
 def permutations(blocks: int, size: int) -> np.ndarray:
     """(blocks, size) int32: perm k is ``RandomState(k).permutation(size)``."""
-    return np.stack(
-        [np.random.RandomState(k).permutation(size) for k in range(blocks)]
-    ).astype(np.int32)
+    each = [np.random.RandomState(k).permutation(size) for k in range(blocks)]
+    return _read_only(np.stack(each).astype(np.int32))
 
 
 @functools.lru_cache
@@ -47,19 +46,33 @@ def order(blocks: int, size: int) -> np.ndarray:
     numbers = np.arange(size)
     for perm in permutations(blocks, size):
         numbers = numbers[perm]
-    return numbers
+    return _read_only(numbers)
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """The array: all callers share one that is cached."""
+    array.setflags(write=False)
+    return array
 
 
 def separate(params: Params) -> Params:
     """Stacked parameters with ``blocks`` as a tuple: the parameters of each block.
 
-    Everything takes either. A program that gets the blocks stacked copies each one's
-    weights first, which for one pose is a tenth of its time: who draws often separates
-    them once.
+    Whatever computes or writes takes either. A program that gets the blocks stacked
+    copies each one's weights first, which for one pose is a tenth of its time: who
+    draws often separates them once.
     """
     if isinstance(params["blocks"], tuple):
         return params
     return {**params, "blocks": _apart(params["blocks"])}
+
+
+def stacked(params: Params) -> Params:
+    """Parameters with their blocks stacked, as `jaxflow.init` gives them."""
+    blocks = params.get("blocks")
+    if not isinstance(blocks, tuple):
+        return params
+    return {**params, "blocks": jax.tree.map(lambda *one: jnp.stack(one), *blocks)}
 
 
 @functools.partial(jax.jit, inline=True)

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import jax.typing
 
 from jaxflow.config import FlowConfig, TrainConfig
@@ -70,11 +69,7 @@ class FlowModel:
 
     def parameters(self) -> Params:
         """As `jaxflow.load_params` gives them, the blocks stacked."""
-        blocks = self.params["blocks"]
-        return {
-            **self.params,
-            "blocks": jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks),
-        }
+        return stack.stacked(self.params)
 
     def fresh(self, key: jax.Array) -> FlowModel:
         """A flow of the same architecture with initial parameters."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxflow.config import FlowConfig, TrainConfig
-from jaxflow.flow import checkpoint
+from jaxflow.flow import checkpoint, stack
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs import plain_config
 from jaxflow.runs.checkpoint import CheckpointError
@@ -79,6 +79,11 @@ def test_parameters_alone(trained, tmp_path):
         checkpoint.save_params(tmp_path, trained.flow, TINY.flow)
     with pytest.raises(CheckpointError, match="blocks/net1.*expected float32"):
         checkpoint.save_params(tmp_path / "b", trained.flow, FlowConfig())
+
+
+def test_separate_blocks_are_saved_as_well(trained, tmp_path):
+    checkpoint.save_params(tmp_path, stack.separate(trained.flow), TINY.flow)
+    assert_same(checkpoint.load_params(tmp_path), trained.flow)
 
 
 def test_missing_checkpoints_are_named(tmp_path):

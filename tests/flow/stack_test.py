@@ -47,6 +47,15 @@ def test_separate_blocks_are_the_stack_s(params):
             params["blocks"],
         )
     assert stack.separate({"blocks": blocks})["blocks"] is blocks
+    again = stack.stacked({**params, "blocks": blocks})
+    jax.tree.map(np.testing.assert_array_equal, again, params)
+    assert stack.stacked(params) is params
+
+
+def test_what_all_callers_share_is_read_only():
+    for shared in (stack.permutations(3, 12), stack.order(3, 12)):
+        with pytest.raises(ValueError, match="read-only"):
+            shared[0] = 0
 
 
 @pytest.mark.parametrize("direction", [stack.forward, stack.inverse])
