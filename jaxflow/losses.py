@@ -305,4 +305,6 @@ def _checked(
             f"expected hypotheses (M, B, 48) and {name} (B, {size}); got "
             f"{hypotheses.shape} and {other.shape}"
         )
+    if not len(other):
+        raise ValueError(f"expected at least 1 pose; got {name} {other.shape}")
     return hypotheses, other

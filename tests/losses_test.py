@@ -163,6 +163,10 @@ def test_losses_of_a_batch_are_means_of_its_poses():
             r"pose3d \(B, 48\); got \(12, 6, 48\) and \(3, 48\)",
         ),
         (
+            lambda: losses.best_of_m(HYPOTHESES[:, :0], POSE3D[:0]),
+            r"at least 1 pose; got pose3d \(0, 48\)",
+        ),
+        (
             lambda: losses.best_of_m(HYPOTHESES[0], POSE3D),
             r"hypotheses of shape \(\.\.\., any, any, 48\); got \(6, 48\)",
         ),

@@ -15,13 +15,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxflow.gaussians import ellipses, heatmaps
-from jaxflow.maths import linalg
+from jaxflow.maths import checks, linalg
 from jaxflow.types import GaussianFit
 
 FLOOR = 0.1  # of the peak; below, a map is background
 HELD = 0.6  # of a map's volume; with less a Gaussian does not describe it
 
 
+@checks.promoting
 @jax.jit
 def widened(maps: jax.Array, fits: GaussianFit) -> GaussianFit:
     """The fits, those of maps of several peaks widened.

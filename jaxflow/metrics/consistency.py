@@ -31,7 +31,8 @@ class Consistency(NamedTuple):
       inside: (..., 16) MPII-16, share of the hypotheses whose joint's picture lies in
         the 95 % ellipse of its detection.
       truth_inside: (..., 16) whether the true joint's does.
-      bone: (..., 16) mm, standard deviation of a bone's length over the hypotheses.
+      bone: (..., 16) mm, standard deviation of a bone's length over the hypotheses: of
+        these M, with M in the denominator.
       asymmetry: (...) mm, mean difference of the lengths of a left bone and its right
         counterpart, over hypotheses and pairs.
     """

@@ -16,7 +16,8 @@ import jax.typing
 
 from jaxflow.maths import checks
 
-CALIBRATION_LEVELS = tuple(q / 20 for q in range(21))
+_STEPS = 20
+CALIBRATION_LEVELS = tuple(q / _STEPS for q in range(_STEPS + 1))
 
 
 class Calibration(NamedTuple):
@@ -69,9 +70,9 @@ def calibration_hits(
 ) -> jax.Array:
     """Where the target lies inside the hypotheses' quantiles.
 
-    Distances are from the hypotheses' centre, the median of each coordinate (for even M
-    the lower of the two middle values). A hit at level q: the q-quantile of the
-    hypotheses' distances, linearly interpolated, exceeds the target's.
+    Distances are from the hypotheses' centre, their `lower_median`. A hit at level q:
+    the q-quantile of the hypotheses' distances, linearly interpolated, exceeds the
+    target's.
 
     Args:
       hypotheses: (..., M, 17, 3) metres.
@@ -85,13 +86,19 @@ def calibration_hits(
     """
     hypotheses, target = check_hypotheses(hypotheses, target)
     hypotheses, target = hypotheses[..., 1:, :], target[..., 1:, :]
-    middle = (hypotheses.shape[-3] - 1) // 2
-    centre = jnp.sort(hypotheses, axis=-3)[..., middle, :, :]
+    centre = lower_median(hypotheses, axis=-3)
     radii = jnp.linalg.norm(hypotheses - centre[..., None, :, :], axis=-1)
     levels = jnp.asarray(CALIBRATION_LEVELS, radii.dtype)
     reach = jnp.quantile(radii, levels, axis=-2)  # (21, ..., 16)
     hits = reach > jnp.linalg.norm(target - centre, axis=-1)
     return jnp.moveaxis(hits, 0, -2).astype(radii.dtype)
+
+
+def lower_median(hypotheses: jax.Array, axis: int) -> jax.Array:
+    """The median of each coordinate; of an even number the lower of the middle two."""
+    middle = (hypotheses.shape[axis] - 1) // 2
+    ordered = jnp.sort(hypotheses, axis=axis)
+    return jax.lax.index_in_dim(ordered, middle, axis, keepdims=False)
 
 
 def check_hypotheses(
@@ -126,11 +133,10 @@ def axis_hits(
     """
     hypotheses, target = check_hypotheses(hypotheses, target)
     hypotheses, target = hypotheses[..., 1:, :], target[..., 1:, :]
-    middle = (hypotheses.shape[-3] - 1) // 2
-    centre = jnp.sort(hypotheses, axis=-3)[..., middle, :, :]
+    centre = lower_median(hypotheses, axis=-3)
     distance = jnp.abs(target - centre)[..., None, :, :]
     nearer = jnp.abs(hypotheses - centre[..., None, :, :]) < distance
-    share = jnp.mean(nearer, axis=-3, dtype=hypotheses.dtype)
-    levels = jnp.asarray(CALIBRATION_LEVELS, share.dtype)
-    hits = share[..., None, :, :] < levels[:, None, None]
-    return hits.astype(share.dtype)
+    # Whole numbers, since a share that equals its level is rounded to either side.
+    count = _STEPS * jnp.sum(nearer, axis=-3)[..., None, :, :]
+    levels = hypotheses.shape[-3] * jnp.arange(_STEPS + 1)
+    return (count < levels[:, None, None]).astype(hypotheses.dtype)

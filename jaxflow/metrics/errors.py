@@ -194,6 +194,7 @@ def of_example(
     )
 
 
+@checks.promoting
 def joint_errors(
     poses: jax.typing.ArrayLike, target: jax.typing.ArrayLike
 ) -> jax.Array:
@@ -202,6 +203,7 @@ def joint_errors(
     return _MM * linalg.length(poses - target)
 
 
+@checks.promoting
 def aligned_joint_errors(
     poses: jax.typing.ArrayLike, target: jax.typing.ArrayLike
 ) -> jax.Array:

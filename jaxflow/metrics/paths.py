@@ -68,7 +68,7 @@ def forward(
         poses, own = frame
         moved = poses[:, None] - state.poses[None]
         squares = jnp.sum(jnp.square(moved / step), axis=(-2, -1))
-        scores = state.score - squares / 2  # (to, from)
+        scores = state.score[None] - squares / 2  # (to, from)
         score = jnp.max(scores, axis=1) + own
         # Sums of a long video grow; only their differences count.
         return State(score - jnp.max(score), poses), jnp.argmax(scores, axis=1)

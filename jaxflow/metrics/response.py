@@ -19,6 +19,7 @@ import jax.typing
 
 from jaxflow.gaussians import unsure
 from jaxflow.maths import checks
+from jaxflow.metrics.coverage import lower_median
 from jaxflow.skeleton import MPII_JOINTS, MPII_TO_H36M
 
 REGIONS = (0.5, 0.9, 0.95)
@@ -34,7 +35,8 @@ class Response(NamedTuple):
 
     Attributes:
       held: (..., 3) ones and zeros: the region of each of `REGIONS` holds the truth.
-      spread: (..., 3) mm, the hypotheses' standard deviation along x, y, z.
+      spread: (..., 3) mm, the hypotheses' standard deviation along x, y, z, with M in
+        the denominator (`errors.spread` has M - 1).
     """
 
     held: jax.Array
@@ -142,7 +144,6 @@ def _of_joint(
 
 def _radii(drawn: jax.Array, truth: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Distances from the median along each axis: (..., M) and the truth's (...)."""
-    middle = (drawn.shape[-2] - 1) // 2
-    centre = jnp.sort(drawn, axis=-2)[..., middle, :]
+    centre = lower_median(drawn, axis=-2)
     radii = jnp.linalg.norm(drawn - centre[..., None, :], axis=-1)
     return radii, jnp.linalg.norm(truth - centre, axis=-1)

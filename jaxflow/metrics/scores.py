@@ -53,12 +53,16 @@ def scores(hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike) -> Sc
       target: (..., 17, 3) metres.
 
     Raises:
-      As ``mpjpe``.
+      ValueError: M is 1; and as ``mpjpe``.
 
     Source: Gneiting and Raftery, Strictly proper scoring rules, prediction, and
     estimation (JASA 2007), section 4; not in the paper.
     """
     hypotheses, target = check_hypotheses(hypotheses, target)
+    if hypotheses.shape[-3] < 2:
+        raise ValueError(
+            f"expected at least 2 hypotheses for a score; got {hypotheses.shape}"
+        )
     drawn, truth = hypotheses[..., 1:, :], target[..., None, 1:, :]
     error, pose_error = _distances(drawn, truth)
     spreads = [

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxflow import critic, flow, losses, metrics
-from jaxflow.metrics import consistency, errors, response, selection
+from jaxflow import critic, fit_gaussians, flow, losses, metrics
+from jaxflow.gaussians import widening
+from jaxflow.metrics import consistency, errors, paths, response, selection
 from jaxflow.types import RawFrames
 
 N, M, B = 3, 4, 5  # frames, hypotheses, rows of a batch
@@ -36,6 +37,24 @@ def calls(*batch):
             array(*batch, 300),
         ),
         "metrics.spread": (metrics.spread, hypotheses),
+        **{
+            f"metrics.{name} of one pose": (
+                getattr(metrics, name),
+                target,
+                array(2, *batch, 17, 3),
+            )
+            for name in ("mpjpe", "pa_mpjpe", "pck")
+        },
+        "paths.likeliest": (
+            lambda h, d: paths.likeliest(h, d, 0.1),
+            array(N, M, 17, 3),
+            array(N, M),
+        ),
+        "widening.widened": (
+            widening.widened,
+            array(*batch, 64, 64),
+            jax.eval_shape(fit_gaussians, array(*batch, 64, 64)),
+        ),
         "metrics.of_example": (metrics.of_example, hypotheses, target, target),
         "errors.expected_best": (errors.expected_best, array(*batch, M)),
         "consistency.of_example": (consistency.of_example, hypotheses, seen),

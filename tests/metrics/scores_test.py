@@ -66,3 +66,8 @@ def test_the_root_does_not_count():
 
 def test_products_keep_their_precision():
     assert_exact(metrics.scores, *drawn(1.0, frames=1))
+
+
+def test_one_hypothesis_has_no_score():
+    with pytest.raises(ValueError, match=r"at least 2 .* got \(1, 17, 3\)"):
+        metrics.scores(jnp.zeros((1, 17, 3)), jnp.zeros((17, 3)))
