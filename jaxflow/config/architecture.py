@@ -50,8 +50,9 @@ class FlowConfig:
     )
     affine_hidden: int = option(
         0,
-        "hidden width of the two nets of a conditional affine layer before the blocks, "
-        "which gives the hypotheses their width (not the paper's); 0: no such layer",
+        "hidden width of the three nets of a conditional affine layer before the "
+        "blocks, which gives the hypotheses their width (not the paper's); 0: no such "
+        "layer",
         before=0,
     )
 

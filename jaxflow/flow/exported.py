@@ -9,7 +9,7 @@ file has no random generator and every runtime gives the same answer; scaled by 
 temperature, zeros give the z = 0 pose.
 
 Two formats. StableHLO by ``jax.export``: for cpu, cuda and tpu in one file, run by JAX,
-which promises to read it for six months of releases. ONNX (``onnx_sampler``): run by
+which promises to read it for six months of releases. ONNX (``onnx_graph``): run by
 onnxruntime and others, and of no such limit. Both are for deployment; the checkpoint
 is what lasts.
 """

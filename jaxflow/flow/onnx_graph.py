@@ -2,9 +2,9 @@
 
     fits (b, 16, 7), pose2d (b, 16, 2), z (b, m, 16) -> hypotheses (b, m, 17, 3)
 
-The same equations as in ``condition``, ``geometry``, ``flow`` and ``coupling``, in
+The same equations as in ``condition``, ``geometry``, ``stack`` and ``coupling``, in
 operators that every runtime has: products of a matrix with rows, sums, Relu, Atan, Exp,
-Gather. A converter would bring a heavy dependency for some 400 nodes. ``exporting``
+Gather. A converter would bring a heavy dependency for some 400 nodes. ``exported``
 compares what comes out with the library.
 """
 

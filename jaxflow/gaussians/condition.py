@@ -39,7 +39,9 @@ def condition(fits: GaussianFit | jax.typing.ArrayLike) -> jax.Array:
     Returns:
       (..., 78), joint-major. Means are normalised as 2D poses are (y up); C is the
       covariance in the same y-up frame, in units of (20 px)^2 with uncertain sigmas
-      doubled.
+      doubled. The means are NaN, as a 2D pose is, where all joints lie in one place of
+      the map: fewer than two were found, or all lie beyond one of its corners
+      (`jaxflow.normalize_pose2d` says what to do).
 
     Raises:
       TypeError: not floating point.

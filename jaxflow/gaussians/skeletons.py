@@ -1,8 +1,7 @@
 """Joint orders of common 2D detectors, and how MPII-16 is made of their joints.
 
 Kept beside ``skeleton``, which holds the orders of this project: these tables belong to
-other people's software, are used by ``detections`` alone, and grow with the detectors
-people bring.
+other people's software and grow with the detectors people bring.
 
 Every MPII joint is a weighted sum of *groups*; a group is the mean of those of its
 joints that were detected. What the foreign skeleton lacks is synthesised:

@@ -121,7 +121,7 @@ def cores() -> int:
 
 
 def _size(rest: int, sizes: Sequence[int]) -> int:
-    """The largest size that the rest fills at least by half."""
+    """The largest size that the rest fills by more than half, else the smallest."""
     return max((size for size in sizes if size <= 2 * rest - 1), default=sizes[0])
 
 

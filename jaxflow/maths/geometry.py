@@ -35,6 +35,10 @@ def normalize_pose2d(pixels: jax.typing.ArrayLike) -> jax.Array:
 
     Returns:
       (..., 32) coordinate-major. Its standard deviation over all 32 numbers is one.
+      NaN where all sixteen joints lie in one place, which has no scale. So they do
+      where fewer than two were found and the others stand in their middle
+      (`jaxflow.detections.fill_missing`): leave such people out, as `Lifter` does those
+      of fewer than `jaxflow.detections.MIN_JOINTS`.
 
     Raises:
       TypeError: not floating point.
