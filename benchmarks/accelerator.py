@@ -139,7 +139,7 @@ def drawing(
     """Many hypotheses of one image, and of many."""
     config = sizes.train.flow
     params = weights(config)
-    draw = sampling.sample_bfloat16 if precision == "bfloat16" else sampling.sample
+    draw = common.sample_bfloat16 if precision == "bfloat16" else sampling.sample
     rows = []
     for poses, hypotheses in ((1, sizes.one), sizes.bulk):
         inputs = common.made_up(poses)

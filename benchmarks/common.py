@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxflow import flow
 from jaxflow.config import FlowConfig, TrainConfig
 from jaxflow.evaluation.inference_time import calls_for, device_name
+from jaxflow.flow import sampling
+from jaxflow.maths import batching, keys
 from jaxflow.runs import profiling
 from jaxflow.skeleton import H36M_JOINTS
-from jaxflow.types import Batch, RawFrames
+from jaxflow.types import Batch, Params, RawFrames
 
 _PAUSE = 0.3  # seconds
 _SHORT = 0.05  # what takes less is called for this long in a turn, and again counted:
@@ -169,6 +172,38 @@ def made_up(frames: int, seed: int = 0) -> Batch:
             for size, scale in ((48, 0.3), (32, 1.0), (78, 0.3))
         )
     )
+
+
+def sample_bfloat16(
+    params: Params, pose2d: Any, cond: Any, key: jax.Array, **options: Any
+) -> jax.Array:
+    """`jaxflow.sample` computed in bfloat16, latents among it, returned in float32."""
+    rough = jax.tree.map(
+        lambda array: jnp.asarray(array, jnp.bfloat16), (params, pose2d, cond)
+    )
+    return sampling.sample(*rough, key, **options).astype(jnp.float32)
+
+
+def sample_blocks(
+    params: Params, inputs: Batch, key: jax.Array, hypotheses: int, block: int
+) -> Iterator[np.ndarray]:
+    """The hypotheses of many poses, a block at a time, as evaluation draws them.
+
+    One program serves all blocks, and memory holds two of them.
+    """
+    params, key_of = flow.separate(params), jax.jit(keys.per_example)
+
+    def started() -> Iterator[tuple[int, jax.Array]]:
+        for rows, examples in batching.blocks(len(inputs.pose2d), block):
+            seen = inputs.pose2d[examples], inputs.cond[examples]
+            each = key_of(key, examples)
+            yield (
+                rows.stop - rows.start,
+                sampling.sample(params, *seen, each, num_hypotheses=hypotheses),
+            )
+
+    for count, poses in batching.one_late(started()):
+        yield np.asarray(poses)[:count]
 
 
 def made_up_raw(frames: int, seed: int = 0) -> RawFrames:

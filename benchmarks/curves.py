@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import pathlib
 import statistics
 import subprocess
@@ -126,19 +127,12 @@ def over_devices() -> str:
 def streamed(params: Params, count: int = STREAMED, each: int = EACH) -> str:
     """Many poses, a block at a time."""
     inputs = common.made_up(count)
-    draw = sampling.sample_blocks
-    for _ in draw(
-        params,
-        inputs.pose2d[:256],
-        inputs.cond[:256],
-        jax.random.key(0),
-        num_hypotheses=each,
-    ):
+    draw = functools.partial(common.sample_blocks, params, block=256)
+    first = jax.tree.map(lambda column: column[:256], inputs)
+    for _ in draw(first, jax.random.key(0), each):
         pass
     before, began, poses = common.peak_mib(), time.perf_counter(), 0
-    for _, block in draw(
-        params, inputs.pose2d, inputs.cond, jax.random.key(0), num_hypotheses=each
-    ):
+    for block in draw(inputs, jax.random.key(0), each):
         poses += len(block)
     took = time.perf_counter() - began
     whole = count * each * 17 * 3 * 4 / 2**20

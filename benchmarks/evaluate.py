@@ -29,7 +29,6 @@ from benchmarks import common
 from jaxflow import data, flow, methods, metrics
 from jaxflow.config import FlowConfig
 from jaxflow.evaluation import measuring
-from jaxflow.flow import sampling
 from jaxflow.maths import procrustes
 from jaxflow.methods.flow import FlowModel
 from jaxflow.types import Batch, Params
@@ -58,9 +57,7 @@ def whole(params: Params, poses: int, repeats: int, peer: bool) -> str:
         measuring.measure(FlowModel.of(params), inputs, targets, actions, key)
 
     def draw() -> Any:
-        for _ in sampling.sample_blocks(
-            params, inputs.pose2d, inputs.cond, key, block=64
-        ):
+        for _ in common.sample_blocks(params, inputs, key, HYPOTHESES, block=64):
             pass
 
     runs = {"evaluation": evaluate, "sampling": draw}
@@ -166,7 +163,7 @@ class Rough(FlowModel):
     def sample(self, *inputs: Any, **options: Any) -> jax.Array:
         """As ``FlowModel.sample``."""
         clamp = self.config.clamp
-        return sampling.sample_bfloat16(self.params, *inputs, **options, clamp=clamp)
+        return common.sample_bfloat16(self.params, *inputs, **options, clamp=clamp)
 
 
 def precisions(options: argparse.Namespace) -> str:

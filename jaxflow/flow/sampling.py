@@ -11,20 +11,18 @@ and what else is here makes it fast without changing what it gives: the conditio
 share of every net is computed once per pose, `batching.tiled` sends poses through the
 flow in tiles that fit the cache, `batching.bucketed` compiles a program for a few
 numbers of poses and fills others up, and blocks that are `separate` need no copies.
-`sample_blocks` draws for any number of poses in bounded memory.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.typing
 import numpy as np
-import numpy.typing as npt
 
 from jaxflow.config import RELEASED_CLAMP, SoftClamp
 from jaxflow.flow import affine, model, stack
@@ -187,30 +185,6 @@ def sample(
     return draw(*inputs, params=params, decode=poses, **static)
 
 
-def sample_bfloat16(
-    params: Params,
-    pose2d: jax.typing.ArrayLike,
-    cond: jax.typing.ArrayLike,
-    key: jax.Array,
-    **options: Any,
-) -> jax.Array:
-    """`sample` computed in bfloat16, returned in float32.
-
-    Half the memory and, where the device has units for it, several times the speed, for
-    hypotheses that no longer meet the 2D pose exactly. The latents are drawn in
-    bfloat16 and therefore differ from those of `sample`. Arguments and errors as of
-    `sample`.
-    """
-
-    def rough(array: jax.typing.ArrayLike) -> jax.Array:
-        return jnp.asarray(array).astype(jnp.bfloat16)
-
-    poses = sample(
-        jax.tree.map(rough, params), rough(pose2d), rough(cond), key, **options
-    )
-    return poses.astype(jnp.float32)
-
-
 @checks.promoting
 def sample_with_log_density(
     params: Params,
@@ -244,65 +218,6 @@ def sample_with_log_density(
     static: Any = {"num_hypotheses": number, "clamp": clamp}
     both = poses, log_densities
     return Sampled(*(draw(*inputs, params=params, decode=d, **static) for d in both))
-
-
-def sample_blocks(
-    params: Params,
-    pose2d: npt.ArrayLike,
-    cond: npt.ArrayLike,
-    key: jax.Array,
-    *,
-    num_hypotheses: int = 200,
-    temperature: float = 1.0,
-    clamp: SoftClamp = RELEASED_CLAMP,
-    block: int = 256,
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """The poses of `sample`, for any number of examples, a block at a time.
-
-    One program serves all blocks, and the next block is computed while the caller works
-    on the last one: memory holds two of them, however many examples there are.
-
-    Args:
-      params: from `jaxflow.init` or `jaxflow.load_params`.
-      pose2d: (N, 32), as for `sample`; may be mapped from a file.
-      cond: (N, 78), as for `sample`.
-      key: one typed key, or N.
-      num_hypotheses: M.
-      temperature: scales the latents.
-      clamp: the soft clamp the parameters were trained with.
-      block: examples that are computed together.
-
-    Yields:
-      The rows that a block holds, and its poses (rows, M, 17, 3) on the host.
-
-    Raises:
-      TypeError: not floating point, or a legacy key.
-      ValueError: wrong sizes, or a block of no examples.
-
-    Source: paper section 3.1.
-    """
-    pose2d, cond = np.asarray(pose2d), np.asarray(cond)
-    if block < 1 or pose2d.ndim != 2:
-        raise ValueError(
-            "expected pose2d (N, 32) and blocks of at least one example; got "
-            f"{pose2d.shape} and block = {block}"
-        )
-    keys.check_key(key)
-    params = stack.separate(params)
-
-    options: Any = {"num_hypotheses": num_hypotheses, "temperature": temperature}
-
-    def drawn() -> Iterator[tuple[slice, jax.Array]]:
-        for rows, examples in batching.blocks(len(pose2d), block):
-            each = key[examples] if key.shape else _keys(key, examples)
-            inputs = params, pose2d[examples], cond[examples], each
-            yield rows, sample(*inputs, clamp=clamp, **options)
-
-    for rows, block_poses in batching.one_late(drawn()):
-        yield rows, np.asarray(block_poses)[: rows.stop - rows.start]
-
-
-_keys = jax.jit(keys.per_example)
 
 
 def checked(

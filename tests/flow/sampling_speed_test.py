@@ -56,24 +56,6 @@ def test_one_key_an_example_in_a_bucket(params):
     )
 
 
-@pytest.mark.parametrize("block", [1, 4, 9, 20])
-def test_blocks_are_the_rows_of_one_call(params, block):
-    whole = jaxflow.sample(params, DATA.pose2d, DATA.cond, KEY, num_hypotheses=M)
-    blocks = np.full(whole.shape, np.nan, np.float32)
-    for rows, poses in sampling.sample_blocks(
-        params, DATA.pose2d, DATA.cond, KEY, num_hypotheses=M, block=block
-    ):
-        assert isinstance(poses, np.ndarray)
-        assert np.isnan(blocks[rows]).all()
-        blocks[rows] = poses
-    np.testing.assert_allclose(blocks, whole, atol=1e-5)
-
-
-def test_a_block_of_none_is_refused(params):
-    with pytest.raises(ValueError, match="block = 0"):
-        next(sampling.sample_blocks(params, DATA.pose2d, DATA.cond, KEY, block=0))
-
-
 def test_hypotheses_of_one_pose_are_tiled(params, monkeypatch):
     """Thirteen in parts of at most five are the same thirteen."""
 
@@ -106,19 +88,6 @@ def test_lower_precision_is_jax_s_own_setting(params):
     assert "HIGHEST" in asked(contextlib.nullcontext())
     rough = asked(jax.default_matmul_precision("high"))
     assert "HIGHEST" not in rough and "HIGH" in rough
-
-
-def test_bfloat16_is_near(params):
-    draw = functools.partial(
-        jaxflow.sample, params, DATA.pose2d, DATA.cond, KEY, num_hypotheses=M
-    )
-    exact = draw(temperature=0.0)
-    rough = sampling.sample_bfloat16(
-        params, DATA.pose2d, DATA.cond, KEY, num_hypotheses=M, temperature=0.0
-    )
-    assert rough.dtype == jnp.float32
-    error = np.abs(np.asarray(rough - exact))
-    assert 0 < error.mean() < 0.05 * np.abs(np.asarray(exact)).mean()
 
 
 def test_separate_blocks_are_those_of_the_stack_and_made_once(params):
