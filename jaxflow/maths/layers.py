@@ -11,7 +11,6 @@ or one of them is then a stretch of memory, which on a CPU makes a fifth of the 
 """
 
 import math
-from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -67,13 +66,8 @@ def columns(layer: Params, x: jax.Array) -> jax.Array:
     return y + bias.reshape(*bias.shape, *(1,) * (x.ndim - 1))
 
 
-def apply(
-    module: nn.Module,
-    params: Params,
-    *inputs: jax.Array,
-    method: Callable[..., jax.Array] | None = None,
-) -> jax.Array:
-    """The module's output, or one of its methods', as a pure function of ``params``."""
-    output = module.apply({"params": params}, *inputs, method=method)
+def apply(module: nn.Module, params: Params, *inputs: jax.Array) -> jax.Array:
+    """The module's output as a pure function of ``params``."""
+    output = module.apply({"params": params}, *inputs)
     assert isinstance(output, jax.Array)
     return output

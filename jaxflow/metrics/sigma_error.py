@@ -32,14 +32,12 @@ class SigmaErrorSums(NamedTuple):
 
     Attributes:
       table: (20, 40) observations, per bin of ``SIGMA_EDGES`` and of ``ERROR_EDGES``.
-      by_bin: (20, 3) sums of sigma, error and squared error, per bin of sigma.
-      by_joint: (16, 3) observations and sums of sigma and error, per MPII-16 joint.
+      by_bin: (20, 2) sums of sigma and error, per bin of sigma.
       moments: (5,) sums of sigma, error, sigma^2, error^2 and sigma * error.
     """
 
     table: np.ndarray
     by_bin: np.ndarray
-    by_joint: np.ndarray
     moments: np.ndarray
 
 
@@ -51,10 +49,7 @@ class SigmaError(NamedTuple):
       observations: (20,) how many per bin of sigma.
       sigma: (20,) mean sigma per bin.
       error: (20,) mean error per bin.
-      deviation: (20,) standard deviation of the error per bin.
       table: (20, 40) how many per bin of sigma and bin of ``ERROR_EDGES``.
-      joint_sigma: (16,) mean sigma per MPII-16 joint.
-      joint_error: (16,) mean error per MPII-16 joint.
       correlation: Pearson's, over all observations.
       total: how many these are.
     """
@@ -63,10 +58,7 @@ class SigmaError(NamedTuple):
     observations: np.ndarray
     sigma: np.ndarray
     error: np.ndarray
-    deviation: np.ndarray
     table: np.ndarray
-    joint_sigma: np.ndarray
-    joint_error: np.ndarray
     correlation: float
     total: int
 
@@ -98,13 +90,11 @@ def sums_of(
     bins = _bin(sigma, SIGMA_EDGES)
     table = np.zeros((_BINS, len(ERROR_EDGES) - 1))
     np.add.at(table, (bins, _bin(error, ERROR_EDGES)), 1)
-    by_bin = np.zeros((_BINS, 3))
-    np.add.at(by_bin, bins, np.stack([sigma, error, error**2], axis=-1))
-    by_joint = np.stack([np.ones_like(sigma), sigma, error], axis=-1).sum(axis=0)
+    by_bin = np.zeros((_BINS, 2))
+    np.add.at(by_bin, bins, np.stack([sigma, error], axis=-1))
     products = (sigma, error, sigma**2, error**2, sigma * error)
-    return SigmaErrorSums(
-        table, by_bin, by_joint, np.array([product.sum() for product in products])
-    )
+    moments = np.array([product.sum() for product in products])
+    return SigmaErrorSums(table, by_bin, moments)
 
 
 def _check(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
@@ -122,7 +112,7 @@ def _bin(values: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:
 
 
 def summarize(sums: SigmaErrorSums) -> SigmaError:
-    """Means, deviations and the correlation.
+    """Means and the correlation.
 
     Raises:
       ValueError: no observations.
@@ -131,17 +121,13 @@ def summarize(sums: SigmaErrorSums) -> SigmaError:
     if not count.any():
         raise ValueError("expected at least one frame to compare sigma and error of")
     with np.errstate(invalid="ignore"):  # 0 / 0: bins without observations
-        sigma, error, squared = (sums.by_bin / count[:, None]).T
-        joint_sigma, joint_error = (sums.by_joint[:, 1:] / sums.by_joint[:, :1]).T
+        sigma, error = (sums.by_bin / count[:, None]).T
     return SigmaError(
         edges=np.asarray(SIGMA_EDGES),
         observations=count.astype(int),
         sigma=sigma,
         error=error,
-        deviation=np.sqrt(np.maximum(squared - error**2, 0)),
         table=sums.table.astype(int),
-        joint_sigma=joint_sigma,
-        joint_error=joint_error,
         correlation=_correlation(sums),
         total=int(count.sum()),
     )
