@@ -188,6 +188,16 @@ def test_calibration_error_equals_the_slow_reference():
     np.testing.assert_allclose(got.ece, oracle.calibration_error(want), rtol=1e-5)
 
 
+def test_a_share_that_equals_its_level_is_no_hit():
+    """Of 200 hypotheses at 0, 1, -2, 3, ..., whose lower median is 0, d are nearer."""
+    places = np.arange(200) * np.where(np.arange(200) % 2, 1, -1)
+    hypotheses = np.zeros((200, 17, 3), np.float32) + places[:, None, None]
+    for level in range(21):
+        target = np.full((17, 3), 10 * level, np.float32)
+        hits = metrics.axis_hits(hypotheses, target)
+        np.testing.assert_array_equal(hits[:, 0, 0], np.arange(21) > level)
+
+
 def test_leading_axes_may_be_empty():
     hypotheses, target = poses(12, 6), poses(13)
     single = of_example(hypotheses, target, target)

@@ -262,16 +262,6 @@ def test_float64_and_the_slow_reference_agree(name):
             np.testing.assert_allclose(one, slow(h, t), rtol=1e-6, atol=1e-9)
 
 
-def test_a_share_that_equals_its_level_is_no_hit():
-    """Of 200 hypotheses at 0, 1, -2, 3, ..., whose lower median is 0, d are nearer."""
-    places = np.arange(200) * np.where(np.arange(200) % 2, 1, -1)
-    hypotheses = np.zeros((200, 17, 3), np.float32) + places[:, None, None]
-    for level in range(21):
-        target = np.full((17, 3), 10 * level, np.float32)
-        hits = value("axis_hits", hypotheses, target)
-        np.testing.assert_array_equal(hits[:, 0, 0], np.arange(21) > level)
-
-
 @pytest.mark.parametrize("name", LENGTHS)
 def test_a_length_of_zero_has_a_slope(name):
     """The hip is 0 in both, and the first hypotheses are the target."""
