@@ -198,6 +198,25 @@ def test_a_share_that_equals_its_level_is_no_hit():
         np.testing.assert_array_equal(hits[:, 0, 0], np.arange(21) > level)
 
 
+@pytest.mark.parametrize(
+    "length",
+    [
+        metrics.mpjpe,
+        metrics.pa_mpjpe,
+        lambda h, t: metrics.spread(h),
+        lambda h, t: metrics.scores(h, t).joint,
+        lambda h, t: metrics.scores(h, t).pose,
+    ],
+)
+def test_a_length_of_zero_has_a_slope(length):
+    """The hip is 0 in all of them, and the first two are the target itself."""
+    hypotheses, target = samples(16, 2, 5, 1.0)
+    hypotheses[:, :, 0], target[:, 0] = 0, 0
+    hypotheses[:, :2] = target[:, None]
+    slope = jax.jit(jax.grad(lambda h: length(h, target).sum()))(hypotheses)
+    assert jnp.isfinite(slope).all() and jnp.abs(slope).max() > 0
+
+
 def test_leading_axes_may_be_empty():
     hypotheses, target = poses(12, 6), poses(13)
     single = of_example(hypotheses, target, target)

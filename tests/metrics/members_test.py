@@ -262,14 +262,6 @@ def test_float64_and_the_slow_reference_agree(name):
             np.testing.assert_allclose(one, slow(h, t), rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", LENGTHS)
-def test_a_length_of_zero_has_a_slope(name):
-    """The hip is 0 in both, and the first hypotheses are the target."""
-    hypotheses = jnp.asarray(HYPOTHESES).at[:, :2].set(TARGET[:, None])
-    slope = jax.jit(jax.grad(lambda h: METRICS[name](h, TARGET).sum()))(hypotheses)
-    assert jnp.isfinite(slope).all() and jnp.abs(slope).max() > 0
-
-
 @every_metric
 def test_the_order_of_hypotheses_turns_the_value_at_most(name):
     axis = MEMBERS[name][1]
