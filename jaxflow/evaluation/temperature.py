@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxflow import metrics
-from jaxflow.maths import batching, geometry, keys
+from jaxflow.maths import batching, geometry, keys, linalg
 from jaxflow.metrics import coverage, sums
 from jaxflow.runs.errors import UserError
 from jaxflow.types import Batch, Model
@@ -190,7 +190,8 @@ def _sums(
         hits = coverage.calibration_hits(poses, target)
         errors = metrics.mpjpe(poses, target)
         figures = hits, jnp.min(errors, axis=-1), jnp.mean(errors, axis=-1)
-        return jax.tree.map(lambda leaf: jnp.tensordot(weight, leaf, axes=1), figures)
+        weighted = functools.partial(linalg.einsum, "b,b...->...", weight)
+        return jax.tree.map(weighted, figures)
 
     weight = counted.astype(pose2d.dtype)
     return jax.lax.map(at, temperatures)

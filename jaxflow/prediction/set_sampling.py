@@ -46,7 +46,7 @@ class SampleConfig:
     num_hypotheses: int = option(200, "hypotheses drawn for each pose")
     temperature: str = option(
         "1",
-        "scale of the latents: a number (0: the most likely pose); fitted, the one "
+        "scale of the latents: a number (0: the z = 0 pose); fitted, the one "
         "that jaxflow.calibrate has stored in the checkpoint; or auto, that where "
         "there is one, else 1",
     )
