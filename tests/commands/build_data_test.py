@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from data_builders import registry
+from jaxflow.commands import build_data
 from jaxflow.reporting import inventory, tables
 from jaxflow.reporting.figures import data_card
 from jaxflow.types import PoseRecords
+from tests.helpers import in_process
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
@@ -57,41 +59,55 @@ def test_tells_what_was_built(built):
     assert f"data card: {set_folder / 'data_card.png'}" in done.stdout
 
 
-def test_reuses_what_is_there(built):
+def told(capsys, *arguments):
+    """Status, output and errors of the command in this process."""
+    words = [argument for argument in arguments if not argument.startswith("--")]
+    flags = [argument for argument in arguments if argument.startswith("--")]
+    status = in_process.run(build_data, *flags, words=words)
+    return status, *capsys.readouterr()
+
+
+def test_reuses_what_is_there(built, capsys):
     _, arguments, _ = built
-    again = build(*arguments, "--nocard")
-    assert again.returncode == 0 and again.stdout.startswith("reused")
-    assert "writing" not in again.stderr and "data card" not in again.stdout
+    status, said, errors = told(capsys, *arguments, "--nocard")
+    assert not status and said.startswith("reused")
+    assert "writing" not in errors and "data card" not in said
 
 
-def test_check_builds_nothing(tmp_path):
-    done = build("synthetic_lift", "--check", f"--data_dir={tmp_path}")
-    assert done.returncode == 0 and "needs no raw files" in done.stdout
+def test_check_builds_nothing(tmp_path, capsys):
+    arguments = "synthetic_lift", "--check", f"--data_dir={tmp_path}"
+    status, said, _ = told(capsys, *arguments)
+    assert not status and "needs no raw files" in said
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("flags", [(), ("--check",)])
-def test_says_what_is_missing(tmp_path, flags):
-    done = build(
-        "human36m_lift", f"--data_dir={tmp_path}", f"--manual_dir={tmp_path}", *flags
-    )
+def test_says_what_is_missing(tmp_path, flags, capsys):
+    folders = f"--data_dir={tmp_path}", f"--manual_dir={tmp_path}"
+    status, _, errors = told(capsys, "human36m_lift", *folders, *flags)
+    assert status == 1
+    assert "trainset_h36m" in errors and str(tmp_path) in errors
+
+
+def test_nothing_asked_for():
+    """In a process of its own, as the user starts it."""
+    done = build()
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "trainset_h36m" in done.stderr and str(tmp_path) in done.stderr
+    assert "expected one data set" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((), "expected one data set"),
         (("nothing",), "expected a data set of"),
         (("human36m_lift", "--seed=3"), "--seed are for synthetic_lift"),
         (("synthetic_lift", "--train_frames=0"), "at least one frame"),
     ],
 )
-def test_wrong_arguments(arguments, message):
-    done = build(*arguments)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert message in done.stdout + done.stderr
+def test_wrong_arguments(arguments, message, capsys):
+    status, said, errors = told(capsys, *arguments)
+    assert status == 1
+    assert message in said + errors
 
 
 def records(frames, subjects, actions):

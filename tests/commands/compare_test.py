@@ -1,4 +1,4 @@
-"""The compare command, in processes of its own: what it prints, writes and refuses."""
+"""The compare command: what it prints, writes and refuses."""
 
 import json
 import os
@@ -8,9 +8,9 @@ import sys
 import jax
 import pytest
 
-from jaxflow import config, flow
+from jaxflow import compare, config, flow
 from jaxflow.flow import checkpoint
-from tests.helpers import quick
+from tests.helpers import in_process, quick
 from tests.helpers.training import REPOSITORY
 
 SMALL = config.FlowConfig(hidden=8, blocks=2)
@@ -70,8 +70,7 @@ def test_it_prints_and_writes(folder, tmp_path):
         (["--checkpoints=nowhere"], "expected NAME=[SAMPLER:]DIR[,DIR...]"),
     ],
 )
-def test_mistakes_are_one_line(flags, message):
-    done = run(*flags)
-    assert done.returncode == 1
-    (line,) = [line for line in done.stderr.splitlines() if "error" in line]
-    assert message in line and "Traceback" not in done.stderr
+def test_mistakes_are_one_line(flags, message, capsys):
+    assert in_process.run(compare, *flags) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "error" in line and message in line

@@ -4,7 +4,6 @@ import functools
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -23,19 +22,24 @@ FACTORS = np.ones((13, 5), np.float32)
 FACTORS[12] = (1, 1.2, 1.4, 1.6, 2.0)  # the left wrist's, the last one
 WRIST = H36M_JOINTS.index("LWrist")
 
+# Compiled whole: op by op, the first call of each costs seconds.
+make_unsure = jax.jit(response.make_unsure, static_argnums=2)
+network_inputs = jax.jit(data.network_inputs)
+deviations = jax.jit(widened.deviations)
+
 
 def seen(sigma, aspect=1.0, joint="LWrist"):
     """Four frames with one joint's detection so unsure."""
     frames = people.frames(4, error=0.0)
-    pose2d, gaussfit = response.make_unsure(
-        jnp.asarray(frames.pose2d),
-        jnp.asarray(frames.gaussfit),
+    pose2d, gaussfit = make_unsure(
+        frames.pose2d,
+        frames.gaussfit,
         joint,
         response.covariance(sigma, aspect, 0.4),
-        jnp.zeros((4, 2)),
+        np.zeros((4, 2), np.float32),
     )
     frames = frames._replace(pose2d=pose2d, gaussfit=gaussfit)
-    return data.network_inputs(jax.tree.map(jnp.asarray, frames))
+    return network_inputs(frames)
 
 
 def draw(model, inputs, **how):
@@ -45,15 +49,16 @@ def draw(model, inputs, **how):
 
 @pytest.mark.parametrize("sigma, aspect", [(3.0, 1.0), (6.0, 1.0), (8.0, 3.0)])
 def test_the_deviations_that_a_condition_tells(sigma, aspect):
-    told = widened.deviations(seen(sigma, aspect).cond)
+    told = deviations(seen(sigma, aspect).cond)
+    told = np.asarray(told)
     np.testing.assert_allclose(told[:, 12], sigma, rtol=1e-4)
     assert (told[:, :12] < widened.KNOTS[0]).all()  # sure joints
 
 
 def test_shares_are_linear_between_knots():
-    sigma = jnp.asarray([0.1, 2.6, np.sqrt(12.0), 6.0, 30.0])
+    sigma = np.float32([0.1, 2.6, np.sqrt(12.0), 6.0, 30.0])
     np.testing.assert_allclose(
-        widened.shares(sigma),
+        jax.jit(widened.shares)(sigma),
         [[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0.5, 0.5, 0, 0], [0, 0, 0, 1, 0],
          [0, 0, 0, 0, 1]],
         atol=1e-5,
@@ -80,25 +85,27 @@ def test_only_the_unsure_joint_is_spread_wider(method):
 def test_densities_are_those_of_the_wider_spread():
     model, inputs = small.model("gaussian_nll"), seen(6.0)
     wide = widened.of(model, FACTORS)
-    drawn = wide.sample_with_log_density(
-        inputs.pose2d, inputs.cond, KEYS, num_hypotheses=3
-    )
-    given = model.sample_with_log_density(
-        inputs.pose2d, inputs.cond, KEYS, num_hypotheses=3
+    drawn, given = (
+        jax.device_get(
+            one.sample_with_log_density(
+                inputs.pose2d, inputs.cond, KEYS, num_hypotheses=3
+            )
+        )
+        for one in (wide, model)
     )
     np.testing.assert_allclose(
         drawn.log_density, given.log_density - 3 * np.log(1.6), rtol=1e-5
     )
 
-    def log_prob(model, poses):
+    def density(model, poses):
         poses = geometry.normalize_pose3d(poses[:, 0])
         return np.asarray(
             model.log_prob(poses, inputs.pose2d, inputs.cond, observation_scale=0.1)
         )
 
     np.testing.assert_allclose(
-        log_prob(wide, drawn.poses),
-        log_prob(model, given.poses) - 3 * np.log(1.6),
+        density(wide, drawn.poses),
+        density(model, given.poses) - 3 * np.log(1.6),
         rtol=1e-4,
         atol=1e-3,
     )

@@ -76,7 +76,7 @@ def test_the_deviations_that_are_asked():
     index = 9
     others = np.arange(16) != index
     np.testing.assert_array_equal(changed.pose2d[:, others], RECORDS.pose2d[:, others])
-    covariance = np.asarray(unsure.covariance_of(changed.gaussfit[:, index]))
+    covariance = people.covariance(changed.gaussfit[:, index])
     axes = np.sqrt(np.linalg.eigvalsh(covariance))
     np.testing.assert_allclose(axes[:, 1], sigma, rtol=1e-4)
     np.testing.assert_allclose(axes[::2, 0], sigma[::2], rtol=1e-3)

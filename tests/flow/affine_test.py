@@ -11,14 +11,19 @@ from jaxflow.maths import geometry
 
 CONFIG = FlowConfig(hidden=16, blocks=3, encoder_hidden=8, encoded=6, affine_hidden=12)
 
+# Compiled whole: op by op, the first call of each costs seconds.
+forward, inverse = jax.jit(flow.forward), jax.jit(flow.inverse)
+log_prob = jax.jit(flow.log_prob)
+base_of = jax.jit(affine.base)
+
 
 @pytest.fixture(scope="module")
 def params():
     """A flow whose blocks are not the identity."""
-    fresh = flow.init(jax.random.key(0), CONFIG)
-    keys = iter(jax.random.split(jax.random.key(1), 100))
+    rng = np.random.default_rng(1)
     return jax.tree.map(
-        lambda leaf: leaf + 0.05 * jax.random.normal(next(keys), leaf.shape), fresh
+        lambda leaf: leaf + 0.05 * rng.normal(size=leaf.shape).astype(np.float32),
+        jax.device_get(flow.init(jax.random.key(0), CONFIG)),
     )
 
 
@@ -32,8 +37,8 @@ def inputs():
 
 def test_the_flow_inverts_through_it(params, inputs):
     pose3d, _, cond = inputs
-    z, pose2d, forward_det = flow.forward(params, pose3d, cond)
-    back, inverse_det = flow.inverse(params, z, pose2d, cond)
+    z, pose2d, forward_det = forward(params, pose3d, cond)
+    back, inverse_det = inverse(params, z, pose2d, cond)
     np.testing.assert_allclose(back, pose3d, atol=2e-5)
     np.testing.assert_allclose(inverse_det, -forward_det, rtol=1e-4, atol=1e-3)
 
@@ -45,40 +50,43 @@ def test_its_log_determinant_is_the_jacobians(params, inputs):
         z, pose2d, _ = flow.forward(params, pose, cond[0])
         return jnp.concatenate([z, pose2d])
 
-    _, _, log_det = flow.forward(params, pose3d[0], cond[0])
-    jacobian = np.asarray(jax.jacfwd(both)(pose3d[0]), np.float64)
+    _, _, log_det = forward(params, pose3d[0], cond[0])
+    jacobian = np.asarray(jax.jit(jax.jacfwd(both))(pose3d[0]), np.float64)
     assert float(log_det) == pytest.approx(np.linalg.slogdet(jacobian)[1], abs=1e-2)
 
 
 def test_a_fresh_flow_is_the_conditional_gaussian(inputs):
     fresh = flow.init(jax.random.key(0), CONFIG)
     _, pose2d, cond = inputs
-    base = affine.base(fresh["affine"], cond)
+    base = base_of(fresh["affine"], cond)
     z = jax.random.normal(jax.random.key(2), (4, 16))
-    pose3d, _ = flow.inverse(fresh, z, pose2d, cond)
-    r = jnp.concatenate([z, pose2d], axis=-1)
-    gaussian = base.mean + jnp.einsum("bij,bj->bi", base.factor, r)
+    pose3d, _ = inverse(fresh, z, pose2d, cond)
+    r = np.concatenate([z, pose2d], axis=-1)
+    gaussian = base.mean + np.einsum("bij,bj->bi", base.factor, r)
     # Depths come first there.
-    np.testing.assert_allclose(jnp.roll(pose3d, 16, axis=-1), gaussian, atol=1e-5)
+    np.testing.assert_allclose(np.roll(pose3d, 16, axis=-1), gaussian, atol=1e-5)
 
 
 def test_hypotheses_and_the_distribution_go_through_it(params, inputs):
     _, pose2d, cond = inputs
     z = jax.random.normal(jax.random.key(3), (4, 5, 16))
-    drawn = sampling.hypotheses(params, z, pose2d, cond, CONFIG.clamp)
+    draw = jax.jit(sampling.hypotheses, static_argnums=4)
+    drawn = draw(params, z, pose2d, cond, CONFIG.clamp)
     for i in range(5):
-        one, _ = flow.inverse(params, z[:, i], pose2d, cond)
+        one, _ = inverse(params, np.asarray(z)[:, i], pose2d, cond)
         np.testing.assert_allclose(drawn[:, i], one, atol=2e-5)
     posterior = distribution.posterior(params, pose2d, cond, observation_scale=0.1)
-    poses = posterior.sample(seed=jax.random.key(4), sample_shape=(3,))
-    density = flow.log_prob(
+    sample = jax.jit(lambda key: posterior.sample(seed=key, sample_shape=(3,)))
+    poses = sample(jax.random.key(4))
+    density = log_prob(
         params,
         poses,
-        jnp.broadcast_to(pose2d, (3, 4, 32)),
-        jnp.broadcast_to(cond, (3, 4, 78)),
+        np.broadcast_to(pose2d, (3, 4, 32)),
+        np.broadcast_to(cond, (3, 4, 78)),
         observation_scale=0.1,
     )
-    np.testing.assert_allclose(posterior.log_prob(poses), density, rtol=1e-3, atol=0.05)
+    claimed = jax.jit(posterior.log_prob)(poses)
+    np.testing.assert_allclose(claimed, density, rtol=1e-3, atol=0.05)
 
 
 def test_without_it_parameters_are_what_they_were():
@@ -90,7 +98,7 @@ def test_without_it_parameters_are_what_they_were():
 def test_without_the_condition_it_is_a_constant(inputs):
     config = FlowConfig(hidden=16, blocks=2, affine_hidden=8, use_condition=False)
     fresh = flow.init(jax.random.key(0), config)
-    base = affine.base(fresh["affine"], inputs[2])
+    base = base_of(fresh["affine"], inputs[2])
     np.testing.assert_allclose(base.mean, np.broadcast_to(base.mean[:1], (4, 48)))
     np.testing.assert_allclose(base.factor[1:], base.factor[:-1])
 
@@ -108,8 +116,8 @@ def test_exported_samplers_have_it(params, kind):
     readers = {"stablehlo": exported.open_stablehlo, "onnx": onnx_graph.open_onnx}
     fits, pose2d, z = exported.example_inputs(2, 3, seed=3)
     observed = np.repeat(np.asarray(geometry.normalize_pose2d(pose2d))[:, None], 3, 1)
-    cond = np.repeat(np.asarray(condition(fits))[:, None], 3, 1)
-    want, _ = flow.inverse(params, z, observed, cond)
+    cond = np.repeat(np.asarray(jax.jit(condition)(fits))[:, None], 3, 1)
+    want, _ = inverse(params, z, observed, cond)
     want = np.asarray(geometry.denormalize_pose3d(want))
     separate = flow.separate(params)  # a writer takes either form
     run = readers[kind](writers[kind](separate, CONFIG.clamp))

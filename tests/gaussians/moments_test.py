@@ -18,8 +18,8 @@ def case():
     """Two maps (2, 18, 20), two bumps, and the change of parameters by a step."""
     maps = oracle.random_maps(2, seed=4)[0][:, 20:38, 20:40].astype(np.float64)
     with jax.enable_x64(True):
-        change = jax.vmap(jax.jacobian(moments.apply_step, argnums=1))(
-            jnp.asarray(QUADRATIC), jnp.zeros((2, 6))
+        change = jax.jit(jax.vmap(jax.jacobian(moments.apply_step, argnums=1)))(
+            QUADRATIC, np.zeros((2, 6))
         )
     return maps, np.asarray(change)
 
@@ -32,12 +32,13 @@ def cost(quadratic, heatmap):
 def test_matrix_and_vector_are_those_of_the_jacobian(case):
     maps, change = case
     with jax.enable_x64(True):
-        found = jax.tree.map(np.asarray, moments.of_bumps(maps, jnp.asarray(QUADRATIC)))
+        found = jax.device_get(jax.jit(moments.of_bumps)(maps, QUADRATIC))
+        render = lambda q: heatmaps.render_quadratic(q, 18, 20).ravel()  # noqa: E731
+        jacobians = np.asarray(jax.jit(jax.vmap(jax.jacobian(render)))(QUADRATIC))
+        rendered = np.asarray(jax.jit(jax.vmap(render))(QUADRATIC))
         for i in range(2):
-            render = lambda q: heatmaps.render_quadratic(q, 18, 20).ravel()  # noqa: E731
-            jacobian = np.asarray(jax.jacobian(render)(jnp.asarray(QUADRATIC[i])))
-            jacobian = jacobian @ change[i]
-            residual = maps[i].ravel() - np.asarray(render(jnp.asarray(QUADRATIC[i])))
+            jacobian = jacobians[i] @ change[i]
+            residual = maps[i].ravel() - rendered[i]
             np.testing.assert_allclose(
                 found.matrix[i], jacobian.T @ jacobian, rtol=1e-9, atol=1e-12
             )
@@ -51,11 +52,9 @@ def test_a_step_is_a_first_order_change_of_the_logarithm(case):
     """log g changes by step . P, up to second order."""
     step = 1e-6 * np.array([0.3, -0.2, 0.5, 0.01, -0.02, 0.03])
     with jax.enable_x64(True):
-        quadratic = jnp.asarray(QUADRATIC[0])
-        moved = quadratic + moments.apply_step(quadratic, jnp.asarray(step))
-        before, after = (
-            np.log(heatmaps.render_quadratic(q, 18, 20)) for q in (quadratic, moved)
-        )
+        render = jax.jit(lambda q: heatmaps.render_quadratic(q, 18, 20))
+        moved = QUADRATIC[0] + jax.jit(moments.apply_step)(QUADRATIC[0], step)
+        before, after = (np.log(render(q)) for q in (QUADRATIC[0], np.asarray(moved)))
     dx, dy = np.meshgrid(np.arange(20) - 10.3, np.arange(18) - 8.8)
     monomials = np.stack([np.ones_like(dx), dx, dy, dx * dx, dx * dy, dy * dy])
     expected = np.tensordot(step, monomials, 1)

@@ -1,5 +1,6 @@
 """Made-up people before a camera, whose pictures follow from their poses."""
 
+import jax
 import numpy as np
 
 from jaxflow.gaussians import unsure
@@ -9,6 +10,9 @@ from jaxflow.types import PoseRecords, RawFrames
 
 FOCAL = 600.0  # crop pixels
 
+_seen_slopes = jax.jit(geometry.seen_slopes)
+_covariance_of = jax.jit(unsure.covariance_of)
+
 
 def frames(count, seed=0, error=0.5):
     """People of random poses, detected with this deviation in heatmap pixels."""
@@ -17,7 +21,7 @@ def frames(count, seed=0, error=0.5):
     body = rng.normal(0, 250, (17, 3)) * [1, 2, 1] + rng.normal(0, 150, (count, 17, 3))
     body[:, 0] = 0
     pose3d = (hip + body).astype(np.float32)
-    slopes = np.asarray(geometry.seen_slopes(pose3d))
+    slopes = np.asarray(_seen_slopes(pose3d))
     origin = 128 - FOCAL * slopes.mean(axis=1, keepdims=True)
     truth = FOCAL * slopes + origin
     fits = np.zeros((count, 16, 7), np.float32)
@@ -31,7 +35,7 @@ def frames(count, seed=0, error=0.5):
 
 def covariance(gaussfit):
     """Of fits, pose frame, as NumPy."""
-    return np.asarray(unsure.covariance_of(gaussfit))
+    return np.asarray(_covariance_of(gaussfit))
 
 
 def flat_records(count, depth, variety=60.0, seed=0, factors=0):
