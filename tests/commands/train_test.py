@@ -2,20 +2,20 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 
 import jax
 import numpy as np
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 from jaxflow import data, train
 from jaxflow.flow import checkpoint
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs import writer
 from tests.helpers import in_process
-from tests.helpers.training import DATASET, REPOSITORY, command
+from tests.helpers.training import DATASET, command
 
 ITERATIONS = 60
 
@@ -171,36 +171,25 @@ def test_mistakes_are_one_clear_line(
     assert expected in line
 
 
-def understood(*given):
-    """What flags.txt would have of these flags, and what was printed before it.
+@pytest.fixture
+def understood(capsys):
+    """What was printed of given flags, and what flags.txt would have of them."""
+    shared, own = flags.FLAGS, train.flags.FLAGS
+    before = [flagsaver.save_flag_values(each) for each in (shared, own)]
 
-    In a process of its own, in which no flag has a value yet.
-    """
-    program = (
-        "import sys\n"
-        "from absl import flags\n"
-        "from jaxflow import train\n"
-        "train.flags.publish()\n"
-        "flags.FLAGS(sys.argv)\n"
-        "train.take_presets()\n"
-        "train.config_from_flags()\n"
-        "print('---')\n"
-        "print(train.flags.as_flagfile(train._flag_names()))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, "--workdir=w", *given],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    said, _, written = done.stdout.partition("---")
-    return said, written.split()
+    def understand(*given):
+        own(shared(["train", "--workdir=w", *given], known_only=True))
+        train.take_presets()
+        train.config_from_flags()
+        written = train.flags.as_flagfile(train._flag_names())
+        return capsys.readouterr().out, written.split()
+
+    yield understand
+    for each, values in zip((shared, own), before, strict=True):
+        flagsaver.restore_flag_values(values, each)
 
 
-def test_an_ablation_sets_its_flags():
+def test_an_ablation_sets_its_flags(understood):
     """flags.txt says what was run, however it was asked for."""
     said, written = understood("--ablation=no_condition")
     assert not said
@@ -208,7 +197,7 @@ def test_an_ablation_sets_its_flags():
     assert not [flag for flag in written if "ablation" in flag]
 
 
-def test_a_recipe_gives_way_to_flags_and_says_so():
+def test_a_recipe_gives_way_to_flags_and_says_so(understood):
     """And without L_MB its k asks for no hypotheses."""
     said, written = understood("--recipe=sharp", "--det_weight=2", "--hypotheses=4")
     assert said == "recipe sharp, but with --det_weight=2.0\n"
@@ -217,7 +206,7 @@ def test_a_recipe_gives_way_to_flags_and_says_so():
     assert not [flag for flag in written if "recipe" in flag]
 
 
-def test_epochs_that_are_asked_for_count_for_every_method():
+def test_epochs_that_are_asked_for_count_for_every_method(understood):
     """What its authors trained it with may be iterations."""
     _, written = understood("--method=generator", "--epochs=3")
     assert "--epochs=3" in written and "--iterations=0" in written
@@ -225,7 +214,7 @@ def test_epochs_that_are_asked_for_count_for_every_method():
     assert "--iterations=4000" in written
 
 
-def test_recipe_and_ablation_go_together_and_a_trace_is_of_one_call():
+def test_recipe_and_ablation_go_together_and_a_trace_is_of_one_call(understood):
     """The precision belongs to a run and is repeated; to trace it is asked anew."""
     _, written = understood(
         "--recipe=sharp",
