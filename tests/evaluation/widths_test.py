@@ -10,7 +10,6 @@ import pytest
 from jaxflow import data
 from jaxflow.evaluation import widened, widths
 from jaxflow.evaluation.measuring import Draw
-from jaxflow.gaussians import unsure
 from jaxflow.skeleton import CONDITIONED_MPII, MPII_MIRRORED
 from tests.helpers import people
 

@@ -75,9 +75,7 @@ class TestCovarianceConventions:
         back = sigma_theta(covariance)
         np.testing.assert_allclose(back[0], -np.sort(-sigma, axis=1), rtol=1e-4)
         assert (back[1] >= 0).all() and (back[1] < np.pi).all()
-        np.testing.assert_allclose(
-            covariance_pose_frame(*back), covariance, atol=1e-4
-        )
+        np.testing.assert_allclose(covariance_pose_frame(*back), covariance, atol=1e-4)
 
     def test_quadratic_inverts(self):
         sigma, theta = np.exp(0.5 * numbers(1, 50, 2)), 3 * numbers(2, 50)

@@ -27,9 +27,7 @@ class TestFits:
     def test_uncertainty_adds_to_the_training_width(self):
         points = 100 + 50 * numbers(0, 16, 2)
         sigma = np.abs(numbers(1, 16, 2)) * 3
-        fits = to_fits(
-            from_sigma(points, sigma), np.float32([20, 10]), np.float32(3)
-        )
+        fits = to_fits(from_sigma(points, sigma), np.float32([20, 10]), np.float32(3))
         np.testing.assert_allclose(fits.mean, (points - [20, 10]) / 3, rtol=1e-5)
         covariance = covariance_image_frame(fits.sigma, fits.theta)
         expected = 4 + (sigma / 3) ** 2
@@ -172,9 +170,7 @@ class TestOtherSkeletons:
         names = SKELETONS["coco_17"].joints
         missing = ["LeftEar", "RightEye", "LeftHip", "RightShoulder", "LeftKnee"]
         points[[names.index(name) for name in missing]] = np.nan
-        mpii = to_mpii(
-            from_sigma(points, np.ones(17, np.float32)), "coco_17"
-        )
+        mpii = to_mpii(from_sigma(points, np.ones(17, np.float32)), "coco_17")
         found = dict(zip(MPII_JOINTS, np.asarray(mpii.found), strict=True))
         assert [name for name, there in found.items() if not there] == [
             "LHip",

@@ -14,18 +14,25 @@ from jaxflow.training import augmentation
 from jaxflow.training import frames as training_frames
 from tests.helpers import people
 
-UP = jnp.asarray([0.0, -0.98, -0.199])
-OTHERS = jnp.asarray(people.frames(6, seed=3).pose3d)
+UP = np.float32([0.0, -0.98, -0.199])
+OTHERS = people.frames(6, seed=3).pose3d
+
+# Compiled whole: op by op, the first call of each costs seconds.
+augment = jax.jit(augmentation.augment, static_argnums=4)
+mirrored_of = jax.jit(augmentation.mirrored)
+turned_of = jax.jit(augmentation.turned)
+built_of = jax.jit(augmentation.built)
+lengths_of = jax.jit(augmentation.lengths)
+seen_slopes, fit_picture = map(jax.jit, (geometry.seen_slopes, geometry.fit_picture))
 
 
 def one(frames, row=0):
-    return jax.tree.map(lambda array: jnp.asarray(array[row]), frames)
+    return jax.tree.map(lambda array: array[row], frames)
 
 
 def augmented(frames, seed=0, **shares):
     keys = jax.random.split(jax.random.key(seed), len(frames.pose3d))
-    frames = jax.tree.map(jnp.asarray, frames)
-    return augmentation.augment(frames, keys, lent(keys), UP, AugmentConfig(**shares))
+    return augment(frames, keys, lent(keys), UP, AugmentConfig(**shares))
 
 
 def lent(keys):
@@ -35,8 +42,10 @@ def lent(keys):
 
 def assert_seen_by_the_same_camera(frame):
     """The picture is that of the pose, up to its place in the crop."""
-    slopes = geometry.seen_slopes(frame.pose3d)
-    scale, origin = geometry.fit_picture(slopes, frame.pose2d)
+    frame = jax.device_get(frame)
+    slopes = seen_slopes(frame.pose3d)
+    scale, origin = fit_picture(slopes, frame.pose2d)
+    scale, slopes = np.asarray(scale), np.asarray(slopes)
     np.testing.assert_allclose(scale[0, 0], people.FOCAL, rtol=1e-4)
     np.testing.assert_allclose(scale * slopes + origin, frame.pose2d, atol=1e-2)
     np.testing.assert_allclose(frame.gaussfit[:, 1:3], frame.pose2d / 4, atol=1e-3)
@@ -50,7 +59,7 @@ def test_off_it_is_the_frames_themselves():
 
 def test_mirrored_twice_is_the_frame():
     frame = one(people.frames(1))
-    back = augmentation.mirrored(augmentation.mirrored(frame))
+    back = mirrored_of(mirrored_of(frame))
     np.testing.assert_allclose(back.pose3d, frame.pose3d)
     np.testing.assert_allclose(back.pose2d, frame.pose2d, rtol=1e-5)
     np.testing.assert_allclose(back.gaussfit, frame.gaussfit, rtol=1e-5)
@@ -58,9 +67,8 @@ def test_mirrored_twice_is_the_frame():
 
 def test_a_mirrored_person_is_seen_mirrored_with_left_and_right_exchanged():
     frame = one(people.frames(1, error=0.0))
-    wide = frame.gaussfit.at[0, 3].set(4.0).at[0, 4].set(0.5)  # the right foot
-    frame = frame._replace(gaussfit=wide)
-    mirrored = augmentation.mirrored(frame)
+    frame.gaussfit[0, 3:5] = 4.0, 0.5  # the right foot
+    mirrored = jax.device_get(mirrored_of(frame))
     assert_seen_by_the_same_camera(mirrored)
     np.testing.assert_allclose(
         mirrored.gaussfit[:, 1:3], mirrored.pose2d / 4, atol=1e-4
@@ -74,7 +82,8 @@ def test_a_mirrored_person_is_seen_mirrored_with_left_and_right_exchanged():
 
 def test_a_turned_person_stands_where_it_stood_and_is_seen_by_the_same_camera():
     frame = one(people.frames(1, error=0.0))
-    turned = augmentation.turned(frame, jnp.asarray(1.1), UP / jnp.linalg.norm(UP))
+    turned = turned_of(frame, np.float32(1.1), UP / np.linalg.norm(UP))
+    turned = jax.device_get(turned)
     np.testing.assert_array_equal(turned.pose3d[0], frame.pose3d[0])
 
     def lengths(pose):
@@ -89,7 +98,7 @@ def test_a_turned_person_stands_where_it_stood_and_is_seen_by_the_same_camera():
 
 def test_turning_keeps_the_detectors_errors():
     frame = one(people.frames(1, error=2.0))
-    turned = augmentation.turned(frame, jnp.asarray(0.0), UP)
+    turned = turned_of(frame, np.float32(0.0), UP)
     for new, old in zip(turned, frame, strict=True):
         np.testing.assert_allclose(new, old, atol=1e-2)
 
@@ -100,9 +109,9 @@ def bones(pose):
 
 def test_somebody_of_other_limbs_has_the_posture_and_is_seen_by_the_same_camera():
     frame = one(people.frames(1, error=0.0))
-    factors = augmentation.lengths(jax.random.key(3), 0.1)
-    np.testing.assert_array_equal(factors, factors[jnp.asarray(H36M_MIRRORED)])
-    built = augmentation.built(frame, factors)
+    factors = np.asarray(lengths_of(jax.random.key(3), 0.1))
+    np.testing.assert_array_equal(factors, factors[list(H36M_MIRRORED)])
+    built = built_of(frame, factors)
     np.testing.assert_allclose(built.pose3d[0], frame.pose3d[0])
     expected = factors[1:, None] * bones(frame.pose3d)
     np.testing.assert_allclose(bones(built.pose3d), expected, atol=1e-2)
@@ -110,7 +119,7 @@ def test_somebody_of_other_limbs_has_the_posture_and_is_seen_by_the_same_camera(
 
 
 def test_limbs_lengths_are_spread_as_asked_for():
-    draw = jax.vmap(lambda key: augmentation.lengths(key, 0.08))
+    draw = jax.jit(jax.vmap(lambda key: augmentation.lengths(key, 0.08)))
     logarithms = np.log(draw(jax.random.split(jax.random.key(0), 4000)))
     assert np.abs(logarithms.mean(0)).max() < 0.01
     covariance = np.cov(logarithms.T)
@@ -125,8 +134,9 @@ def test_limbs_are_held_as_somebody_else_holds_them(number):
     frame, other = one(people.frames(1, error=0.0)), people.frames(1, seed=1).pose3d[0]
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     turn = (np.linalg.det(turn) * turn).astype(np.float32)
-    swap = functools.partial(augmentation.recombined, frame, group=group)
-    changed, again = swap(jnp.asarray(other)), swap(jnp.asarray(other @ turn))
+    recombined = jax.jit(functools.partial(augmentation.recombined, group=group))
+    swap = functools.partial(recombined, frame)
+    changed, again = map(jax.device_get, (swap(other), swap(other @ turn)))
     np.testing.assert_allclose(changed.pose3d, again.pose3d, atol=0.1)
     np.testing.assert_allclose(swap(frame.pose3d).pose3d, frame.pose3d, atol=0.01)
     assert_seen_by_the_same_camera(changed)
@@ -145,9 +155,10 @@ def test_limbs_are_held_as_somebody_else_holds_them(number):
 
 def test_less_sure_detections_err_as_they_say():
     frames = people.frames(3000, error=0.5)
-    changed = augmented(frames, unsure=0.25, unsure_least=3.0, unsure_most=3.0)
+    shares = {"unsure": 0.25, "unsure_least": 3.0, "unsure_most": 3.0}
+    changed = jax.device_get(augmented(frames, **shares))
     np.testing.assert_array_equal(changed.pose3d, frames.pose3d)
-    moved = np.asarray(changed.pose2d - frames.pose2d) / 4
+    moved = (changed.pose2d - frames.pose2d) / 4
     chosen = np.abs(moved).max(-1) > 0
     assert chosen.mean() == pytest.approx(0.25, abs=0.01)
     np.testing.assert_allclose(
@@ -171,9 +182,8 @@ def test_an_examples_noise_is_its_own():
     shares = {"turned": 0.5, "mirrored": 0.5, "recombined": 0.5, "unsure": 0.3}
     every = augmented(frames, **shares)
     keys = jax.random.split(jax.random.key(0), 4)[2:]
-    last = jax.tree.map(lambda array: jnp.asarray(array[2:]), frames)
-    config = AugmentConfig(**shares)
-    again = augmentation.augment(last, keys, lent(keys), UP, config)
+    last = jax.tree.map(lambda array: array[2:], frames)
+    again = augment(last, keys, lent(keys), UP, AugmentConfig(**shares))
     for new, old in zip(again, every, strict=True):
         np.testing.assert_allclose(new, old[2:], rtol=1e-5, atol=1e-3)
 
@@ -217,8 +227,7 @@ def test_refuses_what_is_no_share_or_range(wrong):
 @pytest.mark.slow
 def test_a_batch_is_changed_alike_however_it_is_split():
     frames = jax.tree.map(
-        lambda array: jnp.asarray(array).reshape(2, 4, *array.shape[1:]),
-        people.frames(8),
+        lambda array: array.reshape(2, 4, *array.shape[1:]), people.frames(8)
     )
     config = AugmentConfig(turned=0.5, mirrored=0.5, recombined=0.5, unsure=0.3)
 
