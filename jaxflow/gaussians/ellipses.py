@@ -36,6 +36,7 @@ from jaxflow.types import GaussianFit
 AMBIGUOUS_SIGMA = 5.0
 
 
+@jax.jit
 def covariance_pose_frame(sigma: jax.Array, theta: jax.Array) -> jax.Array:
     """C = R diag(sigma^2) R^T, x right and y UP, the unit that of sigma squared.
 
@@ -54,6 +55,7 @@ def covariance_pose_frame(sigma: jax.Array, theta: jax.Array) -> jax.Array:
     return symmetric(c00, c01, c11)
 
 
+@jax.jit
 def covariance_image_frame(sigma: jax.Array, theta: jax.Array) -> jax.Array:
     """The covariance in heatmap pixels, x right and y DOWN: (..., 2, 2), px^2."""
     return flip_y(covariance_pose_frame(sigma, theta))
@@ -70,6 +72,7 @@ def symmetric(c00: jax.Array, c01: jax.Array, c11: jax.Array) -> jax.Array:
     return jnp.stack(rows, -2)
 
 
+@jax.jit
 def sigma_theta(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The inverse of ``covariance_pose_frame``, in one canonical form.
 

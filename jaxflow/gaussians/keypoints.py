@@ -19,6 +19,7 @@ px (the widest that the condition knows, at 0.04 and below) to 2 px at 1.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -56,6 +57,7 @@ class Keypoints(NamedTuple):
 
 
 @checks.promoting
+@jax.jit
 def from_sigma(points: jax.typing.ArrayLike, sigma: jax.typing.ArrayLike) -> Keypoints:
     """Keypoints with standard deviations.
 
@@ -83,6 +85,7 @@ def from_sigma(points: jax.typing.ArrayLike, sigma: jax.typing.ArrayLike) -> Key
 
 
 @checks.promoting
+@jax.jit
 def from_covariance(
     points: jax.typing.ArrayLike, covariance: jax.typing.ArrayLike
 ) -> Keypoints:
@@ -107,6 +110,7 @@ def from_covariance(
 
 
 @checks.promoting
+@jax.jit
 def from_confidence(
     points: jax.typing.ArrayLike,
     confidence: jax.typing.ArrayLike,
@@ -138,6 +142,7 @@ def from_confidence(
 
 
 @checks.promoting
+@jax.jit
 def crop_of(keypoints: Keypoints) -> tuple[jax.Array, jax.Array]:
     """The square crop a heatmap detector would have been given.
 
@@ -158,6 +163,7 @@ def crop_of(keypoints: Keypoints) -> tuple[jax.Array, jax.Array]:
 
 
 @checks.promoting
+@functools.partial(jax.jit, static_argnames="skeleton")
 def to_mpii(keypoints: Keypoints, skeleton: str) -> Keypoints:
     """Another skeleton's keypoints as MPII-16.
 
@@ -196,6 +202,7 @@ def to_mpii(keypoints: Keypoints, skeleton: str) -> Keypoints:
 
 
 @checks.promoting
+@jax.jit
 def to_fits(
     keypoints: Keypoints,
     corner: jax.typing.ArrayLike | None = None,
@@ -241,6 +248,7 @@ def to_fits(
 
 
 @checks.promoting
+@jax.jit
 def fill_missing(fit: GaussianFit) -> GaussianFit:
     """Fits (..., 16) of heatmaps, where those without an answer count as not found.
 

@@ -11,6 +11,7 @@ nothing: what the rest of the body says may be narrower than the detector.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -43,6 +44,7 @@ class Response(NamedTuple):
     spread: jax.Array
 
 
+@functools.partial(jax.jit, static_argnames=("joint", "moved"))
 def make_unsure(
     pose2d: jax.Array,
     gaussfit: jax.Array,
@@ -92,6 +94,7 @@ def covariance(sigma: float, aspect: float = 1.0, angle: float = 0.0) -> jax.Arr
     return covariances(jnp.asarray(sigma), jnp.asarray(aspect), jnp.asarray(angle))
 
 
+@jax.jit
 def covariances(sigma: jax.Array, aspect: jax.Array, angle: jax.Array) -> jax.Array:
     """(..., 2, 2) px^2: `covariance` of arrays (...)."""
     sigmas = jnp.stack([sigma, jnp.maximum(sigma / aspect, BLOB)], axis=-1)

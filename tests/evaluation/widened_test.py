@@ -23,7 +23,6 @@ FACTORS[12] = (1, 1.2, 1.4, 1.6, 2.0)  # the left wrist's, the last one
 WRIST = H36M_JOINTS.index("LWrist")
 
 # Compiled whole: op by op, the first call of each costs seconds.
-make_unsure = jax.jit(response.make_unsure, static_argnums=2)
 network_inputs = jax.jit(data.network_inputs)
 deviations = jax.jit(widened.deviations)
 
@@ -31,7 +30,7 @@ deviations = jax.jit(widened.deviations)
 def seen(sigma, aspect=1.0, joint="LWrist"):
     """Four frames with one joint's detection so unsure."""
     frames = people.frames(4, error=0.0)
-    pose2d, gaussfit = make_unsure(
+    pose2d, gaussfit = response.make_unsure(
         frames.pose2d,
         frames.gaussfit,
         joint,

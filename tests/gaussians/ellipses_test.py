@@ -11,9 +11,6 @@ from jaxflow.gaussians.condition import condition
 from jaxflow.types import GaussianFit
 
 # Compiled whole: op by op, the first call of each costs seconds.
-covariance_image_frame = jax.jit(gaussians.covariance_image_frame)
-covariance_pose_frame = jax.jit(gaussians.covariance_pose_frame)
-sigma_theta = jax.jit(gaussians.sigma_theta)
 is_ambiguous = jax.jit(gaussians.is_ambiguous)
 
 
@@ -46,12 +43,12 @@ class TestCovarianceConventions:
         return np.cov(np.stack([columns, rows]))
 
     def test_image_frame_is_the_spread_of_the_pixels(self, tilted):
-        covariance = covariance_image_frame(tilted.sigma, tilted.theta)
+        covariance = gaussians.covariance_image_frame(tilted.sigma, tilted.theta)
         np.testing.assert_allclose(covariance, self.sampled(tilted), atol=0.25)
         assert covariance[0, 1] < -5  # towards the upper right is up in y, down in rows
 
     def test_pose_frame_is_that_with_y_up(self, tilted):
-        covariance = covariance_pose_frame(tilted.sigma, tilted.theta)
+        covariance = gaussians.covariance_pose_frame(tilted.sigma, tilted.theta)
         flip = np.diag([1, -1])
         expected = flip @ self.sampled(tilted) @ flip
         np.testing.assert_allclose(covariance, expected, atol=0.25)
@@ -62,7 +59,7 @@ class TestCovarianceConventions:
         fits = fits._replace(mean=fits.mean + apart)
         # Both sigmas are doubled where they exceed 2.1; 2.0 is not.
         sigma = np.float32([10, 2]) / 20
-        expected = covariance_pose_frame(sigma, tilted.theta)
+        expected = gaussians.covariance_pose_frame(sigma, tilted.theta)
         found = np.asarray(jax.jit(condition)(fits)).reshape(13, 6)[0, 3:]
         np.testing.assert_allclose(
             found, [expected[0, 0], expected[0, 1], expected[1, 1]], atol=1e-6
@@ -71,19 +68,21 @@ class TestCovarianceConventions:
     def test_sigma_theta_inverts(self):
         sigma = np.exp(0.5 * numbers(1, 50, 2))
         theta = 3 * numbers(2, 50)
-        covariance = covariance_pose_frame(sigma, theta)
-        back = sigma_theta(covariance)
+        covariance = gaussians.covariance_pose_frame(sigma, theta)
+        back = gaussians.sigma_theta(covariance)
         np.testing.assert_allclose(back[0], -np.sort(-sigma, axis=1), rtol=1e-4)
         assert (back[1] >= 0).all() and (back[1] < np.pi).all()
-        np.testing.assert_allclose(covariance_pose_frame(*back), covariance, atol=1e-4)
+        np.testing.assert_allclose(
+            gaussians.covariance_pose_frame(*back), covariance, atol=1e-4
+        )
 
     def test_quadratic_inverts(self):
         sigma, theta = np.exp(0.5 * numbers(1, 50, 2)), 3 * numbers(2, 50)
         quadratic = jax.jit(gaussians.to_quadratic)(sigma, theta)
         back = jax.jit(gaussians.from_quadratic)(quadratic)
         np.testing.assert_allclose(
-            covariance_pose_frame(*back),
-            covariance_pose_frame(sigma, theta),
+            gaussians.covariance_pose_frame(*back),
+            gaussians.covariance_pose_frame(sigma, theta),
             rtol=1e-3,
             atol=1e-3,
         )

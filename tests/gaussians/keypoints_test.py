@@ -11,13 +11,6 @@ from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS, MPII_TO_H36M
 from tests.helpers.precision import assert_exact
 
-# Compiled whole: op by op, the first call of each costs seconds.
-from_sigma = jax.jit(detections.from_sigma)
-from_confidence = jax.jit(detections.from_confidence)
-to_fits = jax.jit(detections.to_fits)
-to_mpii = jax.jit(detections.to_mpii, static_argnums=1)
-covariance_image_frame = jax.jit(gaussians.covariance_image_frame)
-
 
 def numbers(seed, *shape):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
@@ -27,9 +20,11 @@ class TestFits:
     def test_uncertainty_adds_to_the_training_width(self):
         points = 100 + 50 * numbers(0, 16, 2)
         sigma = np.abs(numbers(1, 16, 2)) * 3
-        fits = to_fits(from_sigma(points, sigma), np.float32([20, 10]), np.float32(3))
+        fits = detections.to_fits(
+            detections.from_sigma(points, sigma), np.float32([20, 10]), np.float32(3)
+        )
         np.testing.assert_allclose(fits.mean, (points - [20, 10]) / 3, rtol=1e-5)
-        covariance = covariance_image_frame(fits.sigma, fits.theta)
+        covariance = gaussians.covariance_image_frame(fits.sigma, fits.theta)
         expected = 4 + (sigma / 3) ** 2
         np.testing.assert_allclose(
             np.diagonal(covariance, axis1=1, axis2=2), expected, rtol=1e-4
@@ -41,15 +36,15 @@ class TestFits:
     def test_covariances_keep_their_direction(self):
         covariance = np.broadcast_to(np.float32([[9, 4], [4, 5]]), (16, 2, 2))
         keypoints = detections.from_covariance(30 + numbers(0, 16, 2), covariance)
-        fits = to_fits(keypoints, np.zeros(2, np.float32), np.float32(1))
-        found = covariance_image_frame(fits.sigma, fits.theta)
+        fits = detections.to_fits(keypoints, np.zeros(2, np.float32), np.float32(1))
+        found = gaussians.covariance_image_frame(fits.sigma, fits.theta)
         np.testing.assert_allclose(found, covariance + 4 * np.eye(2), rtol=1e-4)
 
     def test_confidence_falls_to_sigma_monotonically(self):
         confidence = np.linspace(0.04, 1, 16, dtype=np.float32)
         points, pixel = 30 + numbers(0, 16, 2), np.float32(2.5)
-        keypoints = from_confidence(points, confidence, pixel)
-        fits = to_fits(keypoints, np.zeros(2, np.float32), pixel)
+        keypoints = detections.from_confidence(points, confidence, pixel)
+        fits = detections.to_fits(keypoints, np.zeros(2, np.float32), pixel)
         np.testing.assert_allclose(fits.sigma[:, 0], 2 / np.sqrt(confidence), rtol=1e-4)
         np.testing.assert_allclose(fits.amplitude, confidence, rtol=1e-4)
         assert (np.diff(fits.sigma[:, 0]) < 0).all()
@@ -58,8 +53,8 @@ class TestFits:
         points = 30 + numbers(0, 2, 16, 2)
         confidence = np.full((2, 16), 0.9, np.float32)
         points[0, 3], confidence[0, 5], confidence[1] = np.nan, 0, 0
-        keypoints = from_confidence(points, confidence, np.ones(2, "f4"))
-        fits = to_fits(keypoints)
+        keypoints = detections.from_confidence(points, confidence, np.ones(2, "f4"))
+        fits = detections.to_fits(keypoints)
         assert all(np.isfinite(field).all() for field in fits)
         assert np.flatnonzero(~fits.converged[0]).tolist() == [3, 5]
         assert not fits.converged[1].any()
@@ -70,8 +65,8 @@ class TestFits:
 
     def test_default_crop_holds_the_person_with_its_margin(self):
         points = 500 + 80 * numbers(3, 7, 16, 2)
-        keypoints = from_sigma(points, np.ones((7, 16), np.float32))
-        fits = to_fits(keypoints)
+        keypoints = detections.from_sigma(points, np.ones((7, 16), np.float32))
+        fits = jax.jit(detections.to_fits)(keypoints)
         extent = np.ptp(np.asarray(fits.mean), axis=1)
         np.testing.assert_allclose(extent.max(1), 64 / 1.25, rtol=1e-4)
         assert (fits.mean >= 0).all() and (fits.mean <= 64).all()
@@ -79,12 +74,12 @@ class TestFits:
     def test_wrong_shapes_are_named(self):
         points = numbers(0, 16, 2)
         with pytest.raises(ValueError, match="sigma"):
-            from_sigma(points, numbers(0, 15))
+            detections.from_sigma(points, numbers(0, 15))
         with pytest.raises(TypeError, match="points"):
-            from_sigma(np.zeros((16, 2), int), numbers(0, 16))
-        keypoints = from_sigma(points, numbers(0, 16))
+            detections.from_sigma(np.zeros((16, 2), int), numbers(0, 16))
+        keypoints = detections.from_sigma(points, numbers(0, 16))
         with pytest.raises(ValueError, match="together"):
-            to_fits(keypoints, np.zeros(2, np.float32))
+            detections.to_fits(keypoints, np.zeros(2, np.float32))
 
 
 class TestOtherSkeletons:
@@ -125,8 +120,8 @@ class TestOtherSkeletons:
     )
     def test_a_standing_person(self, skeleton):
         points = self.standing(skeleton)
-        keypoints = from_sigma(points, np.full(len(points), 0.01, "f4"))
-        mpii = to_mpii(keypoints, skeleton)
+        keypoints = detections.from_sigma(points, np.full(len(points), 0.01, "f4"))
+        mpii = detections.to_mpii(keypoints, skeleton)
         at = dict(zip(MPII_JOINTS, np.asarray(mpii.mean), strict=True))
         expected = {
             "Head": (0, -1.0),
@@ -148,21 +143,21 @@ class TestOtherSkeletons:
         points = self.standing(skeleton)
         rng = np.random.default_rng(0)
         sigma = rng.uniform(0.5, 2, len(points)).astype(np.float32)
-        keypoints = from_sigma(points, sigma)
+        keypoints = detections.from_sigma(points, sigma)
         noise = rng.normal(size=(4000, len(points), 2)) * sigma[:, None]
-        many = from_sigma(
+        many = detections.from_sigma(
             (points + noise).astype(np.float32), np.broadcast_to(sigma, noise.shape[:2])
         )
-        drawn = np.asarray(to_mpii(many, skeleton).mean)
-        claimed = np.asarray(to_mpii(keypoints, skeleton).covariance)
+        drawn = np.asarray(detections.to_mpii(many, skeleton).mean)
+        claimed = np.asarray(detections.to_mpii(keypoints, skeleton).covariance)
         np.testing.assert_allclose(
             drawn.var(0), np.diagonal(claimed, axis1=1, axis2=2), rtol=0.15
         )
 
     def test_human36m_is_a_selection(self):
         points = numbers(0, 3, len(H36M_JOINTS), 2)
-        keypoints = from_sigma(points, np.ones((3, 17), np.float32))
-        mpii = to_mpii(keypoints, "h36m_17")
+        keypoints = detections.from_sigma(points, np.ones((3, 17), np.float32))
+        mpii = detections.to_mpii(keypoints, "h36m_17")
         np.testing.assert_allclose(mpii.mean, points[:, list(MPII_TO_H36M)], atol=1e-6)
 
     def test_missing_joints(self):
@@ -170,7 +165,9 @@ class TestOtherSkeletons:
         names = SKELETONS["coco_17"].joints
         missing = ["LeftEar", "RightEye", "LeftHip", "RightShoulder", "LeftKnee"]
         points[[names.index(name) for name in missing]] = np.nan
-        mpii = to_mpii(from_sigma(points, np.ones(17, np.float32)), "coco_17")
+        mpii = detections.to_mpii(
+            detections.from_sigma(points, np.ones(17, np.float32)), "coco_17"
+        )
         found = dict(zip(MPII_JOINTS, np.asarray(mpii.found), strict=True))
         assert [name for name, there in found.items() if not there] == [
             "LHip",
@@ -180,11 +177,11 @@ class TestOtherSkeletons:
         assert np.isfinite(mpii.mean).all() and np.isfinite(mpii.covariance).all()
 
     def test_unknown_skeletons_and_counts_are_named(self):
-        keypoints = from_sigma(numbers(0, 17, 2), np.ones(17, np.float32))
+        keypoints = detections.from_sigma(numbers(0, 17, 2), np.ones(17, np.float32))
         with pytest.raises(ValueError, match="coco_17.*'coco'"):
-            to_mpii(keypoints, "coco")
+            detections.to_mpii(keypoints, "coco")
         with pytest.raises(ValueError, match="25 joints for body_25"):
-            to_mpii(keypoints, "body_25")
+            detections.to_mpii(keypoints, "body_25")
 
 
 def test_pixels_keep_their_precision():

@@ -11,7 +11,6 @@ JOINT = MPII_TO_H36M[WRIST]
 
 # Compiled whole: op by op, the first call of each costs seconds.
 of_example = jax.jit(response.of_example, static_argnums=2)
-make_unsure = jax.jit(response.make_unsure, static_argnums=2, static_argnames="moved")
 
 
 def hypotheses_of(scale, frames=1500, count=100):
@@ -53,7 +52,7 @@ def test_a_joint_is_made_as_unsure_as_was_asked(aspect):
     frames = people.frames(4000)
     covariance = response.covariance(6.0, aspect, 0.5)
     normal = jax.random.normal(jax.random.key(0), (4000, 2))
-    pose2d, fits = make_unsure(
+    pose2d, fits = response.make_unsure(
         frames.pose2d, frames.gaussfit, "LWrist", covariance, normal
     )
     np.testing.assert_allclose(
@@ -79,7 +78,7 @@ def test_a_joint_is_made_as_unsure_as_was_asked(aspect):
 
 def test_its_place_is_kept_where_that_is_asked_for():
     frames = people.frames(2)
-    pose2d, fits = make_unsure(
+    pose2d, fits = response.make_unsure(
         frames.pose2d,
         frames.gaussfit,
         "Head",
