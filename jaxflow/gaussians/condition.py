@@ -53,7 +53,8 @@ def condition(fits: GaussianFit | jax.typing.ArrayLike) -> jax.Array:
     """
     if isinstance(fits, GaussianFit):
         checks.floating("fits", fits.as_array(), (16, 7))
-        fits = keypoints.fill_missing(fits).as_array()
+        filled: GaussianFit = keypoints.fill_missing(fits)
+        fits = filled.as_array()
     fits = checks.floating("fits", fits, (16, 7))
     amplitude = jnp.clip(fits[..., 0], 0.0, MAX_AMPLITUDE)
     means = to_joints(normalize_pose2d(jnp.clip(fits[..., 1:3], 0.0, MAP_EDGE)), axes=2)

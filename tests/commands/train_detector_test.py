@@ -23,10 +23,10 @@ from tests.helpers import drawn_people
 from tests.helpers.refusals import contents
 from tests.helpers.training import command
 
-pytestmark = pytest.mark.usefixtures("optimised")
-
 # Wide rather than deep: what a step of Adam moves grows with the width.
 SMALL = dataclasses.replace(TINY, stage3_modules=0, width=64, stem=64)
+# Learns little, for the tests of what a run leaves and refuses.
+NARROW = dataclasses.replace(TINY, stage3_modules=0, width=4, stem=4)
 STEPS = 10
 CONFIG = LearningConfig(
     steps=STEPS,
@@ -106,9 +106,16 @@ def test_settings_without_sense_are_refused(values, said):
 
 
 @pytest.fixture(scope="module")
-def trained(drawn, tmp_path_factory):
+def trained(drawn, optimised, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained")
-    outcome = training.train(drawn[0], SMALL, CONFIG, out, pace=LOGGING)
+    training.train(drawn[0], SMALL, CONFIG, out, pace=LOGGING)
+    return out
+
+
+@pytest.fixture(scope="module")
+def narrow(drawn, tmp_path_factory):
+    out = tmp_path_factory.mktemp("narrow")
+    outcome = training.train(drawn[0], NARROW, CONFIG, out, pace=LOGGING)
     assert outcome.step == STEPS and outcome.stopped_by is None
     return out
 
@@ -147,39 +154,41 @@ def test_ten_steps_overfit_a_few_pictures(drawn, trained, tmp_path):
     assert abs(lines[-1]["loss"] - loss) < 0.1 * blank
 
 
-def test_a_stopped_run_ends_with_the_same_bits(drawn, trained, tmp_path):
+def test_a_stopped_run_ends_with_the_same_bits(drawn, narrow, tmp_path):
     shorter = dataclasses.replace(CONFIG, steps=7)
-    training.train(drawn[0], SMALL, shorter, tmp_path, pace=LOGGING)
-    training.train(drawn[0], SMALL, CONFIG, tmp_path, pace=LOGGING)
-    ours, theirs = checkpoint.load(tmp_path)[0], checkpoint.load(trained)[0]
+    training.train(drawn[0], NARROW, shorter, tmp_path, pace=LOGGING)
+    training.train(drawn[0], NARROW, CONFIG, tmp_path, pace=LOGGING)
+    ours, theirs = checkpoint.load(tmp_path)[0], checkpoint.load(narrow)[0]
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
     kept = sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir())
     assert kept == [8, 10]
     # A finished run has nothing left to do.
-    assert training.train(drawn[0], SMALL, CONFIG, tmp_path, pace=LOGGING).step == STEPS
+    assert (
+        training.train(drawn[0], NARROW, CONFIG, tmp_path, pace=LOGGING).step == STEPS
+    )
 
 
-def test_another_run_s_folder_is_refused(drawn, trained):
+def test_another_run_s_folder_is_refused(drawn, narrow):
     other = dataclasses.replace(CONFIG, learning_rate=1e-3)
     with pytest.raises(CheckpointError, match="learning_rate: 0.001 here, 0.005 there"):
-        training.train(drawn[0], SMALL, other, trained)
+        training.train(drawn[0], NARROW, other, narrow)
     moved = drawn[0]._replace(points=drawn[0].points + 1)
     with pytest.raises(CheckpointError, match="crc32"):
-        training.train(moved, SMALL, CONFIG, trained)
+        training.train(moved, NARROW, CONFIG, narrow)
 
 
-def test_a_refused_run_changes_nothing(drawn, trained):
-    before = contents(trained)
+def test_a_refused_run_changes_nothing(drawn, narrow):
+    before = contents(narrow)
     other = dataclasses.replace(CONFIG, seed=5)
     with pytest.raises(CheckpointError, match="another run"):
-        training.train(drawn[0], SMALL, other, trained, notes={"flags.txt": "--seed=5"})
-    assert contents(trained) == before
+        training.train(drawn[0], NARROW, other, narrow, notes={"flags.txt": "--seed=5"})
+    assert contents(narrow) == before
 
 
 def test_a_loss_that_is_not_finite_stops(drawn, tmp_path):
     config = dataclasses.replace(CONFIG, learning_rate=1e30)
     with pytest.raises(NonFiniteError, match=r"iteration \d+ is not finite"):
-        training.train(drawn[0], SMALL, config, tmp_path, pace=LOGGING)
+        training.train(drawn[0], NARROW, config, tmp_path, pace=LOGGING)
     with pytest.raises(CheckpointError, match="no complete checkpoint"):
         checkpoint.load(tmp_path)
 
@@ -190,7 +199,7 @@ def test_a_damaged_picture_is_named(drawn, tmp_path):
     path.write_bytes(found.picture[0].read_bytes()[:200])
     damaged = found._replace(picture=[path] * 4)
     with pytest.raises(pictures.PictureError, match="bad.png"):
-        training.train(damaged, SMALL, CONFIG, tmp_path / "out", pace=LOGGING)
+        training.train(damaged, NARROW, CONFIG, tmp_path / "out", pace=LOGGING)
 
 
 @pytest.mark.slow

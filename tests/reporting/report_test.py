@@ -4,20 +4,19 @@ import dataclasses
 import html.parser
 import io
 import json
-import pathlib
 import re
-import subprocess
-import sys
 
 import jax
 import numpy as np
 import pytest
 
+from tests.helpers import in_process
 from tests.helpers.evaluation import TEST, records
 
 pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
 
 from jaxflow import config, flow
+from jaxflow import report as command
 from jaxflow.evaluation import comparison, inference_time, protocol
 from jaxflow.methods.flow import FlowModel
 from jaxflow.reporting import (
@@ -298,20 +297,8 @@ def test_published_rows_compete_only_on_their_own_actions(evaluated):
     assert cell.value == evaluated.test.average.mpjpe[1]
 
 
-def test_a_wrong_comparison_is_one_line_and_status_one(tmp_path):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "jaxflow.report",
-            "--checkpoint=none",
-            "--compare=x",
-            f"--out={tmp_path}",
-        ],
-        cwd=pathlib.Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "expected NAME=[SAMPLER:]DIR" in done.stderr and "got 'x'" in done.stderr
+def test_a_wrong_comparison_is_one_line_and_status_one(tmp_path, capsys):
+    flags = "--checkpoint=none", "--compare=x", f"--out={tmp_path}"
+    assert in_process.run(command, *flags) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected NAME=[SAMPLER:]DIR" in line and "got 'x'" in line

@@ -109,9 +109,14 @@ def test_a_start_is_the_key_s_and_of_the_network_s_scale():
     jax.tree.map(np.testing.assert_array_equal, variables, same)
 
 
-@pytest.mark.parametrize(
-    "size", [(64, 96), pytest.param((256, 256), marks=pytest.mark.slow)], ids=str
-)
+def test_the_published_network_is_recognised(peer):
+    state = state_of(peer(HRNetConfig(), 0))
+    assert len(state) == 1754
+    assert weights.from_state(state)[1] == HRNetConfig()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(64, 96), (256, 256)], ids=str)
 def test_the_whole_network_equals_pytorch_s(peer, size):
     """Random weights and random statistics, at full width, within 1e-4 of the peak."""
     import torch
