@@ -1,7 +1,6 @@
 """A model and its mirror image: whichever side is shown, the answer is the same."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,6 +16,9 @@ from tests.helpers import people
 DATA = made_up(3)
 KEYS = jax.random.split(jax.random.key(0), 3)
 
+# Compiled whole: op by op, the first call of each costs seconds.
+inputs, network_inputs = jax.jit(mirrored.inputs), jax.jit(data.network_inputs)
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -28,13 +30,13 @@ def draw(model, pose2d=DATA.pose2d, cond=DATA.cond, **how):
 
 
 def test_inputs_are_those_of_the_mirrored_frame():
-    frames = jax.tree.map(jnp.asarray, people.frames(4, error=1.0))
-    seen = data.network_inputs(frames)
-    other = data.network_inputs(jax.vmap(augmentation.mirrored)(frames))
-    pose2d, cond = mirrored.inputs(seen.pose2d, seen.cond)
+    frames = people.frames(4, error=1.0)
+    seen = network_inputs(frames)
+    other = network_inputs(jax.jit(jax.vmap(augmentation.mirrored))(frames))
+    pose2d, cond = inputs(seen.pose2d, seen.cond)
     np.testing.assert_allclose(pose2d, other.pose2d, atol=1e-5)
     np.testing.assert_allclose(cond, other.cond, atol=1e-5)
-    back = mirrored.inputs(pose2d, cond)
+    back = inputs(pose2d, cond)
     np.testing.assert_array_equal(back[0], seen.pose2d)
     np.testing.assert_array_equal(back[1], seen.cond)
 
@@ -43,7 +45,7 @@ def test_one_half_is_the_models_and_the_other_its_mirror_images(model):
     both = draw(Mirrored(model), num_hypotheses=7)
     np.testing.assert_array_equal(both[:, :4], draw(model, num_hypotheses=4))
     many = geometry.mirrored(
-        draw(Mirrored(model), *mirrored.inputs(DATA.pose2d, DATA.cond))[:, :100]
+        draw(Mirrored(model), *inputs(DATA.pose2d, DATA.cond))[:, :100]
     )
     theirs = draw(Mirrored(model))[:, 100:]
     # Of the same distribution, by other latents.
@@ -57,7 +59,7 @@ def test_the_pose_of_temperature_0_does_not_depend_on_the_side(model):
     pair = Mirrored(model)
     mode = draw(pair, num_hypotheses=2, temperature=0.0)
     np.testing.assert_array_equal(mode[:, 0], mode[:, 1])
-    flat = mirrored.inputs(DATA.pose2d, DATA.cond)
+    flat = inputs(DATA.pose2d, DATA.cond)
     other = draw(pair, *flat, num_hypotheses=1, temperature=0.0)
     np.testing.assert_allclose(geometry.mirrored(other), mode[:, :1], atol=1e-6)
     alone = draw(model, num_hypotheses=1, temperature=0.0)
