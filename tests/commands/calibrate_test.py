@@ -5,12 +5,11 @@ import json
 import shutil
 import signal
 
-import jax
 import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import data, flow, methods
+from jaxflow import data, methods
 from jaxflow.config import DataConfig
 from jaxflow.evaluation import calibrating, temperature
 from jaxflow.evaluation.calibrating import CalibrationConfig
@@ -20,6 +19,7 @@ from jaxflow.runs import checkpoint as store
 from jaxflow.runs.checkpoint import CheckpointError, DamagedError
 from jaxflow.runs.run import LockedError, Run
 from jaxflow.training import frames
+from tests.helpers import flows
 from tests.helpers.training import (
     DATASET,
     TINY,
@@ -133,7 +133,7 @@ def test_a_checkpoint_is_calibrated_by_one_process(run, data_dir):
 
 def test_the_command(tmp_path, data_dir):
     """On a run that held nothing out it says what to do."""
-    checkpoint.save_params(tmp_path, flow.init(jax.random.key(0), TINY.flow), TINY)
+    checkpoint.save_params(tmp_path, flows.some(TINY.flow), TINY)
     process = command(
         f"--checkpoint={tmp_path}",
         f"--data_dir={data_dir}",

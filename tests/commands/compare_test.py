@@ -5,12 +5,11 @@ import os
 import subprocess
 import sys
 
-import jax
 import pytest
 
-from jaxflow import compare, config, flow
+from jaxflow import compare, config
 from jaxflow.flow import checkpoint
-from tests.helpers import in_process, quick
+from tests.helpers import flows, in_process, quick
 from tests.helpers.training import REPOSITORY
 
 SMALL = config.FlowConfig(hidden=8, blocks=2)
@@ -39,7 +38,7 @@ def run(*flags):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("model")
-    params = flow.init(jax.random.key(0), SMALL)
+    params = flows.some(SMALL)
     checkpoint.save_params(place, params, config.TrainConfig(flow=SMALL))
     return place
 

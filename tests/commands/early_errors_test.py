@@ -6,19 +6,18 @@ import pathlib
 import re
 import subprocess
 
-import jax
 import numpy as np
 import pytest
 
 from jaxflow import calibrate, fit, methods
 from jaxflow.config import DataConfig, FlowConfig
 from jaxflow.evaluation import comparison, inference_time, protocol
-from jaxflow.flow import checkpoint, model
+from jaxflow.flow import checkpoint
 from jaxflow.gaussians import fitting
 from jaxflow.runs import errors, torch_files
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.runs.errors import UserError
-from tests.helpers import in_process
+from tests.helpers import flows, in_process
 from tests.helpers.training import REPOSITORY
 
 SMALL = FlowConfig(blocks=1, hidden=8, encoder_hidden=4, encoded=3)
@@ -27,7 +26,7 @@ SMALL = FlowConfig(blocks=1, hidden=8, encoder_hidden=4, encoded=3)
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    checkpoint.save_params(folder, model.init(jax.random.key(0), SMALL), SMALL)
+    checkpoint.save_params(folder, flows.some(SMALL), SMALL)
     return folder
 
 

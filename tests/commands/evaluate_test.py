@@ -5,14 +5,14 @@ import pathlib
 import subprocess
 import sys
 
-import jax
 import pytest
 
-from jaxflow import commands, config, data, evaluate, flow, methods
+from jaxflow import commands, config, data, evaluate, methods
 from jaxflow.evaluation import protocol
 from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.reporting import result_tables
 from jaxflow.runs.errors import UserError
+from tests.helpers import flows
 from tests.helpers.evaluation import TEST, records
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ SMALL = config.FlowConfig(hidden=8, blocks=2)
 @pytest.fixture(scope="session")
 def small_checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
-    params = flow.init(jax.random.key(0), SMALL)
+    params = flows.some(SMALL)
     checkpoint.save_params(folder, params, config.TrainConfig(flow=SMALL))
     return folder
 
@@ -163,7 +163,7 @@ def test_another_models_checkpoint_is_refused(small_checkpoint, tmp_path):
     shutil.copytree(small_checkpoint, folder)
     other = tmp_path / "other"
     wide = config.FlowConfig(hidden=16, blocks=2)
-    params = flow.init(jax.random.key(0), wide)
+    params = flows.some(wide)
     checkpoint.save_params(other, params, config.TrainConfig(flow=wide))
     inner = next((folder / "checkpoints").iterdir())
     shutil.rmtree(inner / "params")

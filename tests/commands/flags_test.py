@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 
-import jax
 import pytest
 
 from jaxflow import (
@@ -33,12 +32,13 @@ from jaxflow.detector.learning.step import LearningConfig
 from jaxflow.evaluation import comparison
 from jaxflow.evaluation.calibrating import CalibrationConfig
 from jaxflow.evaluation.protocol import EvaluationConfig
-from jaxflow.flow import calibration_file, checkpoint, model
+from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.prediction.set_sampling import SampleConfig
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs import files
 from jaxflow.runs.errors import UserError
 from jaxflow.runs.run import Run
+from tests.helpers import flows
 from tests.helpers.training import REPOSITORY, checkpoints_of, command
 
 SMALL = FlowConfig(blocks=1, hidden=8, encoder_hidden=4, encoded=3)
@@ -87,7 +87,7 @@ def test_lists_of_folders_begin_at_home_too():
 def test_paths_of_the_library_begin_at_home_too(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    params = model.init(jax.random.key(0), SMALL)
+    params = flows.some(SMALL)
     checkpoint.save_params("~/model", params, SMALL)
     assert store.find("~/model").parts[:-2] == (tmp_path / "model").parts
     assert checkpoint.load_config("~/model").flow == SMALL
@@ -172,7 +172,7 @@ def test_predict_refuses_numbers_at_once(flag, capsys):
 
 def trained_on(folder, source):
     """A checkpoint that knows its data set, as a run saves it."""
-    params = model.init(jax.random.key(0), SMALL)
+    params = flows.some(SMALL)
     about = checkpoint.about_run(TrainConfig(flow=SMALL), {}, source)
     store.save_items(folder, {"params": params}, about, step=1)
     return folder
@@ -201,7 +201,7 @@ def test_the_data_set_comes_from_the_checkpoint(tmp_path, capsys):
 
 def test_older_checkpoints_leave_the_default(tmp_path, capsys):
     older = tmp_path / "older"
-    checkpoint.save_params(older, model.init(jax.random.key(0), SMALL), SMALL)
+    checkpoint.save_params(older, flows.some(SMALL), SMALL)
     assert checkpoint.load_source(older) is None
     assert evaluate.flags.data([older]) == DataConfig()
     assert not capsys.readouterr().out

@@ -2,7 +2,6 @@
 
 import signal
 
-import jax
 import pytest
 
 from data_builders import registry
@@ -10,9 +9,9 @@ from data_builders.synthetic_lift import synthetic_lift_dataset_builder
 from jaxflow import config, data, report, sample_set
 from jaxflow.commands import STOPPED, build_data
 from jaxflow.evaluation import protocol
-from jaxflow.flow import checkpoint, model
+from jaxflow.flow import checkpoint
 from jaxflow.prediction import set_sampling
-from tests.helpers import in_process
+from tests.helpers import flows, in_process
 from tests.helpers.evaluation import records
 
 SMALL = config.FlowConfig(blocks=1, hidden=8, encoder_hidden=4, encoded=3)
@@ -22,7 +21,7 @@ SMALL = config.FlowConfig(blocks=1, hidden=8, encoder_hidden=4, encoded=3)
 def saved(tmp_path, monkeypatch):
     """A checkpoint, and frames that every data set has."""
     folder = tmp_path / "model"
-    checkpoint.save_params(folder, model.init(jax.random.key(0), SMALL), SMALL)
+    checkpoint.save_params(folder, flows.some(SMALL), SMALL)
     monkeypatch.setattr(data, "load_records", lambda *_, **__: records())
     monkeypatch.setattr(data, "splits", lambda *_: ("train", "test"))
     return folder

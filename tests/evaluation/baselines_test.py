@@ -3,9 +3,10 @@
 import jax
 import numpy as np
 
-from jaxflow import config, flow
+from jaxflow import config
 from jaxflow.evaluation import baselines
 from jaxflow.methods.flow import FlowModel
+from tests.helpers import flows
 
 SMALL = config.FlowConfig(hidden=8, blocks=2)
 
@@ -16,7 +17,7 @@ def test_baseline_noise_has_the_fitted_covariance():
     cond[..., 3], cond[..., 4], cond[..., 5] = 0.09, 0.03, 0.04
     frame = rng.normal(size=(1, 32)).astype(np.float32)
     keys = jax.random.split(jax.random.key(0), 1)
-    model = FlowModel.of(flow.init(jax.random.key(0), SMALL), SMALL)
+    model = FlowModel.of(flows.some(SMALL), SMALL)
     drawn = baselines.ModeWithNoise(model, depth=0.05).sample(
         frame, cond.reshape(1, 78), keys, num_hypotheses=4000
     )

@@ -4,11 +4,10 @@ import dataclasses
 import json
 import re
 
-import jax
 import numpy as np
 import pytest
 
-from jaxflow import config, data, flow, methods
+from jaxflow import config, data, methods
 from jaxflow.evaluation import comparison, protocol
 from jaxflow.evaluation import seed_statistics as statistics
 from jaxflow.evaluation.comparison import Comparison, Entry, Member
@@ -18,6 +17,7 @@ from jaxflow.methods import samplers
 from jaxflow.reporting import comparison as tell
 from jaxflow.reporting import tables
 from jaxflow.training import presets
+from tests.helpers import flows
 from tests.helpers.evaluation import TEST, records
 
 SMALL = config.FlowConfig(hidden=8, blocks=2)
@@ -29,7 +29,7 @@ def folders(tmp_path_factory):
     found = []
     for seed in range(3):
         folder = tmp_path_factory.mktemp(f"seed{seed}")
-        params = flow.init(jax.random.key(seed), SMALL)
+        params = flows.some(SMALL, seed=seed)
         checkpoint.save_params(folder, params, config.TrainConfig(flow=SMALL))
         found.append(str(folder))
     return found

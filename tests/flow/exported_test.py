@@ -15,7 +15,7 @@ from jaxflow.flow import exported as exporting
 from jaxflow.flow import onnx_graph
 from jaxflow.flow.exported import FORMATS, example_inputs
 from jaxflow.maths import geometry
-from tests.helpers import in_process
+from tests.helpers import flows, in_process
 from tests.helpers.training import command
 
 pytest.importorskip("flatbuffers", reason="StableHLO needs the extra 'export'")
@@ -29,7 +29,7 @@ READERS = {"stablehlo": exporting.open_stablehlo, "onnx": onnx_graph.open_onnx}
 
 @pytest.fixture(scope="module")
 def params():
-    return flow.init(jax.random.key(4), CONFIG)
+    return flows.some(CONFIG, seed=4)
 
 
 @pytest.fixture(scope="module")

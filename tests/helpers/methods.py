@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.common import made_up
-from jaxflow import flow, methods
+from jaxflow import methods
 from jaxflow.config import FlowConfig, NetConfig, OptimizerConfig, TrainConfig
 from jaxflow.maths import geometry
 from jaxflow.methods import whitening
 from jaxflow.training.method import shown_params
 from jaxflow.types import Batch, Grouped
+from tests.helpers import flows
 
 FLOW = FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6)
 NET = NetConfig(width=16, depth=1, dropout=0.1, components=3, steps=2, features=12)
@@ -44,7 +45,7 @@ def model(name):
     """A small model of any parameters, the same each time."""
     method = methods.METHODS[name]
     if name == "flow":
-        return method.model(flow.init(jax.random.key(0), FLOW), TINY)
+        return method.model(flows.some(FLOW), TINY)
     params = shown_params(method, method.init(jax.random.key(0), TINY))
     rng = np.random.default_rng(0)
     net = jax.tree.map(

@@ -25,6 +25,7 @@ from jaxflow.prediction.files import Output
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.runs.profiling import Clock
 from jaxflow.skeleton import MPII_BONES
+from tests.helpers import flows
 from tests.helpers.compiled import optimised
 
 NETWORK = dataclasses.replace(hrnet.TINY, stage3_modules=0)
@@ -77,7 +78,7 @@ def colour_detector():
 
 def quick_lifter(**options):
     """The colour detector and a fresh flow of the smallest size."""
-    params = jaxflow.init(jax.random.key(0), QUICK_FLOW)
+    params = flows.some(QUICK_FLOW)
     return Lifter(
         FlowModel.of(params, QUICK_FLOW),
         detector=colour_detector(),

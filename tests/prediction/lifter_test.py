@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import flow
 from jaxflow.detector.network.loading import Detector
 from jaxflow.flow.exported import example_inputs
 from jaxflow.gaussians import heatmaps, keypoints
@@ -16,6 +15,7 @@ from jaxflow.methods.flow import FlowModel
 from jaxflow.metrics import selection
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.types import GaussianFit
+from tests.helpers import flows
 
 CONFIG = jaxflow.FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6)
 M = 12
@@ -23,7 +23,7 @@ M = 12
 
 @pytest.fixture(scope="module")
 def params():
-    return flow.init(jax.random.key(4), CONFIG)
+    return flows.some(CONFIG, seed=4)
 
 
 @pytest.fixture(scope="module")

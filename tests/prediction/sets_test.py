@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import jaxflow
-from jaxflow import config, data, flow, methods
+from jaxflow import config, data, methods
 from jaxflow.evaluation import protocol
 from jaxflow.flow import checkpoint
 from jaxflow.prediction import set_files, set_sampling, sets
 from jaxflow.prediction.set_sampling import SampleConfig
-from tests.helpers import quick
+from tests.helpers import flows, quick
 from tests.helpers.evaluation import records
 from tests.helpers.training import DATASET, TINY, command
 
@@ -26,7 +26,7 @@ WHERE = config.DataConfig(dataset="fake")
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    params = flow.init(jax.random.key(0), TINY.flow)
+    params = flows.some(TINY.flow)
     checkpoint.save_params(folder, params, TINY, step=3)
     return folder
 

@@ -1,13 +1,13 @@
 """Which frames a report shows: by what they are, and as they were tested."""
 
-import jax
 import numpy as np
 import pytest
 
-from jaxflow import config, data, flow, metrics
+from jaxflow import config, data, metrics
 from jaxflow.evaluation import protocol
 from jaxflow.methods.flow import FlowModel
 from jaxflow.reporting import chosen_frames
+from tests.helpers import flows
 from tests.helpers.evaluation import TEST, records
 
 SMALL = config.FlowConfig(hidden=8, blocks=2)
@@ -15,7 +15,7 @@ SMALL = config.FlowConfig(hidden=8, blocks=2)
 
 @pytest.fixture(scope="module")
 def loaded():
-    model = FlowModel.of(flow.init(jax.random.key(0), SMALL), SMALL)
+    model = FlowModel.of(flows.some(SMALL), SMALL)
     return protocol.Loaded(model, records(), None, TEST)
 
 

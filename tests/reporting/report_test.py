@@ -6,16 +6,15 @@ import io
 import json
 import re
 
-import jax
 import numpy as np
 import pytest
 
-from tests.helpers import in_process
+from tests.helpers import flows, in_process
 from tests.helpers.evaluation import TEST, records
 
 pytest.importorskip("matplotlib", reason="the report needs the extra 'report'")
 
-from jaxflow import config, flow
+from jaxflow import config
 from jaxflow import report as command
 from jaxflow.evaluation import comparison, inference_time, protocol
 from jaxflow.methods.flow import FlowModel
@@ -44,7 +43,7 @@ def loaded():
     truth = {"pose2d_true": (frames.pose2d + 3 * noise).astype(np.float32)}
     small = config.FlowConfig(hidden=8, blocks=2)
     return protocol.Loaded(
-        model=FlowModel.of(flow.init(jax.random.key(0), small), small),
+        model=FlowModel.of(flows.some(small), small),
         records=PoseRecords(**{**vars(frames), "action": actions, "extra": truth}),
         train=records(seed=1),
         test=FULL,

@@ -7,17 +7,18 @@ import jax.numpy as jnp
 import pytest
 
 from jaxflow.config import FlowConfig
-from jaxflow.flow import checkpoint, model
+from jaxflow.flow import checkpoint
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs import errors, files
 from jaxflow.runs.checkpointer import Checkpointer
+from tests.helpers import flows
 
 CONFIG = FlowConfig(blocks=1, hidden=8)
 
 
 @pytest.fixture
 def params():
-    return model.init(jax.random.key(0), CONFIG)
+    return flows.some(CONFIG)
 
 
 def test_a_model_is_not_saved_below_a_later_checkpoint(params, tmp_path):

@@ -8,6 +8,7 @@ import jaxflow
 from jaxflow.detector.network import checkpoint, weights
 from jaxflow.detector.network.hrnet import TINY, HRNetConfig
 from jaxflow.runs.checkpoint import CheckpointError
+from tests.helpers import flows
 from tests.helpers.hrnet import state_of
 from tests.helpers.training import command
 
@@ -123,6 +124,6 @@ def test_the_command_and_what_it_writes(narrow, tmp_path):
 
 def test_a_flow_s_checkpoint_is_no_detector(tmp_path):
     config = jaxflow.FlowConfig(blocks=1, hidden=2, encoder_hidden=2, encoded=2)
-    jaxflow.save_params(tmp_path, jaxflow.init(jax.random.key(0), config), config)
+    jaxflow.save_params(tmp_path, flows.some(config), config)
     with pytest.raises(CheckpointError, match="holds a flow, expected a detector"):
         checkpoint.load(tmp_path)
