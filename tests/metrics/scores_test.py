@@ -73,4 +73,4 @@ def test_products_keep_their_precision():
 
 def test_one_hypothesis_has_no_score():
     with pytest.raises(ValueError, match=r"at least 2 .* got \(1, 17, 3\)"):
-        metrics.scores(jnp.zeros((1, 17, 3)), jnp.zeros((17, 3)))
+        metrics.scores(np.zeros((1, 17, 3)), np.zeros((17, 3)))
