@@ -94,6 +94,8 @@ def _annotation(
 ) -> dict[str, Any]:
     places = np.asarray(people["pose2d"][row], np.float64)
     found = ~keypoints.are_missing(np.asarray(people["fit"][row]))
+    # A person has joints that were found: with none surer, all were, if barely.
+    found |= not found.any()
     low, size = places[found].min(axis=0), np.ptp(places[found], axis=0)
     # 0 0 0 of a joint that was not found; of the others, 2: labelled and visible.
     seen = np.c_[places, np.full(len(places), 2)] * found[:, None]

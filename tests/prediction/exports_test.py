@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxflow.gaussians import keypoints
-from jaxflow.prediction import export_bvh, exports, motions
+from jaxflow.prediction import export_bvh, export_tables, exports, motions
 from jaxflow.skeleton import H36M_BONES, H36M_JOINTS, MPII_JOINTS
 from jaxflow.types import GaussianFit
 
@@ -123,6 +123,16 @@ def test_csv_is_read_by_the_names_of_its_columns(written):
         got = [float(row[f"{name}_{axis}"]) for row in rows]
         np.testing.assert_allclose(got, want, atol=1e-5)
     assert float(rows[0]["Head_spread"]) == pytest.approx(0.03 * 3**0.5, abs=1e-5)
+
+
+def test_coco_has_all_joints_of_somebody_barely_seen():
+    """None is surer than a joint that was not found, but the person was."""
+    people = source()
+    people["fit"][:] = fits()[MISSING]
+    one = json.loads("".join(export_tables.coco(people)))["annotations"][0]
+    points = np.reshape(one["keypoints"], (16, 3))
+    assert one["num_keypoints"] == 16 and (points[:, 2] == 2).all()
+    np.testing.assert_allclose(points[:, :2], people["pose2d"][0], atol=0.01)
 
 
 def test_coco_is_read_by_its_own_tools(written, capsys):
