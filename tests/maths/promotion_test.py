@@ -23,70 +23,94 @@ FLOW = jax.eval_shape(flow.init, KEY)
 
 def calls(*batch):
     """Name -> function and arguments whose frames have these leading axes."""
-    hypotheses, target = array(*batch, M, 17, 3), array(*batch, 17, 3)
-    rows, drawn, cond = array(B, 48), array(M, B, 48), array(B, 78)
-    seen = RawFrames(target, array(*batch, 16, 2), array(*batch, 16, 7))
     return {
-        **{
-            f"metrics.{name}": (getattr(metrics, name), hypotheses, target)
-            for name in metrics.__all__
-            if name[0].islower() and name not in ("spread", "of_example")
-        },
+        **of_metrics(*batch),
+        **of_uncertainty(*batch),
+        **of_selection(*batch),
+        **of_losses(),
+        **of_networks(),
+    }
+
+
+def of_metrics(*batch):
+    hypotheses, target = array(*batch, M, 17, 3), array(*batch, 17, 3)
+    names = {name for name in metrics.__all__ if name[0].islower()}
+    own = "spread", "of_example", "area_under_cps_curve"
+    found = {
+        f"metrics.{name}": (getattr(metrics, name), hypotheses, target)
+        for name in sorted(names.difference(own))
+    }
+    for name in ("mpjpe", "pa_mpjpe", "pck"):
+        function = getattr(metrics, name)
+        found[f"metrics.{name} of one pose"] = function, target, array(2, *target.shape)
+    return {
+        **found,
         "metrics.area_under_cps_curve": (
             metrics.area_under_cps_curve,
             array(*batch, 300),
         ),
         "metrics.spread": (metrics.spread, hypotheses),
-        **{
-            f"metrics.{name} of one pose": (
-                getattr(metrics, name),
-                target,
-                array(2, *batch, 17, 3),
-            )
-            for name in ("mpjpe", "pa_mpjpe", "pck")
-        },
-        "paths.likeliest": (
-            lambda h, d: paths.likeliest(h, d, 0.1),
-            array(N, M, 17, 3),
-            array(N, M),
-        ),
-        "widening.widened": (
-            widening.widened,
-            array(*batch, 64, 64),
-            jax.eval_shape(fit_gaussians, array(*batch, 64, 64)),
-        ),
         "metrics.of_example": (metrics.of_example, hypotheses, target, target),
         "errors.expected_best": (errors.expected_best, array(*batch, M)),
+    }
+
+
+def of_uncertainty(*batch):
+    hypotheses, target = array(*batch, M, 17, 3), array(*batch, 17, 3)
+    seen = RawFrames(target, array(*batch, 16, 2), array(*batch, 16, 7))
+    maps = array(*batch, 64, 64)
+
+    def unsure(pose2d, fits, noise):
+        covariance = response.covariance(6.0, 2.0)
+        return response.make_unsure(pose2d, fits, "Head", covariance, noise)
+
+    return {
+        "widening.widened": (
+            widening.widened,
+            maps,
+            jax.eval_shape(fit_gaussians, maps),
+        ),
         "consistency.of_example": (consistency.of_example, hypotheses, seen),
         "response.of_example": (
             lambda h, t: response.of_example(h, t, "Head"),
             hypotheses,
             target,
         ),
-        "response.make_unsure": (
-            lambda p, f, n: response.make_unsure(
-                p, f, "Head", response.covariance(6.0, 2.0), n
-            ),
-            seen.pose2d,
-            seen.gaussfit,
-            array(*batch, 2),
+        "response.make_unsure": (unsure, seen.pose2d, seen.gaussfit, array(*batch, 2)),
+    }
+
+
+def of_selection(*batch):
+    hypotheses, target = array(*batch, M, 17, 3), array(*batch, 17, 3)
+    return {
+        "paths.likeliest": (
+            lambda h, d: paths.likeliest(h, d, 0.1),
+            array(N, M, 17, 3),
+            array(N, M),
         ),
         "selection.z0": (selection.z0, hypotheses, target),
         "selection.mean": (selection.mean, hypotheses),
         "selection.medoid": (selection.medoid, hypotheses),
         "selection.largest_cluster": (selection.largest_cluster, hypotheses, KEY),
         "selection.most_likely": (selection.most_likely, hypotheses, array(*batch, M)),
+    }
+
+
+def of_losses():
+    rows, drawn, cond = array(B, 48), array(M, B, 48), array(B, 78)
+    penalty = losses.gradient_penalty, CRITIC, rows, rows, array(B, 1)
+    return {
         "losses.mmd": (losses.mmd, rows, rows),
         "losses.best_of_m": (lambda h, x: losses.best_of_m(h, x, 2), drawn, rows),
         "losses.heatmap_covariance": (losses.heatmap_covariance, drawn, cond),
         "losses.energy_score": (losses.energy_score, drawn, rows),
-        "losses.gradient_penalty": (
-            losses.gradient_penalty,
-            CRITIC,
-            rows,
-            rows,
-            array(B, 1),
-        ),
+        "losses.gradient_penalty": penalty,
+    }
+
+
+def of_networks():
+    rows, cond = array(B, 48), array(B, 78)
+    return {
         "critic.init": (critic.init, KEY),
         "critic.kcs": (critic.kcs, rows),
         "critic.score": (critic.score, CRITIC, rows),
