@@ -48,7 +48,7 @@ def fit(params: Params, fitted: Fitted, config: TrainConfig) -> Params:
 
     The logarithm of a squared normal number lies below that of its variance; each axis
     is moved so that the squares over their predicted variances have mean 1. Where the
-    variances' bounds hold none back, the first round does.
+    variances' bounds hold none back, one round is enough.
     """
     del config
     squares = fitted.residuals**2
