@@ -59,6 +59,16 @@ def optimised_fixture():
         yield
 
 
+@pytest.fixture(scope="module")
+def optimised_fits():
+    """Fits of heatmaps are, and nothing else: they compute longer than they compile."""
+    from jaxflow.gaussians import fitting
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "_fit", optimised()(fitting._fit))
+        yield
+
+
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory):
     """Folder of the small data set that training tests share; they only read it."""

@@ -72,7 +72,8 @@ class Drawn(NamedTuple):
 
 
 # Further figures of each frame, computed on the device: a hashable pure function whose
-# result is a tree of arrays with the batch in front. Equal ones compile once.
+# result is a tree of arrays with the batch in front. Equal ones compile once; so does a
+# `jax.tree_util.Partial`, whatever numbers it holds.
 Measure = Callable[[Drawn], Any]
 # Called with the rows of a batch, their errors, and what each measure gave.
 Watch = Callable[[slice, metrics.ExampleErrors, tuple[Any, ...]], Any]
@@ -218,8 +219,13 @@ def _log_density(
     ).log_density
 
 
-@functools.partial(jax.jit, static_argnames="measure")
 def _apply(measure: Measure, drawn: Drawn) -> Any:
+    held = isinstance(measure, jax.tree_util.Partial)
+    return _call(measure if held else jax.tree_util.Partial(measure), drawn)
+
+
+@jax.jit
+def _call(measure: jax.tree_util.Partial, drawn: Drawn) -> Any:
     return measure(drawn)
 
 

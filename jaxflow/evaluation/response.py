@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,7 +24,7 @@ from jaxflow.evaluation.measuring import Draw, Drawn
 from jaxflow.maths import geometry
 from jaxflow.metrics import response
 from jaxflow.metrics.response import JOINTS as JOINTS
-from jaxflow.skeleton import CROP_PER_HEATMAP
+from jaxflow.skeleton import CROP_PER_HEATMAP, MPII_JOINTS
 from jaxflow.types import Model, PoseRecords
 
 _SURE = 2.6  # heatmap pixels: all fitted sigmas of a frame that counts are below
@@ -109,14 +108,8 @@ class Response(NamedTuple):
         }
 
 
-@functools.cache
-def _of_joint(joint: str) -> measuring.Measure:
-    """The measure: the same one for a joint, which compiles once."""
-
-    def of_batch(drawn: Drawn) -> response.Response:
-        return response.of_example(drawn.hypotheses, drawn.target, joint)
-
-    return of_batch
+def _of_joint(number: jax.Array, drawn: Drawn) -> response.Response:
+    return response.of_example(drawn.hypotheses, drawn.target, number)
 
 
 def sure(records: PoseRecords, most: int) -> PoseRecords:
@@ -159,10 +152,11 @@ def measure(
         error_key, draw_key = jax.random.split(jax.random.fold_in(key, j))
         changed = _made_unsure(every, joint, settings, error_key)
         batch = data.to_batch(changed)
+        of_joint = jax.tree_util.Partial(_of_joint, np.int32(MPII_JOINTS.index(joint)))
         held = np.zeros((len(every), 3))
         wide = np.zeros((len(every), 3))
         for rows, (measured,) in measuring.stream(
-            model, batch, targets, draw_key, [_of_joint(joint)], draw
+            model, batch, targets, draw_key, [of_joint], draw
         ):
             held[rows], wide[rows] = measured
             progress(rows.stop - rows.start)

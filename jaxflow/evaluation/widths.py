@@ -11,7 +11,6 @@ that much wider. Left and right share a factor.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -83,8 +82,9 @@ def fit(
         error_key, draw_key = jax.random.split(jax.random.fold_in(key, j))
         changed, sigma[j] = made_unsure(records, joint, error_key)
         batch, targets = data.to_batch(changed), data.targets_of(changed)
+        of_joint = jax.tree_util.Partial(_of_joint, np.int32(MPII_JOINTS.index(joint)))
         for rows, (ratios,) in measuring.stream(
-            model, batch, targets, draw_key, [_of_joint(joint)], draw
+            model, batch, targets, draw_key, [of_joint], draw
         ):
             needed[j, rows] = ratios
             progress(rows.stop - rows.start)
@@ -155,11 +155,5 @@ def _pairs() -> list[list[int]]:
     return [sorted({j, JOINTS.index(name)}) for j, name in enumerate(names)]
 
 
-@functools.cache
-def _of_joint(joint: str) -> measuring.Measure:
-    """The measure: the same one for a joint, which compiles once."""
-
-    def of_batch(drawn: Drawn) -> jax.Array:
-        return response.needed(drawn.hypotheses, drawn.target, joint, _LEVEL)
-
-    return of_batch
+def _of_joint(number: jax.Array, drawn: Drawn) -> jax.Array:
+    return response.needed(drawn.hypotheses, drawn.target, number, _LEVEL)

@@ -44,11 +44,14 @@ class Response(NamedTuple):
     spread: jax.Array
 
 
-@functools.partial(jax.jit, static_argnames=("joint", "moved"))
+# Joints may be told by their numbers, which are data: one program serves all of them.
+Joint = str | jax.typing.ArrayLike
+
+
 def make_unsure(
     pose2d: jax.Array,
     gaussfit: jax.Array,
-    joint: str,
+    joint: Joint,
     covariance: jax.Array,
     normal: jax.Array,
     *,
@@ -62,7 +65,7 @@ def make_unsure(
     Args:
       pose2d: (..., 16, 2) crop pixels.
       gaussfit: (..., 16, 7) heatmap pixels.
-      joint: of `skeleton.MPII_JOINTS`.
+      joint: of `skeleton.MPII_JOINTS`, or its number there.
       covariance: (..., 2, 2) px^2, pose frame, both deviations at least 2 px.
       normal: (..., 2) standard normal numbers.
       moved: draw the error; without, the place stays as it was.
@@ -70,17 +73,31 @@ def make_unsure(
     Returns:
       Both, changed.
     """
-    index = MPII_JOINTS.index(joint)
+    return _make_unsure(
+        pose2d, gaussfit, _number(joint), covariance, normal, moved=moved
+    )
+
+
+@functools.partial(jax.jit, static_argnames="moved")
+def _make_unsure(
+    pose2d: jax.Array,
+    gaussfit: jax.Array,
+    number: jax.Array,
+    covariance: jax.Array,
+    normal: jax.Array,
+    *,
+    moved: bool,
+) -> tuple[jax.Array, jax.Array]:
     excess = covariance - BLOB**2 * jnp.eye(2, dtype=covariance.dtype)
     error = unsure.draw_error(excess, normal) if moved else jnp.zeros_like(normal)
     place, fit = unsure.reported(
-        pose2d[..., index, :],
-        gaussfit[..., index, :],
+        pose2d[..., number, :],
+        gaussfit[..., number, :],
         error,
         jnp.broadcast_to(covariance, (*normal.shape[:-1], 2, 2)),
         area=_USUAL_AREA,
     )
-    return (pose2d.at[..., index, :].set(place), gaussfit.at[..., index, :].set(fit))
+    return pose2d.at[..., number, :].set(place), gaussfit.at[..., number, :].set(fit)
 
 
 def covariance(sigma: float, aspect: float = 1.0, angle: float = 0.0) -> jax.Array:
@@ -102,14 +119,15 @@ def covariances(sigma: jax.Array, aspect: jax.Array, angle: jax.Array) -> jax.Ar
 
 
 def of_example(
-    hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike, joint: str
+    hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike, joint: Joint
 ) -> Response:
     """What hypotheses of a changed frame say of its joint.
 
     Args:
       hypotheses: (..., M, 17, 3) metres, hip at the origin.
       target: (..., 17, 3) metres, hip at the origin.
-      joint: of `skeleton.MPII_JOINTS`, one with a counterpart in H36M-17.
+      joint: of `skeleton.MPII_JOINTS`, or its number there, one with a counterpart in
+        H36M-17.
 
     Raises:
       As ``mpjpe``.
@@ -125,7 +143,7 @@ def of_example(
 def needed(
     hypotheses: jax.typing.ArrayLike,
     target: jax.typing.ArrayLike,
-    joint: str,
+    joint: Joint,
     level: float,
 ) -> jax.Array:
     """By which factor (...) a region would have to grow to reach the truth.
@@ -137,12 +155,18 @@ def needed(
 
 
 def _of_joint(
-    hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike, joint: str
+    hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike, joint: Joint
 ) -> tuple[jax.Array, jax.Array]:
     hypotheses = checks.floating("hypotheses", hypotheses, (None, 17, 3))
     target = checks.floating("target", target, (17, 3))
-    index = MPII_TO_H36M[MPII_JOINTS.index(joint)]
+    index = jnp.asarray(MPII_TO_H36M, jnp.int32)[_number(joint)]
     return hypotheses[..., index, :], target[..., index, :]
+
+
+def _number(joint: Joint) -> jax.Array:
+    """() int32, of `skeleton.MPII_JOINTS`."""
+    number = MPII_JOINTS.index(joint) if isinstance(joint, str) else joint
+    return jnp.asarray(number, jnp.int32)
 
 
 def _radii(drawn: jax.Array, truth: jax.Array) -> tuple[jax.Array, jax.Array]:
