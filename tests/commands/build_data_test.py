@@ -59,24 +59,16 @@ def test_tells_what_was_built(built):
     assert f"data card: {set_folder / 'data_card.png'}" in done.stdout
 
 
-def told(capsys, *arguments):
-    """Status, output and errors of the command in this process."""
-    words = [argument for argument in arguments if not argument.startswith("--")]
-    flags = [argument for argument in arguments if argument.startswith("--")]
-    status = in_process.run(build_data, *flags, words=words)
-    return status, *capsys.readouterr()
-
-
 def test_reuses_what_is_there(built, capsys):
     _, arguments, _ = built
-    status, said, errors = told(capsys, *arguments, "--nocard")
+    status, said, errors = in_process.told(capsys, build_data, *arguments, "--nocard")
     assert not status and said.startswith("reused")
     assert "writing" not in errors and "data card" not in said
 
 
 def test_check_builds_nothing(tmp_path, capsys):
     arguments = "synthetic_lift", "--check", f"--data_dir={tmp_path}"
-    status, said, _ = told(capsys, *arguments)
+    status, said, _ = in_process.told(capsys, build_data, *arguments)
     assert not status and "needs no raw files" in said
     assert not list(tmp_path.iterdir())
 
@@ -84,7 +76,9 @@ def test_check_builds_nothing(tmp_path, capsys):
 @pytest.mark.parametrize("flags", [(), ("--check",)])
 def test_says_what_is_missing(tmp_path, flags, capsys):
     folders = f"--data_dir={tmp_path}", f"--manual_dir={tmp_path}"
-    status, _, errors = told(capsys, "human36m_lift", *folders, *flags)
+    status, _, errors = in_process.told(
+        capsys, build_data, "human36m_lift", *folders, *flags
+    )
     assert status == 1
     assert "trainset_h36m" in errors and str(tmp_path) in errors
 
@@ -105,7 +99,7 @@ def test_nothing_asked_for():
     ],
 )
 def test_wrong_arguments(arguments, message, capsys):
-    status, said, errors = told(capsys, *arguments)
+    status, said, errors = in_process.told(capsys, build_data, *arguments)
     assert status == 1
     assert message in said + errors
 

@@ -52,8 +52,9 @@ def released_size(torch):
 
 def test_the_published_checkpoint(torch, reference, tmp_path, capsys):
     source, out = shared_path("reference/flow_checkpoint.pt"), tmp_path / "model"
-    status, printed, errors = command(f"--checkpoint={source}", f"--out={out}")
-    assert status == 0, errors
+    flags = f"--checkpoint={source}", f"--out={out}"
+    status, printed, errors = in_process.told(capsys, import_torch, *flags)
+    assert not status, errors
     assert "2,157,176 parameters" in printed and str(out) in printed
     assert f"python -m jaxflow.evaluate --checkpoint={out}" in printed
     want = torch_weights.params_from_state(reference("flow_params"))
@@ -61,9 +62,8 @@ def test_the_published_checkpoint(torch, reference, tmp_path, capsys):
     assert jax.tree.structure(got) == jax.tree.structure(want)
     jax.tree.map(np.testing.assert_array_equal, got, want)
     assert jaxflow.load_config(out).flow == FlowConfig()
-    flags = f"--checkpoint={source}", f"--out={out}"
-    assert in_process.run(import_torch, *flags) == 1
-    assert "exists already" in capsys.readouterr().err
+    status, _, errors = in_process.told(capsys, import_torch, *flags)
+    assert status == 1 and "exists already" in errors
 
 
 def test_a_bare_state_dict_of_the_paper_s_width(torch, released_size, tmp_path):
@@ -169,9 +169,8 @@ def test_a_weight_that_is_no_tensor_is_named(torch, tmp_path):
 
 def test_a_missing_file_is_one_line(tmp_path, capsys):
     flags = f"--checkpoint={tmp_path / 'no.pt'}", f"--out={tmp_path / 'out'}"
-    assert in_process.run(import_torch, *flags) == 1
-    printed, errors = capsys.readouterr()
-    assert not printed
+    status, printed, errors = in_process.told(capsys, import_torch, *flags)
+    assert status == 1 and not printed
     (line,) = errors.splitlines()
     assert line.endswith("no.pt: expected a PyTorch file; there is none")
 

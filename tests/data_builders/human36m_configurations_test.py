@@ -1,10 +1,5 @@
 """Configurations of human36m_lift: names, subjects, test frames, folders."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -12,10 +7,10 @@ from data_builders import files, registry
 from data_builders.human36m_lift import parse
 from data_builders.human36m_lift.configurations import Human36mConfig
 from jaxflow import data
+from jaxflow.commands import build_data
 from tests.conftest import shared_path
 from tests.helpers import human36m as helpers
-
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+from tests.helpers import in_process
 
 
 @pytest.fixture(scope="module")
@@ -126,36 +121,26 @@ def test_the_same_subject_in_both_pickles(manual, tmp_path):
         )
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "data_builders.build", *map(str, arguments)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=os.environ | {"MPLBACKEND": "Agg"},
-    )
-
-
-def test_build_command_on_files_as_downloaded(tmp_path):
+def test_build_command_on_files_as_downloaded(tmp_path, capsys):
     folder = shared_path("data/raw_tree/human36m")
-    done = command(
+    status, said, errors = in_process.told(
+        capsys,
+        build_data,
         "human36m_lift/ambiguous",
         f"--manual_dir={folder}",
         f"--data_dir={tmp_path}",
         "--nocard",
     )
-    assert done.returncode == 0, done.stderr
-    assert "599 recordings of trainset_h36m_without_3d.pickle" in done.stdout
-    assert "test: left out, without frames: S11/Directions/0/54138969" in done.stdout
-    assert "surplus frames of 3D poses dropped" in done.stdout
-    cells = [line.split() for line in done.stdout.splitlines()]
+    assert not status, errors
+    assert "599 recordings of trainset_h36m_without_3d.pickle" in said
+    assert "test: left out, without frames: S11/Directions/0/54138969" in said
+    assert "surplus frames of 3D poses dropped" in said
+    cells = [line.split() for line in said.splitlines()]
     assert ["all", "1500", "37"] in cells
     assert ["ambiguous", "117", "(7.8", "%)", "37", "(100.0", "%)"] in cells
 
 
-def test_check_command(manual, tmp_path):
-    done = command(
-        "human36m_lift", f"--manual_dir={manual}", "--check", f"--data_dir={tmp_path}"
-    )
-    assert done.returncode == 0 and "all 2 raw files" in done.stdout
+def test_check_command(manual, tmp_path, capsys):
+    flags = f"--manual_dir={manual}", "--check", f"--data_dir={tmp_path}"
+    status, said, _ = in_process.told(capsys, build_data, "human36m_lift", *flags)
+    assert not status and "all 2 raw files" in said

@@ -1,4 +1,4 @@
-"""The heatmap fit against SciPy, against itself, and its derivatives."""
+"""The heatmap fit against SciPy, under changes of the map, and its derivatives."""
 
 import functools
 
@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 
 from jaxflow import gaussians
-from jaxflow.gaussians import fitting, heatmaps
+from jaxflow.gaussians import heatmaps
 from jaxflow.gaussians.fitting import fit_gaussians
-from tests.helpers.fit import assert_same_bits, rows
 from tests.oracles import gaussian_fit as oracle
-
-pytestmark = pytest.mark.usefixtures("optimised")
 
 QUICK = hypothesis.settings(max_examples=15, deadline=None, derandomize=True)
 
@@ -113,60 +110,6 @@ class TestAgainstSciPy:
     def test_rmse_is_that_of_the_cleaned_map(self, maps, fits):
         expected = np.sqrt(sum_of_squares(maps, fits) / maps[0].size)
         np.testing.assert_allclose(fits.rmse, expected, rtol=1e-4)
-
-
-class TestIndependence:
-    """A map's fit is a function of that map, to the last bit."""
-
-    def test_alone(self, maps, fits):
-        for i in (0, 17, 63):
-            assert_same_bits(fit_gaussians(jnp.asarray(maps[i])), rows(fits, i))
-
-    def test_order_and_neighbours(self, maps, fits):
-        order = np.random.default_rng(0).permutation(len(maps))
-        maps = maps[order].copy()
-        maps[::7] = np.nan
-        shuffled = fit_gaussians(jnp.asarray(maps))
-        kept = np.flatnonzero(np.arange(len(maps)) % 7)
-        assert_same_bits(rows(shuffled, kept), rows(fits, order[kept]))
-
-    @pytest.mark.slow
-    def test_place_in_an_odd_size(self, maps):
-        small = jnp.asarray(maps[:, 20:33, 17:46])
-        forward, backward = fit_gaussians(small), fit_gaussians(small[::-1])
-        assert_same_bits(rows(backward, slice(None, None, -1)), forward)
-        assert_same_bits(fit_gaussians(small[5]), rows(forward, 5))
-
-    def test_batch_shapes_and_transformations(self, maps, fits):
-        grid = jnp.asarray(maps).reshape(4, 16, 64, 64)
-        expected = rows(fits, np.arange(64).reshape(4, 16))
-        assert_same_bits(fit_gaussians(grid), expected)
-        assert_same_bits(jax.jit(jax.vmap(jax.vmap(fit_gaussians)))(grid), expected)
-        assert_same_bits(jax.pmap(fit_gaussians)(grid), expected)
-
-    def test_vmap_over_starts_alone(self, maps):
-        starts = jnp.asarray([[20.0, 20.0], [40.0, 30.0]])
-        both = jax.vmap(fit_gaussians, in_axes=(None, 0))(jnp.asarray(maps[0]), starts)
-        for i in range(2):
-            one = fit_gaussians(jnp.asarray(maps[0]), starts[i])
-            assert_same_bits(rows(both, i), one)
-
-    def test_streamed_from_the_host(self, maps, fits, monkeypatch):
-        monkeypatch.setattr(fitting, "_BLOCK_MAPS", 24)
-        assert_same_bits(fit_gaussians(maps), fits)
-        grid, start = maps.reshape(4, 16, 64, 64), np.full((4, 16, 2), 31.5, np.float32)
-        whole = fit_gaussians(jnp.asarray(grid), start)
-        assert_same_bits(fit_gaussians(grid, start), whole)
-
-    def test_memory_does_not_grow_with_the_batch(self):
-        def scratch(count):
-            maps = jax.ShapeDtypeStruct((count, 64, 64), jnp.float16)
-            lowered = jax.jit(fitting.fit_gaussians).lower(maps)
-            return lowered.compile().memory_analysis().temp_size_in_bytes
-
-        # What is kept for a million maps beside their own storage: 64 bytes each here,
-        # and the answer of another 29.
-        assert scratch(100_000) < scratch(1_000) + 99_000 * 64
 
 
 SIZE = 48

@@ -39,3 +39,12 @@ def run(module, *flag_values, words=()):
             for flag in flag_values:
                 own[flag.lstrip("-").partition("=")[0].removeprefix("no")].unparse()
     return status[0]
+
+
+def told(capsys, module, *arguments):
+    """Status, output and errors of a command; what has no dashes follows the flags."""
+    arguments = [str(argument) for argument in arguments]
+    words = [argument for argument in arguments if not argument.startswith("--")]
+    given = [argument for argument in arguments if argument.startswith("--")]
+    status = run(module, *given, words=words)
+    return status, *capsys.readouterr()

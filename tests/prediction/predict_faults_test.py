@@ -158,7 +158,7 @@ def test_only_what_is_new_is_read_again(inputs, lifter, often, tmp_path, monkeyp
     "spoil",
     [
         "settings",
-        "state",
+        pytest.param("state", marks=pytest.mark.slow),
         pytest.param("column", marks=pytest.mark.slow),
         pytest.param("drawing", marks=pytest.mark.slow),
     ],

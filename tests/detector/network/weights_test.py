@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 import jaxflow
+from jaxflow import import_torch
 from jaxflow.detector.network import checkpoint, weights
 from jaxflow.detector.network.hrnet import TINY, HRNetConfig
 from jaxflow.runs.checkpoint import CheckpointError
-from tests.helpers import flows
+from tests.helpers import flows, in_process
 from tests.helpers.hrnet import state_of
-from tests.helpers.training import command
 
 # What a file of these weights is taken for: only width and joints are read from it.
 NARROW = HRNetConfig(width=2, joints=3)
@@ -98,15 +98,14 @@ def test_a_flow_s_weights_are_no_detector_s(narrow):
         weights.from_state({**narrow, "module.conv1.weight": narrow["conv1.weight"]})
 
 
-def test_the_command_and_what_it_writes(narrow, tmp_path):
+def test_the_command_and_what_it_writes(narrow, tmp_path, capsys):
     import torch
 
     path, out = tmp_path / "a.pth", tmp_path / "out"
     torch.save({"net": {k: torch.from_numpy(v) for k, v in narrow.items()}}, path)
     flags = "--kind=hrnet", f"--checkpoint={path}", f"--out={out}"
-    process = command(*flags, module="jaxflow.import_torch")
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
+    status, output, errors = in_process.told(capsys, import_torch, *flags)
+    assert not status, errors
     assert "HRNet-W2, 3 joints" in output and "not the 16 of MPII" in output
     variables, config = checkpoint.load(out)
     assert config == NARROW
