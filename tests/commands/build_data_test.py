@@ -55,7 +55,7 @@ def test_tells_what_was_built(built):
     assert "writing train" in done.stderr  # the progress bar
     set_folder = folder / "synthetic_lift" / "seed2-train200-test100" / "1.0.0"
     card = plt.imread(set_folder / "data_card.png")
-    assert card.shape[0] > 500 and len(np.unique(card.reshape(-1, 4), axis=0)) > 50
+    assert card.shape[0] > 500 and len(set(map(bytes, card.reshape(-1, 4)))) > 50
     assert f"data card: {set_folder / 'data_card.png'}" in done.stdout
 
 

@@ -71,14 +71,3 @@ def test_streamed_from_the_host(maps, fits, monkeypatch):
     grid, start = maps.reshape(4, 16, 64, 64), np.full((4, 16, 2), 31.5, np.float32)
     whole = fit_gaussians(jnp.asarray(grid), start)
     assert_same_bits(fit_gaussians(grid, start), whole)
-
-
-def test_memory_does_not_grow_with_the_batch():
-    def scratch(count):
-        maps = jax.ShapeDtypeStruct((count, 64, 64), jnp.float16)
-        lowered = jax.jit(fitting.fit_gaussians).lower(maps)
-        return lowered.compile().memory_analysis().temp_size_in_bytes
-
-    # What is kept for a million maps beside their own storage: 64 bytes each here,
-    # and the answer of another 29.
-    assert scratch(100_000) < scratch(1_000) + 99_000 * 64

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxflow import gaussians
-from jaxflow.gaussians import heatmaps
+from jaxflow.gaussians import fitting, heatmaps
 from jaxflow.gaussians.fitting import fit_gaussians
 from tests.oracles import gaussian_fit as oracle
 
@@ -236,3 +236,14 @@ class TestDerivatives:
         gradient = jax.grad(lambda m: jnp.sum(fit_gaussians(m).mean))(some)
         assert gradient.dtype == jnp.float16
         assert np.any(gradient) and not np.any(np.where(some < 0, gradient, 0))
+
+
+def test_memory_does_not_grow_with_the_batch():
+    def scratch(count):
+        maps = jax.ShapeDtypeStruct((count, 64, 64), jnp.float16)
+        lowered = jax.jit(fitting.fit_gaussians).lower(maps)
+        return lowered.compile().memory_analysis().temp_size_in_bytes
+
+    # What is kept for a million maps beside their own storage: 64 bytes each here,
+    # and the answer of another 29.
+    assert scratch(100_000) < scratch(1_000) + 99_000 * 64

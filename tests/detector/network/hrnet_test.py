@@ -179,6 +179,7 @@ def test_each_part_equals_pytorch_s(small):
         )
 
 
+@pytest.mark.slow  # a quarter of a minute of compiling
 @optimised()
 def test_training_moves_the_statistics_as_pytorch_does(short):
     """Outputs, running means, unbiased running variances, and gradients.
