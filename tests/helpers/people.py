@@ -38,33 +38,22 @@ def covariance(gaussfit):
     return np.asarray(_covariance_of(gaussfit))
 
 
-def flat_records(count, depth, variety=60.0, seed=0, factors=0):
+def flat_records(count, depth, seed=0):
     """People 5 m away, flat but for noise in depth.
 
     Args:
       count: of frames, in five recordings of two actions.
       depth: mm, deviation of each joint's depth, which no picture tells.
-      variety: mm, deviation of each joint in the picture's plane.
       seed: of all of it.
-      factors: how many numbers its depths depend on, and twice as many its posture; 0:
-        each joint has its own depth, and nothing is shared.
     """
     rng = np.random.default_rng(seed)
     body = np.zeros((count, 17, 3))
     shape = np.random.default_rng(0).normal(0, 1, (17, 2)) * [300, 600]
-    body[..., :2] = shape + rng.normal(0, variety, (count, 17, 2))
-    if factors:
-        plane = np.random.default_rng(2).normal(0, 150, (2 * factors, 17, 2))
-        body[..., :2] += np.einsum(
-            "nf,fjk->njk", rng.normal(0, 1, (count, 2 * factors)), plane
-        )
+    body[..., :2] = shape + rng.normal(0, 60, (count, 17, 2))
     picture = body[:, list(MPII_TO_H36M), :2]
     picture = picture - picture.mean(axis=1, keepdims=True)
     body[..., :2] *= 550 / picture.std(axis=(1, 2), keepdims=True)
-    mixed = np.random.default_rng(1).normal(0, 1, (max(factors, 1), 17))
-    mixed /= np.linalg.norm(mixed, axis=0)
-    shared = rng.normal(0, depth, (count, max(factors, 1))) @ mixed
-    body[..., 2] = shared if factors else rng.normal(0, depth, (count, 17))
+    body[..., 2] = rng.normal(0, depth, (count, 17))
     body[:, 0, 2] = 0
     truth = 128 + FOCAL * body[:, list(MPII_TO_H36M), :2] / 5000
     fits = np.zeros((count, 16, 7), np.float32)
