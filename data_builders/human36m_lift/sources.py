@@ -23,6 +23,7 @@ from jaxflow.types import PoseRecords
 
 Subjects = Sequence[str] | None  # None: those of the split as published
 Reader = Callable[[], PoseRecords]
+_NAMED = 8  # of what is left out
 
 
 @dataclasses.dataclass
@@ -50,7 +51,10 @@ class Tally:
                 f"{self.short} recordings"
             )
         if self.gaps:
-            lines.append(f"left out, without frames: {', '.join(map(str, self.gaps))}")
+            rest = len(self.gaps) - _NAMED
+            named = ", ".join(map(str, self.gaps[:_NAMED]))
+            more = f" and {rest} more" if rest > 0 else ""
+            lines.append(f"left out, without frames: {named}{more}")
         return lines
 
 

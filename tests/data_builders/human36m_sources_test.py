@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from data_builders import files, registry
-from data_builders.human36m_lift import fits, forms, parse, positions, recordings
+from data_builders.human36m_lift import (
+    fits,
+    forms,
+    parse,
+    positions,
+    recordings,
+    sources,
+)
 from data_builders.human36m_lift.recordings import Names
 from tests.helpers import human36m as helpers
 from tests.helpers.human36m import CAMERAS
@@ -165,6 +172,16 @@ def test_pickles_and_files_give_what_merged_pickles_give(tmp_path):
         assert tally.surplus == tally.short > 5  # one kept frame too many in each
         assert any(f"{tally.surplus} surplus" in line for line in tally.lines())
         assert recordings.GAPS & set(tally.gaps)
+
+
+@pytest.mark.parametrize(
+    ("count", "ending"), [(8, "Sitting/1/7"), (20, "7 and 12 more")]
+)
+def test_of_many_that_are_left_out_a_few_are_named(count, ending):
+    gaps = [Names("S5", "Sitting", "1", str(i)) for i in range(count)]
+    (_, line) = sources.Tally("read", gaps).lines()
+    assert line.startswith("left out, without frames: S5/Sitting/1/0, ")
+    assert line.endswith(ending)
 
 
 def test_too_few_frames_of_3d_are_refused_with_both_counts(tmp_path):
