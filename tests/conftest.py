@@ -54,7 +54,6 @@ def reference():
 @pytest.fixture(scope="module", name="optimised")
 def optimised_fixture():
     """A module's programs, and its commands', are compiled as they are for users."""
-    jax.clear_caches()  # which do not tell how a program was compiled
     with optimised(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "false")
         yield

@@ -18,8 +18,11 @@ pytestmark = pytest.mark.usefixtures("optimised")
 
 @pytest.fixture(scope="module")
 def maps():
-    """64 maps (64, 64, 64) of every kind."""
-    return oracle.random_maps(64, seed=1)[0]
+    """64 maps (64, 61, 64) of every kind.
+
+    Of a size that no other test fits: JAX would take its program, quickly compiled.
+    """
+    return oracle.random_maps(64, seed=1)[0][:, 1:-2]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,7 @@ def test_place_in_an_odd_size(maps):
 
 
 def test_batch_shapes_and_transformations(maps, fits):
-    grid = jnp.asarray(maps).reshape(4, 16, 64, 64)
+    grid = jnp.asarray(maps).reshape(4, 16, 61, 64)
     expected = rows(fits, np.arange(64).reshape(4, 16))
     assert_same_bits(fit_gaussians(grid), expected)
     assert_same_bits(jax.jit(jax.vmap(jax.vmap(fit_gaussians)))(grid), expected)
@@ -68,6 +71,6 @@ def test_vmap_over_starts_alone(maps):
 def test_streamed_from_the_host(maps, fits, monkeypatch):
     monkeypatch.setattr(fitting, "_BLOCK_MAPS", 24)
     assert_same_bits(fit_gaussians(maps), fits)
-    grid, start = maps.reshape(4, 16, 64, 64), np.full((4, 16, 2), 31.5, np.float32)
+    grid, start = maps.reshape(4, 16, 61, 64), np.full((4, 16, 2), 31.5, np.float32)
     whole = fit_gaussians(jnp.asarray(grid), start)
     assert_same_bits(fit_gaussians(grid, start), whole)
