@@ -18,8 +18,7 @@ import tqdm
 from absl import app, flags, logging
 
 from jaxflow import data, methods
-from jaxflow.evaluation import measuring
-from jaxflow.flow import calibration_file
+from jaxflow.evaluation import measuring, widened
 from jaxflow.metrics import ERROR_NAMES, sums
 from jaxflow.metrics.sums import Means, Total
 from jaxflow.types import PoseRecords
@@ -60,12 +59,13 @@ def main(argv: Sequence[str]) -> None:
     """Prints the table."""
     del argv
     logging.set_verbosity(logging.ERROR)
-    model = methods.load(_CHECKPOINT.value)
     records = data.load_records(_DATASET.value, "test", _DATA_DIR.value)
     if "pitch" not in records.extra:
         sys.exit(f"{_DATASET.value} does not say what its cameras are like")
     records = data.every_nth_per_action(records, _STRIDE.value)
-    temperature = calibration_file.resolve(_CHECKPOINT.value, _TEMPERATURE.value)
+    model, temperature = widened.calibrated(
+        methods.load(_CHECKPOINT.value), _CHECKPOINT.value, _TEMPERATURE.value
+    )
     draw = measuring.Draw(temperature=temperature)
     totals: dict[str, dict[str, Total]] = {}
     groups = bins(records)
