@@ -102,7 +102,13 @@ def folder(params, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[pytest.mark.slow] * (kind == "stablehlo"))
+        for kind in FORMATS
+    ],
+)
 def test_the_command_and_its_program_without_the_package(folder, kind):
     """The printed program runs where ``import jaxflow`` fails."""
     out = folder / f"sampler.{kind}"

@@ -60,6 +60,7 @@ def test_batch_shapes_and_transformations(maps, fits):
     assert_same_bits(jax.pmap(fit_gaussians)(grid), expected)
 
 
+@pytest.mark.slow
 def test_vmap_over_starts_alone(maps):
     starts = jnp.asarray([[20.0, 20.0], [40.0, 30.0]])
     both = jax.vmap(fit_gaussians, in_axes=(None, 0))(jnp.asarray(maps[0]), starts)
@@ -68,6 +69,7 @@ def test_vmap_over_starts_alone(maps):
         assert_same_bits(rows(both, i), one)
 
 
+@pytest.mark.slow
 def test_streamed_from_the_host(maps, fits, monkeypatch):
     monkeypatch.setattr(fitting, "_BLOCK_MAPS", 24)
     assert_same_bits(fit_gaussians(maps), fits)

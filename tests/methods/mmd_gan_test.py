@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from benchmarks.common import made_up
 from jaxflow.maths import geometry
@@ -41,6 +42,7 @@ def test_a_pose_s_own_projection_is_no_error_at_any_scale():
     assert float(jnp.mean(turned)) > 0.1
 
 
+@pytest.mark.slow
 def test_the_poses_of_the_2d_poses_have_no_influence():
     """Real poses are the other batch's: with its own a 2D pose would have a pair."""
     method, config = mmd_gan.METHOD, dataclasses.replace(TINY, method="mmd_gan")

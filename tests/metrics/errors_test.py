@@ -202,7 +202,7 @@ def test_a_share_that_equals_its_level_is_no_hit():
     "length",
     [
         metrics.mpjpe,
-        metrics.pa_mpjpe,
+        pytest.param(metrics.pa_mpjpe, marks=pytest.mark.slow),
         lambda h, t: metrics.spread(h),
         lambda h, t: metrics.scores(h, t).joint,
         lambda h, t: metrics.scores(h, t).pose,

@@ -100,7 +100,13 @@ def stop_after(monkeypatch, people):
     monkeypatch.setattr(files.PeopleWriter, "add", stopping)
 
 
-SLOW = {"people who are followed", "one frame in three", "two people a frame", "video"}
+SLOW = {
+    "heatmaps",
+    "people who are followed",
+    "one frame in three",
+    "two people a frame",
+    "video",
+}
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,7 @@ def test_the_drawings_take_the_pages_colours(page):
     assert "var(--left)" in body
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes(
     written, loaded, evaluated, about, extras, tmp_path
 ):

@@ -6,10 +6,12 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxflow.runs import profiling
 
 
+@pytest.mark.slow
 def test_a_trace_opens(tmp_path):
     def product_of_itself(x):
         return x @ x
