@@ -94,6 +94,12 @@ class OptimizerConfig:
     warmup: int = option(
         0, "iterations over which both rates grow linearly from 0", before=0
     )
+    joint_rate: float = option(
+        1.0,
+        "share of the learning rate that is left once the affine layer's own stage "
+        "(--affine_iterations) is over",
+        before=1.0,
+    )
     average_decay: float = option(
         0.0,
         "decay per iteration of a running average of the parameters, which "
@@ -104,7 +110,7 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         """Refuses settings without a meaning."""
         finite(self, "learning_rate", "critic_learning_rate", "epsilon")
-        finite(self, "clip_norm", "weight_decay")
+        finite(self, "clip_norm", "weight_decay", "joint_rate")
         at_least(self, warmup=0, halve_after_epoch=0)
         if not self.clip > 0:
             raise ValueError(f"clip must be above 0, not {self.clip}")

@@ -41,7 +41,7 @@ RECIPES: Mapping[str, Preset] = {
         "sample with",
         {
             "affine_hidden": 512,
-            "affine_iterations": 1500,
+            "affine_iterations": 6000,
             "unsure": 0.14,
             "turned": 0.8,
             "mirrored": 0.5,
@@ -51,6 +51,7 @@ RECIPES: Mapping[str, Preset] = {
             "best_of_m_weight": 0.0,
             "det_weight": 1.0,
             "learning_rate": 5e-4,
+            "joint_rate": 0.2,
             "warmup": 200,
             "average_decay": 0.998,
         },

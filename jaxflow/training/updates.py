@@ -26,7 +26,7 @@ def flow_update(
         flow.trainable(gradient, config.flow),
         state.flow_optimizer,
         state.flow,
-        config.optimizer.learning_rate * rate_scale,
+        config.optimizer.learning_rate * rate_scale * _share(state.step, config),
     )
     return state._replace(
         average=running_average(
@@ -36,6 +36,15 @@ def flow_update(
         flow=params,
         flow_optimizer=optimizer_state,
     )
+
+
+def _share(step: jax.Array, config: TrainConfig) -> Any:
+    """Of the rate: after the affine layer's stage less, with a warm-up of its own."""
+    if not (config.flow.affine_hidden and config.affine_iterations):
+        return 1.0
+    since = (step - config.affine_iterations).astype(jnp.float32)
+    risen = jnp.minimum(1.0, (since + 1) / max(config.optimizer.warmup, 1))
+    return jnp.where(since < 0, 1.0, config.optimizer.joint_rate * risen)
 
 
 def running_average(
