@@ -9,7 +9,7 @@ import pytest
 from jaxflow.config import OptimizerConfig
 from jaxflow.flow import checkpoint
 from jaxflow.runs import checkpoint as store
-from jaxflow.training import parallel, state
+from jaxflow.training import parallel, state, updates
 from tests.helpers.training import TINY, run_config, train_and_evaluate
 
 DECAY = 0.3
@@ -78,7 +78,32 @@ def test_warm_up_grows_linearly_and_then_stays():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"average_decay": 1.0}, {"average_decay": -0.1}, {"warmup": -1}]
+    ("step", "share"), [(0, 1), (5, 1), (6, 0.1), (7, 0.2), (30, 0.2)]
+)
+def test_after_the_layers_stage_the_rate_is_less_and_rises_anew(step, share):
+    config = dataclasses.replace(
+        TINY,
+        affine_iterations=6,
+        flow=dataclasses.replace(TINY.flow, affine_hidden=4),
+        optimizer=OptimizerConfig(
+            learning_rate=1.0, joint_rate=0.2, warmup=2, beta1=0.0, beta2=0.0
+        ),
+    )
+    params = {"encoder": {}, "blocks": {}, "affine": {"bias": np.ones(3, np.float32)}}
+    start = state.from_params(params, {}, config)._replace(step=np.int32(step))
+    after = updates.flow_update(start, params, config, 1.0)
+    # Adam without moments goes by its rate, whatever the gradient is.
+    np.testing.assert_allclose(after.flow["affine"]["bias"], 1 - share, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"average_decay": 1.0},
+        {"average_decay": -0.1},
+        {"warmup": -1},
+        {"joint_rate": -1.0},
+    ],
 )
 def test_settings_without_a_meaning_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

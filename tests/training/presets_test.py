@@ -43,11 +43,11 @@ def test_recipes():
     weights = loss.energy_weight, loss.best_of_m_weight, loss.det_weight
     assert weights == (16.0, 0.0, 1.0)
     rates = optimizer.learning_rate, optimizer.warmup, optimizer.average_decay
-    assert rates == (5e-4, 200, 0.998)
+    assert rates == (5e-4, 200, 0.998) and optimizer.joint_rate == 0.2
     augment = sharp.augment
     assert (augment.unsure, augment.turned, augment.mirrored) == (0.14, 0.8, 0.5)
     assert augment.proportions == 0.05 and augment.recombined == 0.3
-    assert (sharp.flow.affine_hidden, sharp.affine_iterations) == (512, 1500)
+    assert (sharp.flow.affine_hidden, sharp.affine_iterations) == (512, 6000)
     assert sharp.flow.hidden == TrainConfig().flow.hidden
 
 
