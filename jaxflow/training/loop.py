@@ -201,6 +201,12 @@ class _Training:
             self._bar.write(f"warning: {text}")
         if self._step:
             self._bar.write(f"resuming from step {self._step} of {self.total}")
+        alone = train.affine_iterations if train.flow.affine_hidden else 0
+        if self._step < alone:
+            self._bar.write(
+                f"until step {alone} the affine layer learns alone, in short iterations "
+                "and by the energy score: the other losses read 0"
+            )
 
     def _fresh(self) -> Any:
         """The state that the run begins with."""

@@ -41,7 +41,7 @@ RECIPES: Mapping[str, Preset] = {
         "sample with",
         {
             "affine_hidden": 512,
-            "affine_iterations": 6000,
+            "affine_iterations": 10000,
             "unsure": 0.14,
             "turned": 0.8,
             "mirrored": 0.5,

@@ -1,13 +1,17 @@
 """The affine layer learns alone: only it has a gradient, and the score falls."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxflow.config import FlowConfig, TrainConfig
-from jaxflow.training import affine_stage, state
+from jaxflow.flow import checkpoint
+from jaxflow.training import affine_stage, epochs, state
 from jaxflow.types import Batch
+from tests.helpers.training import TINY, run_config, train_and_evaluate
 
 FLOW = FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6, affine_hidden=16)
 CONFIG = TrainConfig(
@@ -71,3 +75,27 @@ def test_descending_lowers_the_energy_score(inputs):
         scores.append(float(energy))
         flow = descended(flow, grad)
     assert scores[-1] < 0.8 * scores[0]
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_the_stage_to_the_rest(data_dir, tmp_path, capsys):
+    """It says what the zeros mean; a stop within the stage changes no bit."""
+    flow = dataclasses.replace(TINY.flow, affine_hidden=8)
+    settings = dataclasses.replace(TINY, flow=flow, affine_iterations=3)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder, lengths in ((whole, [6]), (parts, [2, 6])):
+        for iterations in lengths:
+            config = dataclasses.replace(settings, iterations=iterations)
+            train_and_evaluate(run_config(data_dir, config, checkpoint_every=2), folder)
+    said = capsys.readouterr()
+    assert "until step 3 the affine layer learns alone" in said.out + said.err
+    ours, theirs = (checkpoint.load_params(folder) for folder in (parts, whole))
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    early = checkpoint.load_params(whole / "checkpoints" / "2")
+    start = state.init(epochs.seeds(settings.seed).init, settings).flow
+    jax.tree.map(np.testing.assert_array_equal, early["blocks"], start["blocks"])
+    moved = [
+        np.abs(a - b).max()
+        for a, b in zip(*map(jax.tree.leaves, (ours, early)), strict=True)
+    ]
+    assert min(moved) > 0

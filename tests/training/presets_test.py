@@ -47,7 +47,7 @@ def test_recipes():
     augment = sharp.augment
     assert (augment.unsure, augment.turned, augment.mirrored) == (0.14, 0.8, 0.5)
     assert augment.proportions == 0.05 and augment.recombined == 0.3
-    assert (sharp.flow.affine_hidden, sharp.affine_iterations) == (512, 6000)
+    assert (sharp.flow.affine_hidden, sharp.affine_iterations) == (512, 10000)
     assert sharp.flow.hidden == TrainConfig().flow.hidden
 
 
