@@ -204,8 +204,8 @@ class _Training:
         alone = train.affine_iterations if train.flow.affine_hidden else 0
         if self._step < alone:
             self._bar.write(
-                f"until step {alone} the affine layer learns alone, in short iterations "
-                "and by the energy score: the other losses read 0"
+                f"until step {alone} the affine layer learns alone, in short iterations"
+                " and by the energy score: the other losses read 0"
             )
 
     def _fresh(self) -> Any:
