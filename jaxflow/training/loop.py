@@ -201,7 +201,8 @@ class _Training:
             self._bar.write(f"warning: {text}")
         if self._step:
             self._bar.write(f"resuming from step {self._step} of {self.total}")
-        alone = train.affine_iterations if train.flow.affine_hidden else 0
+        stage = train.affine_iterations if train.flow.affine_hidden else 0
+        alone = min(stage, self.total)
         if self._step < alone:
             self._bar.write(
                 f"until step {alone} the affine layer learns alone, in short iterations"
