@@ -48,6 +48,20 @@ def add(kind: type[LiftBuilder]) -> None:
     _BUILDERS[kind.name] = kind
 
 
+def named(dataset: str) -> list[str]:
+    """The data sets of a name: itself, or several with commas between.
+
+    Raises:
+      UserError: nothing between two commas, or a set that is named twice.
+    """
+    names = [name.strip() for name in dataset.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise UserError(
+            f"expected data sets with commas between, each once; got {dataset!r}"
+        )
+    return names
+
+
 def default_data_dir() -> pathlib.Path:
     """TFDS's folder: $TFDS_DATA_DIR or ~/tensorflow_datasets."""
     folder = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")

@@ -19,7 +19,10 @@ from jaxflow.config.training import TrainConfig
 class DataConfig:
     """Where poses come from."""
 
-    dataset: str = option("synthetic_lift", "TFDS builder of data_builders/")
+    dataset: str = option(
+        "synthetic_lift",
+        "TFDS builder of data_builders/; several with commas between are one data set",
+    )
     data_dir: str = option(
         "",
         "where built data sets lie; default: $TFDS_DATA_DIR or ~/tensorflow_datasets",

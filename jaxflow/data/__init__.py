@@ -4,14 +4,11 @@ from jaxflow.data.records import (
     check_records,
     describe,
     load_records,
-    network_inputs,
+    prepared,
     protocol_stride,
-    seen_blocks,
     splits,
-    targets_of,
-    to_batch,
-    to_raw,
 )
+from jaxflow.data.seen import network_inputs, seen_blocks, targets_of, to_batch, to_raw
 from jaxflow.data.subsets import (
     ambiguous,
     evenly,
@@ -30,6 +27,7 @@ __all__ = [
     "load_records",
     "network_inputs",
     "of_subjects",
+    "prepared",
     "protocol_stride",
     "seen_blocks",
     "splits",

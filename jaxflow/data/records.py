@@ -1,34 +1,28 @@
-"""Data sets as host records, and records as what the network sees.
+"""Data sets as host records: read from prepared files, checked.
 
-``load_records`` reads a prepared set (and builds it first if need be) into
-``PoseRecords``; ``to_batch`` turns records into a ``Batch`` on the device, and
-``targets_of`` into what hypotheses are compared with.
+    data sets, split -> PoseRecords
+
+``load_records`` builds a set first if need be, and puts several behind each other.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import tensorflow_datasets as tfds
 
 from data_builders import files, registry
 from data_builders.features import TEXT_FIELDS
+from data_builders.lift_builder import LiftBuilder
 from jaxflow.data import examples
-from jaxflow.gaussians.condition import condition
-from jaxflow.maths import batching
-from jaxflow.maths.geometry import normalize_pose2d, normalize_pose3d, relative_to_hip
 from jaxflow.runs.errors import UserError
-from jaxflow.types import Batch, PoseRecords, RawFrames
+from jaxflow.types import PoseRecords
 
 _READ_CHUNK = 4096  # examples decoded at a time
-_BATCH_CHUNK = 8192  # poses preprocessed at a time, one compiled shape
-BLOCK = 4096  # frames that training preprocesses at a time
 ARRAYS: dict[str, tuple[int, ...]] = {
     "pose3d": (17, 3),
     "pose2d": (16, 2),
@@ -48,7 +42,8 @@ def load_records(
 
     Args:
       dataset: a name of `data_builders.registry`, such as ``synthetic_lift``, perhaps
-        with a configuration behind a slash.
+        with a configuration behind a slash; or several with commas between, whose
+        frames then follow each other.
       split: "train", "test" or a TFDS slice such as "train[:10%]".
       data_dir: folder of prepared sets; the default is TFDS's ($TFDS_DATA_DIR or
         ~/tensorflow_datasets).
@@ -63,11 +58,53 @@ def load_records(
         not finite, or do not belong together. A ValueError, as the next is.
       UserError: unknown data set or split, or an empty split.
     """
-    builder = registry.prepare(dataset, data_dir, manual_dir)
+    parts = [
+        _of_builder(builder, split)
+        for builder in prepared(dataset, data_dir, manual_dir)
+    ]
+    return parts[0] if len(parts) == 1 else _joined(parts, f"{dataset} {split}")
+
+
+def prepared(
+    dataset: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    manual_dir: str | os.PathLike[str] | None = None,
+) -> list[LiftBuilder]:
+    """The builders of one or several data sets, each built first if need be.
+
+    Arguments and errors as of `load_records`.
+    """
+    return [
+        registry.prepare(name, data_dir, manual_dir) for name in registry.named(dataset)
+    ]
+
+
+def features_of(builders: Sequence[LiftBuilder]) -> Any:
+    """Of the frames of all these sets, as TFDS knows them."""
+    first, *others = (builder.info.features for builder in builders)
+    shared = {
+        name: first[name] for name in first if all(name in known for known in others)
+    }
+    return tfds.features.FeaturesDict(shared) if others else first
+
+
+def _of_builder(builder: LiftBuilder, split: str) -> PoseRecords:
     columns = _read(builder, split)
     if not columns:
-        raise UserError(f"{dataset}: split {split!r} of {builder.data_dir} is empty")
+        raise UserError(
+            f"{builder.name}: split {split!r} of {builder.data_dir} is empty"
+        )
     return _records(columns, f"{builder.data_dir} {split}")
+
+
+def _joined(parts: Sequence[PoseRecords], source: str) -> PoseRecords:
+    """One behind the other, with what is known of the frames of all."""
+    columns = [part.columns() for part in parts]
+    shared = [name for name in columns[0] if all(name in known for known in columns)]
+    joined = {
+        name: np.concatenate([known[name] for known in columns]) for name in shared
+    }
+    return _records(joined, source)
 
 
 def _records(columns: dict[str, np.ndarray], source: str) -> PoseRecords:
@@ -207,95 +244,23 @@ def describe(records: PoseRecords, row: int) -> str:
 def splits(
     dataset: str, data_dir: str | os.PathLike[str] | None = None
 ) -> tuple[str, ...]:
-    """The splits of a prepared set that have frames; a test-only set has no "train"."""
-    infos = registry.builder(dataset, data_dir).info.splits
-    return tuple(name for name in infos if infos[name].num_examples)
+    """The splits of a prepared set that have frames; a test-only set has no "train".
+
+    Of several data sets those that each of them has.
+    """
+    every = [
+        registry.builder(name, data_dir).info.splits for name in registry.named(dataset)
+    ]
+    return tuple(
+        name
+        for name in every[0]
+        if all(name in splits and splits[name].num_examples for splits in every)
+    )
 
 
 def protocol_stride(dataset: str) -> int:
-    """Every how many test frames of an action the data set's own test counts."""
-    return registry.builder(dataset).TEST_STRIDE
+    """Every how many test frames of an action the data set's own test counts.
 
-
-def to_batch(records: PoseRecords) -> Batch:
-    """What the network sees of the records, float32, on the default device.
-
-    Args:
-      records: N frames, N at least 1.
-
-    Returns:
-      A ``Batch`` of N: pose3d (N, 48) metres, pose2d (N, 32), cond (N, 78).
-
-    Raises:
-      DataFileError: shapes differ or a number is not finite.
-      UserError: no frames, or frames whose 2D joints all coincide.
+    Of several data sets the least, so that each is seen at least so closely.
     """
-    frames = to_raw(records)
-    parts = [
-        _preprocess_padded(*(array[start : start + _BATCH_CHUNK] for array in frames))
-        for start in range(0, len(records), _BATCH_CHUNK)
-    ]
-    return Batch(*(jnp.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def seen_blocks(frames: RawFrames, device: jax.Device | None = None) -> Iterator[Batch]:
-    """The frames as the network sees them, `BLOCK` at a time.
-
-    All blocks are of one size, the last filled up with its last frame: by one compiled
-    program, so that a frame's bits do not depend on which others it comes with.
-
-    Args:
-      frames: (N, ...) on the host.
-      device: that computes and holds them; default the default one.
-    """
-    for start in range(0, len(frames.pose3d), BLOCK):
-        block = RawFrames(*(array[start : start + BLOCK] for array in frames))
-        yield _preprocess(jax.device_put(batching.filled(block, BLOCK), device))
-
-
-def to_raw(records: PoseRecords) -> RawFrames:
-    """The records' arrays, float32, on the host: what `network_inputs` takes.
-
-    Raises:
-      As `to_batch`.
-    """
-    if not len(records):
-        raise UserError("expected at least one frame; got none")
-    check_records(records, "records")
-    flat = np.ptp(records.pose2d, axis=1).max(axis=1) == 0
-    if flat.any():
-        row = int(np.argmax(flat))
-        raise UserError(
-            f"records: all 2D joints coincide in {describe(records, row)}, so the pose "
-            "has no scale"
-        )
-    arrays: Iterator[Any] = (
-        np.asarray(getattr(records, name), np.float32) for name in ARRAYS
-    )
-    return RawFrames(*arrays)
-
-
-def targets_of(records: PoseRecords) -> np.ndarray:
-    """(N, 17, 3) metres, camera frame, hip at 0: what hypotheses are compared with."""
-    pose = records.pose3d / np.float32(1000)
-    return pose - pose[:, :1]
-
-
-def _preprocess_padded(*arrays: Any) -> Batch:
-    """A chunk at a power-of-two size, so that few shapes are ever compiled."""
-    count = len(arrays[0])
-    padded = batching.filled(arrays, 1 << (count - 1).bit_length())
-    return Batch(*(column[:count] for column in _preprocess(RawFrames(*padded))))
-
-
-def network_inputs(frames: RawFrames) -> Batch:
-    """Frames (...) as the network sees them; a pure function of arrays."""
-    return Batch(
-        # Relative to the hip first: metres from the camera would cost digits.
-        pose3d=normalize_pose3d(relative_to_hip(frames.pose3d) / 1000),
-        pose2d=normalize_pose2d(frames.pose2d),
-        cond=condition(frames.gaussfit),
-    )
-
-
-_preprocess = jax.jit(network_inputs)
+    return min(registry.builder(name).TEST_STRIDE for name in registry.named(dataset))

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from data_builders import files, registry
+from data_builders import files
 from jaxflow.data import examples, records
 from jaxflow.runs.errors import UserError
 from jaxflow.types import PoseRecords
@@ -51,14 +51,17 @@ class Source:
         """
         import grain
 
-        builder = registry.prepare(dataset, data_dir, manual_dir)
-        self._folder = builder.data_dir
+        builders = records.prepared(dataset, data_dir, manual_dir)
+        self._folder = ", ".join(str(builder.data_dir) for builder in builders)
         self.name = f"{self._folder} {split}"
-        self._features = builder.info.features
-        count = records.frames_of(builder, split)
-        if not count:
-            raise UserError(f"{dataset}: split {split!r} of {self._folder} is empty")
-        instructions = builder.info.splits[split].file_instructions
+        self._features = records.features_of(builders)
+        instructions: list[Any] = []
+        for builder in builders:
+            if not records.frames_of(builder, split):
+                raise UserError(
+                    f"{dataset}: split {split!r} of {builder.data_dir} is empty"
+                )
+            instructions += builder.info.splits[split].file_instructions
         try:
             self._files = grain.sources.ArrayRecordDataSource(instructions)
         except Exception as error:  # the reader's own errors are of many types

@@ -23,7 +23,8 @@ import numpy as np
 
 from jaxflow import data
 from jaxflow.config import RunConfig, TrainConfig
-from jaxflow.data.records import ARRAYS, BLOCK
+from jaxflow.data.records import ARRAYS
+from jaxflow.data.seen import BLOCK
 from jaxflow.data.source import Ahead, Source
 from jaxflow.maths import batching
 from jaxflow.training import augmentation, dispatch, epochs, frames, parallel

@@ -13,7 +13,6 @@ from typing import Protocol
 import jax
 import numpy as np
 
-from data_builders import registry
 from jaxflow import data
 from jaxflow.config import RunConfig, TrainConfig
 from jaxflow.data import records as store
@@ -127,10 +126,10 @@ def opened(config: RunConfig, method: Method, devices: Sequence[jax.Device]) -> 
       UserError: see `frames.load`.
     """
     where = config.data
-    builder = registry.prepare(
+    builders = data.prepared(
         where.dataset, where.data_dir or None, where.manual_dir or None
     )
-    count = store.frames_of(builder, "train")
+    count = sum(store.frames_of(builder, "train") for builder in builders)
     needs = (
         ("a device's", count * _bytes(config.train, method), _device_room(devices)),
         ("this machine's", count * _LOADING, profiling.host_room()),

@@ -1,10 +1,10 @@
-"""Loading, preprocessing and choosing frames; bad sets; no TensorFlow."""
+"""Loading and choosing frames; bad sets; no TensorFlow."""
 
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl import logging
@@ -13,10 +13,11 @@ from data_builders import features, files, registry
 from data_builders.synthetic_lift import generation
 from jaxflow import data
 from jaxflow.data import records as records_module
-from jaxflow.skeleton import CONDITIONED_MPII
-from jaxflow.types import Batch, PoseRecords
+from jaxflow.data import source
+from jaxflow.types import PoseRecords
 
 SMALL = "synthetic_lift/seed4-train230-test120"
+OTHER = "synthetic_lift/seed5-train12-test8"
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,36 @@ def test_slices_and_splits(records, sets):
     part = data.load_records(SMALL, "train[10:30]", sets)
     np.testing.assert_array_equal(part.pose2d, records.pose2d[10:30])
     assert len(data.load_records(SMALL, "test", sets)) == 120
+
+
+def test_several_sets_follow_each_other(records, sets):
+    both = f"{SMALL}, {OTHER}"
+    other = data.load_records(OTHER, "train", sets)
+    rows = np.asarray([3, 229, 230, 241])
+    for joined, taken in [
+        (data.load_records(both, "train", sets), slice(None)),
+        (source.Source(both, "train", sets).records(rows), rows),
+    ]:
+        for name, column in joined.columns().items():
+            parts = records.columns()[name], other.columns()[name]
+            np.testing.assert_array_equal(column, np.concatenate(parts)[taken])
+    assert data.splits(both, sets) == ("train", "test")
+    assert data.protocol_stride(both) == data.protocol_stride(SMALL)
+    assert data.protocol_stride(f"{SMALL},mpi_inf_3dhp_lift") == 1
+
+
+def test_several_sets_have_what_all_of_them_know(records):
+    plain = replaced(records, extra={})
+    assert not records_module._joined([records, plain], "both").extra
+    known = [features.lift_features(**more) for more in ({}, {"valid": np.bool_})]
+    builders = [SimpleNamespace(info=SimpleNamespace(features=one)) for one in known]
+    assert set(records_module.features_of(builders[::-1])) == set(known[0])
+
+
+@pytest.mark.parametrize("named", [f"{SMALL},", "", f"{SMALL},{SMALL}"])
+def test_several_sets_are_each_named_once(named, sets):
+    with pytest.raises(ValueError, match="with commas between, each once"):
+        data.load_records(named, "train", sets)
 
 
 def test_a_prepared_set_is_reused(records, sets, monkeypatch):
@@ -148,76 +179,6 @@ def test_another_process_may_build_the_same_set(tmp_path, monkeypatch):
     monkeypatch.setattr(features, "examples", overtaken)
     assert len(data.load_records(name, "train", tmp_path)) == 62
     assert len(list(tmp_path.rglob("*train*array_record*"))) == 1
-
-
-def test_reference_preprocessing(reference):
-    wanted = reference("preprocessing")
-    count = len(wanted["raw_pose3d_mm"])
-    some = replaced(
-        frames_of(["A"] * count, ["S9"] * count),
-        pose3d=wanted["raw_pose3d_mm"].reshape(count, 3, 17).swapaxes(1, 2),
-        pose2d=wanted["raw_pose2d_px"].reshape(count, 2, 16).swapaxes(1, 2),
-        gaussfit=wanted["raw_gaussfit"].reshape(count, 16, 7),
-    )
-    batch = data.to_batch(some)
-    for got, name in zip(batch, ("pose3d", "pose2d", "condition"), strict=True):
-        np.testing.assert_allclose(got, wanted[name], rtol=1e-5, atol=2e-6)
-
-
-@pytest.mark.parametrize("count", [1, 7, 230])
-def test_to_batch_against_plain_numpy(records, count):
-    some = records.take(slice(count))
-    batch = data.to_batch(some)
-    assert isinstance(batch, Batch)
-    for array, width in zip(batch, (48, 32, 78), strict=True):
-        assert array.shape == (count, width) and array.dtype == jnp.float32
-    pose = some.pose3d[:, 1:].astype(np.float64) / 1000
-    pose = (pose - pose.mean(axis=1, keepdims=True)) * [1, -1, -1]
-    expected = pose.swapaxes(1, 2).reshape(count, 48)
-    np.testing.assert_allclose(batch.pose3d, expected, atol=2e-6)
-    flat = some.pose2d.astype(np.float64)
-    flat = (flat - flat.mean(axis=1, keepdims=True)) * [1, -1]
-    flat = flat.swapaxes(1, 2).reshape(count, 32)
-    expected = flat / flat.std(axis=1, keepdims=True)
-    np.testing.assert_allclose(batch.pose2d, expected, atol=5e-6)
-    amplitude = np.asarray(batch.cond).reshape(count, 13, 6)[..., 0]
-    expected = some.gaussfit[:, list(CONDITIONED_MPII), 0]
-    np.testing.assert_allclose(amplitude, expected, atol=1e-6)
-
-
-def test_chunks_change_nothing(records, monkeypatch):
-    whole = data.to_batch(records)
-    monkeypatch.setattr(records_module, "_BATCH_CHUNK", 64)
-    for one, other in zip(whole, data.to_batch(records), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("field", ["pose3d", "pose2d", "gaussfit"])
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_numbers_that_are_not_finite(records, field, value):
-    array = getattr(records, field).copy()
-    array[33, 2, 1] = value
-    with pytest.raises(files.DataFileError, match=f"{field} is not finite") as caught:
-        data.to_batch(replaced(records, **{field: array}))
-    assert data.describe(records, 33) in str(caught.value)
-    assert records.action[33] in str(caught.value)
-
-
-def test_wrong_shapes_and_no_frames(records):
-    with pytest.raises(files.DataFileError, match=r"pose2d of shape \(230, 16, 2\)"):
-        data.to_batch(replaced(records, pose2d=records.pose2d[:, :15]))
-    with pytest.raises(files.DataFileError, match="action"):
-        data.to_batch(replaced(records, action=records.action[:3]))
-    with pytest.raises(ValueError, match="at least one frame"):
-        data.to_batch(records.take(slice(0)))
-
-
-def test_a_pose_without_extent(records):
-    pose2d = records.pose2d.copy()
-    pose2d[9] = 100.0
-    with pytest.raises(ValueError, match="coincide in .* frame") as caught:
-        data.to_batch(replaced(records, pose2d=pose2d))
-    assert data.describe(records, 9) in str(caught.value)
 
 
 def frames_of(actions, subjects):
