@@ -37,10 +37,12 @@ import jax
 from jaxflow import commands, methods
 from jaxflow.commands import _multihost
 from jaxflow.config import RunConfig
+from jaxflow.flow import stack
 from jaxflow.methods import METHODS
 from jaxflow.runs import plain_config
 from jaxflow.runs.errors import UserError
 from jaxflow.training import cost, loop, presets
+from jaxflow.types import Params
 
 flags = commands.Flags(__name__)
 
@@ -209,6 +211,28 @@ def take_weights() -> loop.Beginning:
                 f"--init_from={name} have {value}; leave it out"
             )
         flags.FLAGS.set_default(field, value)
+    params = jax.device_get(model.parameters())
+    take_stage(name, model.method, params)
+    return loop.Beginning(name, params)
+
+
+def take_stage(name: str, method: str, params: Params) -> None:
+    """Whether the affine layer learns alone again, before the blocks.
+
+    It may where the blocks have not learned yet; its widths are known then, which is
+    what likelihood is for.
+
+    Args:
+      name: of the weights.
+      method: theirs.
+      params: theirs, on the host.
+
+    Raises:
+      UserError: the stage is asked for, but the blocks have learned.
+    """
+    flags.FLAGS.set_default("affine_likelihood", 0)
+    if method == "flow" and "affine" in params and stack.idle(params):
+        return
     stage = flags.FLAGS["affine_iterations"]
     if stage.present and stage.value:
         raise UserError(
@@ -216,7 +240,6 @@ def take_weights() -> loop.Beginning:
             f"those of --init_from={name} have behind them; leave it out"
         )
     flags.FLAGS.set_default(stage.name, 0)
-    return loop.Beginning(name, jax.device_get(model.parameters()))
 
 
 def config_from_flags() -> RunConfig:

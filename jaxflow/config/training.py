@@ -197,11 +197,18 @@ class TrainConfig:
         "(--affine_hidden), at a small part of the others' cost",
         before=0,
     )
+    affine_likelihood: int = option(
+        500,
+        "of those iterations, how many at first learn by likelihood, at most a third; "
+        "the others by the energy score",
+        before=500,
+    )
 
     def __post_init__(self) -> None:
         """Refuses counts that make no iteration."""
         at_least(self, batch_size=1, critic_updates=1, critic_hidden=1)
-        at_least(self, epochs=1, iterations=0, seed=0, affine_iterations=0)
+        at_least(self, epochs=1, iterations=0, seed=0)
+        at_least(self, affine_iterations=0, affine_likelihood=0)
         at_most(self, hypotheses=MOST_HYPOTHESES, seed=MOST_SEED)
         best_k = self.loss.best_k if self.loss.best_of_m_weight else 0
         if self.hypotheses < max(2, best_k):

@@ -67,6 +67,16 @@ def separate(params: Params) -> Params:
     return {**params, "blocks": _apart(params["blocks"])}
 
 
+def idle(params: Params) -> bool:
+    """Whether the blocks are the identity, as they begin under an affine layer.
+
+    Args:
+      params: concrete arrays, not traced.
+    """
+    outputs = (net["output"] for net in stacked(params)["blocks"].values())
+    return not any(np.any(leaf) for leaf in jax.tree.leaves(list(outputs)))
+
+
 def stacked(params: Params) -> Params:
     """Parameters with their blocks stacked, as `jaxflow.init` gives them."""
     blocks = params.get("blocks")

@@ -22,7 +22,6 @@ from jaxflow.types import Batch, Params
 _BATCHES = 4
 _HYPOTHESES = 16
 _LIKELIHOOD = 0.003
-_FIRST = 500  # iterations by likelihood, at most a third of the stage
 
 
 def gradient(
@@ -40,7 +39,7 @@ def gradient(
       hypothesis_z: (L, B, 16).
       config: static.
     """
-    first = state.step < min(config.affine_iterations // 3, _FIRST)
+    first = state.step < min(config.affine_iterations // 3, config.affine_likelihood)
     latents = jnp.swapaxes(hypothesis_z[:_HYPOTHESES], 0, 1)
     seen = jax.tree.map(lambda array: array[:_BATCHES], batches)
 

@@ -58,6 +58,9 @@ def test_the_halves_have_objectives_of_their_own(inputs):
         jax.tree.leaves(first["affine"]), jax.tree.leaves(later["affine"]), strict=True
     )
     assert any(not np.allclose(a, b, rtol=1e-3) for a, b in pairs)
+    without = dataclasses.replace(CONFIG, affine_likelihood=0)
+    again, _ = gradient(at(start, 9), batches, latents, without)
+    jax.tree.map(np.testing.assert_array_equal, again, later)
 
 
 @jax.jit

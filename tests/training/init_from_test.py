@@ -9,7 +9,7 @@ from absl.testing import flagsaver
 
 from jaxflow import train
 from jaxflow.config import LossConfig
-from jaxflow.flow import checkpoint
+from jaxflow.flow import checkpoint, stack
 from jaxflow.methods import weights
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs import released, writer
@@ -157,6 +157,23 @@ def test_the_architecture_is_that_of_the_weights(given, before, monkeypatch, tmp
     assert config.loss.energy_weight == 16
     text = train.flags.as_flagfile(train._flag_names())
     assert "--hidden=16\n" in text and "--init_from=small\n" in text
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_the_layer_learns_alone_again_where_the_blocks_have_not(
+    given, tmp_path, learned
+):
+    flow = dataclasses.replace(ONE_BLOCK, affine_hidden=4)
+    params = state.init(jax.random.key(8), dataclasses.replace(TINY, flow=flow)).flow
+    assert stack.idle(params) and stack.idle(stack.separate(params))
+    if learned:
+        output = params["blocks"]["net1"]["output"]
+        output["bias"] = output["bias"].at[0, 0].set(1.0)
+    checkpoint.save_params(tmp_path, params, dataclasses.replace(TINY, flow=flow))
+    given(f"--init_from={tmp_path}", "--recipe=sharp")
+    config = train.config_from_flags().train
+    assert config.affine_iterations == (0 if learned else 10000)
+    assert config.affine_likelihood == 0
 
 
 @pytest.mark.parametrize(
