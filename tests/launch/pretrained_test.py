@@ -22,16 +22,17 @@ def planned(*arguments, **variables):
 
 
 def test_from_data_to_a_file(tmp_path):
-    build, training, calibration, test, export = planned(
+    *builds, training, calibration, test, export = planned(
         "a b", "--iterations=9", cwd=tmp_path, MOCAP="raw"
     )
     folder = f"{tmp_path}/a b"
     data, raw = f"--data_dir={folder}/data", f"--manual_dir={tmp_path}/raw"
     made, checkpoint = f"--workdir={folder}/run", f"--checkpoint={folder}/run"
     module = ["python", "-m"]
-    assert build == [
-        *module, "data_builders.build", "cmu_mocap_lift/wild", data, raw
-    ]  # fmt: skip
+    assert builds == [
+        [*module, "data_builders.build", f"cmu_mocap_lift/{name}", data, raw]
+        for name in ("wild", *(f"seed{seed}-test3+5+9" for seed in range(3)))
+    ]
     flagfile = "--flagfile=launch/flags/pretrained.flags"
     assert training == [
         *module, "jaxflow.train", flagfile, data, raw, "--iterations=9", made
@@ -39,8 +40,8 @@ def test_from_data_to_a_file(tmp_path):
     assert calibration == [*module, "jaxflow.calibrate", checkpoint, data]
     figures = f"{folder}/evaluation.json"
     assert test == [
-        *module, "jaxflow.evaluate", checkpoint, data, "--temperature=fitted",
-        f"--out={figures}",
+        *module, "jaxflow.evaluate", checkpoint, data,
+        "--dataset=cmu_mocap_lift/wild", "--temperature=fitted", f"--out={figures}",
     ]  # fmt: skip
     assert export[:4] == [*module, "jaxflow.export", checkpoint]
     assert {"--format=weights", f"--out={folder}/cmu.npz", f"--figures={figures}"} < {
@@ -49,8 +50,11 @@ def test_from_data_to_a_file(tmp_path):
 
 
 def test_other_data_under_another_name():
-    build, *_, export = planned("/x", "--dataset=synthetic_lift", NAME="me", LINE="L")
+    build, *_, test, export = planned(
+        "/x", "--dataset=synthetic_lift", NAME="me", LINE="L"
+    )
     assert build[3:] == ["synthetic_lift", "--data_dir=/x/data"]
+    assert "--dataset=synthetic_lift" in test
     assert "--out=/x/me.npz" in export and "--line=L" in export
 
 
@@ -69,4 +73,4 @@ def test_its_flags_make_a_model_of_at_most_6_mb(config):
     leaves = jax.tree.leaves(checkpoint.flow_shapes(config.train.flow))
     assert 2 * sum(leaf.size for leaf in leaves) < 5.9e6  # and its config
     assert config.train.loss.energy_weight and config.train.held_out
-    assert config.data.dataset == "cmu_mocap_lift/wild"
+    assert config.data.dataset.startswith("cmu_mocap_lift/wild,cmu_mocap_lift/seed0-")
