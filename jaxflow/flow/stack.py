@@ -37,7 +37,7 @@ _Carry = tuple[jax.Array, jax.Array]
 def permutations(blocks: int, size: int) -> np.ndarray:
     """(blocks, size) int32: perm k is ``RandomState(k).permutation(size)``."""
     each = [np.random.RandomState(k).permutation(size) for k in range(blocks)]
-    return _read_only(np.stack(each).astype(np.int32))
+    return _read_only(np.asarray(each, np.int32).reshape(blocks, size))
 
 
 @functools.lru_cache
@@ -70,11 +70,27 @@ def separate(params: Params) -> Params:
 def idle(params: Params) -> bool:
     """Whether the blocks are the identity, as they begin under an affine layer.
 
-    Args:
-      params: concrete arrays, not traced.
+    Without such a layer, and of numbers that are not at hand (traced, or of other
+    processes), no.
     """
-    outputs = (net["output"] for net in stacked(params)["blocks"].values())
-    return not any(np.any(leaf) for leaf in jax.tree.leaves(list(outputs)))
+    blocks = params["blocks"]
+    each = blocks if isinstance(blocks, tuple) else (blocks,)
+    outputs = [net["output"] for block in each for net in block.values()]
+    leaves = jax.tree.leaves(outputs)
+    if "affine" not in params or not all(map(_at_hand, leaves)):
+        return False
+    return not any(np.any(leaf) for leaf in leaves)
+
+
+def _at_hand(leaf: Any) -> bool:
+    if isinstance(leaf, jax.core.Tracer):
+        return False
+    return not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
+
+
+def without_blocks(params: Params) -> Params:
+    """The same map where they are `idle`, in whatever computes with parameters."""
+    return {**params, "blocks": ()}
 
 
 def stacked(params: Params) -> Params:
@@ -226,5 +242,7 @@ def size(params: Params) -> int:
     """D, the length of a pose: 48; refuses what are no parameters."""
     checks.params(params)
     blocks = params["blocks"]
+    if blocks == ():
+        return params["affine"]["mean"]["Dense_2"]["bias"].shape[-1]
     block = blocks[0] if isinstance(blocks, tuple) else blocks
     return block["net1"]["output"]["bias"].shape[-1]

@@ -43,7 +43,9 @@ published: Mapping[str, Any] = {}  # the configuration's defaults
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["params"], meta_fields=["config"]
+    jax.tree_util.register_dataclass,
+    data_fields=["params"],
+    meta_fields=["config", "idle"],
 )
 @dataclasses.dataclass(frozen=True)
 class FlowModel:
@@ -52,15 +54,17 @@ class FlowModel:
     Attributes:
       params: the flow's, its blocks one by one (`of` separates them once).
       config: its architecture.
+      idle: its blocks are the identity, and are not computed.
     """
 
     params: Params
     config: FlowConfig
+    idle: bool = False
 
     @classmethod
     def of(cls, params: Params, config: FlowConfig = FlowConfig()) -> FlowModel:
         """From parameters as `jaxflow.load_params` gives them."""
-        return cls(stack.separate(params), config)
+        return cls(stack.separate(params), config, stack.idle(params))
 
     @property
     def method(self) -> str:
@@ -70,6 +74,11 @@ class FlowModel:
     def parameters(self) -> Params:
         """As `jaxflow.load_params` gives them, the blocks stacked."""
         return stack.stacked(self.params)
+
+    @property
+    def _active(self) -> Params:
+        """What is to be computed with."""
+        return stack.without_blocks(self.params) if self.idle else self.params
 
     def fresh(self, key: jax.Array) -> FlowModel:
         """A flow of the same architecture with initial parameters."""
@@ -86,7 +95,7 @@ class FlowModel:
     ) -> jax.Array:
         """Hypotheses (..., M, 17, 3) metres: `jaxflow.sample`."""
         return sampling.sample(
-            self.params,
+            self._active,
             pose2d,
             cond,
             key,
@@ -106,7 +115,7 @@ class FlowModel:
     ) -> Sampled:
         """The same and their log-densities (..., M)."""
         return sampling.sample_with_log_density(
-            self.params,
+            self._active,
             pose2d,
             cond,
             key,
@@ -125,7 +134,7 @@ class FlowModel:
     ) -> jax.Array:
         """Log-density of the posterior (...): `jaxflow.log_prob`."""
         return density.log_prob(
-            self.params,
+            self._active,
             pose3d,
             pose2d,
             cond,

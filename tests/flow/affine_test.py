@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,9 +7,10 @@ import pytest
 
 from jaxflow import flow
 from jaxflow.config import FlowConfig
-from jaxflow.flow import affine, distribution, exported, onnx_graph, sampling
+from jaxflow.flow import affine, distribution, exported, onnx_graph, sampling, stack
 from jaxflow.gaussians.condition import condition
 from jaxflow.maths import geometry
+from jaxflow.methods.flow import FlowModel
 
 CONFIG = FlowConfig(hidden=16, blocks=3, encoder_hidden=8, encoded=6, affine_hidden=12)
 
@@ -123,3 +126,41 @@ def test_exported_samplers_have_it(params, kind):
     run = readers[kind](writers[kind](separate, CONFIG.clamp))
     got = np.asarray(run(fits, pose2d, z))
     np.testing.assert_allclose(got, want, atol=2e-5 * np.abs(want).max())
+
+
+def test_blocks_that_do_nothing_are_not_computed(params, inputs):
+    """The model draws the same without them, and knows when it may leave them out."""
+    pose3d, pose2d, cond = inputs
+    idle = jax.tree.map(jnp.asarray, params)
+    for net in idle["blocks"].values():
+        net["output"] = jax.tree.map(jnp.zeros_like, net["output"])
+    model = FlowModel.of(idle, CONFIG)
+    assert model.idle and not FlowModel.of(params, CONFIG).idle
+    jax.tree.map(np.testing.assert_array_equal, model.parameters(), idle)
+    whole = dataclasses.replace(model, idle=False)
+    drawn, expected = (
+        each.sample_with_log_density(pose2d, cond, jax.random.key(1), num_hypotheses=9)
+        for each in (model, whole)
+    )
+    np.testing.assert_array_equal(drawn.poses, expected.poses)
+    np.testing.assert_allclose(drawn.log_density, expected.log_density, rtol=1e-6)
+    densities = [
+        each.log_prob(pose3d, pose2d, cond, observation_scale=0.1)
+        for each in (model, whole)
+    ]
+    np.testing.assert_allclose(*densities, rtol=1e-6)
+
+
+def test_whether_blocks_do_nothing_is_told_of_known_numbers_alone(params):
+    blind = {key: value for key, value in params.items() if key != "affine"}
+    for net in (zero := jax.tree.map(np.zeros_like, params))["blocks"].values():
+        assert not np.any(net["output"]["bias"])
+    assert stack.idle(zero) and stack.idle(stack.separate(zero))
+    assert not stack.idle({**zero, "blocks": blind["blocks"]})
+    assert not stack.idle({key: zero[key] for key in blind})
+
+    def traced(tree):
+        assert not stack.idle(tree)
+        return tree
+
+    jax.eval_shape(traced, zero)
