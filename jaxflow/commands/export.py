@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> None:
             f"{_CHECKPOINT.value} holds the method {model.method}; expected a flow, "
             "whose latents alone go into the file from outside"
         )
-    params, clamp = model.parameters(), model.config.clamp
+    params, clamp = model.active, model.config.clamp
     content = out.read_bytes() if _CHECK.value else _WRITERS[kind](params, clamp)
     try:
         difference = exported.check(_READERS[kind](content), params, clamp)

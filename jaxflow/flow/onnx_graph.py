@@ -188,7 +188,7 @@ def _inverse(
     whole = graph.node("Concat", rows, [2 * size // 3], axis=0)
     observed = graph.node("Expand", observed, whole)
     v = graph.node("Concat", latents, observed, axis=2)
-    count = len(blocks["net1"]["output"]["bias"])
+    count = stack.count(blocks)
     undo = np.argsort(flow.permutations(count, size), axis=-1)
     for k in reversed(range(count)):
         v = graph.node("Gather", v, undo[k], axis=2)

@@ -96,7 +96,7 @@ def without_blocks(params: Params) -> Params:
 def stacked(params: Params) -> Params:
     """Parameters with their blocks stacked, as `jaxflow.init` gives them."""
     blocks = params.get("blocks")
-    if not isinstance(blocks, tuple):
+    if not (isinstance(blocks, tuple) and blocks):
         return params
     return {**params, "blocks": jax.tree.map(lambda *one: jnp.stack(one), *blocks)}
 

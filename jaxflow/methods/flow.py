@@ -76,7 +76,7 @@ class FlowModel:
         return stack.stacked(self.params)
 
     @property
-    def _active(self) -> Params:
+    def active(self) -> Params:
         """What is to be computed with."""
         return stack.without_blocks(self.params) if self.idle else self.params
 
@@ -95,7 +95,7 @@ class FlowModel:
     ) -> jax.Array:
         """Hypotheses (..., M, 17, 3) metres: `jaxflow.sample`."""
         return sampling.sample(
-            self._active,
+            self.active,
             pose2d,
             cond,
             key,
@@ -115,7 +115,7 @@ class FlowModel:
     ) -> Sampled:
         """The same and their log-densities (..., M)."""
         return sampling.sample_with_log_density(
-            self._active,
+            self.active,
             pose2d,
             cond,
             key,
@@ -134,7 +134,7 @@ class FlowModel:
     ) -> jax.Array:
         """Log-density of the posterior (...): `jaxflow.log_prob`."""
         return density.log_prob(
-            self._active,
+            self.active,
             pose3d,
             pose2d,
             cond,

@@ -111,8 +111,21 @@ def test_refuses_a_condition_that_is_not_of_joints():
         FlowConfig(affine_hidden=8, condition=77)
 
 
+@pytest.fixture(scope="module")
+def idle(params):
+    """The same, whose blocks are."""
+    nets = params["blocks"].items()
+    outputs = {name: jax.tree.map(np.zeros_like, net["output"]) for name, net in nets}
+    return {
+        **params,
+        "blocks": {name: {**net, "output": outputs[name]} for name, net in nets},
+    }
+
+
 @pytest.mark.parametrize("kind", ["stablehlo", "onnx"])
-def test_exported_samplers_have_it(params, kind):
+@pytest.mark.parametrize("without", [False, True])
+def test_exported_samplers_have_it(params, idle, kind, without):
+    params = idle if without else params
     for needed in ("flatbuffers", "onnx", "onnxruntime"):
         pytest.importorskip(needed, reason="files need the extras of exporting")
     writers = {"stablehlo": exported.to_stablehlo, "onnx": onnx_graph.to_onnx}
@@ -122,18 +135,16 @@ def test_exported_samplers_have_it(params, kind):
     cond = np.repeat(np.asarray(jax.jit(condition)(fits))[:, None], 3, 1)
     want, _ = inverse(params, z, observed, cond)
     want = np.asarray(geometry.denormalize_pose3d(want))
-    separate = flow.separate(params)  # a writer takes either form
-    run = readers[kind](writers[kind](separate, CONFIG.clamp))
+    # A writer takes either form.
+    form = stack.without_blocks(params) if without else flow.separate(params)
+    run = readers[kind](writers[kind](form, CONFIG.clamp))
     got = np.asarray(run(fits, pose2d, z))
     np.testing.assert_allclose(got, want, atol=2e-5 * np.abs(want).max())
 
 
-def test_blocks_that_do_nothing_are_not_computed(params, inputs):
+def test_blocks_that_do_nothing_are_not_computed(params, idle, inputs):
     """The model draws the same without them, and knows when it may leave them out."""
     pose3d, pose2d, cond = inputs
-    idle = jax.tree.map(jnp.asarray, params)
-    for net in idle["blocks"].values():
-        net["output"] = jax.tree.map(jnp.zeros_like, net["output"])
     model = FlowModel.of(idle, CONFIG)
     assert model.idle and not FlowModel.of(params, CONFIG).idle
     jax.tree.map(np.testing.assert_array_equal, model.parameters(), idle)
@@ -151,16 +162,13 @@ def test_blocks_that_do_nothing_are_not_computed(params, inputs):
     np.testing.assert_allclose(*densities, rtol=1e-6)
 
 
-def test_whether_blocks_do_nothing_is_told_of_known_numbers_alone(params):
-    blind = {key: value for key, value in params.items() if key != "affine"}
-    for net in (zero := jax.tree.map(np.zeros_like, params))["blocks"].values():
-        assert not np.any(net["output"]["bias"])
-    assert stack.idle(zero) and stack.idle(stack.separate(zero))
-    assert not stack.idle({**zero, "blocks": blind["blocks"]})
-    assert not stack.idle({key: zero[key] for key in blind})
+def test_whether_blocks_do_nothing_is_told_of_known_numbers_alone(params, idle):
+    assert stack.idle(idle) and stack.idle(stack.separate(idle))
+    assert not stack.idle(params)
+    assert not stack.idle({key: idle[key] for key in ("encoder", "blocks")})
 
     def traced(tree):
         assert not stack.idle(tree)
         return tree
 
-    jax.eval_shape(traced, zero)
+    jax.eval_shape(traced, idle)
