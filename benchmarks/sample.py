@@ -1,18 +1,19 @@
 """Times sampling against the machine's floor, and against eager PyTorch.
 
-    python -m benchmarks.sample [--peer=torch] [--precisions]
+    python -m benchmarks.sample [--peer=torch] [--precisions] [--idle]
 
 For several numbers of poses and hypotheses: the median, the floor (the bare matrix
 products at the speed that a large product has here), their ratio, hypotheses/s; with
 --peer=torch the same work the released code's way, and how far the results differ.
 Below the table: what one pose takes after a pause, as in a live video. --precisions
-adds bfloat16. `benchmarks.curves` goes through M and B, and `benchmarks.accelerator`
+adds bfloat16, --idle a model whose blocks are the identity. `benchmarks.curves` goes through M and B, and `benchmarks.accelerator`
 has what is asked of a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from benchmarks import common
 from jaxflow import flow
 from jaxflow.config import RELEASED_CLAMP, FlowConfig
 from jaxflow.flow import sampling
+from jaxflow.methods.flow import FlowModel
 from jaxflow.types import Params
 
 SIZES = "1x200,1x1000,64x200,512x200"
@@ -160,6 +162,31 @@ def precisions(params: Params, repeats: int) -> str:
     return common.markdown(["64 x 200 in", "ms", "mean difference, mm"], rows)
 
 
+def idle(sizes: str, repeats: int) -> str:
+    """A model whose blocks are the identity, with and without computing them."""
+    config = FlowConfig(affine_hidden=512)
+    model = FlowModel.of(flow.init(jax.random.key(0), config), config)
+    models = {"with": dataclasses.replace(model, idle=False), "without": model}
+    rows = []
+    for size in sizes.split(","):
+        poses, hypotheses = map(int, size.split("x"))
+        batch = common.made_up(poses)
+        inputs = jnp.asarray(batch.pose2d), jnp.asarray(batch.cond), jax.random.key(0)
+        times = common.take_turns(
+            {
+                name: lambda m=m, x=inputs, n=hypotheses: m.sample(*x, num_hypotheses=n)
+                for name, m in models.items()
+            },
+            repeats,
+        )
+        middle = {name: 1e3 * statistics.median(taken) for name, taken in times.items()}
+        share = middle["without"] / middle["with"]
+        row = [size.replace("x", " x "), *(f"{middle[name]:.2f}" for name in models)]
+        rows.append([*row, f"{share:.2f}"])
+    columns = ["poses x hypotheses", "ms with blocks", "without", "share"]
+    return common.markdown(columns, rows)
+
+
 def main() -> None:
     """Prints the tables asked for."""
     parser = argparse.ArgumentParser(
@@ -168,6 +195,7 @@ def main() -> None:
     parser.add_argument("--peer", choices=["torch"])
     parser.add_argument("--sizes", default=SIZES, help="poses x hypotheses")
     parser.add_argument("--precisions", action="store_true")
+    parser.add_argument("--idle", action="store_true")
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     # Half of the initial weights: random ones of full size send poses far away.
@@ -181,6 +209,8 @@ def main() -> None:
         print(RELEASED)
     if options.precisions:
         print("\n" + precisions(params, options.repeats))
+    if options.idle:
+        print("\n" + idle(options.sizes, options.repeats))
     print(f"\n{time.perf_counter() - began:.0f} s, at most {common.peak_mib():.0f} MiB")
 
 

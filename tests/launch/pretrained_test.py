@@ -37,11 +37,12 @@ def test_from_data_to_a_file(tmp_path):
     assert training == [
         *module, "jaxflow.train", flagfile, data, raw, "--iterations=9", made
     ]  # fmt: skip
-    assert calibration == [*module, "jaxflow.calibrate", checkpoint, data]
+    wild = "--dataset=cmu_mocap_lift/wild"
+    assert calibration == [*module, "jaxflow.calibrate", checkpoint, data, wild]
     figures = f"{folder}/evaluation.json"
     assert test == [
-        *module, "jaxflow.evaluate", checkpoint, data,
-        "--dataset=cmu_mocap_lift/wild", "--temperature=fitted", f"--out={figures}",
+        *module, "jaxflow.evaluate", checkpoint, data, wild, "--temperature=fitted",
+        f"--out={figures}",
     ]  # fmt: skip
     assert export[:4] == [*module, "jaxflow.export", checkpoint]
     assert {"--format=weights", f"--out={folder}/cmu.npz", f"--figures={figures}"} < {
