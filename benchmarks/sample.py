@@ -6,8 +6,8 @@ For several numbers of poses and hypotheses: the median, the floor (the bare mat
 products at the speed that a large product has here), their ratio, hypotheses/s; with
 --peer=torch the same work the released code's way, and how far the results differ.
 Below the table: what one pose takes after a pause, as in a live video. --precisions
-adds bfloat16, --idle a model whose blocks are the identity. `benchmarks.curves` goes through M and B, and `benchmarks.accelerator`
-has what is asked of a GPU.
+adds bfloat16, --idle a model whose blocks are the identity. `benchmarks.curves` goes
+through M and B, and `benchmarks.accelerator` has what is asked of a GPU.
 """
 
 from __future__ import annotations
