@@ -231,7 +231,7 @@ def take_stage(name: str, method: str, params: Params) -> None:
       UserError: the stage is asked for, but the blocks have learned.
     """
     flags.FLAGS.set_default("affine_likelihood", 0)
-    if method == "flow" and "affine" in params and stack.idle(params):
+    if method == "flow" and stack.idle(params):
         return
     stage = flags.FLAGS["affine_iterations"]
     if stage.present and stage.value:
