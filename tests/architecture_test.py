@@ -5,6 +5,7 @@ what stands at the top of the package are the words that all rooms use.
 """
 
 import ast
+import functools
 import json
 import pathlib
 import subprocess
@@ -43,13 +44,14 @@ def sources():
 SOURCES = sources()
 
 
+@functools.cache
 def imported(module, late=True):
     """Full names that a module imports; of ours, down to the module.
 
     late: also what functions import when called. What only type checkers import does
     not count.
     """
-    nodes = list(SOURCES[module].body)
+    names, nodes = [], list(SOURCES[module].body)
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -59,12 +61,12 @@ def imported(module, late=True):
             if not late:
                 continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} has a relative import"
-            for alias in node.names:
-                yield _module(node.module, alias.name)
+            names += [_module(node.module, alias.name) for alias in node.names]
         nodes += list(ast.iter_child_nodes(node))
+    return tuple(names)
 
 
 def _module(package, name):

@@ -1,5 +1,7 @@
 """Every loss over what all losses promise: a table of members and properties."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,16 +16,22 @@ HYPOTHESES = (POSE3D + RNG.normal(0, 0.05, (M, B, 48))).astype(np.float32)
 # Wide Gaussians: every joint counts.
 COND = np.tile(np.float32([0, 0, 0, 1.0, 0.1, 1.0]), (B, 13)).reshape(B, 78)
 MIX = RNG.uniform(size=(B, 1)).astype(np.float32)
-CRITIC = critic.init(jax.random.key(0))
 
 
 def in_dtype(tree, dtype):
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), tree)
 
 
+@functools.cache
+def small_critic():
+    with jax.ensure_compile_time_eval():  # losses ask for it while they are traced
+        return jax.device_get(critic.init(jax.random.key(0)))
+
+
 def penalty(poses, others):
+    params = in_dtype(small_critic(), poses.dtype)
     mix = jnp.asarray(MIX, poses.dtype)
-    return losses.gradient_penalty(in_dtype(CRITIC, poses.dtype), others, poses, mix)
+    return losses.gradient_penalty(params, others, poses, mix)
 
 
 # Name -> loss, its first argument, its second, the axis of the batch in the first.

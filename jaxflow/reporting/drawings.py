@@ -39,6 +39,7 @@ _TITLES = {
     "heatmap": "Spread as the heatmaps' width",
     "critic": "Critic's own loss",
     "energy": "Energy score",
+    "energy_score": "Energy score a joint, mm",
     "pck": "PCK within 150 mm, share",
     "cps": "Correct poses score",
     "ece": "Calibration error",

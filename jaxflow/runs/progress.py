@@ -115,7 +115,10 @@ def duration(seconds: float) -> str:
 
 
 def terms_text(step: int, values: Mapping[str, float]) -> str:
-    """Loss terms for the bar: ``step 100 l2d 0.12 mmd 0.03 ...``."""
+    """Loss terms for the bar: ``step 100 l2d 0.12 mmd 0.03 ...``.
+
+    A term that is 0 has no weight, or is not computed yet, and is left out.
+    """
     return f"step {step} " + " ".join(
-        f"{name} {value:.3g}" for name, value in values.items()
+        f"{name} {value:.3g}" for name, value in values.items() if value
     )

@@ -206,7 +206,7 @@ class _Training:
         if self._step < alone:
             self._bar.write(
                 f"until step {alone} the affine layer learns alone, in short iterations"
-                " and by the energy score: the other losses read 0"
+                " and by the energy score: no other loss is computed"
             )
 
     def _fresh(self) -> Any:

@@ -1,5 +1,7 @@
 """The latent temperature: found where the truth comes from a known one."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,16 +17,28 @@ from jaxflow.metrics import coverage
 from tests.helpers.evaluation import records
 
 FLOW = FlowConfig(blocks=2, hidden=16, encoder_hidden=8, encoded=6)
-PARAMS = flow.init(jax.random.key(0), FLOW)
-MODEL = FlowModel.of(PARAMS, FLOW)
-BATCH = data.to_batch(records(count=150))
 M = 60
 TRUE = 1.4
 
 
+@functools.cache
+def batch():
+    return data.to_batch(records(count=150))
+
+
+@functools.cache
+def model():
+    return FlowModel.of(flow.init(jax.random.key(0), FLOW), FLOW)
+
+
 def drawn(key, count, at):
     poses = sampling.sample(
-        PARAMS, BATCH.pose2d, BATCH.cond, key, num_hypotheses=count, temperature=at
+        model().params,
+        batch().pose2d,
+        batch().cond,
+        key,
+        num_hypotheses=count,
+        temperature=at,
     )
     return geometry.relative_to_hip(poses)
 
@@ -37,8 +51,8 @@ def truths():
 
 def curve(truths, temperatures, **options):
     return temperature.curve(
-        MODEL,
-        BATCH,
+        model(),
+        batch(),
         truths,
         jax.random.key(1),
         temperatures,
@@ -51,7 +65,12 @@ def curve(truths, temperatures, **options):
 def test_the_true_temperature_is_found(truths):
     done = []
     found = temperature.fit(
-        MODEL, BATCH, truths, jax.random.key(1), num_hypotheses=M, progress=done.append
+        model(),
+        batch(),
+        truths,
+        jax.random.key(1),
+        num_hypotheses=M,
+        progress=done.append,
     )
     assert abs(found.temperatures[found.fitted] - TRUE) < 0.15
     assert found.ece[found.fitted] < 0.03 < 0.08 < found.ece[found.at(1.0)]
@@ -93,10 +112,10 @@ def test_what_cannot_be_fitted_is_refused(truths):
         curve(truths[:0], [1.0])
     with pytest.raises(ValueError, match="got 150, 1 and 64"):
         temperature.curve(
-            MODEL, BATCH, truths, jax.random.key(1), [1.0], num_hypotheses=1
+            model(), batch(), truths, jax.random.key(1), [1.0], num_hypotheses=1
         )
-    broken = jax.tree.map(lambda leaf: leaf * jnp.nan, MODEL)
+    broken = jax.tree.map(lambda leaf: leaf * jnp.nan, model())
     with pytest.raises(FloatingPointError, match="parameters are broken"):
         temperature.curve(
-            broken, BATCH, truths, jax.random.key(1), [1.0], num_hypotheses=M
+            broken, batch(), truths, jax.random.key(1), [1.0], num_hypotheses=M
         )

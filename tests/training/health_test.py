@@ -67,6 +67,11 @@ def test_durations_are_readable(seconds, text):
     assert progress.duration(seconds) == text
 
 
+def test_terms_that_are_not_computed_are_not_told():
+    terms = {"l2d": 0.0, "energy": 0.1234, "critic": float("nan")}
+    assert progress.terms_text(7, terms) == "step 7 energy 0.123 critic nan"
+
+
 def test_lines_come_where_there_is_no_terminal(capfd, monkeypatch):
     """At once, at intervals and at the end; the time left is of training alone."""
     now = [0.0]
