@@ -122,6 +122,8 @@ def _chosen_dataset(arguments: Sequence[str]) -> str:
             f"expected one data set of {', '.join(registry.NAMES)}; got "
             f"{' '.join(names) or 'none'}"
         )
+    if "," in names[0]:
+        raise app.UsageError(f"expected one data set at a time; got {names[0]}")
     given: dict[str, Any] = {
         flag.name: flag.value
         for flag in (_SEED, _TRAIN_FRAMES, _TEST_FRAMES, _VIEWS, _TEST_SUBJECTS)

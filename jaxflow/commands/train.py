@@ -104,7 +104,7 @@ def main(argv: Sequence[str]) -> int:
     """Trains; 0 when done, 130 when stopped by Ctrl-C, 143 by SIGTERM."""
     commands.no_arguments(argv)
     take_presets()
-    beginning = take_weights() if _INIT_FROM.value else None
+    beginning = take_weights() if _INIT_FROM.value is not None else None
     config = affordable(config_from_flags())
     _multihost.join_others()
     workdir = pathlib.Path(_WORKDIR.value)
@@ -184,6 +184,8 @@ def take_weights() -> loop.Beginning:
         computed, not trained.
     """
     name = _INIT_FROM.value
+    if not name:
+        raise UserError("expected --init_from=NAME or DIR; got none")
     model = methods.load(name)
     if METHODS[model.method].published.get("learning_rate") == 0:
         raise UserError(
@@ -234,6 +236,11 @@ def take_stage(name: str, method: str, params: Params) -> None:
     if method == "flow" and stack.idle(params):
         return
     stage = flags.FLAGS["affine_iterations"]
+    if stage.present and stage.value and "affine" not in params:
+        raise UserError(
+            "--affine_iterations trains the affine layer, which the weights of "
+            f"--init_from={name} have none of; leave it out"
+        )
     if stage.present and stage.value:
         raise UserError(
             "--affine_iterations trains the affine layer before the blocks, which "

@@ -32,6 +32,11 @@ class DataConfig:
         "", "raw files that a builder without download needs", path=True
     )
 
+    def __post_init__(self) -> None:
+        """One name for the same sets, however spaces stand between them."""
+        names = ",".join(part.strip() for part in self.dataset.split(","))
+        object.__setattr__(self, "dataset", names)
+
 
 @dataclasses.dataclass(frozen=True)
 class LoopConfig:

@@ -72,10 +72,21 @@ def prepared(
 ) -> list[LiftBuilder]:
     """The builders of one or several data sets, each built first if need be.
 
-    Arguments and errors as of `load_records`.
+    Arguments and errors as of `load_records`. Of several sets the raw files are those
+    of what is not built yet.
     """
+    names = registry.named(dataset)
+    builders = [registry.builder(name, data_dir) for name in names]
+    folders = [str(builder.data_dir) for builder in builders]
+    if len(set(folders)) < len(folders):
+        raise UserError(
+            f"expected data sets with commas between, each once; of {dataset} two lie "
+            f"in the same folder: {', '.join(folders)}"
+        )
     return [
-        registry.prepare(name, data_dir, manual_dir) for name in registry.named(dataset)
+        registry.prepare(name, data_dir, None if among_others else manual_dir)
+        for name, builder in zip(names, builders, strict=True)
+        for among_others in [len(names) > 1 and builder.is_prepared()]
     ]
 
 
@@ -98,8 +109,14 @@ def _of_builder(builder: LiftBuilder, split: str) -> PoseRecords:
 
 
 def _joined(parts: Sequence[PoseRecords], source: str) -> PoseRecords:
-    """One behind the other, with what is known of the frames of all."""
+    """One behind the other, with what is known of the frames of all.
+
+    Which are valid is known of all, if of any: of a set that marks none, all.
+    """
     columns = [part.columns() for part in parts]
+    if any("valid" in known for known in columns):
+        for known, part in zip(columns, parts, strict=True):
+            known.setdefault("valid", np.ones(len(part), np.bool_))
     shared = [name for name in columns[0] if all(name in known for known in columns)]
     joined = {
         name: np.concatenate([known[name] for known in columns]) for name in shared
@@ -140,7 +157,9 @@ def frames_of(builder: Any, split: str) -> int:
         return int(builder.info.splits[split].num_examples)
     except (KeyError, ValueError, AssertionError) as error:
         known = ", ".join(builder.info.splits)
-        raise UserError(f"expected a split of {known}; got {split!r}") from error
+        raise UserError(
+            f"{builder.name}: expected a split of {known}; got {split!r}"
+        ) from error
 
 
 def unreadable(folder: Any, error: Exception) -> files.DataFileError:

@@ -53,8 +53,23 @@ def save_params(
     """
     if isinstance(config, FlowConfig):
         config = TrainConfig(flow=config)
+    if not isinstance(config, TrainConfig):
+        raise TypeError(f"expected a TrainConfig or FlowConfig; got {config!r}")
+    if pathlib.Path(directory).suffix == ".npz":
+        raise CheckpointError(
+            f"expected a folder to save to; got {directory}: one file is what "
+            "jaxflow.export --format=weights makes of it"
+        )
     params = stack.stacked(params)
-    check_tree(params, flow_shapes(config.flow), "the given parameters")
+    try:
+        check_tree(
+            params, flow_shapes(config.flow), "the model of the given parameters"
+        )
+    except DamagedError as error:
+        raise CheckpointError(
+            f"the parameters are not of the given configuration (default: the "
+            f"paper's), which jaxflow.load_config reads where they lie; {error}"
+        ) from None
     save_items(directory, {"params": params}, about_run(config), step=step)
 
 

@@ -183,5 +183,6 @@ def posterior(
     checks.same_batch(pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
     scale = jnp.asarray(observation_scale, pose2d.dtype)
     checks.one_or_each("observation_scale", scale, pose2d.shape[:-1])
+    checks.positive("observation_scale", scale)
     encoded = model.encode(params, cond)
     return Posterior(params, pose2d, cond, encoded, scale, clamp)

@@ -263,6 +263,7 @@ def log_prob(
     cond, scale = jnp.asarray(cond), jnp.asarray(observation_scale, vector.dtype)
     batch, extra = pose2d.shape[:-1], vector.ndim - pose2d.ndim
     checks.one_or_each("observation_scale", scale, batch)
+    checks.positive("observation_scale", scale)
     if extra > 0 and vector.shape[: len(batch)] == batch == cond.shape[:-1]:
         behind = (*vector.shape[:-1], 1)
         pose2d, cond = (
@@ -285,6 +286,9 @@ def as_vector(params: Params, pose3d: jax.typing.ArrayLike) -> jax.Array:
     length, pose = size(params), jnp.asarray(pose3d)
     if pose.shape[-2:] == (length // 3 + 1, 3):
         pose = geometry.normalize_pose3d(pose)
+    elif pose.ndim > 1 and pose.shape[-1] == 3:
+        both = f"(..., {length}) or (..., {length // 3 + 1}, 3)"
+        raise ValueError(f"expected pose3d of shape {both}; got {pose.shape}")
     pose = checks.floating("pose3d", pose, (length,))
     checks.human_scale("pose3d", pose)
     return pose

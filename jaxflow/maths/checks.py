@@ -49,6 +49,10 @@ def params(value: Any) -> None:
             "expected params, a dict of encoder and blocks, as jaxflow.init and "
             f"jaxflow.load_params give them; got {_told(value)}"
         )
+    if isinstance(value["blocks"], list):
+        raise TypeError(
+            "expected params whose blocks are stacked, or a tuple; got a list of them"
+        )
 
 
 def _told(value: Any) -> str:
@@ -85,6 +89,18 @@ def human_scale(name: str, metres: jax.Array) -> None:
         )
 
 
+def positive(name: str, value: jax.Array) -> None:
+    """Refuses numbers that are not above 0, where the values are known.
+
+    Raises:
+      ValueError: says the least that came.
+    """
+    if isinstance(value, jax.core.Tracer) or not value.size:
+        return
+    if not bool(jnp.all(value > 0)):
+        raise ValueError(f"expected {name} above 0; got {float(jnp.min(value)):.4g}")
+
+
 def floating(
     name: str, array: jax.typing.ArrayLike, tail: tuple[int | None, ...]
 ) -> jax.Array:
@@ -94,6 +110,9 @@ def floating(
       TypeError: the dtype is not floating.
       ValueError: the rank or the last axes differ.
     """
+    if hasattr(array, "_fields"):
+        hint = ": jaxflow.condition makes one of it" if name == "cond" else ""
+        raise TypeError(f"expected {name}, an array; got {_told(array)}{hint}")
     if not isinstance(array, jax.Array):  # converting what is one already takes longer
         array = jnp.asarray(array)
     if not jnp.issubdtype(array.dtype, jnp.floating):

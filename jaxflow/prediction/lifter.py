@@ -290,6 +290,8 @@ class Lifter:
             that span nothing.
         """
         places = jnp.asarray(np.asarray(points, np.float32))
+        if places.ndim != 3 or places.shape[-1] != 2:
+            raise UserError(f"expected points of shape (N, n, 2); got {places.shape}")
         detected = keypoints.from_sigma(
             places, jnp.zeros(places.shape[:-1], places.dtype)
         )

@@ -54,7 +54,8 @@ def introduction(test: EvaluationResult, dataset: str) -> str:
 
 def is_human36m(test: EvaluationResult, dataset: str) -> bool:
     """Whether the set can be Human3.6M: its layout, and all of its actions."""
-    return dataset.startswith("human36m_lift") and set(test.totals) == set(ACTIONS)
+    alone = dataset.startswith("human36m_lift") and "," not in dataset
+    return alone and set(test.totals) == set(ACTIONS)
 
 
 def per_action(

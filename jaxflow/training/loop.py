@@ -204,9 +204,13 @@ class _Training:
         stage = train.affine_iterations if train.flow.affine_hidden else 0
         alone = min(stage, self.total)
         if self._step < alone:
+            likelihood = min(stage // 3, train.affine_likelihood)
+            first = (
+                f"until step {likelihood} by likelihood, then " if likelihood else ""
+            )
             self._bar.write(
-                f"until step {alone} the affine layer learns alone, in short iterations"
-                " and by the energy score: no other loss is computed"
+                f"until step {alone} the affine layer learns alone, in short "
+                f"iterations: {first}by the energy score; no other loss is computed"
             )
 
     def _fresh(self) -> Any:
@@ -261,6 +265,8 @@ class _Training:
             if not pending:
                 self._bar.unpause()  # validating and saving are not training speed
             compiling = plan.fresh
+            if compiling:
+                self._bar.write("compiling, which takes minutes where it is new")
             number = parallel.replicate(np.int32(count), self.devices)
             seen = frames.take(self._step, count)
             sent = plan.send(advance, self._state, seen, number)

@@ -90,6 +90,11 @@ def test_nothing_asked_for():
     assert "expected one data set" in done.stdout + done.stderr
 
 
+def test_one_at_a_time(capsys):
+    status, _, errors = in_process.told(capsys, build_data, "synthetic_lift,mine")
+    assert status == 1 and "one data set at a time; got synthetic_lift,mine" in errors
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -75,10 +75,39 @@ def test_several_sets_have_what_all_of_them_know(records):
     assert set(records_module.features_of(builders[::-1])) == set(known[0])
 
 
-@pytest.mark.parametrize("named", [f"{SMALL},", "", f"{SMALL},{SMALL}"])
+def test_of_several_sets_those_frames_count_that_their_own_set_does_not_refuse(records):
+    valid = np.arange(len(records)) % 3 > 0
+    marked = replaced(records, extra={**records.extra, "valid": valid})
+    for parts in ([marked, records], [records, marked]):
+        joined = records_module._joined(parts, "both")
+        counted = [valid if part is marked else np.ones_like(valid) for part in parts]
+        np.testing.assert_array_equal(joined.extra["valid"], np.concatenate(counted))
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        f"{SMALL},",
+        "",
+        f"{SMALL},{SMALL}",
+        "synthetic_lift,synthetic_lift/seed0-train20000-test2000",
+    ],
+)
 def test_several_sets_are_each_named_once(named, sets):
     with pytest.raises(ValueError, match="with commas between, each once"):
         data.load_records(named, "train", sets)
+
+
+def test_nothing_is_built_where_one_of_several_is_unknown(tmp_path):
+    with pytest.raises(ValueError, match="expected a data set of .*got 'nonsense'"):
+        data.load_records(f"{SMALL},nonsense", "train", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_raw_files_are_of_those_of_several_that_are_not_built(records, sets, tmp_path):
+    """The set that is there is not asked whether it was built from them."""
+    with pytest.raises(ValueError, match="expected either trainset_h36m.pickle"):
+        data.load_records(f"{SMALL},human36m_lift", "train", sets, tmp_path)
 
 
 def test_a_prepared_set_is_reused(records, sets, monkeypatch):

@@ -79,6 +79,12 @@ def test_parameters_alone(trained, tmp_path):
         checkpoint.save_params(tmp_path, trained.flow, TINY.flow)
     with pytest.raises(CheckpointError, match="blocks/net1.*expected float32"):
         checkpoint.save_params(tmp_path / "b", trained.flow, FlowConfig())
+    with pytest.raises(CheckpointError, match="not of the given configuration"):
+        checkpoint.save_params(tmp_path / "b", trained.flow)
+    with pytest.raises(CheckpointError, match="a folder to save to; got .*x.npz"):
+        checkpoint.save_params(tmp_path / "x.npz", trained.flow, TINY.flow)
+    with pytest.raises(TypeError, match="a TrainConfig or FlowConfig; got 'tiny'"):
+        checkpoint.save_params(tmp_path / "b", trained.flow, "tiny")
 
 
 def test_separate_blocks_are_saved_as_well(trained, tmp_path):

@@ -183,6 +183,7 @@ def test_settings_of_the_user_s_own_code(params):
         (None, "encoder and blocks, .*; got None"),
         ("runs/x", "got the path 'runs/x': jaxflow.load_params reads"),
         ({"blocks": 1}, "got a dict of blocks"),
+        ({"encoder": 1, "blocks": [1]}, "blocks are stacked, or a tuple; got a list"),
     ],
 )
 def test_what_are_no_parameters(given, told):

@@ -156,6 +156,13 @@ def test_a_scale_of_another_shape_is_refused(params):
             log_prob(params, *inputs, observation_scale=np.ones(shape, np.float32))
 
 
+def test_poses_of_other_joints_are_refused_with_both_forms(params):
+    pose2d, cond = (np.zeros((2, size), np.float32) for size in (32, 78))
+    both = r"pose3d of shape \(\.\.\., 48\) or \(\.\.\., 17, 3\); got \(2, 16, 3\)"
+    with pytest.raises(ValueError, match=both):
+        flow.log_prob(params, np.zeros((2, 16, 3)), pose2d, cond, observation_scale=0.1)
+
+
 def test_the_exact_clamp_is_another_flow(params):
     arrays = store.load("flow")
     inputs = arrays["pose3d"], arrays["condition"]

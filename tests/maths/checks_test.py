@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxflow.maths import checks
+from jaxflow.types import GaussianFit
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (5, 3, 2), (0, 3, 2)])
@@ -30,6 +31,22 @@ def test_other_shapes_are_named(shape):
         checks.floating("pose", np.zeros(shape, np.float32), (None, 3, 2))
     want = f"expected pose of shape (..., any, 3, 2); got {shape}"
     assert str(caught.value) == want
+
+
+def test_what_is_no_array_is_named():
+    fits = GaussianFit(*np.zeros((len(GaussianFit._fields), 2)))
+    with pytest.raises(
+        TypeError, match="cond, an array; got a GaussianFit: .*condition"
+    ):
+        checks.floating("cond", fits, (78,))
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, [1.0, np.nan]])
+def test_numbers_that_are_not_above_zero_are_refused(value):
+    with pytest.raises(ValueError, match="expected scale above 0; got"):
+        checks.positive("scale", jnp.asarray(value))
+    checks.positive("scale", jnp.asarray([0.5, 2.0]))
+    jax.jit(lambda value: checks.positive("scale", value))(jnp.asarray(value))
 
 
 def test_checks_hold_while_tracing():

@@ -198,6 +198,8 @@ def test_keypoints_of_another_detector(lifter):
     confidence[0, 9] = 0
     points[0, 9] = 0  # as detectors write it
     got = lifter.lift_keypoints(points, confidence, skeleton="coco_17")
+    with pytest.raises(ValueError, match=r"points of shape \(N, n, 2\); got \(17, 2\)"):
+        lifter.lift_keypoints(points[0], confidence[0], skeleton="coco_17")
     with pytest.raises(ValueError, match="confidences of 0 to 1; got percents"):
         lifter.lift_keypoints(points, 100 * confidence, skeleton="coco_17")
     sure = keypoints.from_sigma(jnp.asarray(points), jnp.zeros((2, 17)))

@@ -282,6 +282,7 @@ def test_published_rows_compete_only_on_their_own_actions(evaluated):
     )
     assert beside_paper.is_human36m(same, name)
     assert not beside_paper.is_human36m(same, "synthetic_lift")
+    assert not beside_paper.is_human36m(same, f"{name},synthetic_lift")
     assert not beside_paper.is_human36m(evaluated.test, name)
     for result, groups in ((same, 1), (evaluated.test, 2)):
         table, *_ = beside_paper.beside_published(

@@ -91,7 +91,10 @@ def test_a_run_goes_on_from_the_stage_to_the_rest(data_dir, tmp_path, capsys):
             config = dataclasses.replace(settings, iterations=iterations)
             train_and_evaluate(run_config(data_dir, config, checkpoint_every=2), folder)
     said = capsys.readouterr()
-    assert "until step 3 the affine layer learns alone" in said.out + said.err
+    assert (
+        "until step 3 the affine layer learns alone, in short iterations: until step 1 "
+        "by likelihood, then by the energy score"
+    ) in said.out + said.err
     ours, theirs = (checkpoint.load_params(folder) for folder in (parts, whole))
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
     early = checkpoint.load_params(whole / "checkpoints" / "2")

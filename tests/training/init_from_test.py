@@ -194,6 +194,8 @@ def test_another_architecture_is_refused(given, before, flag, message):
 def test_weights_that_are_not_there(given, tmp_path):
     with pytest.raises(CheckpointError, match="nowhere does not exist"):
         given(f"--init_from={tmp_path / 'nowhere'}")
+    with pytest.raises(UserError, match="expected --init_from=NAME or DIR; got none"):
+        given("--init_from=")
 
 
 def test_another_method_s_weights_bring_its_authors_settings(given, tmp_path):
