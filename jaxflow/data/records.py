@@ -83,10 +83,12 @@ def prepared(
             f"expected data sets with commas between, each once; of {dataset} two lie "
             f"in the same folder: {', '.join(folders)}"
         )
+    several = len(names) > 1
     return [
-        registry.prepare(name, data_dir, None if among_others else manual_dir)
-        for name, builder in zip(names, builders, strict=True)
-        for among_others in [len(names) > 1 and builder.is_prepared()]
+        registry.prepare(
+            name, data_dir, None if several and known.is_prepared() else manual_dir
+        )
+        for name, known in zip(names, builders, strict=True)
     ]
 
 
