@@ -24,6 +24,30 @@ _HYPOTHESES = 16
 _LIKELIHOOD = 0.003
 
 
+def stage_ahead(config: TrainConfig, step: int, total: int) -> str:
+    """A line on the stage for a run that is at this step of so many; "" if it is over.
+
+    Args:
+      config: of the run.
+      step: iterations done.
+      total: of the run.
+    """
+    end = min(config.affine_iterations if config.flow.affine_hidden else 0, total)
+    if step >= end:
+        return ""
+    first = _by_likelihood(config)
+    likelihood = f"until step {first} by likelihood, then " if step < first else ""
+    return (
+        f"until step {end} the affine layer learns alone, in short iterations: "
+        f"{likelihood}by the energy score; no other loss is computed"
+    )
+
+
+def _by_likelihood(config: TrainConfig) -> int:
+    """How many iterations, at the start."""
+    return min(config.affine_iterations // 3, config.affine_likelihood)
+
+
 def gradient(
     state: TrainState, batches: Batch, hypothesis_z: jax.Array, config: TrainConfig
 ) -> tuple[Params, jax.Array]:
@@ -39,7 +63,7 @@ def gradient(
       hypothesis_z: (L, B, 16).
       config: static.
     """
-    first = state.step < min(config.affine_iterations // 3, config.affine_likelihood)
+    first = state.step < _by_likelihood(config)
     latents = jnp.swapaxes(hypothesis_z[:_HYPOTHESES], 0, 1)
     seen = jax.tree.map(lambda array: array[:_BATCHES], batches)
 

@@ -31,6 +31,7 @@ from jaxflow.runs.checkpointer import Checkpointer
 from jaxflow.runs.progress import Progress, terms_text
 from jaxflow.runs.run import Run
 from jaxflow.training import dispatch, epochs, health, parallel, supply, validation
+from jaxflow.training.affine_stage import stage_ahead
 from jaxflow.training.method import Method, shown_params
 from jaxflow.types import Params, PoseRecords
 
@@ -201,17 +202,8 @@ class _Training:
             self._bar.write(f"warning: {text}")
         if self._step:
             self._bar.write(f"resuming from step {self._step} of {self.total}")
-        stage = train.affine_iterations if train.flow.affine_hidden else 0
-        alone = min(stage, self.total)
-        if self._step < alone:
-            likelihood = min(stage // 3, train.affine_likelihood)
-            first = (
-                f"until step {likelihood} by likelihood, then " if likelihood else ""
-            )
-            self._bar.write(
-                f"until step {alone} the affine layer learns alone, in short "
-                f"iterations: {first}by the energy score; no other loss is computed"
-            )
+        if text := stage_ahead(train, self._step, self.total):
+            self._bar.write(text)
 
     def _fresh(self) -> Any:
         """The state that the run begins with."""

@@ -1,6 +1,7 @@
 """The affine layer learns alone: only it has a gradient, and the score falls."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -61,6 +62,20 @@ def test_the_halves_have_objectives_of_their_own(inputs):
     without = dataclasses.replace(CONFIG, affine_likelihood=0)
     again, _ = gradient(at(start, 9), batches, latents, without)
     jax.tree.map(np.testing.assert_array_equal, again, later)
+
+
+@pytest.mark.parametrize(
+    ("step", "total", "told"),
+    [
+        (0, 100, "until step 30 .*: until step 10 by likelihood, then by the energy"),
+        (12, 20, "until step 20 .*: by the energy score"),
+        (30, 100, "$"),
+    ],
+)
+def test_what_a_run_is_told_of_it(step, total, told):
+    assert re.match(told, affine_stage.stage_ahead(CONFIG, step, total))
+    without = dataclasses.replace(CONFIG, flow=FlowConfig())
+    assert not affine_stage.stage_ahead(without, step, total)
 
 
 @jax.jit
