@@ -1,23 +1,15 @@
 """Strict JAX settings for every test, eight virtual devices, and shared files."""
 
-import atexit
 import gc
 import os
 import pathlib
-import shutil
-import tempfile
 
 from tests.helpers import quick
 
 # Before JAX starts: enough devices to test data parallelism on any machine.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# What takes long to compile is compiled once, for all workers and the commands that
-# tests start, and kept in a folder of this session; the user's cache is left alone.
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    compiled = tempfile.mkdtemp(prefix="jaxflow-tests-")
-    atexit.register(shutil.rmtree, compiled, ignore_errors=True)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.15"
+# Commands started by tests leave the user's cache folder alone.
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
 # Tests spend most of their time compiling, so the compiler optimises little, in the
 # commands that they start, too: a quarter less time. What computes long asks for more:
 # a module with `pytestmark = pytest.mark.usefixtures("optimised")`, or a function with

@@ -258,7 +258,7 @@ class _Training:
                 self._bar.unpause()  # validating and saving are not training speed
             compiling = plan.fresh
             if compiling:
-                self._bar.write("compiling, which takes minutes where it is new")
+                self._bar.write("compiling, which may take minutes where it is new")
             number = parallel.replicate(np.int32(count), self.devices)
             seen = frames.take(self._step, count)
             sent = plan.send(advance, self._state, seen, number)
