@@ -13,6 +13,7 @@ from data_builders.cmu_mocap_lift import download, generation, recordings, sourc
 from data_builders.cmu_mocap_lift.configurations import CmuConfig
 from data_builders.files import DataFileError
 from data_builders.lift_builder import Examples, LiftBuilder
+from data_builders.simulation import pictures
 
 SPLITS: tuple[str, ...] = ("train", "test")
 
@@ -36,7 +37,7 @@ class Builder(LiftBuilder):
 
     def extra_features(self) -> dict[str, Any]:
         """Those of pictures, too, where there are some; see the base class."""
-        return self.EXTRA_FEATURES | (wild.FEATURES if self.builder_config.wild else {})
+        return pictures.FEATURES if self.builder_config.wild else self.EXTRA_FEATURES
 
     def raw_files(self, folder: pathlib.Path) -> list[pathlib.Path]:
         """The ASF and AMC files, or the archive; see the base class.

@@ -1,8 +1,9 @@
-"""Which subjects and which test frames a prepared set holds.
+"""Which cameras, subjects and test frames a prepared set holds.
 
 A configuration's name says all of it, so that sets of different make never share a
 folder: ``every64``, ``ambiguous``, ``train-S1-S5_test-S9``,
-``train-S1-S5_test-S9_every64``. Without a configuration: all frames, subjects as
+``train-S1-S5_test-S9_every64``, and ``wild``, ``wild-seed1-views2`` alone or before any
+of these. Without a configuration: the recordings' own cameras, all frames, subjects as
 published.
 """
 
@@ -23,29 +24,40 @@ from jaxflow.types import PoseRecords
 # Every 16th test frame of an action: every 64th video frame (paper section 4.1).
 PROTOCOL_STRIDE = 16
 
+_WILD = re.compile(
+    r"wild(?:-seed(?P<seed>\d{1,18}))?(?:-views(?P<views>[1-9]\d{0,3}))?(?:_(?=.)|$)"
+)
 _NAME = re.compile(
     r"(?:train(?P<train>(?:-[A-Za-z0-9]+)+)_test(?P<test>(?:-[A-Za-z0-9]+)+)"
-    r"(?:_(?P<also>every64|ambiguous))?|(?P<only>every64|ambiguous))"
+    r"(?:_(?P<also>every64|ambiguous))?|(?P<only>every64|ambiguous)|)"
 )
 _EXPECTED = (
     "expected a human36m_lift configuration: every64 (test: every 64th video frame), "
     "ambiguous (test: ambiguous frames), subjects such as train-S1-S5_test-S9, or "
-    "these with _every64 or _ambiguous behind; none for all frames of all subjects"
+    "these with _every64 or _ambiguous behind; wild or wild-seed1-views2 for pictures "
+    "as anybody takes them, alone or with _ before any of these; none for all frames "
+    "of all subjects"
 )
 
 
 @dataclasses.dataclass(eq=False)
 class Human36mConfig(tfds.core.BuilderConfig):
-    """A choice of subjects and test frames.
+    """A choice of cameras, subjects and test frames.
 
     Attributes:
-      name: says both; empty for the default.
+      name: says all; empty for the default.
+      wild: the poses in pictures as anybody takes them, not the recordings' own.
+      seed: of everything random, where wild.
+      views: pictures of each pose, where wild.
       subjects: of the splits "train" and "test"; none where they are those that the
         raw files have.
       test_frames: "all", "every64" or "ambiguous".
     """
 
     name: str = ""
+    wild: bool = False
+    seed: int = 0
+    views: int = 1
     subjects: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     test_frames: str = "all"
 
@@ -56,8 +68,10 @@ class Human36mConfig(tfds.core.BuilderConfig):
         Raises:
           UserError: no such name, or a subject twice.
         """
-        match = _NAME.fullmatch(name)
-        if match is None:
+        wild = _WILD.match(name)
+        rest = name[wild.end() :] if wild else name
+        match = _NAME.fullmatch(rest)
+        if match is None or not name:
             raise UserError(f"{_EXPECTED}; got {name!r}")
         subjects = {
             split: tuple(match[split][1:].split("-"))
@@ -71,6 +85,9 @@ class Human36mConfig(tfds.core.BuilderConfig):
             )
         return cls(
             name=name,
+            wild=wild is not None,
+            seed=int((wild and wild["seed"]) or 0),
+            views=int((wild and wild["views"]) or 1),
             subjects=subjects,
             test_frames=match["also"] or match["only"] or "all",
         )

@@ -11,9 +11,10 @@ import tqdm
 
 from data_builders import features
 from data_builders.files import DataFileError
-from data_builders.human36m_lift import forms, recordings, sources
+from data_builders.human36m_lift import forms, recordings, sources, wild
 from data_builders.human36m_lift.configurations import PROTOCOL_STRIDE, Human36mConfig
 from data_builders.lift_builder import Examples, LiftBuilder
+from data_builders.simulation import pictures
 from jaxflow.types import PoseRecords
 
 
@@ -21,7 +22,7 @@ class Builder(LiftBuilder):
     """3D poses with 2D detections and fitted Gaussians, every 4th video frame.
 
     Attributes:
-      chosen: subjects and test frames.
+      chosen: cameras, subjects and test frames.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -32,13 +33,21 @@ class Builder(LiftBuilder):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.chosen: Human36mConfig = self.builder_config or Human36mConfig()
         self.TEST_STRIDE = self.chosen.protocol_stride
+
+    @property
+    def chosen(self) -> Human36mConfig:
+        """Cameras, subjects and test frames."""
+        return self.builder_config or Human36mConfig()
 
     @classmethod
     def configuration(cls, name: str) -> tfds.core.BuilderConfig:
         """Subjects and test frames by name; see the base class."""
         return Human36mConfig.from_name(name)
+
+    def extra_features(self) -> dict[str, Any]:
+        """Those of pictures, where wild; see the base class."""
+        return pictures.FEATURES if self.chosen.wild else self.EXTRA_FEATURES
 
     def raw_files(self, folder: pathlib.Path) -> list[pathlib.Path]:
         """Pickles, files of 3D poses and of fits; see the base class.
@@ -60,10 +69,13 @@ class Builder(LiftBuilder):
         """Numbered examples, recording by recording, so that little is held at once."""
         tally = sources.Tally()
         readers = source.recordings(split, self._subjects(split), tally)
-        with tqdm.tqdm(readers, desc=f"writing {split}", unit=" recordings") as bar:
+        doing = "reading" if self.chosen.wild else "writing"
+        with tqdm.tqdm(readers, desc=f"{doing} {split}", unit=" recordings") as bar:
             stream: Iterator[PoseRecords] = (
                 records for reader in bar if len(records := reader())
             )
+            if self.chosen.wild:
+                stream = wild.generate(stream, self.chosen.seed, self.chosen.views)
             if split == "test":
                 stream = self.chosen.choose_test(stream)
             row = 0

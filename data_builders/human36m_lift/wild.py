@@ -1,0 +1,117 @@
+"""Recordings as pictures that anybody may take: the configuration ``wild``.
+
+In: recordings as the other configurations have them. Out: their poses before other
+cameras, with other bodies and detections (``simulation.pictures``), recording by
+recording. The files do not say which way is up: it is the direction in which a subject
+stands before a camera on average, and the floor lies under a recording's lowest joints.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tqdm
+
+from data_builders.simulation import pictures
+from jaxflow.skeleton import H36M_JOINTS, HIP
+from jaxflow.types import PoseRecords
+
+_ANKLE = 80.0  # mm, of the lowest joint over the floor
+_LOWEST = 1.0  # per cent of the frames, which are outliers
+_FLAT = 1e-3  # below it a direction has no length
+
+
+class _Poses(NamedTuple):
+    """What is kept of a recording."""
+
+    pose3d: np.ndarray
+    names: tuple[str, str, str, str]
+    frame: np.ndarray
+
+
+def generate(
+    stream: Iterable[PoseRecords], seed: int, views: int
+) -> Iterator[PoseRecords]:
+    """The pictures of each recording.
+
+    All poses are read before the first is given: a camera's vertical is of them all.
+
+    Args:
+      stream: recordings with frames, camera frame.
+      seed: of everything random.
+      views: pictures of each pose.
+    """
+    kept = [_poses(records) for records in stream]
+    vertical = _verticals(kept)
+    for poses in tqdm.tqdm(kept, desc="taking pictures", unit=" recordings"):
+        yield _pictured(poses, vertical[_seen_by(poses)], seed, views)
+
+
+def _poses(records: PoseRecords) -> _Poses:
+    names = (records.subject, records.action, records.subaction, records.camera)
+    subject, action, subaction, camera = (str(column[0]) for column in names)
+    return _Poses(records.pose3d, (subject, action, subaction, camera), records.frame)
+
+
+def _seen_by(poses: _Poses) -> tuple[str, str]:
+    """Whose camera it is: a studio's are set up anew for each subject."""
+    subject, _, _, camera = poses.names
+    return subject, camera
+
+
+def _verticals(kept: list[_Poses]) -> dict[tuple[str, str], np.ndarray]:
+    """Of each subject's cameras the direction from hip to thorax, on average."""
+    sums: dict[tuple[str, str], np.ndarray] = {}
+    for poses in kept:
+        joints = poses.pose3d.astype(np.float64)
+        torso = joints[:, H36M_JOINTS.index("Thorax")] - joints[:, HIP]
+        length = np.linalg.norm(torso, axis=-1, keepdims=True)
+        total = (torso / np.maximum(length, _FLAT)).sum(axis=0)
+        own = _seen_by(poses)
+        sums[own] = sums.get(own, np.zeros(3)) + total
+    return {own: total / np.linalg.norm(total) for own, total in sums.items()}
+
+
+def upright(pose3d: np.ndarray, vertical: np.ndarray) -> np.ndarray:
+    """Poses of a recording with y up and the floor at y = 0.
+
+    Args:
+      pose3d: (T, 17, 3) mm, camera frame.
+      vertical: (3,) which way is up in it, of length 1.
+
+    Returns:
+      (T, 17, 3) mm.
+    """
+    # The camera looks along z: what is left of -z on the floor points at it.
+    near = np.asarray([0.0, 0.0, -1.0])
+    near = near - (near @ vertical) * vertical
+    near = near / np.linalg.norm(near)
+    axes = np.stack([np.cross(vertical, near), vertical, near])
+    joints = pose3d.astype(np.float64) @ axes.T
+    lowest = np.percentile(joints[..., 1].min(axis=1), _LOWEST)
+    joints[..., 1] += _ANKLE - lowest
+    return joints
+
+
+def _pictured(
+    poses: _Poses, vertical: np.ndarray, seed: int, views: int
+) -> PoseRecords:
+    subject, action, subaction, camera = poses.names
+    number = zlib.crc32("/".join(poses.names).encode())
+    shots = pictures.taken(upright(poses.pose3d, vertical), views, seed, (number,))
+    count = len(shots.pose3d)
+    cameras = [f"{camera}-view{view + 1}" for view in range(views)]
+    return PoseRecords(
+        pose3d=shots.pose3d,
+        pose2d=shots.pose2d,
+        gaussfit=shots.gaussfit,
+        subject=np.repeat(subject, count),
+        action=np.repeat(action, count),
+        subaction=np.repeat(subaction, count),
+        camera=np.repeat(cameras, len(poses.frame)),
+        frame=np.tile(poses.frame, views),
+        extra=shots.extra,
+    )

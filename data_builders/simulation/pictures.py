@@ -1,0 +1,76 @@
+"""Poses as pictures that anybody may take: bodies, cameras and detections drawn.
+
+In: poses (T, 17, 3), mm, y up, the floor at y = 0, a seed and how many pictures each is
+in. Out: what ``PoseRecords`` hold of V T pictures, those of the first view first. Every
+picture has a body, a camera and detections of its own; what is made of some poses
+depends on these, their names and the seed alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from data_builders.simulation import occlusion, proportions, snapshots, two_detectors
+from jaxflow.skeleton import MPII_TO_H36M
+
+# What a stream of random numbers is for; a studio's come before.
+_BODIES, _CAMERAS, _DETECTORS = range(3, 6)
+# Of the camera that took a picture, for figures by kind of picture.
+_NUMBERS = ("pitch", "roll", "fov", "height", "distance")
+
+FEATURES: dict[str, Any] = {
+    "pose2d_true": tfds.features.Tensor(shape=(16, 2), dtype=np.float32),
+    "cut": tfds.features.Tensor(shape=(16,), dtype=np.bool_),
+    **{name: tfds.features.Scalar(np.float32) for name in _NUMBERS},
+}
+
+
+class Pictures(NamedTuple):
+    """N = V T pictures.
+
+    Attributes:
+      pose3d: (N, 17, 3) float32, mm, camera frame.
+      pose2d: (N, 16, 2) float32, pixels of the 256-px crop, as detected.
+      gaussfit: (N, 16, 7) float32, pixels of the 64-px heatmap.
+      extra: by the names of ``FEATURES``.
+    """
+
+    pose3d: np.ndarray
+    pose2d: np.ndarray
+    gaussfit: np.ndarray
+    extra: dict[str, np.ndarray]
+
+
+def taken(
+    joints: np.ndarray, views: int, seed: int, names: tuple[int, ...]
+) -> Pictures:
+    """So many pictures of each pose.
+
+    Args:
+      joints: (T, 17, 3) mm, y up, the floor at y = 0.
+      views: V, pictures of each pose.
+      seed: of everything random.
+      names: whose these poses are, and which, as numbers.
+    """
+    bodies, lenses, detectors = (
+        np.random.default_rng([seed, use, *names])
+        for use in (_BODIES, _CAMERAS, _DETECTORS)
+    )
+    people = proportions.varied(bodies, np.tile(joints, (views, 1, 1)))
+    shots = snapshots.taken(lenses, people)
+    hidden = occlusion.hidden(shots.pose3d)[:, list(MPII_TO_H36M)]
+    seen = two_detectors.detect(detectors, shots.truth, hidden, shots.cut)
+    numbers = {name: getattr(shots, name).astype(np.float32) for name in _NUMBERS}
+    return Pictures(
+        pose3d=shots.pose3d.astype(np.float32),
+        pose2d=seen.pose2d,
+        gaussfit=seen.gaussfit,
+        extra={
+            "pose2d_true": shots.truth.astype(np.float32),
+            "cut": shots.cut,
+            **numbers,
+        },
+    )
