@@ -14,6 +14,7 @@ who is where and writes two folders, from which `human36m_lift` builds:
 
 from __future__ import annotations
 
+import argparse
 import pathlib
 import pickle
 import re
@@ -21,7 +22,6 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from absl import app, flags
 
 from data_builders.human36m_lift import parse
 from jaxflow.skeleton import H36M_BONES, H36M_JOINTS
@@ -34,10 +34,6 @@ _LIMBS = [
     for bone in H36M_BONES
     if re.fullmatch("[LR](Hip|Knee|Foot|Shoulder|Elbow|Wrist)", H36M_JOINTS[bone[1]])
 ]
-
-FLAGS = flags.FLAGS
-flags.DEFINE_string("pickles", None, "Folder of the two merged pickles.", required=True)
-flags.DEFINE_string("out", None, "Folder of the two that are written.", required=True)
 
 Found = list[tuple[parse.Entry, np.ndarray]]
 
@@ -105,32 +101,39 @@ def _write(
         pickle.dump(tree, file, protocol=4)
 
 
-def main(_: list[str]) -> None:
-    """Finds the people, tells of them and writes both folders."""
-    found = _found(pathlib.Path(FLAGS.pickles))
+def divide(pickles: pathlib.Path, out: pathlib.Path) -> None:
+    """Finds the people of two pickles, tells of them and writes both folders."""
+    found = _found(pickles)
     tested = _frames(found["test"])
-    out = pathlib.Path(FLAGS.out)
     for split, recordings in found.items():
         counts = _frames(recordings)
         print(f"{split}: {counts.total():,} frames of {len(counts)} people")
         for one, count in sorted(counts.items()):
-            own = {
-                entry.names.subject for entry, who in recordings if (who == one).any()
-            }
+            own = {entry.names.subject for entry, who in recordings if one in who}
             also = "; in test, too" if split == "train" and one in tested else ""
-            print(
-                f"  P{one + 1:02d} {count:>7,} frames, {', '.join(sorted(own))}{also}"
-            )
+            print(f"  {_name(one)} {count:>7,} frames, {', '.join(sorted(own))}{also}")
         by_subject, by_person = [], []
         for entry, who in recordings:
             kept = np.isin(who, list(tested)) == (split == "test")
             by_subject.append((entry.names.subject, entry, kept))
-            by_person += [
-                (f"P{one + 1:02d}", entry, who == one) for one in np.unique(who[kept])
-            ]
+            by_person += [(_name(n), entry, who == n) for n in np.unique(who[kept])]
         _write(out / "strangers" / parse.MERGED[split], by_subject)
         _write(out / "people" / parse.MERGED[split], by_person)
 
 
+def _name(person: int) -> str:
+    return f"P{person + 1:02d}"
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--pickles", type=pathlib.Path, required=True)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    arguments = parser.parse_args()
+    divide(arguments.pickles, arguments.out)
+
+
 if __name__ == "__main__":
-    app.run(main)
+    main()

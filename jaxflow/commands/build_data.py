@@ -7,8 +7,8 @@ NAME is synthetic_lift, human36m_lift, mpi_inf_3dhp_lift or cmu_mocap_lift, with
 configuration behind a slash if need be; each has a README.md in data_builders/NAME that
 tells where its raw files come from. --check looks whether they are all there, and
 builds nothing. A set that is there already is reused; an interrupted build leaves
-nothing half built. cmu_mocap_lift/wild is motion capture in pictures as anybody takes
-them, several of each pose: for models of photographs. Beside the set lies
+nothing half built. cmu_mocap_lift/wild and human36m_lift/wild are motion capture in
+pictures as anybody takes them: for models of photographs. Beside the set lies
 data_card.png: sample frames and counts.
 """
 

@@ -89,8 +89,9 @@ def merged_records(path):
 
 def assert_same(first, second):
     assert first.columns().keys() == second.columns().keys()
+    others = second.columns()
     for name, array in first.columns().items():
-        np.testing.assert_array_equal(array, getattr(second, name), err_msg=name)
+        np.testing.assert_array_equal(array, others[name], err_msg=name)
 
 
 def read(folder, split, subjects=None):

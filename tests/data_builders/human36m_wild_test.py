@@ -1,0 +1,150 @@
+"""Human3.6M's poses in pictures as anybody takes them."""
+
+import numpy as np
+import pytest
+
+from data_builders import registry
+from data_builders.human36m_lift import parse, wild
+from data_builders.human36m_lift.configurations import Human36mConfig
+from jaxflow import data
+from jaxflow.skeleton import H36M_BONES, H36M_JOINTS
+from tests.helpers import human36m as helpers
+
+START, END = np.transpose(H36M_BONES)
+PITCH = np.deg2rad(12.0)
+UP = np.asarray([0, -np.cos(PITCH), -np.sin(PITCH)])  # of a camera that looks down
+RIGHT, AHEAD = np.asarray([1.0, 0, 0]), np.asarray([0, -np.sin(PITCH), np.cos(PITCH)])
+
+
+def standing(rng, frames):
+    """People (frames, 17, 3) who stand and lean, mm: right, up, ahead of the camera."""
+    heights = dict(
+        Hip=900, RHip=900, LHip=900, RKnee=480, LKnee=480, RFoot=80, LFoot=80,
+        Spine=1100, Thorax=1300, Nose=1450, Head=1650, LShoulder=1350, RShoulder=1350,
+        LElbow=1080, RElbow=1080, LWrist=850, RWrist=850,
+    )  # fmt: skip
+    sides = {"L": 1.0, "R": -1.0}
+    pose = np.asarray([[150 * sides.get(n[0], 0), heights[n], 0] for n in H36M_JOINTS])
+    return pose + rng.normal(scale=20, size=(frames, 17, 3)) * (pose[:, 1:2] > 100)
+
+
+def seen(joints, place):
+    """The same people in the frame of that camera, at a place of its frame."""
+    return joints @ np.stack([RIGHT, UP, AHEAD]) + np.asarray(place, float)
+
+
+@pytest.fixture(scope="module")
+def manual(tmp_path_factory):
+    """Merged pickles of people, two subjects to train on and one to test."""
+    folder = tmp_path_factory.mktemp("manual")
+    rng = np.random.default_rng(0)
+    for split, subjects in (("train", ("S1", "S5")), ("test", ("S9",))):
+        content = helpers.pickled(len(split), subjects, ("Eating", "Walking"))
+        for subject in content.values():
+            for action in subject.values():
+                for cameras in action.values():
+                    for one in cameras.values():
+                        frames = len(one["3d_gt"])
+                        poses = seen(standing(rng, frames), (200, 700, 4500))
+                        one["3d_gt"] = poses.swapaxes(1, 2).reshape(frames, 51)
+        helpers.save(folder / parse.MERGED[split], content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def load(manual, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sets")
+    return lambda split, configuration="": data.load_records(
+        f"human36m_lift{configuration}", split, folder, manual
+    )
+
+
+def test_up_is_found_and_the_floor_is_below():
+    joints = standing(np.random.default_rng(1), 500)
+    found = wild.upright(seen(joints, (300, 1500, 5000)), UP)
+    at = found - found[:, :1]
+    np.testing.assert_allclose(at[..., 1], (joints - joints[:, :1])[..., 1], atol=1e-6)
+    # No mirror image: the camera's right and what is near to it.
+    np.testing.assert_allclose(at[..., 0], (joints - joints[:, :1])[..., 0], atol=1e-6)
+    np.testing.assert_allclose(at[..., 2], -(joints - joints[:, :1])[..., 2], atol=1e-6)
+    assert np.percentile(found[..., 1].min(axis=1), 1) == pytest.approx(80)
+
+
+def test_the_set(load):
+    poses, pictures = load("train"), load("train", "/wild-views2")
+    assert len(pictures) == 2 * len(poses)
+    assert set(pictures.subject) == {"S1", "S5"}
+    assert {camera[-6:] for camera in pictures.camera} == {"-view1", "-view2"}
+    assert pictures.extra["cut"].shape == (len(pictures), 16)
+    row = {name: number for number, name in enumerate(_names(poses))}
+    rows = [row[name] for name in _names(pictures)]
+    assert sorted(rows) == sorted(2 * [*range(len(poses))])
+    ratio = _lengths(pictures.pose3d) / _lengths(poses.pose3d[rows])
+    assert 0.8 < ratio.min() < 0.9 < 1.1 < ratio.max() < 1.25
+
+
+def _names(records):
+    cameras = [camera[:8] for camera in records.camera]
+    names = records.subject, records.action, records.subaction, cameras, records.frame
+    return list(zip(*names, strict=True))
+
+
+def _lengths(pose3d):
+    """(n,) of all bones together, which mirroring does not change."""
+    return np.linalg.norm(pose3d[:, END] - pose3d[:, START], axis=-1).sum(axis=-1)
+
+
+def test_cameras_are_about_where_they_say(load):
+    """By the direction in which people stand and the height that is stated."""
+    pictures = load("train", "/wild-views2")
+    torso = pictures.pose3d[:, H36M_JOINTS.index("Thorax")] - pictures.pose3d[:, 0]
+    pitch, roll = (np.deg2rad(pictures.extra[name]) for name in ("pitch", "roll"))
+    level = np.cos(pitch)
+    down = np.stack([-level * np.sin(roll), level * np.cos(roll), -np.sin(pitch)], -1)
+    cosine = -(torso * down).sum(-1) / np.linalg.norm(torso, axis=-1)
+    off = np.rad2deg(np.arccos(np.clip(cosine, -1, 1)))
+    assert np.median(off) < 8 and off.max() < 25  # they lean by some degrees
+    lowest = (pictures.pose3d * down[:, None]).sum(-1).max(axis=1) / 1000
+    np.testing.assert_allclose(pictures.extra["height"], lowest, atol=0.35)
+
+
+def test_only_names_and_seed_matter(load, manual, tmp_path):
+    name = "/wild_train-S5-S1_test-S9_every64"
+    again = data.load_records(f"human36m_lift{name}", "train", tmp_path, manual)
+    helpers.assert_same(load("train", "/wild"), again)
+    other = load("train", "/wild-seed1")
+    assert not np.array_equal(other.pose3d, again.pose3d)
+    every64 = data.load_records(f"human36m_lift{name}", "test", tmp_path, manual)
+    helpers.assert_same(data.every_nth_per_action(load("test", "/wild"), 16), every64)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("wild", (True, 0, 1, {}, "all")),
+        ("wild-seed7-views3", (True, 7, 3, {}, "all")),
+        ("wild-views2_every64", (True, 0, 2, {}, "every64")),
+        (
+            "wild_train-S1_test-S9",
+            (True, 0, 1, {"train": ("S1",), "test": ("S9",)}, "all"),
+        ),
+        ("ambiguous", (False, 0, 1, {}, "ambiguous")),
+    ],
+)
+def test_names(name, parts):
+    found = Human36mConfig.from_name(name)
+    assert (found.wild, found.seed, found.views) == parts[:3]
+    assert (found.subjects, found.test_frames) == parts[3:]
+
+
+@pytest.mark.parametrize(
+    "name", ["wild_", "wild-views0", "wilder", "wild-every64", "every64_wild"]
+)
+def test_unknown_names(name):
+    with pytest.raises(ValueError, match="wild or wild-seed1-views2"):
+        Human36mConfig.from_name(name)
+
+
+def test_the_set_has_a_folder_of_its_own(tmp_path):
+    folder = registry.builder("human36m_lift/wild", tmp_path).data_dir
+    assert folder == str(tmp_path / "human36m_lift" / "wild" / "1.0.0")
