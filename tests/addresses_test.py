@@ -67,6 +67,7 @@ data_builders/cmu_mocap_source
 data_builders/cmu_mocap_wild
     data_builders.cmu_mocap_lift.configurations
     data_builders.cmu_mocap_lift.wild
+    data_builders.simulation.pictures
     data_builders.simulation.proportions
     data_builders.simulation.snapshots
     data_builders.simulation.two_detectors
@@ -86,6 +87,8 @@ data_builders/human36m_sources
     data_builders.human36m_lift.positions
     data_builders.human36m_lift.recordings
     data_builders.human36m_lift.sources
+data_builders/human36m_wild
+    data_builders.human36m_lift.wild
 data_builders/mpi_inf_3dhp
     data_builders.mpi_inf_3dhp_lift.mpi_inf_3dhp_lift_dataset_builder
     data_builders.mpi_inf_3dhp_lift.parse

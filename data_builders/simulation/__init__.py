@@ -4,5 +4,6 @@
 sees 3D joints from any source, ``occlusion`` tells which are hidden, ``detector`` turns
 their projections into detections with fitted Gaussians, and ``views`` joins these into
 pose records. For pictures as anybody takes them, ``proportions`` varies bodies,
-``snapshots`` places people before cameras, and ``two_detectors`` finds them.
+``snapshots`` places people before cameras, ``two_detectors`` finds them, and
+``pictures`` is all of it.
 """
