@@ -35,7 +35,7 @@ def test_from_data_to_a_file(tmp_path):
     ]
     flagfile = "--flagfile=launch/flags/pretrained.flags"
     assert training == [
-        *module, "jaxflow.train", flagfile, data, raw, "--iterations=9", made
+        *module, "jaxflow.train", flagfile, data, "--iterations=9", made
     ]  # fmt: skip
     wild = "--dataset=cmu_mocap_lift/wild"
     assert calibration == [*module, "jaxflow.calibrate", checkpoint, data, wild]
@@ -57,6 +57,17 @@ def test_other_data_under_another_name():
     assert build[3:] == ["synthetic_lift", "--data_dir=/x/data"]
     assert "--dataset=synthetic_lift" in test
     assert "--out=/x/me.npz" in export and "--line=L" in export
+
+
+def test_files_of_each_data_set():
+    both = "--dataset=cmu_mocap_lift/wild,human36m_lift/wild"
+    first, second, *_ = planned("/x", both, MOCAP="/m", POSES="/p q")
+    assert first[3:] == ["cmu_mocap_lift/wild", "--data_dir=/x/data", "--manual_dir=/m"]
+    assert second[3:] == [
+        "human36m_lift/wild",
+        "--data_dir=/x/data",
+        "--manual_dir=/p q",
+    ]
 
 
 @pytest.fixture
