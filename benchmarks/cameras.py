@@ -10,7 +10,7 @@ know its cameras, as `cmu_mocap_lift/wild` does. Prints a Markdown table.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -21,7 +21,7 @@ from jaxflow import data, methods
 from jaxflow.evaluation import measuring, widened
 from jaxflow.metrics import ERROR_NAMES, sums
 from jaxflow.metrics.sums import Means, Total
-from jaxflow.types import PoseRecords
+from jaxflow.types import Model, PoseRecords
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "cmu", "a run, or a shipped model")
 _DATASET = flags.DEFINE_string("dataset", "cmu_mocap_lift/wild", "a set with cameras")
@@ -66,15 +66,29 @@ def main(argv: Sequence[str]) -> None:
     model, temperature = widened.calibrated(
         methods.load(_CHECKPOINT.value), _CHECKPOINT.value, _TEMPERATURE.value
     )
-    draw = measuring.Draw(temperature=temperature)
+    totals = measured(model, temperature, records, bins(records))
+    print(f"T = {temperature:g}, 200 hypotheses, {len(records)} frames")
+    print("\n| frames | | z0 | best | mean | PA best | ECE |")
+    print("|---|---|---|---|---|---|---|")
+    for labels in totals.values():
+        for label in sorted(labels, key=lambda label: -labels[label].frames):
+            print(row(label, Means.of(labels[label])))
+
+
+def measured(
+    model: Model,
+    temperature: float,
+    records: PoseRecords,
+    groups: Mapping[str, np.ndarray],
+) -> dict[str, dict[str, Total]]:
+    """Totals of each label of each group, of 200 hypotheses a frame."""
     totals: dict[str, dict[str, Total]] = {}
-    groups = bins(records)
     stream = measuring.stream(
         model,
         data.to_batch(records),
         data.targets_of(records),
         jax.random.key(0),
-        draw=draw,
+        draw=measuring.Draw(temperature=temperature),
     )
     with tqdm.tqdm(total=len(records), unit="pose") as bar:
         for rows, (errors,) in stream:
@@ -82,15 +96,11 @@ def main(argv: Sequence[str]) -> None:
                 part = sums.grouped(labels[rows], sums.Sums.of(errors))
                 sums.add_by_name(totals.setdefault(name, {}), part)
             bar.update(rows.stop - rows.start)
-    print(f"T = {temperature:g}, 200 hypotheses, {len(records)} frames")
-    print("\n| frames | | z0 | best | mean | PA best | ECE |")
-    print("|---|---|---|---|---|---|---|")
-    for labels in totals.values():
-        for label in sorted(labels, key=lambda label: -labels[label].frames):
-            print(_row(label, Means.of(labels[label])))
+    return totals
 
 
-def _row(label: str, means: Means) -> str:
+def row(label: str, means: Means) -> str:
+    """A row of the table."""
     z0, best, mean = (
         means.mpjpe[ERROR_NAMES.index(name)] for name in ("z0", "best", "mean")
     )

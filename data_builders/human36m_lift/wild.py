@@ -45,9 +45,9 @@ def generate(
       views: pictures of each pose.
     """
     kept = [_poses(records) for records in stream]
-    vertical = _verticals(kept)
+    verticals = _verticals(kept)
     for poses in tqdm.tqdm(kept, desc="taking pictures", unit=" recordings"):
-        yield _pictured(poses, vertical[_seen_by(poses)], seed, views)
+        yield _pictured(poses, verticals[_seen_by(poses)], seed, views)
 
 
 def _poses(records: PoseRecords) -> _Poses:
@@ -63,45 +63,47 @@ def _seen_by(poses: _Poses) -> tuple[str, str]:
 
 
 def _verticals(kept: list[_Poses]) -> dict[tuple[str, str], np.ndarray]:
-    """Of each subject's cameras the direction from hip to thorax, on average."""
-    sums: dict[tuple[str, str], np.ndarray] = {}
-    for poses in kept:
-        joints = poses.pose3d.astype(np.float64)
-        torso = joints[:, H36M_JOINTS.index("Thorax")] - joints[:, HIP]
-        length = np.linalg.norm(torso, axis=-1, keepdims=True)
-        total = (torso / np.maximum(length, _FLAT)).sum(axis=0)
-        own = _seen_by(poses)
-        sums[own] = sums.get(own, np.zeros(3)) + total
-    return {own: total / np.linalg.norm(total) for own, total in sums.items()}
+    """Which way is up for each subject's cameras."""
+    poses: dict[tuple[str, str], list[np.ndarray]] = {}
+    for one in kept:
+        poses.setdefault(_seen_by(one), []).append(one.pose3d)
+    return {own: vertical(np.concatenate(parts)) for own, parts in poses.items()}
 
 
-def upright(pose3d: np.ndarray, vertical: np.ndarray) -> np.ndarray:
+def vertical(pose3d: np.ndarray) -> np.ndarray:
+    """(3,) the direction from hip to thorax of poses (n, 17, 3), on average."""
+    joints = pose3d.astype(np.float64)
+    torso = joints[:, H36M_JOINTS.index("Thorax")] - joints[:, HIP]
+    length = np.linalg.norm(torso, axis=-1, keepdims=True)
+    total = (torso / np.maximum(length, _FLAT)).sum(axis=0)
+    return total / np.linalg.norm(total)
+
+
+def upright(pose3d: np.ndarray, up: np.ndarray) -> np.ndarray:
     """Poses of a recording with y up and the floor at y = 0.
 
     Args:
       pose3d: (T, 17, 3) mm, camera frame.
-      vertical: (3,) which way is up in it, of length 1.
+      up: (3,) of length 1, in that frame.
 
     Returns:
       (T, 17, 3) mm.
     """
     # The camera looks along z: what is left of -z on the floor points at it.
     near = np.asarray([0.0, 0.0, -1.0])
-    near = near - (near @ vertical) * vertical
+    near = near - (near @ up) * up
     near = near / np.linalg.norm(near)
-    axes = np.stack([np.cross(vertical, near), vertical, near])
+    axes = np.stack([np.cross(up, near), up, near])
     joints = pose3d.astype(np.float64) @ axes.T
     lowest = np.percentile(joints[..., 1].min(axis=1), _LOWEST)
     joints[..., 1] += _ANKLE - lowest
     return joints
 
 
-def _pictured(
-    poses: _Poses, vertical: np.ndarray, seed: int, views: int
-) -> PoseRecords:
+def _pictured(poses: _Poses, up: np.ndarray, seed: int, views: int) -> PoseRecords:
     subject, action, subaction, camera = poses.names
     number = zlib.crc32("/".join(poses.names).encode())
-    shots = pictures.taken(upright(poses.pose3d, vertical), views, seed, (number,))
+    shots = pictures.taken(upright(poses.pose3d, up), views, seed, (number,))
     count = len(shots.pose3d)
     cameras = [f"{camera}-view{view + 1}" for view in range(views)]
     return PoseRecords(

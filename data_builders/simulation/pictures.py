@@ -45,7 +45,12 @@ class Pictures(NamedTuple):
 
 
 def taken(
-    joints: np.ndarray, views: int, seed: int, names: tuple[int, ...]
+    joints: np.ndarray,
+    views: int,
+    seed: int,
+    names: tuple[int, ...],
+    *,
+    varied: bool = True,
 ) -> Pictures:
     """So many pictures of each pose.
 
@@ -54,12 +59,15 @@ def taken(
       views: V, pictures of each pose.
       seed: of everything random.
       names: whose these poses are, and which, as numbers.
+      varied: whether each picture has a body of its own, and not the pose's.
     """
     bodies, lenses, detectors = (
         np.random.default_rng([seed, use, *names])
         for use in (_BODIES, _CAMERAS, _DETECTORS)
     )
-    people = proportions.varied(bodies, np.tile(joints, (views, 1, 1)))
+    people = np.tile(joints, (views, 1, 1))
+    if varied:
+        people = proportions.varied(bodies, people)
     shots = snapshots.taken(lenses, people)
     hidden = occlusion.hidden(shots.pose3d)[:, list(MPII_TO_H36M)]
     seen = two_detectors.detect(detectors, shots.truth, hidden, shots.cut)
