@@ -5,7 +5,8 @@ r"""Compares models on a test set: mean and standard deviation over their seeds.
 
 Prints the strided test set's table and the ambiguous subset's, with the paper's Table 4
 beside models that are called as its ablations (launch/ablations makes them), and where
-one model is sharper but another better calibrated. FOLDER gets Markdown, CSV and JSON.
+one model is sharper but another better calibrated. FOLDER gets Markdown, CSV and JSON,
+and figures with the extra report.
 """
 
 from __future__ import annotations

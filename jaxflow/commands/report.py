@@ -49,8 +49,8 @@ _NAME = flags.DEFINE_string(
 _COMPARE = flags.DEFINE_multi_string(
     "compare",
     [],
-    "NAME=DIR[,DIR...][@TEMPERATURE]: another model, its seeds, and a "
-    "temperature of its own. May be repeated.",
+    "NAME=[SAMPLER:]DIR[,DIR...][@TEMPERATURE]: another model, its seeds, a "
+    "temperature of its own, and another way to draw from it. May be repeated.",
 )
 _SETTINGS = flags.DEFINE_string(
     "settings_dataset",

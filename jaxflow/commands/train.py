@@ -13,9 +13,9 @@ started with the same flags and its own number: --multihost
 the other. On Cloud TPU, Slurm and Open MPI --multihost alone will do. Process 0 writes
 the workdir; the others need not see it.
 
---recipe sets the weights of the losses and the learning rate as a group, each of which
-may be given another value beside it. --ablation takes one thing from the model as a row
-of the paper's study does; what it sets cannot be given another value.
+--recipe sets losses, learning rate, and what else belongs to them as a group, each of
+which may be given another value beside it. --ablation takes one thing from the model
+as a row of the paper's study does; what it sets cannot be given another value.
 
 --init_from=NAME or DIR begins with the weights of a trained model, of the package or
 your own, instead of fresh ones: the optimisers are new, the data are this run's, the
@@ -57,7 +57,7 @@ _RECIPE = flags.DEFINE_enum(
     "recipe",
     "paper",
     list(presets.RECIPES),
-    f"Weights and learning rate as a group. {presets.describe(presets.RECIPES)}.",
+    f"Settings as a group. {presets.describe(presets.RECIPES)}.",
 )
 _ABLATION = flags.DEFINE_enum(
     "ablation",

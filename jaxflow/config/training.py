@@ -171,7 +171,9 @@ class TrainConfig:
     )
     batch_size: int = option(64, "poses in a batch, over all devices")
     hypotheses: int = option(
-        200, "L, hypotheses per pose for L_MB, L_HM and the energy score"
+        200,
+        "L, hypotheses per pose for L_MB, L_HM and the energy score (at most 16 while "
+        "the affine layer learns alone)",
     )
     critic_updates: int = option(5, "critic updates per update of the flow")
     critic_hidden: int = option(

@@ -68,7 +68,8 @@ class Response(NamedTuple):
       coverage: (joints, settings, 3) share of the frames whose region of each of
         `response.REGIONS` holds the truth; says nothing where the mean is kept.
       spread: (joints, settings, 3) mm, mean standard deviation along x, y, z.
-      pixel: mm that a heatmap pixel stands for in these frames, mean.
+      pixel: mm that a heatmap pixel stands for in these frames, mean; NaN where poses
+        do not say how far away they are.
     """
 
     frames: int
@@ -91,7 +92,7 @@ class Response(NamedTuple):
         """Plain numbers; every name that has a unit ends in it."""
         return {
             "frames": self.frames,
-            "mm_per_heatmap_px": self.pixel,
+            "mm_per_heatmap_px": self.pixel if np.isfinite(self.pixel) else None,
             "regions": list(response.REGIONS),
             "cells": [
                 {

@@ -39,7 +39,7 @@ _TITLES = {
     "heatmap": "Spread as the heatmaps' width",
     "critic": "Critic's own loss",
     "energy": "Energy score",
-    "energy_score": "Energy score a joint, mm",
+    "energy_score": "Energy score of the pose, mm",
     "pck": "PCK within 150 mm, share",
     "cps": "Correct poses score",
     "ece": "Calibration error",

@@ -113,15 +113,17 @@ def spread(result: Response) -> Table:
     columns = ["Joint", *(f"{result.settings[i].sigma:g} px" for i in moved)]
     columns += [f"kept {result.settings[i].sigma:g}" for i in kept]
     across = np.mean(result.spread[:, moved + kept, :2], axis=-1)
+    pixel = f" A heatmap px is {result.pixel:.0f} mm there."
     return Table(
         "response-spread",
         "As uncertain as the detector: spread across the picture, mm",
         tuple(columns),
         _joint_rows(result, across, 0),
         note="Standard deviation of the joint over the hypotheses, mean of x and y; "
-        "kept: its place stays, only its Gaussian widens. A heatmap px is "
-        f"{result.pixel:.0f} mm there. What the rest of the body says of a joint may "
-        "be narrower than the detector: coverage judges.",
+        "kept: its place stays, only its Gaussian widens."
+        + (pixel if np.isfinite(result.pixel) else "")
+        + " What the rest of the body says of a joint may be narrower than the "
+        "detector: coverage judges.",
     )
 
 
