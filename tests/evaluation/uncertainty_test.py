@@ -123,6 +123,17 @@ def test_the_response_as_json_and_tables(believer):
         assert "LWrist" in tables.to_markdown(table)
 
 
+def test_poses_about_the_hip_have_no_pixel(records, believer):
+    """They do not say how far away they are: nothing, not a number that is none."""
+    about = dataclasses.replace(records, pose3d=records.pose3d - records.pose3d[:, :1])
+    assert np.isnan(response._pixel(about))
+    unknown = believer._replace(pixel=np.nan)
+    document = json.loads(json.dumps(unknown.to_json(), allow_nan=False))
+    assert document["mm_per_heatmap_px"] is None
+    table = uncertainty_tables.of_response(unknown)[-1]
+    assert "nan" not in tables.to_markdown(table)
+
+
 def uncertain(records, model, temperature=1.0):
     sums = uncertainty.Sums(records)
     measuring.measure_records(
