@@ -63,6 +63,7 @@ def test_files_of_each_data_set():
     both = "--dataset=cmu_mocap_lift/wild,human36m_lift/wild"
     first, second, *_ = planned("/x", both, MOCAP="/m", POSES="/p q")
     assert first[3:] == ["cmu_mocap_lift/wild", "--data_dir=/x/data", "--manual_dir=/m"]
+    assert planned("/x", both, DATA="/d")[0][4:] == ["--data_dir=/d"]
     assert second[3:] == [
         "human36m_lift/wild",
         "--data_dir=/x/data",
