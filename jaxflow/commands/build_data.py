@@ -23,6 +23,7 @@ from absl import app, logging
 
 from data_builders import registry
 from data_builders.cmu_mocap_lift.configurations import WILD_VIEWS, CmuConfig
+from data_builders.human36m_lift.configurations import Human36mConfig
 from data_builders.lift_builder import LiftBuilder
 from data_builders.synthetic_lift.synthetic_lift_dataset_builder import SyntheticConfig
 from jaxflow import commands, data
@@ -38,6 +39,7 @@ _CONFIGURED: dict[str, set[str]] = {
     "synthetic_lift": {"seed", "train_frames", "test_frames"},
     "cmu_mocap_lift": {"seed", "test_subjects"},
     "cmu_mocap_lift/wild": {"seed", "views", "test_subjects"},
+    "human36m_lift/wild": {"seed", "views"},
 }
 
 _DATASET = flags.DEFINE_string(
@@ -60,8 +62,8 @@ _CARD = flags.DEFINE_bool(
 _SEED = flags.DEFINE_integer(
     "seed",
     None,
-    "synthetic_lift, cmu_mocap_lift: seed of everything random; default "
-    f"{_DEFAULT.seed}.",
+    "synthetic_lift, cmu_mocap_lift, human36m_lift/wild: seed of everything random; "
+    f"default {_DEFAULT.seed}.",
 )
 _TRAIN_FRAMES = flags.DEFINE_integer(
     "train_frames",
@@ -76,8 +78,8 @@ _TEST_FRAMES = flags.DEFINE_integer(
 _VIEWS = flags.DEFINE_integer(
     "views",
     None,
-    "cmu_mocap_lift/wild: pictures of each pose, each by a camera and of a body of its "
-    f"own; default {WILD_VIEWS}.",
+    "cmu_mocap_lift/wild, human36m_lift/wild: pictures of each pose, each by a camera "
+    f"and of a body of its own; default {WILD_VIEWS} and {Human36mConfig().views}.",
 )
 _TEST_SUBJECTS = flags.DEFINE_list(
     "test_subjects",
@@ -144,6 +146,9 @@ def configured(name: str, given: dict[str, Any]) -> str:
     """The full name of a data set that flags configure."""
     if name == "synthetic_lift":
         return f"{name}/{SyntheticConfig(**given).name}"
+    if name == "human36m_lift/wild":
+        parts = [f"-{what}{number}" for what, number in sorted(given.items())]
+        return name + "".join(parts)
     kind, _, wild = name.partition("/")
     subjects = given.get("test_subjects", ())
     if not all(number.isdecimal() for number in subjects):

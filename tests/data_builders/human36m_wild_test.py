@@ -7,6 +7,7 @@ from data_builders import registry
 from data_builders.human36m_lift import parse, wild
 from data_builders.human36m_lift.configurations import Human36mConfig
 from jaxflow import data
+from jaxflow.commands import build_data
 from jaxflow.skeleton import H36M_BONES, H36M_JOINTS
 from tests.helpers import human36m as helpers
 
@@ -143,6 +144,12 @@ def test_names(name, parts):
 def test_unknown_names(name):
     with pytest.raises(ValueError, match="wild or wild-seed1-views2"):
         Human36mConfig.from_name(name)
+
+
+def test_flags_make_the_name():
+    made = build_data.configured("human36m_lift/wild", {"seed": 4, "views": 2})
+    assert made == "human36m_lift/wild-seed4-views2"
+    assert build_data.configured("human36m_lift/wild", {}) == "human36m_lift/wild"
 
 
 def test_the_set_has_a_folder_of_its_own(tmp_path):
