@@ -26,8 +26,9 @@ from jaxflow.runs import checkpoint, weights_file
 from jaxflow.runs.errors import UserError
 from jaxflow.types import Model
 
-# 0.2 mm of 0.5 m.
-TOLERANCE = 4e-4
+# A quarter of a millimetre of 0.5 m, of inputs that are no people, whose poses move twice
+# as far as people's.
+TOLERANCE = 5e-4
 _FIGURES = ("mpjpe_mm", "pa_mpjpe_mm", "pck150_share", "cps", "calibration_error")
 _EXACT = ("whitening",)  # of methods that have it: a regression on many features
 _KEPT = ("method", "train", "data")
