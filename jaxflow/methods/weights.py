@@ -26,8 +26,8 @@ from jaxflow.runs import checkpoint, weights_file
 from jaxflow.runs.errors import UserError
 from jaxflow.types import Model
 
-# A quarter of a millimetre of 0.5 m, of inputs that are no people, whose poses move twice
-# as far as people's.
+# A quarter of a millimetre of 0.5 m, of inputs that are no people: their poses move
+# twice as far as those of people.
 TOLERANCE = 5e-4
 _FIGURES = ("mpjpe_mm", "pa_mpjpe_mm", "pck150_share", "cps", "calibration_error")
 _EXACT = ("whitening",)  # of methods that have it: a regression on many features
