@@ -9,7 +9,9 @@ who is where and writes two folders, from which `human36m_lift` builds:
 
 * `strangers`: the same subjects; the training set without the people of the test set.
 * `people`: each person is a subject, in the order of their frames: P01, P02, ...;
-  again nobody of the test set in the training set.
+  again nobody of the test set in the training set. A person's cameras of one name may
+  be those of several subjects: for `wild`, which finds a vertical for each, they must
+  be level alike.
 """
 
 from __future__ import annotations

@@ -83,11 +83,14 @@ class Human36mConfig(tfds.core.BuilderConfig):
             raise UserError(
                 f"expected each subject once; got {', '.join(twice)} twice in {name!r}"
             )
+        seed = int((wild and wild["seed"]) or 0)
+        views = int((wild and wild["views"]) or 1)
+        pictures = "wild" + f"-seed{seed}" * (seed > 0) + f"-views{views}" * (views > 1)
         return cls(
-            name=name,
+            name="_".join(filter(None, (pictures if wild else "", rest))),
             wild=wild is not None,
-            seed=int((wild and wild["seed"]) or 0),
-            views=int((wild and wild["views"]) or 1),
+            seed=seed,
+            views=views,
             subjects=subjects,
             test_frames=match["also"] or match["only"] or "all",
         )

@@ -66,7 +66,10 @@ class Builder(LiftBuilder):
         return self.chosen.subjects.get(split)
 
     def _examples(self, source: sources.Source, split: str) -> Examples:
-        """Numbered examples, recording by recording, so that little is held at once."""
+        """Numbered examples, recording by recording, so that little is held at once.
+
+        Of ``wild`` all poses of the split are.
+        """
         tally = sources.Tally()
         readers = source.recordings(split, self._subjects(split), tally)
         doing = "reading" if self.chosen.wild else "writing"

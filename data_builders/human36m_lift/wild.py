@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import tqdm
 
+from data_builders.files import DataFileError
 from data_builders.simulation import pictures
 from jaxflow.skeleton import H36M_JOINTS, HIP
 from jaxflow.types import PoseRecords
@@ -43,6 +44,9 @@ def generate(
       stream: recordings with frames, camera frame.
       seed: of everything random.
       views: pictures of each pose.
+
+    Raises:
+      DataFileError: a camera whose vertical the people in front of it do not show.
     """
     kept = [_poses(records) for records in stream]
     verticals = _verticals(kept)
@@ -67,7 +71,15 @@ def _verticals(kept: list[_Poses]) -> dict[tuple[str, str], np.ndarray]:
     poses: dict[tuple[str, str], list[np.ndarray]] = {}
     for one in kept:
         poses.setdefault(_seen_by(one), []).append(one.pose3d)
-    return {own: vertical(np.concatenate(parts)) for own, parts in poses.items()}
+    verticals = {own: vertical(np.concatenate(part)) for own, part in poses.items()}
+    for (subject, camera), up in verticals.items():
+        if not np.hypot(*up[:2]) > _FLAT:  # NaN, too
+            raise DataFileError(
+                f"{subject}, camera {camera}: expected people who stand before the "
+                "camera, most of them upright in its picture; their torsos show no "
+                "such direction"
+            )
+    return verticals
 
 
 def vertical(pose3d: np.ndarray) -> np.ndarray:
@@ -76,7 +88,7 @@ def vertical(pose3d: np.ndarray) -> np.ndarray:
     torso = joints[:, H36M_JOINTS.index("Thorax")] - joints[:, HIP]
     length = np.linalg.norm(torso, axis=-1, keepdims=True)
     total = (torso / np.maximum(length, _FLAT)).sum(axis=0)
-    return total / np.linalg.norm(total)
+    return total / max(np.linalg.norm(total), _FLAT)
 
 
 def upright(pose3d: np.ndarray, up: np.ndarray) -> np.ndarray:

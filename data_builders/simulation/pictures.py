@@ -3,7 +3,7 @@
 In: poses (T, 17, 3), mm, y up, the floor at y = 0, a seed and how many pictures each is
 in. Out: what ``PoseRecords`` hold of V T pictures, those of the first view first. Every
 picture has a body, a camera and detections of its own; what is made of some poses
-depends on these, their names and the seed alone.
+depends on these, their names, the seed and the number of views alone.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from data_builders import registry
-from data_builders.human36m_lift import parse, wild
+from data_builders import files, registry
+from data_builders.human36m_lift import parse, recordings, wild
 from data_builders.human36m_lift.configurations import Human36mConfig
 from jaxflow import data
 from jaxflow.commands import build_data
@@ -144,6 +144,32 @@ def test_names(name, parts):
 def test_unknown_names(name):
     with pytest.raises(ValueError, match="wild or wild-seed1-views2"):
         Human36mConfig.from_name(name)
+
+
+def test_one_set_has_one_name():
+    for name in ("wild-seed0", "wild-views1", "wild-seed0-views1"):
+        assert Human36mConfig.from_name(name).name == "wild"
+    assert Human36mConfig.from_name("wild-views1_every64").name == "wild_every64"
+
+
+def test_a_camera_that_looks_straight_down_is_refused():
+    """All people stand along its axis, and nothing says how its picture is turned."""
+    joints = standing(np.random.default_rng(3), 50)
+    above = joints @ np.stack([RIGHT, [0, 0, -1.0], [0, 1.0, 0]]) + [0, 0, 5000]
+    torso = H36M_JOINTS.index("Thorax")
+    above[:, torso, :2] = above[:, 0, :2]
+    count = len(above)
+    records = recordings.to_records(
+        recordings.Names("S1", "Walking", "0", "54138969"),
+        above.astype(np.float32),
+        recordings.Detections(
+            np.zeros((count, 16, 2), np.float32),
+            np.zeros((count, 16, 7), np.float32),
+            recordings.frame_numbers(count),
+        ),
+    )
+    with pytest.raises(files.DataFileError, match="S1, camera 54138969: expected"):
+        list(wild.generate([records], 0, 1))
 
 
 def test_flags_make_the_name():
