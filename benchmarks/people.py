@@ -57,7 +57,6 @@ def people(lengths: np.ndarray) -> np.ndarray:
     while (left := np.flatnonzero(person < 0)).size:
         commonest = Counter(map(tuple, lengths[left].round())).most_common(1)[0][0]
         near = np.abs(lengths[left] - commonest).max(axis=1) <= _ALIKE
-        near |= (lengths[left].round() == commonest).all(axis=1)
         person[left[near]] = number
         number += 1
     order = np.argsort(-np.bincount(person), kind="stable")

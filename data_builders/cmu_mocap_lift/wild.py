@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from data_builders.cmu_mocap_lift.generation import ACTION
 from data_builders.cmu_mocap_lift.recordings import Recording
 from data_builders.simulation import pictures
@@ -32,18 +30,8 @@ def generate(
 
 def _take(recording: Recording, seed: int, views: int) -> PoseRecords:
     """All pictures of a take."""
-    names = (int(recording.subject), int(recording.number))
-    shots = pictures.taken(recording.joints, views, seed, names)
-    count = len(shots.pose3d)
+    numbers = (int(recording.subject), int(recording.number))
+    shots = pictures.taken(recording.joints, views, seed, numbers)
+    names = (recording.subject, ACTION, recording.number)
     cameras = [f"view{number + 1}" for number in range(views)]
-    return PoseRecords(
-        pose3d=shots.pose3d,
-        pose2d=shots.pose2d,
-        gaussfit=shots.gaussfit,
-        subject=np.repeat(recording.subject, count),
-        action=np.repeat(ACTION, count),
-        subaction=np.repeat(recording.number, count),
-        camera=np.repeat(cameras, len(recording.frame)),
-        frame=np.tile(recording.frame, views),
-        extra=shots.extra,
-    )
+    return shots.records(names, cameras, recording.frame)

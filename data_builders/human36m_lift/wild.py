@@ -26,7 +26,13 @@ _FLAT = 1e-3  # below it a direction has no length
 
 
 class _Poses(NamedTuple):
-    """What is kept of a recording."""
+    """What is kept of a recording.
+
+    Attributes:
+      pose3d: (T, 17, 3) float32, mm, camera frame.
+      names: subject, action, subaction and camera.
+      frame: (T,) int32.
+    """
 
     pose3d: np.ndarray
     names: tuple[str, str, str, str]
@@ -113,19 +119,8 @@ def upright(pose3d: np.ndarray, up: np.ndarray) -> np.ndarray:
 
 
 def _pictured(poses: _Poses, up: np.ndarray, seed: int, views: int) -> PoseRecords:
-    subject, action, subaction, camera = poses.names
+    *names, camera = poses.names
     number = zlib.crc32("/".join(poses.names).encode())
     shots = pictures.taken(upright(poses.pose3d, up), views, seed, (number,))
-    count = len(shots.pose3d)
     cameras = [f"{camera}-view{view + 1}" for view in range(views)]
-    return PoseRecords(
-        pose3d=shots.pose3d,
-        pose2d=shots.pose2d,
-        gaussfit=shots.gaussfit,
-        subject=np.repeat(subject, count),
-        action=np.repeat(action, count),
-        subaction=np.repeat(subaction, count),
-        camera=np.repeat(cameras, len(poses.frame)),
-        frame=np.tile(poses.frame, views),
-        extra=shots.extra,
-    )
+    return shots.records(names, cameras, poses.frame)

@@ -8,6 +8,7 @@ depends on these, their names, the seed and the number of views alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ import tensorflow_datasets as tfds
 
 from data_builders.simulation import occlusion, proportions, snapshots, two_detectors
 from jaxflow.skeleton import MPII_TO_H36M
+from jaxflow.types import PoseRecords
 
 # What a stream of random numbers is for; a studio's come before.
 _BODIES, _CAMERAS, _DETECTORS = range(3, 6)
@@ -42,6 +44,26 @@ class Pictures(NamedTuple):
     pose2d: np.ndarray
     gaussfit: np.ndarray
     extra: dict[str, np.ndarray]
+
+    def records(
+        self, names: Sequence[str], cameras: Sequence[str], frame: np.ndarray
+    ) -> PoseRecords:
+        """The pictures of a recording as records.
+
+        Args:
+          names: its subject, action and subaction.
+          cameras: V names, of the views.
+          frame: (T,) int32, numbers of the poses' frames.
+        """
+        subject, action, subaction = np.repeat([names], len(self.pose3d), axis=0).T
+        return PoseRecords(
+            **self._asdict(),
+            subject=subject,
+            action=action,
+            subaction=subaction,
+            camera=np.repeat(cameras, len(frame)),
+            frame=np.tile(frame, len(cameras)),
+        )
 
 
 def taken(

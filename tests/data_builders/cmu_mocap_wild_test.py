@@ -12,6 +12,7 @@ from jaxflow.commands import build_data
 from jaxflow.gaussians import ellipses
 from jaxflow.skeleton import H36M_BONES, H36M_JOINTS, MPII_JOINTS, MPII_TO_H36M
 from tests.helpers import cmu as cmu
+from tests.helpers import people as helpers
 
 SET = "cmu_mocap_lift"
 NAME = f"{SET}/wild-views3-test8+31"
@@ -23,14 +24,7 @@ PARENT, CHILD = np.asarray(H36M_BONES).T
 def people():
     """Standing people (3000, 17, 3) of random limbs, mm, y up, feet near the floor."""
     rng = np.random.default_rng(0)
-    heights = dict(
-        Hip=900, RHip=900, LHip=900, RKnee=480, LKnee=480, RFoot=80, LFoot=80,
-        Spine=1100, Thorax=1300, Nose=1450, Head=1650, LShoulder=1350, RShoulder=1350,
-        LElbow=1080, RElbow=1080, LWrist=850, RWrist=850,
-    )  # fmt: skip
-    sides = {"L": 1.0, "R": -1.0}
-    pose = [[150 * sides.get(n[0], 0), heights[n], 0] for n in H36M_JOINTS]
-    joints = np.asarray(pose) + rng.normal(scale=70, size=(3000, 17, 3))
+    joints = helpers.standing() + rng.normal(scale=70, size=(3000, 17, 3))
     joints[:, 0] = (joints[:, 1] + joints[:, 4]) / 2
     return joints.astype(np.float32)
 

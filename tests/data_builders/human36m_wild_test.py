@@ -10,6 +10,7 @@ from jaxflow import data
 from jaxflow.commands import build_data
 from jaxflow.skeleton import H36M_BONES, H36M_JOINTS
 from tests.helpers import human36m as helpers
+from tests.helpers import people
 
 START, END = np.transpose(H36M_BONES)
 PITCH = np.deg2rad(12.0)
@@ -19,13 +20,7 @@ RIGHT, AHEAD = np.asarray([1.0, 0, 0]), np.asarray([0, -np.sin(PITCH), np.cos(PI
 
 def standing(rng, frames):
     """People (frames, 17, 3) who stand and lean, mm: right, up, ahead of the camera."""
-    heights = dict(
-        Hip=900, RHip=900, LHip=900, RKnee=480, LKnee=480, RFoot=80, LFoot=80,
-        Spine=1100, Thorax=1300, Nose=1450, Head=1650, LShoulder=1350, RShoulder=1350,
-        LElbow=1080, RElbow=1080, LWrist=850, RWrist=850,
-    )  # fmt: skip
-    sides = {"L": 1.0, "R": -1.0}
-    pose = np.asarray([[150 * sides.get(n[0], 0), heights[n], 0] for n in H36M_JOINTS])
+    pose = people.standing()
     return pose + rng.normal(scale=20, size=(frames, 17, 3)) * (pose[:, 1:2] > 100)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from jaxflow.gaussians import unsure
 from jaxflow.maths import geometry
-from jaxflow.skeleton import MPII_TO_H36M
+from jaxflow.skeleton import H36M_JOINTS, MPII_TO_H36M
 from jaxflow.types import PoseRecords, RawFrames
 
 FOCAL = 600.0  # crop pixels
@@ -31,6 +31,19 @@ def frames(count, seed=0, error=0.5):
     pose2d = (truth + 4 * noise).astype(np.float32)
     fits[..., 1:3] = pose2d / 4
     return RawFrames(pose3d, pose2d, fits)
+
+
+def standing():
+    """Somebody who stands (17, 3), mm: left, up, towards the camera; feet at 80."""
+    heights = dict(
+        Hip=900, RHip=900, LHip=900, RKnee=480, LKnee=480, RFoot=80, LFoot=80,
+        Spine=1100, Thorax=1300, Nose=1450, Head=1650, LShoulder=1350, RShoulder=1350,
+        LElbow=1080, RElbow=1080, LWrist=850, RWrist=850,
+    )  # fmt: skip
+    sides = {"L": 1.0, "R": -1.0}
+    return np.asarray(
+        [[150 * sides.get(name[0], 0), heights[name], 0] for name in H36M_JOINTS]
+    )
 
 
 def covariance(gaussfit):
