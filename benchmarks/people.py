@@ -37,7 +37,8 @@ _LIMBS = [
     if re.fullmatch("[LR](Hip|Knee|Foot|Shoulder|Elbow|Wrist)", H36M_JOINTS[bone[1]])
 ]
 
-Found = list[tuple[parse.Entry, np.ndarray]]
+# Recordings, and of each of their frames (F,) the number of its person.
+Recordings = list[tuple[parse.Entry, np.ndarray]]
 
 
 def bones(pose3d: np.ndarray) -> np.ndarray:
@@ -63,8 +64,8 @@ def people(lengths: np.ndarray) -> np.ndarray:
     return np.argsort(order)[person]
 
 
-def _found(folder: pathlib.Path) -> dict[str, Found]:
-    """The recordings of each split, and of each frame its person."""
+def _recordings(folder: pathlib.Path) -> dict[str, Recordings]:
+    """Those of each split that have frames."""
     entries = {
         split: [one for one in parse.entries(folder / name) if not one.is_empty]
         for split, name in parse.MERGED.items()
@@ -78,8 +79,9 @@ def _found(folder: pathlib.Path) -> dict[str, Found]:
     }
 
 
-def _frames(found: Found) -> Counter[int]:
-    return Counter(int(one) for _, person in found for one in person)
+def _frames(recordings: Recordings) -> Counter[int]:
+    """How many each person has."""
+    return Counter(int(who) for _, people in recordings for who in people)
 
 
 def _write(
@@ -89,7 +91,7 @@ def _write(
     tree: dict[str, Any] = {}
     for subject, entry, rows in parts:
         _, action, subaction, camera = entry.names
-        frame = parse.merged(entry)[1].frame[rows]
+        frame = parse.detections(entry).frame[rows]
         own = tree.setdefault(subject, {}).setdefault(action, {})
         # One person may be in the same recording of several subjects.
         while camera in own.setdefault(subaction, {}):
@@ -104,9 +106,9 @@ def _write(
 
 def divide(pickles: pathlib.Path, out: pathlib.Path) -> None:
     """Finds the people of two pickles, tells of them and writes both folders."""
-    found = _found(pickles)
-    tested = _frames(found["test"])
-    for split, recordings in found.items():
+    splits = _recordings(pickles)
+    tested = _frames(splits["test"])
+    for split, recordings in splits.items():
         counts = _frames(recordings)
         print(f"{split}: {counts.total():,} frames of {len(counts)} people")
         for one, count in sorted(counts.items()):
