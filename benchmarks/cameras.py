@@ -18,7 +18,8 @@ import tqdm
 from absl import app, flags, logging
 
 from jaxflow import data, methods
-from jaxflow.evaluation import measuring, widened
+from jaxflow.evaluation import measuring
+from jaxflow.evaluation.calibrated import calibrated
 from jaxflow.metrics import ERROR_NAMES, sums
 from jaxflow.metrics.sums import Means, Total
 from jaxflow.types import Model, PoseRecords
@@ -63,7 +64,7 @@ def main(argv: Sequence[str]) -> None:
     if "pitch" not in records.extra:
         sys.exit(f"{_DATASET.value} does not say what its cameras are like")
     records = data.every_nth_per_action(records, _STRIDE.value)
-    model, temperature = widened.calibrated(
+    model, temperature = calibrated(
         methods.load(_CHECKPOINT.value), _CHECKPOINT.value, _TEMPERATURE.value
     )
     totals = measured(model, temperature, records, bins(records))

@@ -22,7 +22,7 @@ from benchmarks import cameras
 from data_builders.human36m_lift import wild
 from data_builders.simulation import pictures
 from jaxflow import data, methods
-from jaxflow.evaluation import widened
+from jaxflow.evaluation.calibrated import calibrated
 from jaxflow.metrics.sums import Means
 from jaxflow.types import PoseRecords
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> None:
     known = flags.FLAGS
     records = data.load_records(known.dataset, "test", known.data_dir)
     records = data.every_nth_per_action(records, known.stride)
-    model, temperature = widened.calibrated(
+    model, temperature = calibrated(
         methods.load(known.checkpoint), known.checkpoint, known.temperature
     )
     print(f"T = {temperature:g}, 200 hypotheses, {len(records)} frames")

@@ -24,7 +24,7 @@ from jaxflow.config import (
     at_most,
     option,
 )
-from jaxflow.evaluation import protocol, temperature, widths
+from jaxflow.evaluation import protocol, temperature, tempered, widths
 from jaxflow.evaluation.measuring import Draw
 from jaxflow.evaluation.temperature import Curve
 from jaxflow.evaluation.widths import Widths
@@ -47,6 +47,11 @@ class CalibrationConfig:
     frames: int = option(512, "frames of theirs, evenly spaced")
     num_hypotheses: int = option(200, "hypotheses drawn for each pose")
     seed: int = option(0, "of the hypotheses' noise")
+    tails: bool = option(
+        False,
+        "fit how much the hypotheses' own temperatures differ about the fitted one, "
+        "too: heavier tails, as errors of people have who were not trained on",
+    )
     widths: bool = option(
         True,
         "after the temperature fit, for each joint, how much wider hypotheses must be "
@@ -65,17 +70,20 @@ class Calibrated(NamedTuple):
     Attributes:
       curve: calibration and errors at every temperature tried.
       widths: how much wider unsure joints are drawn; None where that was not asked for.
+      spread: how much the hypotheses' temperatures differ, see `tempered`; 0 where that
+        was not asked for.
       path: the document in the checkpoint's folder.
     """
 
     curve: Curve
     widths: Widths | None
+    spread: float
     path: pathlib.Path
 
     @property
     def temperature(self) -> float:
         """The fitted one."""
-        return float(self.curve.temperatures[self.curve.fitted])
+        return _fitted(self.curve)
 
 
 def calibrate(
@@ -111,11 +119,14 @@ def calibrate(
     with Run(folder, flag="--checkpoint") as run:
         stop = run.listen()
         records = _frames(source, subjects, settings.frames)
-        curve, wider = _fit(model, records, settings, stop)
+        curve, spread, wider = _fit(model, records, settings, stop)
         content = document(curve, source.dataset, subjects, len(records), settings)
+        if settings.tails:
+            content["temperature_spread"] = spread
         if wider is not None:
             content["widths"] = wider.to_json()
-        return Calibrated(curve, wider, calibration_file.save(folder, content))
+        path = calibration_file.save(folder, content)
+        return Calibrated(curve, wider, spread, path)
 
 
 def _subjects(
@@ -148,8 +159,9 @@ def _frames(source: DataConfig, subjects: Sequence[str], count: int) -> PoseReco
 
 def _fit(
     model: Model, records: PoseRecords, settings: CalibrationConfig, stop: Stop
-) -> tuple[Curve, Widths | None]:
+) -> tuple[Curve, float, Widths | None]:
     rounds = 2 + settings.widths * len(widths.JOINTS)
+    rounds += settings.tails * (2 + len(tempered.SPREADS))
     with tqdm.tqdm(
         total=rounds * len(records), desc="calibrating", unit="pose", smoothing=0
     ) as bar:
@@ -160,19 +172,22 @@ def _fit(
                 raise KeyboardInterrupt("nothing is kept; the same command begins anew")
 
         key = jax.random.key(settings.seed)
-        curve = temperature.fit(
-            model,
-            data.to_batch(records),
-            data.targets_of(records),
-            key,
-            num_hypotheses=settings.num_hypotheses,
-            progress=done,
-        )
+        frames = data.to_batch(records), data.targets_of(records)
+        asked: Any = {"num_hypotheses": settings.num_hypotheses, "progress": done}
+        curve, spread = temperature.fit(model, *frames, key, **asked), 0.0
+        if settings.tails:
+            spread = tempered.fit(model, *frames, key, _fitted(curve), **asked)
+            model = tempered.of(model, spread)
+            curve = temperature.fit(model, *frames, key, **asked)
         if not settings.widths:
-            return curve, None
-        draw = Draw(settings.num_hypotheses, float(curve.temperatures[curve.fitted]))
+            return curve, spread, None
+        draw = Draw(settings.num_hypotheses, _fitted(curve))
         key = jax.random.fold_in(key, len(records))  # no frame's
-        return curve, widths.fit(model, records, key, draw, done)
+        return curve, spread, widths.fit(model, records, key, draw, done)
+
+
+def _fitted(curve: Curve) -> float:
+    return float(curve.temperatures[curve.fitted])
 
 
 def document(

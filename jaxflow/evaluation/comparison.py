@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from jaxflow.config import DataConfig
-from jaxflow.evaluation import paired, protocol, sampling_cost, seed_statistics, widened
+from jaxflow.evaluation import paired, protocol, sampling_cost, seed_statistics
+from jaxflow.evaluation.calibrated import calibrated
 from jaxflow.evaluation.paired import Difference
 from jaxflow.evaluation.response import Response
 from jaxflow.evaluation.sampling_cost import SamplingCost
@@ -271,7 +272,7 @@ def _calibrated(
     wanted = entry.temperature or test.temperature
     if entry.sampler:
         return model, calibration_file.resolve(folder, wanted)
-    return widened.calibrated(model, folder, wanted)
+    return calibrated(model, folder, wanted)
 
 
 def _check(entries: Sequence[Entry], test: protocol.EvaluationConfig) -> None:

@@ -24,7 +24,8 @@ from jaxflow.config import (
     at_most,
     option,
 )
-from jaxflow.evaluation import measuring, mpi_inf_3dhp, response, uncertainty, widened
+from jaxflow.evaluation import measuring, mpi_inf_3dhp, response, uncertainty
+from jaxflow.evaluation.calibrated import calibrated
 from jaxflow.evaluation.measuring import Draw
 from jaxflow.evaluation.mpi_inf_3dhp import TARGETS, SettingsResult
 from jaxflow.evaluation.reductions import ReductionResult, Reductions
@@ -217,7 +218,7 @@ def load(
             source.dataset, name, source.data_dir or None, source.manual_dir or None
         )
 
-    model, temperature = widened.calibrated(model, checkpoint_dir, test.temperature)
+    model, temperature = calibrated(model, checkpoint_dir, test.temperature)
     records = split(test.split)
     known = data.splits(source.dataset, source.data_dir or None)
     train = split("train") if test.mean_pose and "train" in known else None

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import pathlib
 from typing import Any
 
 import jax
@@ -22,7 +21,6 @@ import jax.typing
 import numpy as np
 
 from jaxflow.evaluation.around import Around
-from jaxflow.flow import calibration_file
 from jaxflow.maths import geometry
 from jaxflow.skeleton import CONDITIONED_H36M_16
 from jaxflow.types import DensityModel, Model, Params, Sampled
@@ -33,6 +31,7 @@ KNOTS = (2.6, 3.0, 4.0, 6.0, 10.0)
 _FEATURES = 6  # of a joint in the condition: A, x, y, C00, C01, C11
 _UNIT = 10.0  # heatmap pixels, of the condition's deviations
 _JOINTS = np.asarray(CONDITIONED_H36M_16) + 1  # of H36M-17
+SHAPE = (len(_JOINTS), len(KNOTS))  # of the factors
 
 
 def deviations(cond: jax.Array) -> jax.Array:
@@ -155,31 +154,6 @@ class WidenedDensity(Widened):
             observation_scale=observation_scale,
         )
         return density - _log_det(factor)
-
-
-def calibrated(
-    model: Model, directory: str | pathlib.Path, wanted: str | float
-) -> tuple[Model, float]:
-    """A checkpoint's model as a command was asked to draw from it.
-
-    Args:
-      model: that the checkpoint holds.
-      directory: of the checkpoint.
-      wanted: a temperature, as `calibration_file.resolve` takes it. With "fitted" and
-        "auto" all counts that was fitted, so that the model is widened; with a number
-        the model is as it was trained.
-
-    Returns:
-      The model, and the temperature.
-
-    Raises:
-      UserError: as `calibration_file.resolve`.
-    """
-    temperature = calibration_file.resolve(directory, wanted)
-    factors = None
-    if wanted in (calibration_file.FITTED, calibration_file.AUTO):
-        factors = calibration_file.load_factors(directory, (_JOINTS.size, len(KNOTS)))
-    return model if factors is None else of(model, factors), temperature
 
 
 def of(model: Model, factors: Any) -> Model:

@@ -23,6 +23,7 @@ from jaxflow.runs.errors import UserError
 NAME = "calibration.json"
 FITTED = "fitted"
 AUTO = "auto"
+MOST_SPREAD = 3.0  # of temperatures' logarithm: beyond it a file cannot be meant
 
 
 def save(directory: str | pathlib.Path, document: dict[str, Any]) -> pathlib.Path:
@@ -116,6 +117,24 @@ def load_temperature(directory: str | pathlib.Path) -> float:
             "a number"
         )
     return float(found["temperature"])
+
+
+def load_spread(directory: str | pathlib.Path) -> float:
+    """How much the hypotheses' temperatures differ; 0 where that was not fitted.
+
+    Args:
+      directory: of a checkpoint, or a run's workdir, as `checkpoint.find` takes it.
+
+    Raises:
+      CheckpointError: as `load`, or what is there is no spread.
+    """
+    found = (load(directory) or {}).get("temperature_spread", 0.0)
+    if not isinstance(found, int | float) or not 0 <= found < MOST_SPREAD:
+        raise checkpoint.DamagedError(
+            f"{checkpoint.find(directory)}: the fitted spread of temperatures is "
+            f"damaged; expected a number from 0 to {MOST_SPREAD:g}, got {found!r}"
+        )
+    return float(found)
 
 
 def load_factors(

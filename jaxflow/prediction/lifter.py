@@ -110,7 +110,7 @@ class Lifter:
             ``jaxflow.detector.load`` raise them.
         """
         from jaxflow import methods
-        from jaxflow.evaluation import widened
+        from jaxflow.evaluation.calibrated import calibrated
 
         # A text may be a model's name; what is not one is a path, also a bare one.
         named = checkpoint or released.default()
@@ -121,7 +121,7 @@ class Lifter:
             from jaxflow import detector as detectors
 
             options["detector"] = detectors.load(detector, **how)
-        model, scale = widened.calibrated(model, directory, temperature)
+        model, scale = calibrated(model, directory, temperature)
         return cls(model, temperature=scale, **options)
 
     def lift_fits(

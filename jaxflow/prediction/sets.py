@@ -27,7 +27,8 @@ from tqdm import tqdm
 
 from jaxflow import data, methods, skeleton
 from jaxflow.config import DataConfig
-from jaxflow.evaluation import protocol, widened
+from jaxflow.evaluation import protocol
+from jaxflow.evaluation.calibrated import calibrated
 from jaxflow.prediction import set_files
 from jaxflow.prediction import set_sampling as sampling
 from jaxflow.prediction.set_sampling import NAMES, SampleConfig, SetToSample
@@ -42,7 +43,7 @@ def load(checkpoint_dir: str, where: DataConfig, config: SampleConfig) -> SetToS
       UserError: either is missing, damaged or of another kind; says which and where.
     """
     model, step = methods.load(checkpoint_dir), checkpoint.find(checkpoint_dir).name
-    model, temperature = widened.calibrated(model, checkpoint_dir, config.temperature)
+    model, temperature = calibrated(model, checkpoint_dir, config.temperature)
     records = data.load_records(
         where.dataset, config.split, where.data_dir or None, where.manual_dir or None
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pathlib
 
+import numpy as np
+
 from jaxflow.evaluation import temperature, widened
 from jaxflow.evaluation.calibrating import Calibrated
 from jaxflow.evaluation.temperature import Curve
@@ -29,10 +31,21 @@ def describe(result: Calibrated, picture: pathlib.Path | None) -> str:
         f"temperature {result.temperature:.2f}: calibration error "
         f"{before:.3f} -> {after:.3f}{note if at_end else ''}; calibrated best "
         f"{curve.best[curve.fitted]:.1f} mm\n"
-        f"{_widths(result.widths)}"
+        f"{_spread(result.spread)}{_widths(result.widths)}"
         f"written: {result.path}\n"
         f"picture: {picture or 'none, for want of Matplotlib: ' + install('report')}\n"
         "use it:  --temperature=fitted"
+    )
+
+
+def _spread(spread: float) -> str:
+    """How much the hypotheses' temperatures differ, if they do."""
+    if not spread:
+        return ""
+    low, high = np.exp(spread * np.array([-1, 1]))
+    return (
+        f"hypotheses' own temperatures: two thirds from {low:.2f} to {high:.2f} of it "
+        f"(spread {spread:.2f})\n"
     )
 
 

@@ -1,7 +1,6 @@
 """Hypotheses that are spread wider: where, by how much, and with which density."""
 
 import functools
-import json
 
 import jax
 import numpy as np
@@ -9,10 +8,8 @@ import pytest
 
 from jaxflow import data
 from jaxflow.evaluation import widened
-from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.maths import geometry
 from jaxflow.metrics import response
-from jaxflow.runs.checkpoint import DamagedError
 from jaxflow.skeleton import H36M_JOINTS
 from tests.helpers import methods as small
 from tests.helpers import people
@@ -130,23 +127,3 @@ def test_the_density_of_many_hypotheses_is_each_ones(method):
 
 def test_a_model_without_densities_stays_one():
     assert not hasattr(widened.of(small.model("generator"), FACTORS), "log_prob")
-
-
-def test_what_was_fitted_counts_with_fitted_and_auto_alone(tmp_path):
-    model, folder = small.model("flow"), tmp_path
-    checkpoint.save_params(folder, model.parameters(), small.TINY)
-    assert widened.calibrated(model, folder, "auto") == (model, 1.0)
-    content = {"temperature": 1.5, "widths": {"factors": FACTORS.tolist()}}
-    place = calibration_file.save(folder, content)
-    for wanted in ("auto", "fitted"):
-        wide, temperature = widened.calibrated(model, folder, wanted)
-        assert temperature == 1.5
-        np.testing.assert_array_equal(wide.factors, FACTORS)
-        assert set(wide.parameters()) == {*model.parameters(), "widths"}
-    assert widened.calibrated(model, folder, "1.5") == (model, 1.5)
-    document = json.loads(place.read_text())
-    for factors in ([[1.0]], "wide", (-FACTORS).tolist()):
-        document["widths"] = {"factors": factors}
-        place.write_text(json.dumps(document))
-        with pytest.raises(DamagedError, match=r"widths are damaged; .* \(13, 5\)"):
-            widened.calibrated(model, folder, "fitted")

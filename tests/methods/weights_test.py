@@ -14,7 +14,8 @@ import pytest
 import jaxflow
 from jaxflow import calibrate, export, methods
 from jaxflow.config import DataConfig, FlowConfig, TrainConfig
-from jaxflow.evaluation import calibrating, comparison, protocol, widened
+from jaxflow.evaluation import calibrating, comparison, protocol
+from jaxflow.evaluation.calibrated import calibrated
 from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.methods import weights
 from jaxflow.prediction.lifter import Lifter
@@ -159,7 +160,7 @@ def test_it_stands_beside_runs_in_comparisons(run, shipped):
     entries = [comparison.parse(f"a={shipped}@auto"), comparison.parse(f"b={run}")]
     comparison._check(entries, protocol.EvaluationConfig(temperature="fitted"))
     plain = methods.load(shipped)
-    model, scale = widened.calibrated(plain, shipped, entries[0].temperature)
+    model, scale = calibrated(plain, shipped, entries[0].temperature)
     assert model is plain and scale > 1
 
 
