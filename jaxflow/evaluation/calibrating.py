@@ -37,7 +37,7 @@ from jaxflow.types import Model, PoseRecords
 
 @dataclasses.dataclass(frozen=True)
 class CalibrationConfig:
-    """What to fit the temperature and the widths on."""
+    """What to fit, and on which frames."""
 
     subjects: str = option(
         "",
@@ -48,9 +48,9 @@ class CalibrationConfig:
     num_hypotheses: int = option(200, "hypotheses drawn for each pose")
     seed: int = option(0, "of the hypotheses' noise")
     tails: bool = option(
-        False,
-        "fit how much the hypotheses' own temperatures differ about the fitted one, "
-        "too: heavier tails, as errors of people have who were not trained on",
+        True,
+        "fit how much hypotheses' own temperatures differ about the fitted one, too: "
+        "heavier tails, as errors of people have who were not trained on",
     )
     widths: bool = option(
         True,

@@ -122,8 +122,8 @@ class EvaluationConfig:
     temperature: str = option(
         "1",
         "scale of the latents: a number; fitted, the one that jaxflow.calibrate has "
-        "stored in the checkpoint, with the widths of unsure joints; or auto, these "
-        "where they are, else 1",
+        "stored in the checkpoint, with what else it fitted; or auto, these where they "
+        "are, else 1",
     )
     seed: int = option(0, "of the hypotheses' noise")
     batch_size: int = option(64, "poses at a time; decides memory, not results")

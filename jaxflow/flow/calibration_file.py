@@ -1,4 +1,4 @@
-"""The fitted temperature and widths of a checkpoint, kept in its folder.
+"""What calibration fitted for a checkpoint, kept in its folder.
 
     DIR/checkpoints/<step>/calibration.json
 

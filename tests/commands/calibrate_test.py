@@ -11,7 +11,7 @@ import pytest
 import jaxflow
 from jaxflow import data, methods
 from jaxflow.config import DataConfig
-from jaxflow.evaluation import calibrating, temperature
+from jaxflow.evaluation import calibrating, temperature, tempered
 from jaxflow.evaluation.calibrating import CalibrationConfig
 from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.reporting import calibration
@@ -52,7 +52,7 @@ def run(trained, tmp_path):
 def calibrated(run, data_dir, said=None, **settings):
     """The fit of few frames; ``said`` gets the warnings."""
     source = DataConfig(dataset=DATASET, data_dir=str(data_dir))
-    small = {"frames": 12, "num_hypotheses": 8, "widths": False}
+    small = {"frames": 12, "num_hypotheses": 8, "widths": False, "tails": False}
     settings = CalibrationConfig(**{**small, **settings})
     warn = pytest.fail if said is None else said.append
     return calibrating.calibrate(methods.load(run), str(run), source, settings, warn)
@@ -106,6 +106,22 @@ def test_how_much_wider_unsure_joints_are_drawn(run, data_dir):
     assert set(lifter.model.parameters()) >= {"blocks", "widths"}
     plain = jaxflow.Lifter.load(run, temperature=found.temperature)
     assert "widths" not in plain.model.parameters()
+
+
+def test_how_much_temperatures_differ(run, data_dir):
+    """Stored, told, and what "fitted" draws with, below the widths."""
+    plain = calibrated(run, data_dir)
+    assert plain.spread == 0 and "temperature_spread" not in calibration_file.load(run)
+    assert "own temperatures" not in calibration.describe(plain, None)
+    found = calibrated(run, data_dir, tails=True)
+    assert found.spread in tempered.SPREADS
+    assert calibration_file.load_spread(run) == found.spread
+    assert found.curve.ece.min() <= plain.curve.ece.min() + 0.02
+    told = calibration.describe(found._replace(spread=0.25), None)
+    assert "two thirds from 0.78 to 1.28 of it (spread 0.25)" in told
+    calibration_file.save(run, {"temperature": 1.5, "temperature_spread": 0.25})
+    lifter = jaxflow.Lifter.load(run)
+    assert lifter.model.parameters()["temperature_spread"] == 0.25
 
 
 def test_a_signal_stops_and_keeps_nothing(run, data_dir, monkeypatch):
