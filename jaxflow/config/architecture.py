@@ -81,7 +81,7 @@ class NetConfig:
     """Architecture of the methods beside the flow; each reads what it has."""
 
     width: int = option(1024, "hidden width of a net", before=1024)
-    depth: int = option(2, "residual blocks of a net", before=2)
+    depth: int = option(2, "residual blocks of a net, layers of cgnf", before=2)
     dropout: float = option(
         0.5, "share of a net's hidden numbers left out in training", before=0.5
     )

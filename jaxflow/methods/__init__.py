@@ -14,6 +14,7 @@ import jax
 
 from jaxflow.flow import checkpoint as flow_checkpoint
 from jaxflow.methods import (
+    cgnf,
     cvae,
     diffusion,
     flow,
@@ -42,6 +43,7 @@ METHODS: dict[str, Method] = {
     "mdn": mdn.METHOD,
     "cvae": cvae.METHOD,
     "graph_mdn": graph_mdn.METHOD,
+    "cgnf": cgnf.METHOD,
     "mmd_gan": mmd_gan.METHOD,
     "flow_matching": flow_matching.METHOD,
     "diffusion": diffusion.METHOD,
