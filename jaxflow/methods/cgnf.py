@@ -5,10 +5,10 @@
 A layer scales and shifts each coordinate for all joints alike (ActNorm), then one of
 the three by sigmoid(s + 2) + 0.001 and t, which a graph net tells from the two others:
 two graph layers, in each of which a joint adds up what it hears of itself, along its
-bones, of its detection and, at the root, of the hip. Detected joints first hear each
-other through a learned matrix. Detections less sure than 5 heatmap px along their
-longer axis are not heard, which is how occlusion enters; in training, further ones are
-not: a share of 0, 20, 40, 60 or 80 %. The loss is, by joint,
+bones, of its detection and, at the root, of the hip. Detections first hear each other
+through a learned matrix. Those less sure than 5 heatmap px along their longer axis are
+heard by nobody, which is how occlusion enters; in training, so are further ones: a
+share of 0, 20, 40, 60 or 80 %. The loss is, by joint,
 
     -log p(u | c) / 2 - log p(u) / 2 + 0.1 x the error, mm, of the pose of z = 0
 
@@ -18,8 +18,10 @@ wide, Adam at 1e-3, batches of 200, 200 epochs. Temperature scales z.
 Changed for the harness: the left hip stands for both, which lie opposite to each other
 about the root, so that u has a pose's 45 degrees of freedom; it is measured from the
 mean pose; detections tell their whole condition, the head's the nose, too; a frame
-draws one share at a time; the rate does not fall where the loss stays. Source:
-Pierzchlewicz et al. (2022) and their released code; what they leave open is ours.
+draws one share, and each detection by chance; ActNorm starts as the identity, not from
+a batch; the error is of triples of numbers, where the released code pairs them; the
+rate does not fall where the loss stays. Source: Pierzchlewicz et al. (2022) and their
+released code.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ from jaxflow.types import Params
 # H36M-17 joints of the graph, coordinates behind them.
 NODES = tuple(i for i in range(len(H36M_JOINTS)) if i not in (HIP, RIGHT_HIP))
 _UNIT = 1 / 3.6  # metres
-_TOLD, _HEARD = 128, 10  # numbers of a detection that others hear, and that nodes hear
+_EMBEDDING, _EMBEDDED = 128, 10  # numbers of a detection: within, and for the nodes
 _DROPPED = (0.0, 0.2, 0.4, 0.6, 0.8)
 _MODE_WEIGHT = 0.1
 
@@ -88,7 +90,7 @@ def bones() -> np.ndarray:
     return joined
 
 
-def told() -> np.ndarray:
+def detection_edges() -> np.ndarray:
     """(15, 16) which detections a node hears: its own, and the nose the head's."""
     heard = np.zeros((len(NODES), len(MPII_JOINTS)))
     for i, joint in enumerate(MPII_TO_H36M):
@@ -120,9 +122,9 @@ def sure(cond: jax.Array) -> jax.Array:
 def net(key: jax.Array, config: NetConfig) -> Params:
     """What detections tell each other, and the layers, stacked along a first axis."""
     keys = jax.random.split(key, 5)
-    sizes = ((graph_mdn.PER_NODE, _TOLD), (_TOLD, _HEARD))
+    sizes = ((graph_mdn.PER_NODE, _EMBEDDING), (_EMBEDDING, _EMBEDDED))
     joints = len(MPII_JOINTS)
-    detections: Params = {"between": jnp.full((joints, joints), 1 / joints)}
+    detections: Params = {"between": jnp.ones((joints, joints))}
     for i, (inputs, outputs) in enumerate(sizes):
         detections[f"own{i}"] = trunk.dense_init(keys[2 * i], inputs, outputs)
         others = trunk.dense_init(keys[2 * i + 1], inputs, outputs)
@@ -133,35 +135,44 @@ def net(key: jax.Array, config: NetConfig) -> Params:
 
 
 def _layer_init(key: jax.Array, width: int) -> Params:
-    keys = jax.random.split(key, 5)
+    keys = jax.random.split(key, 3)
     return {
         "log_scale": jnp.zeros(3),
         "shift": jnp.zeros(3),
-        "first": _graph_init(keys[0], 2, _HEARD, width),
-        "detection_own": trunk.dense_init(keys[1], _HEARD, width),
-        "detection_out": trunk.dense_init(keys[2], width, width, 1.0),
-        "second": _graph_init(keys[3], width, width, width),
-        "out": trunk.dense_init(keys[4], width, 2, 0.1),
+        "first": _graph_init(keys[0], (2, _EMBEDDED), width, width, 1.0),
+        "detection": trunk.dense_init(keys[1], _EMBEDDED, width),
+        "second": _graph_init(keys[2], (width, width), width, 2, 0.1),
     }
 
 
-def _graph_init(key: jax.Array, inputs: int, heard: int, width: int) -> Params:
+def _graph_init(
+    key: jax.Array, inputs: tuple[int, int], width: int, outputs: int, gain: float
+) -> Params:
+    """Of so many numbers of a node and of a detection."""
     keys = jax.random.split(key, 4)
     return {
-        "own": trunk.dense_init(keys[0], inputs, width, 1.0),
-        "bones": trunk.dense_init(keys[1], inputs, width, 1.0),
-        "detection": trunk.dense_init(keys[2], heard, width, 1.0),
+        "own": trunk.dense_init(keys[0], inputs[0], width, 1.0),
+        "bones": trunk.dense_init(keys[1], inputs[0], width, 1.0),
+        "detection": trunk.dense_init(keys[2], inputs[1], width, 1.0),
         "root": jnp.zeros(width),
-        "out": trunk.dense_init(keys[3], width, width, 1.0),
+        "out": trunk.dense_init(keys[3], width, outputs, gain),
     }
 
 
-def _told(layers: Params, nodes: jax.Array) -> jax.Array:
-    """What detections (..., 16, 10) tell, having heard each other: (..., 16, 10)."""
-    h = nodes
+def embedded(layers: Params, detections: jax.Array, heard: jax.Array) -> jax.Array:
+    """Detections that have heard each other (GraphSAGE), two layers.
+
+    Args:
+      layers: of the net.
+      detections: (..., 16, 10).
+      heard: (..., 16) 1 or 0.
+    """
+    weights = layers["between"] * heard[..., None, :] * heard[..., None]
+    weights = weights / jnp.maximum(jnp.sum(weights, axis=-1, keepdims=True), 1)
+    h = detections
     for i in range(2):
-        others = product(layers["between"], h)
-        h = trunk.dense(layers[f"own{i}"], h) + product(others, layers[f"others{i}"])
+        others = product(product(weights, h), layers[f"others{i}"])
+        h = trunk.dense(layers[f"own{i}"], h) + others
         h = jax.nn.relu(h) if i == 0 else h
     return h
 
@@ -181,17 +192,17 @@ def shares(net: Params, inputs: jax.Array, heard: jax.Array) -> Shares:
       inputs: (..., I), see `Seen`.
       heard: (..., 16) 1 or 0, see `sure`.
     """
-    detections = _told(net["detections"], graph_mdn.nodes(inputs))
-    edges = jnp.asarray(told()) * heard[..., None, :]
+    detections = embedded(net["detections"], graph_mdn.nodes(inputs), heard)
+    edges = jnp.asarray(detection_edges(), inputs.dtype) * heard[..., None, :]
+    root = jnp.asarray(at_root(), inputs.dtype)
 
     def share(graph: Params, detections: jax.Array) -> jax.Array:
         message = jax.nn.relu(trunk.dense(graph["detection"], detections))
-        return product(edges, message) + at_root() * graph["root"]
+        return product(edges, message) + root * graph["root"]
 
     def of_layer(layer: Params) -> Shares:
-        own = jax.nn.relu(trunk.dense(layer["detection_own"], detections))
-        after = jax.nn.relu(trunk.dense(layer["detection_out"], own))
-        return Shares(share(layer["first"], detections), share(layer["second"], after))
+        later = jax.nn.relu(trunk.dense(layer["detection"], detections))
+        return Shares(share(layer["first"], detections), share(layer["second"], later))
 
     return jax.vmap(of_layer)(net["layers"])
 
@@ -200,8 +211,8 @@ def _graph(graph: Params, x: jax.Array, share: jax.Array) -> jax.Array:
     """One graph layer of (..., 15, I)."""
     own = jax.nn.relu(trunk.dense(graph["own"], x))
     along = jax.nn.relu(trunk.dense(graph["bones"], x))
-    heard = own + product(jnp.asarray(bones(), x.dtype), along) + share
-    return jax.nn.relu(trunk.dense(graph["out"], heard))
+    summed = own + product(jnp.asarray(bones(), x.dtype), along) + share
+    return trunk.dense(graph["out"], summed)
 
 
 def _scale_shift(
@@ -209,8 +220,7 @@ def _scale_shift(
 ) -> tuple[jax.Array, jax.Array]:
     """Of the first coordinate, (..., 15) each, from the two others."""
     h = _graph(layer["first"], u[..., 1:], share.first)
-    h = _graph(layer["second"], h, share.second)
-    out = trunk.dense(layer["out"], h)
+    out = _graph(layer["second"], h, share.second)
     return jax.nn.sigmoid(out[..., 0] + 2) + 0.001, out[..., 1]
 
 
@@ -267,16 +277,14 @@ def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, L
     """How unlikely poses are, detections heard and not, and the mode's error."""
     del config
 
-    def draw(key: jax.Array) -> tuple[jax.Array, ...]:
-        share_key, edge_key = jax.random.split(key)
-        share = jax.random.choice(share_key, jnp.asarray(_DROPPED))
-        return (jax.random.bernoulli(edge_key, 1 - share, (len(MPII_JOINTS),)),)
+    def kept(key: jax.Array) -> tuple[jax.Array, ...]:
+        share_key, each_key = jax.random.split(key)
+        dropped = jax.random.choice(share_key, jnp.asarray(_DROPPED))
+        return (jax.random.bernoulli(each_key, 1 - dropped, (len(MPII_JOINTS),)),)
 
-    (kept,) = denoiser.draws(lesson, draw)
-    heard = sure(lesson.batch.cond) * kept
+    heard = jnp.where(denoiser.draws(lesson, kept)[0], sure(lesson.batch.cond), 0)
     both = jnp.concatenate([heard, jnp.zeros_like(heard)])
-    inputs = jnp.tile(lesson.seen.inputs, (2, 1))
-    told = shares(net, inputs, both)
+    told = shares(net, jnp.tile(lesson.seen.inputs, (2, 1)), both)
     u = to_nodes(lesson.batch.pose3d - lesson.params["whitening"]["pose"]["place"])
     z, log_det = forward(net["layers"], told, jnp.tile(u, (2, 1, 1)))
     density = jnp.mean(_of_normal(z, log_det).reshape(2, -1), axis=-1) / len(NODES)
@@ -292,10 +300,6 @@ def _of_normal(z: jax.Array, log_det: jax.Array) -> jax.Array:
     return jnp.sum(jax.scipy.stats.norm.logpdf(z), axis=(-2, -1)) + log_det
 
 
-def _seen_shares(net: Params, seen: Seen) -> Shares:
-    return shares(net, seen.inputs, sure(seen.cond))
-
-
 def draw(
     params: Params,
     seen: Seen,
@@ -307,7 +311,9 @@ def draw(
     """See `net_model.Sampler`."""
     del config
     z = temperature * jax.random.normal(key, (num_hypotheses, len(NODES), 3))
-    u = inverse(params["net"]["layers"], _seen_shares(params["net"], seen), z)
+    u = inverse(
+        params["net"]["layers"], shares(params["net"], seen.inputs, sure(seen.cond)), z
+    )
     return params["whitening"]["pose"]["place"] + to_pose(u)
 
 
@@ -317,7 +323,7 @@ def density(
     """See `net_model.Sampler`."""
     del config
     u = to_nodes(pose3d - params["whitening"]["pose"]["place"])
-    shared = _seen_shares(params["net"], seen)
+    shared = shares(params["net"], seen.inputs, sure(seen.cond))
     z, log_det = forward(params["net"]["layers"], shared, u)
     return _of_normal(z, log_det) + _log_det_of_nodes()
 

@@ -1,5 +1,7 @@
 """The flow over the skeleton's graph: its edges, its inverse and its density."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from benchmarks.common import made_up
 from jaxflow.gaussians.condition import condition
 from jaxflow.methods import cgnf, whitening
-from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS
+from jaxflow.skeleton import CONDITIONED_MPII, H36M_JOINTS, MPII_JOINTS
 from tests.helpers import methods as small
 
 DATA = made_up(2)
@@ -18,7 +20,16 @@ DETECTED = {name: i for i, name in enumerate(MPII_JOINTS)}
 
 @pytest.fixture(scope="module")
 def model():
-    return small.model("cgnf")
+    """Four layers, so that each coordinate has its turn, and one of them twice."""
+    config = dataclasses.replace(small.TINY.net, depth=4)
+    params = cgnf.METHOD.fresh(jax.random.key(0), config)
+    rng = np.random.default_rng(0)
+    net = jax.tree.map(
+        lambda a: a + 0.05 * jnp.asarray(rng.normal(size=a.shape), a.dtype),
+        params["net"],
+    )
+    train = dataclasses.replace(small.TINY, net=config)
+    return cgnf.METHOD.model({**params, "net": net}, train)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +47,7 @@ def test_bones_join_nodes_and_the_left_hip_stands_for_both():
 
 
 def test_each_node_hears_its_own_detection():
-    told = cgnf.told()
+    told = cgnf.detection_edges()
     assert (told.sum(1) == 1).sum() == 14  # all but the hips' node
     assert told[NODE["LHip"], DETECTED["RHip"]] and told[NODE["LHip"], DETECTED["LHip"]]
     assert told[NODE["Nose"], DETECTED["Head"]]
@@ -64,17 +75,39 @@ def test_a_detection_is_heard_up_to_five_pixels_along_its_longer_axis():
     np.testing.assert_array_equal(np.flatnonzero(heard == 0), [DETECTED["LWrist"]])
 
 
-def test_what_is_not_heard_does_not_reach_its_node(model, seen):
-    net, none = model.params["net"], jnp.zeros((2, 16))
-    heard = jnp.ones((2, 16)).at[:, DETECTED["LWrist"]].set(0)
-    shares = cgnf.shares(net, seen.inputs, heard)
-    silent = cgnf.shares(net, seen.inputs, none)
-    moved = cgnf.shares(net, seen.inputs[::-1], none)
-    wrist, knee = NODE["LWrist"], NODE["LKnee"]
-    for some, nothing, other in zip(shares, silent, moved, strict=True):
-        np.testing.assert_array_equal(some[..., wrist, :], nothing[..., wrist, :])
-        assert np.abs(some[..., knee, :] - nothing[..., knee, :]).max() > 1e-3
-        np.testing.assert_array_equal(other, nothing)
+def test_what_is_not_heard_reaches_no_node(model, seen):
+    net, wrist = model.params["net"], DETECTED["LWrist"]
+    heard = jnp.ones((2, 16)).at[:, wrist].set(0)
+    columns = [wrist, 16 + wrist]  # its place among the inputs
+    moved = seen.inputs.at[:, columns].add(1.0)
+    before, after = (cgnf.shares(net, rows, heard) for rows in (seen.inputs, moved))
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, other)
+    every = jnp.ones((2, 16))
+    before, after = (cgnf.shares(net, rows, every) for rows in (seen.inputs, moved))
+    changed = np.abs(before.second - after.second).max((0, 1, 3))
+    assert (changed > 1e-4).all()  # all nodes hear of it, by the others
+
+
+def test_an_unsure_detection_moves_no_hypothesis(model):
+    row = 6 * CONDITIONED_MPII.index(DETECTED["LWrist"])
+    cond = np.array(DATA.cond)
+    cond[:, row + 3 : row + 6] = [0.6, 0.0, 0.6]  # 7.7 px
+    pose2d = np.array(DATA.pose2d)
+    moved = np.copy(pose2d)
+    moved[:, [DETECTED["LWrist"], 16 + DETECTED["LWrist"]]] += 0.5
+    one, other = (
+        model.sample(rows, cond, small.KEY, num_hypotheses=3)
+        for rows in (pose2d, moved)
+    )
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    told = model.sample(moved, DATA.cond, small.KEY, num_hypotheses=3)
+    assert (
+        np.abs(
+            told - model.sample(pose2d, DATA.cond, small.KEY, num_hypotheses=3)
+        ).max()
+        > 1e-4
+    )
 
 
 def test_layers_invert_and_the_density_is_that_of_what_is_drawn(model, seen):
@@ -100,7 +133,7 @@ def test_losses_by_joint_and_the_mode_s_error_in_mm():
     """Of layers that do nothing but scale one coordinate by sigmoid(2) + 0.001."""
     method, config = cgnf.METHOD, small.TINY
     state = method.init(jax.random.key(0), config)
-    out = state.params["net"]["layers"]["out"]
+    out = state.params["net"]["layers"]["second"]["out"]
     out["kernel"] = jnp.zeros_like(out["kernel"])
     batches = small.batches(method)
     noise = method.draw_noise(small.KEY, config)

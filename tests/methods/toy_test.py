@@ -39,6 +39,7 @@ CAN = {
     "cvae": ("too narrow", {"iterations": 150}),
     "cvae by elbo": ("gap", {**longer(600, width=64, elbo=True), "batch_size": 64}),
     "graph_mdn": ("mean", {"iterations": 100}),
+    "cgnf": ("mean", longer(600, width=32, depth=6)),
 }
 WHOLE = np.hypot(small.APART, small.WIDE)
 
