@@ -1,6 +1,7 @@
 """What stands around a model and is one itself: another way to draw from it.
 
-Such a class adds ``sample``, and what it needs for that beside the model.
+Such a class adds ``sample``, and what it needs for that beside the model. Two of them
+move what a model draws about its z = 0 pose: `AboutMode`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import dataclasses
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 
+from jaxflow.maths import checks, geometry
 from jaxflow.types import Model, Params
 
 
@@ -48,3 +51,38 @@ class Around:
     def _around(self, model: Model) -> Model:
         changed: Any = dataclasses.replace(self, model=model)
         return changed
+
+
+@dataclasses.dataclass(frozen=True)
+class AboutMode(Around):
+    """Poses of the model, moved about its z = 0 pose."""
+
+    def fresh(self, key: jax.Array) -> Model:
+        """An untrained model, as it is: nothing was fitted for it."""
+        fresh: Model = self.model.fresh(key)
+        return fresh
+
+    def _middle(self, pose2d: Any, cond: Any, key: jax.Array) -> jax.Array:
+        """The z = 0 pose, (..., 1, 17, 3)."""
+        poses: jax.Array = self.model.sample(
+            pose2d, cond, key, num_hypotheses=1, temperature=0.0
+        )
+        return poses
+
+    def _posed(self, pose3d: Any, pose2d: Any, cond: Any) -> tuple[jax.Array, ...]:
+        """Poses (..., 17, 3) whose density is asked, and the middle to subtract.
+
+        Raises:
+          ValueError: poses that no metres are, or of other batches.
+        """
+        poses = jnp.asarray(pose3d)
+        if poses.shape[-2:] != (17, 3):
+            poses = geometry.denormalize_pose3d(poses)
+        checks.human_scale("pose3d", poses)
+        key = jax.random.key(0)  # of latents that are multiplied by 0
+        middle = self._middle(pose2d, cond, key)[..., 0, :, :]
+        batch = middle.shape[:-2]
+        checks.same_batch(pose3d=poses.shape[:-2][: len(batch)], pose2d=batch)
+        # Behind the batch's axes there may be one of hypotheses.
+        axes = tuple(range(len(batch), poses.ndim - 2))
+        return poses, jnp.expand_dims(middle, axes)

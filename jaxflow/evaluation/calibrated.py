@@ -32,11 +32,17 @@ def calibrated(
     Raises:
       UserError: as `calibration_file.resolve`.
     """
-    temperature = calibration_file.resolve(directory, wanted)
-    if wanted not in (calibration_file.FITTED, calibration_file.AUTO):
-        return model, temperature
-    spread = calibration_file.load_spread(directory)
-    factors = calibration_file.load_factors(directory, widened.SHAPE)
+    document = None
+    if wanted == calibration_file.AUTO:
+        document = calibration_file.load(directory)
+    elif wanted == calibration_file.FITTED:
+        document = calibration_file.fitted(directory)
+    if document is None:
+        return model, calibration_file.resolve(directory, wanted)
+    spread = calibration_file.spread_of(document, directory)
+    factors = calibration_file.factors_of(document, directory, widened.SHAPE)
     if spread:
         model = tempered.of(model, spread)
-    return model if factors is None else widened.of(model, factors), temperature
+    if factors is not None:
+        model = widened.of(model, factors)
+    return model, float(document["temperature"])

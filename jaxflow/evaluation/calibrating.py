@@ -68,16 +68,19 @@ class Calibrated(NamedTuple):
     """What came out.
 
     Attributes:
-      curve: calibration and errors at every temperature tried.
+      curve: calibration and errors at every temperature tried, of what is drawn with
+        the spread.
+      plain: the same without it: ``curve`` itself where none was fitted.
       widths: how much wider unsure joints are drawn; None where that was not asked for.
-      spread: how much the hypotheses' temperatures differ, see `tempered`; 0 where that
-        was not asked for.
+      spread: how much the hypotheses' temperatures differ, see `tempered`; None where
+        that was not asked for.
       path: the document in the checkpoint's folder.
     """
 
     curve: Curve
+    plain: Curve
     widths: Widths | None
-    spread: float
+    spread: float | None
     path: pathlib.Path
 
     @property
@@ -119,14 +122,9 @@ def calibrate(
     with Run(folder, flag="--checkpoint") as run:
         stop = run.listen()
         records = _frames(source, subjects, settings.frames)
-        curve, spread, wider = _fit(model, records, settings, stop)
-        content = document(curve, source.dataset, subjects, len(records), settings)
-        if settings.tails:
-            content["temperature_spread"] = spread
-        if wider is not None:
-            content["widths"] = wider.to_json()
-        path = calibration_file.save(folder, content)
-        return Calibrated(curve, wider, spread, path)
+        fits = _fit(model, records, settings, stop)
+        content = document(fits, source.dataset, subjects, len(records), settings)
+        return Calibrated(*fits, calibration_file.save(folder, content))
 
 
 def _subjects(
@@ -157,9 +155,18 @@ def _frames(source: DataConfig, subjects: Sequence[str], count: int) -> PoseReco
     return data.evenly(protocol.counted(held_out), count)
 
 
+class Fits(NamedTuple):
+    """As `Calibrated` has them."""
+
+    curve: Curve
+    plain: Curve
+    widths: Widths | None
+    spread: float | None
+
+
 def _fit(
     model: Model, records: PoseRecords, settings: CalibrationConfig, stop: Stop
-) -> tuple[Curve, float, Widths | None]:
+) -> Fits:
     rounds = 2 + settings.widths * len(widths.JOINTS)
     rounds += settings.tails * (2 + len(tempered.SPREADS))
     with tqdm.tqdm(
@@ -174,16 +181,20 @@ def _fit(
         key = jax.random.key(settings.seed)
         frames = data.to_batch(records), data.targets_of(records)
         asked: Any = {"num_hypotheses": settings.num_hypotheses, "progress": done}
-        curve, spread = temperature.fit(model, *frames, key, **asked), 0.0
+        curve = plain = temperature.fit(model, *frames, key, **asked)
+        spread = wider = None
         if settings.tails:
-            spread = tempered.fit(model, *frames, key, _fitted(curve), **asked)
+            spread = tempered.fit(model, *frames, key, _fitted(plain), **asked)
+        if spread:
             model = tempered.of(model, spread)
             curve = temperature.fit(model, *frames, key, **asked)
-        if not settings.widths:
-            return curve, spread, None
-        draw = Draw(settings.num_hypotheses, _fitted(curve))
-        key = jax.random.fold_in(key, len(records))  # no frame's
-        return curve, spread, widths.fit(model, records, key, draw, done)
+        elif settings.tails:
+            bar.total -= 2 * len(records)
+        if settings.widths:
+            draw = Draw(settings.num_hypotheses, _fitted(curve))
+            key = jax.random.fold_in(key, len(records))  # no frame's
+            wider = widths.fit(model, records, key, draw, done)
+        return Fits(curve, plain, wider, spread)
 
 
 def _fitted(curve: Curve) -> float:
@@ -191,21 +202,22 @@ def _fitted(curve: Curve) -> float:
 
 
 def document(
-    curve: Curve,
+    fits: Fits,
     dataset: str,
     subjects: Sequence[str],
     frames: int,
     settings: CalibrationConfig,
 ) -> dict[str, Any]:
     """What is stored: the temperature, and how it was found."""
-    plain, fitted = curve.at(1.0), curve.fitted
-    return {
-        "temperature": float(curve.temperatures[fitted]),
+    curve, plain = fits.curve, fits.plain
+    before, after = plain.at(1.0), curve.fitted
+    content: dict[str, Any] = {
+        "temperature": _fitted(curve),
         "calibration_error": {
-            "before": float(curve.ece[plain]),
-            "after": float(curve.ece[fitted]),
+            "before": float(plain.ece[before]),
+            "after": float(curve.ece[after]),
         },
-        "calibrated_best_mpjpe_mm": float(curve.best[fitted]),
+        "calibrated_best_mpjpe_mm": float(curve.best[after]),
         "dataset": dataset,
         "subjects": list(subjects),
         "frames": frames,
@@ -219,7 +231,13 @@ def document(
         },
         "levels": list(coverage.CALIBRATION_LEVELS),
         "frequency": {
-            "before": curve.frequency[plain].tolist(),
-            "after": curve.frequency[fitted].tolist(),
+            "before": plain.frequency[before].tolist(),
+            "after": curve.frequency[after].tolist(),
         },
     }
+    if fits.spread is not None:
+        content["temperature_spread"] = fits.spread
+        content[calibration_file.ALONE] = _fitted(plain)
+    if fits.widths is not None:
+        content["widths"] = fits.widths.to_json()
+    return content

@@ -268,7 +268,10 @@ def _member(entry: Entry, evaluations: Sequence[protocol.Evaluation]) -> Member:
 def _calibrated(
     model: Model, folder: str, entry: Entry, test: protocol.EvaluationConfig
 ) -> tuple[Model, float]:
-    """What a folder's model is tested as; another sampler has widths of its own."""
+    """What a folder's model is tested as.
+
+    Another sampler takes the temperature alone: the rest was fitted for the model's own.
+    """
     wanted = entry.temperature or test.temperature
     if entry.sampler:
         return model, calibration_file.resolve(folder, wanted)

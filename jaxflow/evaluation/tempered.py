@@ -3,14 +3,15 @@
     joint = z0 joint + s_k (drawn joint - z0 joint),  s_k = exp(spread g_k),
     g_k one of 16 equally likely quantiles of N(0, 1)
 
-Of some people a model is surer than it should be, of others less sure; fitted on few,
-one temperature is right on average and its regions hold a new person's truth too
-seldom far out. Drawing from all temperatures that people ask for gives hypotheses the
-heavier tails that errors of new people have. The mixture is finite, so that densities
-stay exact.
+Of some people a model is surer than it should be, of others less sure. One temperature
+is right on average: a new person's truth then lies far out too often. Drawn from all
+temperatures that people ask for, hypotheses get the heavier tails that errors of new
+people have. How much temperatures differ is fitted as they are: by the calibration
+error on people held out of training.
 
-How much temperatures differ is fitted as they are: by the calibration error on people
-held out of training.
+For a Gaussian s_k is a temperature. Other models' hypotheses are moved about the z = 0
+pose as they are, modes and projection with them. The mixture is finite, so that
+``log_prob`` is exact.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ import jax.typing
 import numpy as np
 
 from jaxflow.evaluation import temperature as temperatures
-from jaxflow.evaluation.around import Around
+from jaxflow.evaluation.around import AboutMode
 from jaxflow.maths import geometry, keys
 from jaxflow.types import Batch, DensityModel, Model, Params, Sampled
 
-SPREADS = tuple(np.arange(13) / 20)  # that are tried: 0 to 0.6
+SPREADS = tuple(float(i) / 20 for i in range(13))  # that are tried
 _COUNT = 16
 _FREEDOM = 45  # numbers of a pose that are free
 _OWN = 0x7E3  # of a frame's key, for its hypotheses' temperatures
@@ -41,12 +42,13 @@ _OWN = 0x7E3  # of a frame's key, for its hypotheses' temperatures
     jax.tree_util.register_dataclass, data_fields=["model", "spread"], meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True)
-class Tempered(Around):
+class Tempered(AboutMode):
     """A model whose hypotheses differ in temperature.
 
     Attributes:
       model: any.
-      spread: () standard deviation of the temperatures' logarithm; 0 for the model.
+      spread: () deviation of the temperatures' logarithm, before there are but 16; 0
+        for the model as it is.
     """
 
     spread: jax.Array
@@ -54,11 +56,6 @@ class Tempered(Around):
     def parameters(self) -> Params:
         """The model's, and the spread."""
         return {**self.model.parameters(), "temperature_spread": self.spread}
-
-    def fresh(self, key: jax.Array) -> Model:
-        """An untrained model, as it is."""
-        fresh: Model = self.model.fresh(key)
-        return fresh
 
     def sample(
         self,
@@ -79,12 +76,8 @@ class Tempered(Around):
     def _scaled(
         self, poses: jax.Array, scale: jax.Array, pose2d: Any, cond: Any, key: jax.Array
     ) -> jax.Array:
-        middle = self.middle(pose2d, cond, key)
+        middle = self._middle(pose2d, cond, key)
         return middle + scale[..., None, None] * (poses - middle)
-
-    def middle(self, pose2d: Any, cond: Any, key: jax.Array) -> jax.Array:
-        """The z = 0 pose, (..., 1, 17, 3)."""
-        return self.model.sample(pose2d, cond, key, num_hypotheses=1, temperature=0.0)
 
     def scales(self) -> jax.Array:
         """(16,) all s_k."""
@@ -118,7 +111,10 @@ class TemperedDensity(Tempered):
         num_hypotheses: int = 200,
         temperature: float | jax.Array = 1.0,
     ) -> Sampled:
-        """The poses of ``sample``, and the log-density of each with its own s."""
+        """The poses of ``sample``, and the log-density of each given its own s.
+
+        The mixture's, as ``log_prob`` gives it, would cost 16 densities a hypothesis.
+        """
         drawn = self.model.sample_with_log_density(
             pose2d, cond, key, num_hypotheses=num_hypotheses, temperature=temperature
         )
@@ -135,14 +131,7 @@ class TemperedDensity(Tempered):
         observation_scale: float | jax.Array,
     ) -> jax.Array:
         """The posterior's log-density (...) of poses (..., 48) or (..., 17, 3)."""
-        key = jax.random.key(0)  # of latents that are multiplied by 0
-        middle = self.middle(pose2d, cond, key)[..., 0, :, :]
-        poses = jnp.asarray(pose3d)
-        if poses.shape[-2:] != (17, 3):
-            poses = geometry.denormalize_pose3d(poses)
-        # Behind the batch's axes there may be one of hypotheses.
-        axes = range(middle.ndim - 2, poses.ndim - 2)
-        middle = jnp.expand_dims(middle, tuple(axes))
+        poses, middle = self._posed(pose3d, pose2d, cond)
 
         def with_scale(scale: jax.Array) -> jax.Array:
             density: jax.Array = self.model.log_prob(

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import jax.typing
 import numpy as np
 
-from jaxflow.evaluation.around import Around
+from jaxflow.evaluation.around import AboutMode
 from jaxflow.maths import geometry
 from jaxflow.skeleton import CONDITIONED_H36M_16
 from jaxflow.types import DensityModel, Model, Params, Sampled
@@ -57,7 +57,7 @@ def shares(sigma: jax.Array) -> jax.Array:
     jax.tree_util.register_dataclass, data_fields=["model", "factors"], meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True)
-class Widened(Around):
+class Widened(AboutMode):
     """A model whose unsure joints are drawn wider.
 
     Attributes:
@@ -70,10 +70,6 @@ class Widened(Around):
     def parameters(self) -> Params:
         """The model's, and the factors."""
         return {**self.model.parameters(), "widths": self.factors}
-
-    def fresh(self, key: jax.Array) -> Model:
-        """An untrained model, as it is."""
-        return self.model.fresh(key)
 
     def sample(
         self,
@@ -90,10 +86,6 @@ class Widened(Around):
         )
         middle = self._middle(pose2d, cond, key)
         return middle + self._factor(cond)[..., None, :, None] * (poses - middle)
-
-    def _middle(self, pose2d: Any, cond: Any, key: jax.Array) -> jax.Array:
-        """The z = 0 pose, (..., 1, 17, 3)."""
-        return self.model.sample(pose2d, cond, key, num_hypotheses=1, temperature=0.0)
 
     def _factor(self, cond: jax.typing.ArrayLike) -> jax.Array:
         """How much wider each joint is drawn, (..., 17)."""
@@ -136,15 +128,9 @@ class WidenedDensity(Widened):
         observation_scale: float | jax.Array,
     ) -> jax.Array:
         """The posterior's log-density (...) of poses (..., 48) or (..., 17, 3)."""
-        key = jax.random.key(0)  # of latents that are multiplied by 0
-        middle = self._middle(pose2d, cond, key)[..., 0, :, :]
+        poses, middle = self._posed(pose3d, pose2d, cond)
         factor = self._factor(cond)
-        poses = jnp.asarray(pose3d)
-        if poses.shape[-2:] != (17, 3):
-            poses = geometry.denormalize_pose3d(poses)
-        # Behind the batch's axes there may be one of hypotheses.
         hypotheses = tuple(range(factor.ndim - 1, poses.ndim - 2))
-        middle = jnp.expand_dims(middle, hypotheses)
         factor = jnp.expand_dims(factor, hypotheses)
         drawn = middle + (poses - middle) / factor[..., None]
         density = self.model.log_prob(

@@ -23,7 +23,8 @@ from jaxflow.runs.errors import UserError
 NAME = "calibration.json"
 FITTED = "fitted"
 AUTO = "auto"
-MOST_SPREAD = 3.0  # of temperatures' logarithm: beyond it a file cannot be meant
+ALONE = "temperature_alone"  # fitted for one temperature of all hypotheses
+MOST_SPREAD = 3.0  # of temperatures' logarithm: a file that says more is damaged
 
 
 def save(directory: str | pathlib.Path, document: dict[str, Any]) -> pathlib.Path:
@@ -103,11 +104,24 @@ def _checked(document: Any, path: pathlib.Path) -> dict[str, Any]:
 def load_temperature(directory: str | pathlib.Path) -> float:
     """The fitted temperature, for `jaxflow.sample`.
 
+    Where hypotheses have temperatures of their own, too, this is the one that was
+    fitted without: `jaxflow.sample` draws at one for all.
+
     Args:
       directory: of a checkpoint, or a run's workdir, as `checkpoint.find` takes it.
 
     Raises:
       UserError: nothing was fitted for this checkpoint, or there is none.
+    """
+    found = fitted(directory)
+    return float(found.get(ALONE, found["temperature"]))
+
+
+def fitted(directory: str | pathlib.Path) -> dict[str, Any]:
+    """What `load` gives, where there is something.
+
+    Raises:
+      UserError: nothing was fitted for this checkpoint.
     """
     found = load(directory)
     if found is None:
@@ -116,41 +130,44 @@ def load_temperature(directory: str | pathlib.Path) -> float:
             f"python -m jaxflow.calibrate --checkpoint={directory} first, or take "
             "a number"
         )
-    return float(found["temperature"])
+    return found
 
 
-def load_spread(directory: str | pathlib.Path) -> float:
+def spread_of(document: dict[str, Any], directory: str | pathlib.Path) -> float:
     """How much the hypotheses' temperatures differ; 0 where that was not fitted.
 
     Args:
-      directory: of a checkpoint, or a run's workdir, as `checkpoint.find` takes it.
+      document: from `load`.
+      directory: that it is of.
 
     Raises:
-      CheckpointError: as `load`, or what is there is no spread.
+      DamagedError: what is there is no spread.
     """
-    found = (load(directory) or {}).get("temperature_spread", 0.0)
-    if not isinstance(found, int | float) or not 0 <= found < MOST_SPREAD:
+    found = document.get("temperature_spread", 0.0)
+    number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not number or not 0 <= found < MOST_SPREAD:
         raise checkpoint.DamagedError(
             f"{checkpoint.find(directory)}: the fitted spread of temperatures is "
-            f"damaged; expected a number from 0 to {MOST_SPREAD:g}, got {found!r}"
+            f"damaged; expected a number of at least 0 and below {MOST_SPREAD:g}, got "
+            f"{found!r}"
         )
     return float(found)
 
 
-def load_factors(
-    directory: str | pathlib.Path, shape: tuple[int, ...]
+def factors_of(
+    document: dict[str, Any], directory: str | pathlib.Path, shape: tuple[int, ...]
 ) -> np.ndarray | None:
     """How much wider unsure joints are drawn; None where that was not fitted.
 
     Args:
-      directory: of a checkpoint, or a run's workdir, as `checkpoint.find` takes it.
+      document: from `load`.
+      directory: that it is of.
       shape: that the factors must have.
 
     Raises:
-      CheckpointError: as `load`, or what is there is no such table.
+      DamagedError: what is there is no such table.
     """
-    document = load(directory)
-    if document is None or "widths" not in document:
+    if "widths" not in document:
         return None
     try:
         factors = np.asarray(document["widths"]["factors"], np.float32)
@@ -165,7 +182,7 @@ def load_factors(
 
 
 def resolve(directory: str | pathlib.Path, wanted: str | float) -> float:
-    """The temperature that a command was asked for.
+    """The temperature that a command was asked for, where it counts alone.
 
     Args:
       directory: of the checkpoint.
@@ -176,8 +193,7 @@ def resolve(directory: str | pathlib.Path, wanted: str | float) -> float:
       UserError: none of these, or nothing was fitted for this checkpoint.
     """
     if wanted == AUTO:
-        found = load(directory)
-        return 1.0 if found is None else float(found["temperature"])
+        return 1.0 if load(directory) is None else load_temperature(directory)
     if wanted == FITTED:
         return load_temperature(directory)
     check(wanted)

@@ -10,7 +10,7 @@ import pathlib
 
 import numpy as np
 
-from jaxflow.evaluation import temperature, widened
+from jaxflow.evaluation import temperature, tempered, widened
 from jaxflow.evaluation.calibrating import Calibrated
 from jaxflow.evaluation.temperature import Curve
 from jaxflow.evaluation.widths import Widths
@@ -22,7 +22,8 @@ _SHOWN = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)  # rows of the text's table
 def describe(result: Calibrated, picture: pathlib.Path | None) -> str:
     """A table of some temperatures, and where everything lies."""
     curve = result.curve
-    before, after = curve.ece[curve.at(1.0)], curve.ece[curve.fitted]
+    plain, after = result.plain, curve.ece[curve.fitted]
+    before = plain.ece[plain.at(1.0)]
     ends = temperature.LOWEST, temperature.HIGHEST
     at_end = min(abs(result.temperature - end) for end in ends) < 0.1
     note = " (at the end of the range: this model is far from calibrated)"
@@ -38,14 +39,17 @@ def describe(result: Calibrated, picture: pathlib.Path | None) -> str:
     )
 
 
-def _spread(spread: float) -> str:
-    """How much the hypotheses' temperatures differ, if they do."""
-    if not spread:
+def _spread(spread: float | None) -> str:
+    """How much the hypotheses' temperatures differ, where that was asked."""
+    if spread is None:
         return ""
+    if not spread:
+        return "spread of hypotheses' own temperatures: 0, one for all is best\n"
     low, high = np.exp(spread * np.array([-1, 1]))
+    end = " (at the end of the range)" if spread == max(tempered.SPREADS) else ""
     return (
-        f"hypotheses' own temperatures: two thirds from {low:.2f} to {high:.2f} of it "
-        f"(spread {spread:.2f})\n"
+        f"spread of hypotheses' own temperatures: {spread:.2f}{end}, two thirds from "
+        f"{low:.2f} to {high:.2f} of it\n"
     )
 
 
@@ -81,6 +85,6 @@ def draw(result: Calibrated) -> pathlib.Path | None:
         from jaxflow.reporting.figures import temperature as temperature_figure
     except ImportError:
         return None
-    figure = temperature_figure.temperature(result.curve)
+    figure = temperature_figure.temperature(result.curve, result.plain)
     png, _ = style.save(figure, result.path.with_name("calibration"))
     return pathlib.Path(png)

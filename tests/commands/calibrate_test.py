@@ -111,17 +111,28 @@ def test_how_much_wider_unsure_joints_are_drawn(run, data_dir):
 def test_how_much_temperatures_differ(run, data_dir):
     """Stored, told, and what "fitted" draws with, below the widths."""
     plain = calibrated(run, data_dir)
-    assert plain.spread == 0 and "temperature_spread" not in calibration_file.load(run)
+    before = calibration_file.load(run)
+    assert plain.spread is None and "temperature_spread" not in before
     assert "own temperatures" not in calibration.describe(plain, None)
     found = calibrated(run, data_dir, tails=True)
-    assert found.spread in tempered.SPREADS
-    assert calibration_file.load_spread(run) == found.spread
-    assert found.curve.ece.min() <= plain.curve.ece.min() + 0.02
-    told = calibration.describe(found._replace(spread=0.25), None)
-    assert "two thirds from 0.78 to 1.28 of it (spread 0.25)" in told
-    calibration_file.save(run, {"temperature": 1.5, "temperature_spread": 0.25})
+    stored = calibration_file.load(run)
+    assert stored["temperature_spread"] == found.spread in tempered.SPREADS
+    assert (
+        stored["calibration_error"]["before"] == before["calibration_error"]["before"]
+    )
+    assert stored["frequency"]["before"] == before["frequency"]["before"]
+    assert jaxflow.load_temperature(run) == plain.temperature
+    for spread, words in (
+        (0.25, "own temperatures: 0.25, two thirds from 0.78 to 1.28 of it"),
+        (0.6, "0.60 (at the end of the range)"),
+        (0.0, "own temperatures: 0, one for all is best"),
+    ):
+        assert words in calibration.describe(found._replace(spread=spread), None)
+    content = {"temperature": 1.5, "temperature_spread": 0.25, "temperature_alone": 1.4}
+    calibration_file.save(run, content)
     lifter = jaxflow.Lifter.load(run)
     assert lifter.model.parameters()["temperature_spread"] == 0.25
+    assert lifter.temperature == 1.5 and jaxflow.load_temperature(run) == 1.4
 
 
 def test_a_signal_stops_and_keeps_nothing(run, data_dir, monkeypatch):

@@ -60,7 +60,7 @@ def test_damaged_widths(model, folder, factors):
         calibrated(model, folder, "fitted")
 
 
-@pytest.mark.parametrize("spread", [-0.1, 3.0, float("nan"), "much", None])
+@pytest.mark.parametrize("spread", [-0.1, 3.0, float("nan"), "much", None, True])
 def test_a_damaged_spread(model, folder, spread):
     place = calibration_file.save(folder, {"temperature": 1.5})
     document = json.loads(place.read_text())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.common import made_up
-from jaxflow.evaluation import tempered
+from jaxflow.evaluation import tempered, widened
 from jaxflow.maths import geometry
 from jaxflow.methods import whitening
 from tests.helpers import methods as small
@@ -49,6 +49,50 @@ def test_a_frame_s_temperatures_are_its_own():
     for i, key in enumerate(KEYS):
         alone = spread.sample(DATA.pose2d[i], DATA.cond[i], key, num_hypotheses=5)
         np.testing.assert_allclose(alone, together[i], atol=1e-5)
+
+
+def test_any_batch_with_one_key_and_compiled():
+    spread = tempered.of(small.model("mdn"), 0.4)
+    rows = np.zeros((2, 1), int)
+    inputs = DATA.pose2d[rows], DATA.cond[rows], jax.random.key(3)
+    poses = spread.sample(*inputs, num_hypotheses=4)
+    assert poses.shape == (2, 1, 4, 17, 3)
+
+    @jax.jit
+    def compiled(model, pose2d, cond, key):
+        return model.sample(pose2d, cond, key, num_hypotheses=4)
+
+    np.testing.assert_allclose(compiled(spread, *inputs), poses, atol=1e-5)
+    one = spread.sample(DATA.pose2d[0], DATA.cond[0], KEYS[0], num_hypotheses=4)
+    assert one.shape == (4, 17, 3)
+
+
+def test_widths_about_a_spread():
+    """Both move about the same pose, so that a density's scales multiply."""
+    model = small.model("gaussian_nll")
+    spread = tempered.of(model, 0.4)
+    wide = widened.of(spread, np.full(widened.SHAPE, 1.5, np.float32))
+    rows = DATA.pose2d, DATA.cond
+    drawn = wide.sample_with_log_density(*rows, KEYS, num_hypotheses=3)
+    given = spread.sample_with_log_density(*rows, KEYS, num_hypotheses=3)
+    np.testing.assert_allclose(
+        given.log_density - drawn.log_density, 39 * np.log(1.5), atol=1e-2
+    )
+    one, other = (
+        each.log_prob(poses, *rows, observation_scale=0.1)
+        for each, poses in ((wide, drawn.poses), (spread, given.poses))
+    )
+    np.testing.assert_allclose(other - one, 39 * np.log(1.5), atol=0.05)
+
+
+def test_densities_refuse_what_the_model_refuses():
+    spread = tempered.of(small.model("gaussian_nll"), 0.4)
+    poses = draw(spread, num_hypotheses=1)[:, 0]
+    rows = DATA.pose2d, DATA.cond
+    with pytest.raises(ValueError, match="expected pose3d in metres"):
+        spread.log_prob(1000 * poses, *rows, observation_scale=0.1)
+    with pytest.raises(ValueError, match="same leading"):
+        spread.log_prob(poses[0], *rows, observation_scale=0.1)
 
 
 def test_the_density_is_that_of_the_mixture():

@@ -17,17 +17,18 @@ from jaxflow.reporting.figures import curves, style
 _SIZE = (8.4, 3.6)
 
 
-def temperature(curve: Curve) -> Figure:
+def temperature(curve: Curve, plain: Curve) -> Figure:
     """What each temperature gives, and how often the truth lies within each quantile.
 
     Args:
-      curve: from `jaxflow.evaluation.temperature.fit`.
+      curve: from `jaxflow.evaluation.temperature.fit`, of what is drawn.
+      plain: the same of the model as it was trained.
     """
     with style.themed():
         figure = Figure(figsize=_SIZE, layout="constrained")
         left, right = figure.subplots(1, 2)
         _against_temperature(left, curve)
-        _quantiles(right, curve)
+        _quantiles(right, curve, plain)
     return figure
 
 
@@ -61,20 +62,20 @@ def _against_temperature(axes: Axes, curve: Curve) -> None:
     errors.legend(loc="lower right", fontsize=8)
 
 
-def _quantiles(axes: Axes, curve: Curve) -> None:
+def _quantiles(axes: Axes, curve: Curve, plain: Curve) -> None:
     curves.calibration_axes(axes)
     shown = (
-        (curve.at(1.0), "before", style.RIGHT),
-        (curve.fitted, "after", style.LEFT),
+        (plain, plain.at(1.0), "before", style.RIGHT),
+        (curve, curve.fitted, "after", style.LEFT),
     )
-    for i, name, colour in shown:
+    for of, i, name, colour in shown:
         axes.plot(
             CALIBRATION_LEVELS,
-            curve.frequency[i],
+            of.frequency[i],
             color=colour,
             linewidth=1.6,
             marker="o",
             markersize=2.5,
-            label=f"{name}, T = {curve.temperatures[i]:.2f}: ECE {curve.ece[i]:.3f}",
+            label=f"{name}, T = {of.temperatures[i]:.2f}: ECE {of.ece[i]:.3f}",
         )
     axes.legend(loc="upper left", fontsize=8)
