@@ -270,7 +270,7 @@ def _calibrated(
 ) -> tuple[Model, float]:
     """What a folder's model is tested as.
 
-    Another sampler takes the temperature alone: the rest was fitted for the model's own.
+    Another sampler takes the temperature alone; the rest is fitted for the model's.
     """
     wanted = entry.temperature or test.temperature
     if entry.sampler:
