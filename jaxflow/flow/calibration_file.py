@@ -87,17 +87,19 @@ def load(directory: str | pathlib.Path) -> dict[str, Any] | None:
 
 
 def _checked(document: Any, path: pathlib.Path) -> dict[str, Any]:
-    """The document, if there is a temperature in it.
+    """The document, if its temperatures are some.
 
     Raises:
-      DamagedError: there is none.
+      DamagedError: one is none, or there is none.
     """
     try:
         temperature = float(document["temperature"])
+        alone = float(document.get(ALONE, temperature))
     except (ValueError, KeyError, TypeError) as error:
         raise checkpoint.DamagedError(f"{path} is damaged: {error!r}") from error
-    if not 0 < temperature < math.inf:
-        raise checkpoint.DamagedError(f"{path} is damaged: temperature {temperature}")
+    for value in (temperature, alone):
+        if not 0 < value < math.inf:
+            raise checkpoint.DamagedError(f"{path} is damaged: temperature {value}")
     return dict(document)
 
 

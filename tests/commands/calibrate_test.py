@@ -203,7 +203,16 @@ def test_a_temperature_is_a_number_or_fitted(run):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "{}", '{"temperature": "warm"}', '{"temperature": -1}', "[1]"]
+    "text",
+    [
+        "{",
+        "{}",
+        '{"temperature": "warm"}',
+        '{"temperature": -1}',
+        '{"temperature": 1, "temperature_alone": "warm"}',
+        '{"temperature": 1, "temperature_alone": 0}',
+        "[1]",
+    ],
 )
 def test_a_damaged_file_is_refused(run, text):
     path = calibration_file.save(run, {"temperature": 1.5})
