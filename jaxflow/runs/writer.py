@@ -26,10 +26,11 @@ class Writer:
     """Appends to a run's logs; close it to flush them."""
 
     def __init__(self, workdir: pathlib.Path, step: int):
-        """Opens the logs of a run that goes on at ``step``."""
+        """Opens the logs of a run that goes on at ``step``; at 0 it begins anew."""
         self._path = workdir / FILE
         if self._path.exists():
-            kept = [line for line in read(workdir) if line["step"] <= step]
+            # A run at step 0 writes again what was there before the first iteration.
+            kept = [line for line in read(workdir) if line["step"] <= step > 0]
             text = "".join(json.dumps(line) + "\n" for line in kept)
             files.write_text(self._path, text)
         self._lines = self._path.open("a", encoding="utf-8")

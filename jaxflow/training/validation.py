@@ -77,11 +77,11 @@ def plateau(workdir: pathlib.Path, patience: int) -> bool:
     """Whether a run's last ``patience`` validations brought nothing better.
 
     By the energy score, as the best checkpoint is chosen; validations of before it was
-    logged do not count.
+    logged do not count, and those of one step count once.
     """
     if not (workdir / writer.FILE).exists():
         return False
     lines = [line for line in writer.read(workdir) if line["kind"] == "validation"]
-    figures = [line[FIGURE] for line in lines if FIGURE in line]
+    figures = [*{x["step"]: x[FIGURE] for x in lines if FIGURE in x}.values()]
     before, last = figures[:-patience], figures[-patience:]
     return bool(before) and min(last) >= min(before)

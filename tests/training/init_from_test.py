@@ -15,7 +15,7 @@ from jaxflow.runs import checkpoint as store
 from jaxflow.runs import released, writer
 from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.runs.errors import UserError
-from jaxflow.training import loop, state, validation
+from jaxflow.training import dispatch, loop, state, validation
 from tests.helpers import methods as small
 from tests.helpers import training
 from tests.helpers.refusals import contents
@@ -88,6 +88,18 @@ def test_the_best_kept_may_be_what_was_there(run, before, beginning):
     folder = run / "checkpoints" / "0"
     assert same(checkpoint.load_params(folder), beginning.params)
     assert "figure" in store.read_about(folder)
+
+
+def test_starts_before_the_first_checkpoint_are_told_once(
+    beginning, data_dir, tmp_path, monkeypatch
+):
+    """Or each would count among those that brought nothing better."""
+    monkeypatch.setattr(validation, "validate", looked_at)
+    monkeypatch.setattr(dispatch.Plan, "stopping", True)
+    watched = run_config(data_dir, FINE, validate_every=2, patience=1)
+    for _ in range(2):
+        assert train_and_evaluate(watched, tmp_path, beginning=beginning).step == 0
+    assert [line["step"] for line in writer.read(tmp_path)] == [0]
 
 
 def test_parameters_are_theirs_and_all_else_is_new(beginning):

@@ -1,5 +1,6 @@
 """Training runs: logs, resuming, stopping, and everything that can go wrong."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -96,6 +97,13 @@ def test_a_run_ends_at_its_plateau(data_dir, tmp_path, monkeypatch):
     assert train_and_evaluate(watched, tmp_path).step == 8
     patient = run_config(data_dir, validate_every=2, patience=3)
     assert train_and_evaluate(patient, tmp_path).step == 12
+
+
+def test_validations_of_one_step_count_once(tmp_path):
+    with contextlib.closing(writer.Writer(tmp_path, 0)) as log:
+        for step in (0, 0, 0, 2):
+            log.write("validation", step, {validation.FIGURE: 9.0})
+    assert not validation.plateau(tmp_path, 2) and validation.plateau(tmp_path, 1)
 
 
 def test_a_finished_run_is_left_alone(uninterrupted, data_dir):
