@@ -28,7 +28,7 @@ import numpy as np
 from jaxflow.gaussians import ellipses, gauss_newton, moments
 from jaxflow.gaussians import heatmaps as maps_
 from jaxflow.gaussians.gauss_newton import Solution
-from jaxflow.maths import batching, checks, linalg
+from jaxflow.maths import batching, checks, linalg, threads
 from jaxflow.types import GaussianFit
 
 # Fits that advance together. On a CPU their maps must fit a core's cache. Elsewhere a
@@ -93,12 +93,13 @@ def fit_blocks(maps: Any, init: Any = None, *, start: int = 0) -> Iterator[Gauss
     """
     block = block_size(maps)
     workers = min(batching.cores(), _MOST_WORKERS)
+    fit = threads.carrying(_fit_padded)
     with ThreadPoolExecutor(workers) as pool:
         waiting: list[Future[GaussianFit]] = []
         for first in range(start, maps.shape[0], block):
             piece = np.asarray(maps[first : first + block])
             means = None if init is None else np.asarray(init[first : first + block])
-            waiting.append(pool.submit(_fit_padded, piece, means, block))
+            waiting.append(pool.submit(fit, piece, means, block))
             if len(waiting) > workers:
                 yield waiting.pop(0).result()
         for future in waiting:

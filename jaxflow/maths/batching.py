@@ -23,6 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxflow.maths import threads
+
 _ROWS = {"cpu": 1600}
 _ACCELERATOR_ROWS = 1 << 17
 
@@ -96,18 +98,14 @@ def apply(
         parts.append((start, _size(count - start, sizes)))
         start += parts[-1][1]
 
-    settings: Any = jax.config
-    device = settings.jax_default_device  # which other threads do not know
-
     def one(part: tuple[int, int]) -> list[np.ndarray]:
         start, size = part
         batch = filled([array[start : start + size] for array in arrays], size)
-        with jax.default_device(device):
-            return [np.asarray(a)[: count - start] for a in function(*batch)]
+        return [np.asarray(a)[: count - start] for a in function(*batch)]
 
     if min(at_once, len(parts)) > 1:
         with ThreadPoolExecutor(min(at_once, len(parts))) as pool:
-            results = list(pool.map(one, parts))
+            results = list(pool.map(threads.carrying(one), parts))
     else:
         results = list(map(one, parts))
     return [np.concatenate(columns) for columns in zip(*results, strict=True)]

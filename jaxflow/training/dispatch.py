@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxflow.maths import threads
 from jaxflow.runs import multihost
 from jaxflow.runs.run import Stop
 from jaxflow.training import parallel
@@ -153,6 +154,7 @@ def _interruptible(
     results: list[Any] = []
     errors: list[BaseException] = []
 
+    @threads.carrying
     def call() -> None:
         try:
             results.append(run(*arguments))

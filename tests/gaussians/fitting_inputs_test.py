@@ -6,6 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from jaxflow.gaussians import fitting
 from jaxflow.gaussians.fitting import fit_gaussians
 from tests.helpers.fit import assert_alike, assert_same_bits, rows
 from tests.oracles import gaussian_fit as oracle
@@ -122,6 +123,15 @@ class TestInputs:
         integers = np.round(np.clip(maps, 0, 1) * 255).astype(np.uint8)
         exact = integers.astype(np.float32) / np.float32(255)
         assert_same_bits(fit_gaussians(integers), fit_gaussians(exact))
+
+    def test_streamed_maps_keep_their_precision(self, monkeypatch):
+        monkeypatch.setattr(fitting, "_BLOCK_MAPS", 16)
+        true = [0.7, 4.25, 3.5, 1.3, 0.3, 1.1]
+        streamed = np.stack([oracle.bump(true, 9, 9)] * 20)
+        with jax.enable_x64(True):
+            fit = fit_gaussians(streamed)
+        assert fit.mean.dtype == np.float64
+        np.testing.assert_allclose(fit.mean, np.tile(true[1:3], (20, 1)), atol=1e-9)
 
     @pytest.mark.parametrize("shape", [(96, 72), (7, 31), (3, 3)])
     def test_map_sizes(self, shape):

@@ -274,6 +274,17 @@ def test_errors_of_the_first_dispatch_are_raised():
         plan.send(lambda: 1 / 0)
 
 
+def test_the_first_dispatch_is_compiled_as_the_others():
+    """Though in a thread: under the settings that the caller has entered."""
+
+    def precision():
+        return jax.config.jax_default_matmul_precision
+
+    plan = dispatch.Plan(10, tuple(jax.devices()[:1]), Stop())
+    with jax.default_matmul_precision("highest"):
+        assert [plan.send(precision), plan.send(precision)] == ["highest", "highest"]
+
+
 def _fingerprint(folder, dataset):
     records = data.load_records(dataset, "train", folder)
     assert np.isfinite(records.pose3d).all()
