@@ -41,12 +41,12 @@ APART, WIDE = 1.5, 0.3
 KEY = jax.random.key(1)
 
 
-def model(name):
+def model(name, config=TINY):
     """A small model of any parameters, the same each time."""
     method = methods.METHODS[name]
     if name == "flow":
-        return method.model(flows.some(FLOW), TINY)
-    params = shown_params(method, method.init(jax.random.key(0), TINY))
+        return method.model(flows.some(FLOW), config)
+    params = shown_params(method, method.init(jax.random.key(0), config))
     rng = np.random.default_rng(0)
     net = jax.tree.map(
         lambda leaf: leaf + 0.05 * jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype),
@@ -54,7 +54,7 @@ def model(name):
     )
     mean = 0.05 * rng.normal(size=params["whitening"]["mean"].shape)
     whitened = {**params["whitening"], "mean": jnp.asarray(mean, jnp.float32)}
-    return method.model({**params, "net": net, "whitening": whitened}, TINY)
+    return method.model({**params, "net": net, "whitening": whitened}, config)
 
 
 def batches(method, config=TINY, seed=0):

@@ -10,9 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
 from benchmarks.common import made_up
 from jaxflow import methods
+from jaxflow.maths import geometry
+from jaxflow.methods import whitening
 from jaxflow.types import DensityModel
 from tests.helpers import methods as small
 
@@ -107,6 +110,33 @@ def test_densities_are_those_of_what_was_drawn(model):
         DATA.pose3d, DATA.pose2d, DATA.cond, observation_scale=0.1
     )
     assert log_prob.shape == (B,) and np.isfinite(log_prob).all()
+    if model.method != "flow":
+        # The flow's density is that of a pose and where it stands in the network's
+        # frame, which poses with the hip at 0 do not say.
+        again = model.log_prob(poses, DATA.pose2d, DATA.cond, observation_scale=0.1)
+        np.testing.assert_allclose(drawn.log_density, again, atol=1e-3)
     none = jax.tree.map(lambda array: array[:0], DATA)
     empty = model.log_prob(none.pose3d, none.pose2d, none.cond, observation_scale=0.1)
     assert empty.shape == (0,)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "gaussian_nll", "mdn"])
+def test_a_gaussian_s_density_is_that_of_its_covariance(name):
+    """The mean log-density of what is drawn is minus the entropy, ln det(2 pi e S) / 2.
+
+    S is the poses' covariance as they were drawn; of 45 numbers, since they are centred.
+    """
+    net = dataclasses.replace(small.NET, components=1)
+    model = small.model(name, dataclasses.replace(small.TINY, net=net))
+    count, size = 4000, whitening.SIZE
+    drawn = model.sample_with_log_density(
+        DATA.pose2d[0], DATA.cond[0], KEY, num_hypotheses=count
+    )
+    numbers = np.asarray(geometry.normalize_pose3d(drawn.poses)) @ whitening.basis()
+    _, log_det = np.linalg.slogdet(np.cov(numbers, rowvar=False))
+    # So much smaller is the determinant of a sample's, on average (Wishart).
+    freedom = count - 1
+    degrees = (freedom - np.arange(size)) / 2
+    log_det -= np.sum(scipy.special.digamma(degrees) - np.log(freedom / 2))
+    entropy = (size * np.log(2 * np.pi * np.e) + log_det) / 2
+    assert abs(float(np.mean(drawn.log_density)) + entropy) < 0.5

@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from jaxflow import methods
 from jaxflow.flow import checkpoint as flow_checkpoint
+from jaxflow.methods import mdn
 from jaxflow.runs import checkpoint
 from jaxflow.training import loop
 from jaxflow.training.method import shown_params
@@ -54,6 +56,20 @@ def test_a_checkpoint_is_the_model_again(method, config, tmp_path):
     assert jax.tree.map(jnp.shape, fresh.parameters()) == jax.tree.map(
         jnp.shape, params
     )
+
+
+def test_a_mixture_s_density_is_the_weighted_sum_of_its_gaussians():
+    rng = np.random.default_rng(0)
+    weights, mu = np.float32([0.5, 0.3, 0.2]), rng.normal(size=(3, 45)) / 5
+    sigma = np.float32([0.5, 0.8, 1.1])
+    mixture = mdn.Mixture(np.log(weights), np.float32(mu), sigma)
+    r = np.float32(rng.normal(size=(4, 45)) / 2)
+    each = [
+        weight * scipy.stats.multivariate_normal(mean, deviation**2).pdf(r)
+        for weight, mean, deviation in zip(weights, mu, sigma, strict=True)
+    ]
+    got = mdn.log_density(mixture, r)
+    np.testing.assert_allclose(got, np.log(np.sum(each, axis=0)), rtol=1e-5)
 
 
 def test_two_devices_learn_what_one_does():
