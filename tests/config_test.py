@@ -29,7 +29,19 @@ def test_defaults_are_the_released_code():
     assert loss.energy_weight == 0
     assert not (loss.unbiased_mmd or loss.mask_needs_both or train.flow.exact_clamp)
     assert train.optimizer == OptimizerConfig(
-        1e-4, 1e-4, 0.5, 0.9, 1e-8, 150, 15.0, False, 0, 0.0
+        learning_rate=1e-4,
+        critic_learning_rate=1e-4,
+        beta1=0.5,
+        beta2=0.9,
+        epsilon=1e-8,
+        halve_after_epoch=150,
+        clip=15.0,
+        clip_norm=0.0,
+        weight_decay=0.0,
+        clip_encoder=False,
+        warmup=0,
+        joint_rate=1.0,
+        average_decay=0.0,
     )
 
 
