@@ -93,8 +93,22 @@ def flip_yz(pose: jax.Array) -> jax.Array:
 
 
 @checks.promoting
-def denormalize_pose3d(vector: jax.Array) -> jax.Array:
-    """The network's pose (..., 48) to (..., 17, 3) metres, camera frame, hip at 0."""
+def denormalize_pose3d(vector: jax.typing.ArrayLike) -> jax.Array:
+    """A 3D pose of the network as cameras see it.
+
+    Args:
+      vector: (..., 48) coordinate-major metres, as `normalize_pose3d` gives them.
+
+    Returns:
+      (..., 17, 3) H36M-17 order, metres, camera frame (y down, z away), hip at 0.
+
+    Raises:
+      TypeError: not floating point.
+      ValueError: the shape does not end in (48,).
+
+    Source: paper section 4.2; the hip and the axes as in the released code.
+    """
+    vector = checks.floating("vector", vector, (48,))
     return flip_yz(with_hip(vector))
 
 

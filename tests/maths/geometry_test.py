@@ -124,6 +124,14 @@ def test_other_shapes_are_refused(function, shape):
         function(np.zeros(shape, np.float32))
 
 
+@pytest.mark.parametrize("shape", [(51,), (17, 3), (48, 1)])
+def test_what_is_no_pose_of_the_network_is_refused(shape):
+    with pytest.raises(ValueError, match=r"expected vector of shape \(\.\.\., 48\)"):
+        geometry.denormalize_pose3d(np.zeros(shape, np.float32))
+    with pytest.raises(TypeError, match="expected vector to be floating point"):
+        geometry.denormalize_pose3d(np.zeros(48, int))
+
+
 def test_integer_pixels_are_refused():
     with pytest.raises(
         TypeError, match="expected pixels to be floating point; got int"
