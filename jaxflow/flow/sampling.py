@@ -164,7 +164,8 @@ def sample(
       key: one typed key, of which example i of the batch uses ``fold_in(key, i)``, or
         one key per example.
       num_hypotheses: M, static.
-      temperature: scales the latents; 0 gives the z = 0 pose, the latents' mode.
+      temperature: scales the latents, 0 or more; 0 gives the z = 0 pose, the latents'
+        mode.
       clamp: the soft clamp the parameters were trained with.
 
     Returns:
@@ -175,7 +176,8 @@ def sample(
       TypeError: not floating point, a legacy key, no parameters, hypotheses that are
         no whole number, or a temperature that is no number.
       ValueError: wrong sizes, leading shapes that differ, no or too many hypotheses
-        asked for, or several temperatures.
+        asked for, several temperatures, or one that is negative or not finite (of a
+        traced one nothing is known).
 
     Source: paper section 3.1; 200 hypotheses as in its section 4.3.
     """
@@ -244,5 +246,6 @@ def checked(
         temperature if isinstance(temperature, jax.Array) else np.asarray(temperature)
     )
     checks.one_or_each("temperature", array)
+    checks.not_negative("temperature", array)
     arrays = pose2d, cond, key, array.astype(pose2d.dtype)
     return arrays, num_hypotheses

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import jax
 import jax.numpy as jnp
 import jax.typing
+import numpy as np
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 HUMAN_SCALE = 20.0  # m from the middle of a body; millimetres are beyond it
@@ -99,6 +100,22 @@ def positive(name: str, value: jax.Array) -> None:
         return
     if not bool(jnp.all(value > 0)):
         raise ValueError(f"expected {name} above 0; got {float(jnp.min(value)):.4g}")
+
+
+def not_negative(name: str, value: Any) -> None:
+    """Refuses numbers that are negative or not finite, where the values are known.
+
+    Raises:
+      ValueError: says the first that came.
+    """
+    if isinstance(value, jax.core.Tracer):
+        return
+    numbers = np.asarray(value)
+    refused = numbers[~(np.isfinite(numbers) & (numbers >= 0))]
+    if refused.size:
+        raise ValueError(
+            f"expected {name} of at least 0, and finite; got {float(refused[0]):.4g}"
+        )
 
 
 def floating(

@@ -49,6 +49,14 @@ def test_numbers_that_are_not_above_zero_are_refused(value):
     jax.jit(lambda value: checks.positive("scale", value))(jnp.asarray(value))
 
 
+@pytest.mark.parametrize("value", [-1.0, [1.0, np.nan], np.inf])
+def test_numbers_that_are_negative_or_not_finite_are_refused(value):
+    with pytest.raises(ValueError, match="expected scale of at least 0, and finite"):
+        checks.not_negative("scale", np.asarray(value))
+    checks.not_negative("scale", jnp.asarray([0.0, 2.0]))
+    jax.jit(lambda value: checks.not_negative("scale", value))(jnp.asarray(value))
+
+
 def test_checks_hold_while_tracing():
     with pytest.raises(ValueError, match="expected x of shape"):
         jax.jit(lambda x: checks.floating("x", x, (3,)))(jnp.zeros(4))

@@ -78,6 +78,12 @@ def test_temperature_zero_is_one_pose_whatever_the_key(draw):
     np.testing.assert_allclose(again, cold, atol=1e-6)
 
 
+def test_a_temperature_without_a_meaning_is_refused(draw):
+    for temperature in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="temperature of at least 0, and finite"):
+            draw(DATA.pose2d, DATA.cond, KEY, temperature=temperature)
+
+
 def test_a_lower_temperature_spreads_less(draw, poses):
     cooler = draw(DATA.pose2d, DATA.cond, KEY, temperature=0.3)
     assert np.std(cooler, axis=1).mean() < np.std(poses, axis=1).mean()
@@ -124,7 +130,7 @@ def test_densities_are_those_of_what_was_drawn(model):
 def test_a_gaussian_s_density_is_that_of_its_covariance(name):
     """The mean log-density of what is drawn is minus the entropy, ln det(2 pi e S) / 2.
 
-    S is the poses' covariance as they were drawn; of 45 numbers, since they are centred.
+    S is the drawn poses' covariance; of 45 numbers, since they are centred.
     """
     net = dataclasses.replace(small.NET, components=1)
     model = small.model(name, dataclasses.replace(small.TINY, net=net))
