@@ -1,5 +1,6 @@
 """Checkpoints from before a setting was added: they mean what they meant."""
 
+import dataclasses
 import json
 
 import jax
@@ -12,27 +13,85 @@ from jaxflow.runs.checkpoint import CheckpointError
 from jaxflow.training import state
 from tests.helpers.training import TINY, checkpoints_of
 
+# All settings that were added, and what runs did before: defaults may change, not this.
 ADDED = {
-    "flow": ["use_condition"],
-    "loss": ["energy_weight"],
-    "optimizer": ["warmup", "average_decay"],
+    "train": {
+        "method": "flow",
+        "critic_hidden": 1000,
+        "hold_out": "",
+        "net": {},
+        "augment": {},
+        "affine_iterations": 0,
+        "affine_likelihood": 500,
+    },
+    "flow": {"use_condition": True, "affine_hidden": 0},
+    "loss": {"energy_weight": 0.0},
+    "optimizer": {
+        "clip_norm": 0.0,
+        "weight_decay": 0.0,
+        "warmup": 0,
+        "joint_rate": 1.0,
+        "average_decay": 0.0,
+    },
+    "net": {
+        "width": 1024,
+        "depth": 2,
+        "dropout": 0.5,
+        "components": 5,
+        "steps": 2,
+        "elbo": False,
+        "joint_level": False,
+        "features": 2048,
+    },
+    "augment": {
+        "turned": 0.0,
+        "mirrored": 0.0,
+        "proportions": 0.0,
+        "recombined": 0.0,
+        "unsure": 0.0,
+        "unsure_least": 0.5,
+        "unsure_most": 12.0,
+    },
 }
-ADDED_TO_TRAIN = ["hold_out", "method"]
+# A run that every older version could have made.
+OLD = dataclasses.replace(TINY, critic_hidden=1000)
+
+
+def added(config):
+    """Name of a field of `TrainConfig`, or itself -> its fields that were added."""
+    parts = {"train": config, **vars(config)}
+    kinds = {
+        name: part for name, part in parts.items() if dataclasses.is_dataclass(part)
+    }
+    return {
+        name: {
+            field.name: field.metadata["before"]
+            for field in dataclasses.fields(part)
+            if "before" in field.metadata
+        }
+        for name, part in kinds.items()
+    }
+
+
+def test_what_was_added_means_what_it_meant():
+    assert added(TINY) == ADDED
 
 
 @pytest.fixture
 def older(tmp_path):
     """A run whose stored configuration lacks every field that was added."""
-    checkpointer = checkpoints_of(tmp_path, TINY, fingerprint={"frames": 5})
-    checkpointer.save(state.init(jax.random.key(0), TINY))
+    checkpointer = checkpoints_of(tmp_path, OLD, fingerprint={"frames": 5})
+    checkpointer.save(state.init(jax.random.key(0), OLD))
     checkpointer.close()
     path = store.find(tmp_path) / "config" / "metadata"
     stored = json.loads(path.read_text())
-    for part, names in ADDED.items():
-        for name in names:
-            del stored["train"][part][name]
-    for name in ADDED_TO_TRAIN:
-        del stored["train"][name]
+    train = stored["train"]
+    for part in ("flow", "loss", "optimizer"):
+        assert ADDED[part].items() <= train[part].items()
+        for name in ADDED[part]:
+            del train[part][name]
+    for name in ADDED["train"]:  # with net and augment all that is in them
+        del train[name]
     del stored["checksums"], stored["method"]
     path.write_text(json.dumps(stored))
     return tmp_path, path, stored
@@ -40,7 +99,7 @@ def older(tmp_path):
 
 def test_it_is_read_as_it_was_trained(older):
     workdir, _, _ = older
-    assert checkpoint.load_config(workdir) == TINY
+    assert checkpoint.load_config(workdir) == OLD
     assert checkpoint.load_params(workdir)["encoder"]
     assert methods.load(workdir).method == "flow"
 
@@ -56,17 +115,15 @@ def test_another_method_s_is_refused_by_name(older):
 
 def test_it_goes_on(older):
     workdir, _, _ = older
-    checkpointer = checkpoints_of(workdir, TINY, fingerprint={"frames": 5})
+    checkpointer = checkpoints_of(workdir, OLD, fingerprint={"frames": 5})
     assert int(checkpointer.restore().step) == 0
     checkpointer.close()
 
 
 def test_other_settings_are_refused_all_the_same(older):
-    import dataclasses
-
     workdir, _, _ = older
-    flow = dataclasses.replace(TINY.flow, use_condition=False)
-    other = dataclasses.replace(TINY, flow=flow)
+    flow = dataclasses.replace(OLD.flow, use_condition=False)
+    other = dataclasses.replace(OLD, flow=flow)
     with pytest.raises(CheckpointError, match="use_condition: False here, True there"):
         checkpoints_of(workdir, other, fingerprint={"frames": 5})
 
