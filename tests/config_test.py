@@ -67,6 +67,14 @@ def test_configurations_are_static_arguments():
         (lambda: LossConfig(best_k=0), "best_k must be at least 1"),
         (lambda: TrainConfig(batch_size=0), "batch_size must be at least 1, not 0"),
         (lambda: TrainConfig(hypotheses=4), "at least best_k = 5, not 4"),
+        (
+            lambda: TrainConfig(hypotheses=1, loss=LossConfig(best_of_m_weight=0.0)),
+            r"at least 2 \(for a covariance\), not 1$",
+        ),
+        (
+            lambda: TrainConfig(affine_iterations=7),
+            "affine_iterations = 7 .* affine_hidden = 0 makes none",
+        ),
         (lambda: TrainConfig(iterations=-1), "iterations must be at least 0, not -1"),
         (lambda: LoopConfig(log_every=0), "log_every must be at least 1"),
         (lambda: LoopConfig(devices=-1), "devices must be 0 or more"),

@@ -207,16 +207,22 @@ class TrainConfig:
     )
 
     def __post_init__(self) -> None:
-        """Refuses counts that make no iteration."""
+        """Refuses counts that make no iteration, or train what is not there."""
         at_least(self, batch_size=1, critic_updates=1, critic_hidden=1)
         at_least(self, epochs=1, iterations=0, seed=0)
         at_least(self, affine_iterations=0, affine_likelihood=0)
         at_most(self, hypotheses=MOST_HYPOTHESES, seed=MOST_SEED)
+        if self.affine_iterations and not self.flow.affine_hidden:
+            raise ValueError(
+                f"affine_iterations = {self.affine_iterations} trains an affine layer, "
+                "but affine_hidden = 0 makes none: set both, or both to 0"
+            )
         best_k = self.loss.best_k if self.loss.best_of_m_weight else 0
         if self.hypotheses < max(2, best_k):
+            for_best = f" and at least best_k = {best_k}" if best_k else ""
             raise ValueError(
-                "hypotheses must be at least 2 (for a covariance) and at least "
-                f"best_k = {self.loss.best_k}, not {self.hypotheses}"
+                f"hypotheses must be at least 2 (for a covariance){for_best}, not "
+                f"{self.hypotheses}"
             )
 
     @property

@@ -173,7 +173,7 @@ def _read_config(folder: pathlib.Path) -> TrainConfig:
             f"{folder} holds a detector ({about['kind']}), expected a flow"
         )
     try:
-        return plain_config.from_dict(TrainConfig, about.get("train", {}))
+        return plain_config.from_dict(TrainConfig, _as_meant(about.get("train", {})))
     except (AttributeError, TypeError, ValueError) as error:
         writer = about.get("jaxflow", __version__)  # of a file that was handed on
         if writer != __version__:
@@ -182,6 +182,15 @@ def _read_config(folder: pathlib.Path) -> TrainConfig:
                 f"{__version__}, does not know: {error}"
             ) from error
         raise DamagedError(f"{folder}: its config is damaged: {error}") from error
+
+
+def _as_meant(stored: dict[str, Any]) -> dict[str, Any]:
+    """A stored configuration without iterations that had no layer to train.
+
+    They were no mistake once, and had no effect.
+    """
+    none = not stored.get("flow", {}).get("affine_hidden")
+    return {**stored, "affine_iterations": 0} if none else stored
 
 
 def check_same_run(folder: pathlib.Path, ours: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def stage_ahead(config: TrainConfig, step: int, total: int) -> str:
       step: iterations done.
       total: of the run.
     """
-    end = min(config.affine_iterations if config.flow.affine_hidden else 0, total)
+    end = min(config.affine_iterations, total)
     if step >= end:
         return ""
     first = _by_likelihood(config)

@@ -66,7 +66,7 @@ def iteration(
     Source: paper section 3.3; order and batches as in the released code.
     """
     _check_inputs(batches, noise, config)
-    if not (config.flow.affine_hidden and config.affine_iterations):
+    if not config.affine_iterations:
         return _whole(state, batches, noise, config, rate_scale, axis_name)
 
     def branch(update: Callable[..., Any]) -> Callable[..., Any]:

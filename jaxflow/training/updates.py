@@ -40,7 +40,7 @@ def flow_update(
 
 def _share(step: jax.Array, config: TrainConfig) -> Any:
     """Of the rate: after the affine layer's stage less, with a warm-up of its own."""
-    if not (config.flow.affine_hidden and config.affine_iterations):
+    if not config.affine_iterations:
         return 1.0
     since = (step - config.affine_iterations).astype(jnp.float32)
     risen = jnp.minimum(1.0, (since + 1) / max(config.optimizer.warmup, 1))

@@ -104,6 +104,15 @@ def test_it_is_read_as_it_was_trained(older):
     assert methods.load(workdir).method == "flow"
 
 
+def test_iterations_that_had_no_layer_to_train_are_none(older):
+    """So a run could be stored, when that was not refused; it goes on, too."""
+    workdir, path, stored = older
+    stored["train"]["affine_iterations"] = 10000
+    path.write_text(json.dumps(stored))
+    assert checkpoint.load_config(workdir) == OLD
+    checkpoints_of(workdir, OLD, fingerprint={"frames": 5}).close()
+
+
 def test_another_method_s_is_refused_by_name(older):
     workdir, path, stored = older
     path.write_text(json.dumps({**stored, "method": "clairvoyance"}))
