@@ -161,8 +161,13 @@ def inverse_gradient(
       slope: (B, 48) L_gen's gradient at the generated poses.
       config: static.
     """
+    weights = config.loss
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    zero = jnp.zeros((), batch.pose3d.dtype)
+    if not (weights.any_hypotheses or weights.det_weight or weights.gen_weight):
+        return (zero,) * 4, zeros
     size, number = latents.hypotheses.shape[:2]
-    tile = dividing_tile(size, number if config.loss.any_hypotheses else 1)
+    tile = dividing_tile(size, number if weights.any_hypotheses else 1)
     tiles = jax.tree.map(
         lambda array: array.reshape(size // tile, tile, *array.shape[1:]),
         (batch, latents, slope),
@@ -175,8 +180,6 @@ def inverse_gradient(
         gradient, terms = tile_gradient(params, *inputs)
         return jax.tree.map(jnp.add, total, (terms, gradient)), None
 
-    zeros = jax.tree.map(jnp.zeros_like, params)
-    zero = jnp.zeros((), batch.pose3d.dtype)
     total, _ = jax.lax.scan(add, ((zero,) * 4, zeros), tiles)
     return total
 
@@ -192,7 +195,9 @@ def _inverse_terms(
     """One tile's share of the terms: of b of batch_size poses."""
     weights = config.loss
     number = latents.hypotheses.shape[1] if weights.any_hypotheses else 0
-    used = [latents.hypotheses[:, :number], latents.own[:, None]]
+    used = [latents.hypotheses[:, :number]]
+    if weights.det_weight:
+        used.append(latents.own[:, None])
     if weights.gen_weight:
         used.append(latents.generator[:, None])
     poses = sampling.hypotheses(
@@ -203,7 +208,7 @@ def _inverse_terms(
         config.flow.clamp,
         for_training=True,
     )
-    hypotheses, own, generated = poses[:, :number], poses[:, number], poses[:, -1]
+    hypotheses, generated = poses[:, :number], poses[:, -1]
 
     def share(each: Callable[..., jax.Array], *arguments: jax.Array) -> jax.Array:
         return jnp.sum(jax.vmap(each)(*arguments)) / batch_size
@@ -224,7 +229,7 @@ def _inverse_terms(
 
     total, terms = _weighted(
         batch.pose3d.dtype,
-        (weights.det_weight, lambda: share(_error, own, batch.pose3d)),
+        (weights.det_weight, lambda: share(_error, poses[:, number], batch.pose3d)),
         (weights.best_of_m_weight, best),
         (weights.heatmap_weight, heatmap),
         (weights.energy_weight, energy),

@@ -10,6 +10,7 @@ import pytest
 import jaxflow
 from jaxflow import losses
 from jaxflow.config import FlowConfig, LossConfig, TrainConfig
+from jaxflow.flow import sampling
 from jaxflow.training import objective, presets, state, step
 from jaxflow.types import Batch
 from tests.golden import make
@@ -74,10 +75,14 @@ def test_terms_of_weight_zero_need_no_random_numbers():
     assert min(moved) > 1e-6  # L2D and L_det still teach every parameter
 
 
-def hypothesis_part(**weights):
-    """Terms and gradient of the losses of hypotheses, with these weights alone."""
+def alone(**weights):
+    """These weights of what is inverted, and no others."""
     off = dict.fromkeys((*HYPOTHESIS_WEIGHTS, "det_weight", "gen_weight"), 0.0)
-    config = configured(**(off | weights))
+    return configured(**(off | weights))
+
+
+def hypothesis_part(config):
+    """Terms and gradient of the losses of what is inverted."""
     params = state.init(jax.random.key(5), config).flow
     batch = Batch(*(array[-1] for array in PART))
     part = jax.jit(objective.inverse_gradient, static_argnums=4)
@@ -87,10 +92,34 @@ def hypothesis_part(**weights):
     return terms[1:], gradient
 
 
+@pytest.mark.parametrize(
+    ("off", "inverted"),
+    [
+        ((), 8 + 1 + 1),
+        (("det_weight",), 8 + 1),
+        (("det_weight", "gen_weight"), 8),
+        (HYPOTHESIS_WEIGHTS, 1 + 1),
+        ((*HYPOTHESIS_WEIGHTS, "det_weight"), 1),
+        ((*HYPOTHESIS_WEIGHTS, "det_weight", "gen_weight"), None),
+    ],
+)
+def test_only_what_is_judged_is_inverted(monkeypatch, off, inverted):
+    """Hypotheses, the pose's own latents, the critic's; nothing for a weight of 0."""
+    seen, invert = [], sampling.hypotheses
+
+    def counted(params, z, *arguments, **options):
+        seen.append(z.shape[-2])
+        return invert(params, z, *arguments, **options)
+
+    monkeypatch.setattr(sampling, "hypotheses", counted)
+    jax.eval_shape(lambda: hypothesis_part(configured(**dict.fromkeys(off, 0.0))))
+    assert set(seen) == ({inverted} if inverted else set())
+
+
 @pytest.mark.slow
 def test_losses_of_hypotheses_are_the_public_ones():
     """Tile by tile, and all of the batch at once."""
-    terms, _ = hypothesis_part(**dict.fromkeys(HYPOTHESIS_WEIGHTS, 1.0))
+    terms, _ = hypothesis_part(alone(**dict.fromkeys(HYPOTHESIS_WEIGHTS, 1.0)))
     params = state.init(jax.random.key(5), configured()).flow
     pose3d, pose2d, cond = (array[-1] for array in PART)
     latents = NOISE["hypothesis_z"]
@@ -108,15 +137,13 @@ def test_losses_of_hypotheses_are_the_public_ones():
 def test_losses_of_hypotheses_add_up():
     """Each alone reads as beside the other, and gradients are each other's rest."""
     weights = dict(zip(HYPOTHESIS_WEIGHTS, (4.0, 750.0, 16.0), strict=True))
-    terms, gradient = hypothesis_part(**weights)
+    terms, gradient = hypothesis_part(alone(**weights))
     total = jax.tree.map(jnp.zeros_like, gradient)
     for number, (name, weight) in enumerate(weights.items()):
-        alone, part = hypothesis_part(**{name: weight})
-        np.testing.assert_allclose(alone[number], terms[number], rtol=1e-5)
+        one, part = hypothesis_part(alone(**{name: weight}))
+        np.testing.assert_allclose(one[number], terms[number], rtol=1e-5)
         assert terms[number] > 0
-        assert [bool(term) for term in alone] == [
-            i == number for i in range(len(alone))
-        ]
+        assert [bool(term) for term in one] == [i == number for i in range(len(one))]
         assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(part)) > 1e-4
         total = jax.tree.map(jnp.add, total, part)
     for ours, want in zip(*map(jax.tree.leaves, (total, gradient)), strict=True):
