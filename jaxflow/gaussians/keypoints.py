@@ -38,6 +38,7 @@ HEATMAP_SIZE = 64
 WIDEST_SIGMA = 10.0  # px of the heatmap; the condition clips there
 MOST_SURE = 10.0  # some networks' scores exceed 1, and count as 1; percents do not
 MIN_JOINTS = 4  # found, of sixteen; fewer say nothing about a pose
+_ROUNDING = 64  # epsilons of a covariance's largest number, that it may be off by
 # The released crop is a square around the person, this much wider than its joints.
 CROP_MARGIN = 1.25
 
@@ -63,7 +64,8 @@ def from_sigma(points: jax.typing.ArrayLike, sigma: jax.typing.ArrayLike) -> Key
 
     Args:
       points: (..., J, 2). A point that is not finite counts as not found.
-      sigma: (..., J), the same along x and y, or (..., J, 2); the points' unit.
+      sigma: (..., J), the same along x and y, or (..., J, 2); the points' unit. Where
+        one is negative or not finite, the point counts as not found.
 
     Raises:
       TypeError: not floating point.
@@ -79,9 +81,10 @@ def from_sigma(points: jax.typing.ArrayLike, sigma: jax.typing.ArrayLike) -> Key
             f"points have; got {sigma.shape}"
         )
     zero = jnp.zeros_like(sigma[..., 0])
-    return from_covariance(
+    keypoints = from_covariance(
         points, ellipses.symmetric(sigma[..., 0] ** 2, zero, sigma[..., 1] ** 2)
     )
+    return keypoints._replace(found=keypoints.found & jnp.all(sigma >= 0, axis=-1))
 
 
 @checks.promoting
@@ -91,7 +94,8 @@ def from_covariance(
 ) -> Keypoints:
     """Keypoints (..., J, 2) with covariances (..., J, 2, 2), image frame (y down).
 
-    A point with a number that is not finite counts as not found.
+    A point with a number that is not finite counts as not found, and so does one whose
+    covariance has a negative eigenvalue (beyond rounding), which none has.
 
     Raises:
       TypeError: not floating point.
@@ -101,12 +105,24 @@ def from_covariance(
     covariance = checks.floating("covariance", covariance, (None, 2, 2))
     checks.same_batch(points=points.shape[:-1], covariance=covariance.shape[:-2])
     found = jnp.all(jnp.isfinite(points), -1)
-    found &= jnp.all(jnp.isfinite(covariance), (-2, -1))
+    found &= jnp.all(jnp.isfinite(covariance), (-2, -1)) & _semidefinite(covariance)
     return Keypoints(
         jnp.where(found[..., None], points, 0),
         jnp.where(found[..., None, None], covariance, 0),
         found,
     )
+
+
+def _semidefinite(covariance: jax.Array) -> jax.Array:
+    """Whether symmetric matrices (..., 2, 2) have no negative eigenvalue: (...).
+
+    That of a line may be less than 0 by rounding.
+    """
+    largest = jnp.max(jnp.abs(covariance), axis=(-2, -1), keepdims=True)
+    unit = covariance / jnp.where(largest > 0, largest, 1)
+    least = -_ROUNDING * jnp.finfo(covariance.dtype).eps
+    xx, xy, yy = unit[..., 0, 0], unit[..., 0, 1], unit[..., 1, 1]
+    return (xx >= least) & (yy >= least) & (xx * yy - xy * xy >= least)
 
 
 @checks.promoting
@@ -291,7 +307,9 @@ def _middle(mean: jax.Array, found: jax.Array) -> jax.Array:
     """The mean (..., 1, 2) of the joints found, or the middle of the heatmap."""
     weight = found[..., None].astype(mean.dtype)
     count = jnp.sum(weight, axis=-2, keepdims=True)
-    centre = jnp.sum(mean * weight, axis=-2, keepdims=True) / jnp.maximum(count, 1)
+    # A place that was not found may be no number, and then spoils every product.
+    seen = jnp.where(found[..., None], mean, 0)
+    centre = jnp.sum(seen, axis=-2, keepdims=True) / jnp.maximum(count, 1)
     return jnp.where(count > 0, centre, (HEATMAP_SIZE - 1) / 2)
 
 

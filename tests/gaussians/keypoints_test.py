@@ -63,6 +63,54 @@ class TestFits:
         np.testing.assert_allclose(fits.mean[0, 3], others.mean(0), rtol=1e-4)
         assert np.isfinite(condition(fits)[0]).all()
 
+    def test_what_is_no_covariance_is_no_joint_found(self):
+        """An indefinite one would pass for a very sure joint's."""
+        points = 30 + numbers(0, 16, 2)
+        covariance = np.tile(4 * np.eye(2, dtype=np.float32), (16, 1, 1))
+        covariance[1] = [[1, 3], [3, 1]]
+        covariance[2] = [[-4, 0], [0, -4]]
+        covariance[3] = [[0, 1e-3], [1e-3, 0]]
+        covariance[4] = 0  # a point
+        covariance[5] = np.outer([0.3, 0.7], [0.3, 0.7])  # a line
+        covariance[6] = 1e30 * np.eye(2)
+        make = detections.from_covariance
+        for found in (make(points, covariance), jax.jit(make)(points, covariance)):
+            assert np.flatnonzero(~found.found).tolist() == [1, 2, 3]
+            assert np.isfinite(found.covariance).all()
+
+    def test_lines_in_every_direction_are_covariances(self):
+        angle = np.linspace(0, np.pi, 4000)
+        along = np.stack([np.cos(angle), np.sin(angle)], -1)
+        lines = np.float32(37.3 * along[:, :, None] * along[:, None, :])
+        assert detections.from_covariance(np.float32(along), lines).found.all()
+
+    @pytest.mark.parametrize("along", [(), (2,)])
+    def test_a_negative_deviation_is_no_joint_found(self, along):
+        sigma = np.ones((16, *along), np.float32)
+        sigma[3], sigma[4], sigma[5] = 0, np.nan, np.inf
+        sigma.reshape(16, -1)[7, -1] = -1
+        make = detections.from_sigma
+        points = numbers(0, 16, 2)
+        for found in (make(points, sigma), jax.jit(make)(points, sigma)):
+            assert np.flatnonzero(~found.found).tolist() == [4, 5, 7]
+
+    def test_fits_without_an_answer_need_not_be_numbers(self):
+        fits = detections.to_fits(
+            detections.from_sigma(30 + numbers(0, 16, 2), np.ones(16, np.float32))
+        )
+        found = np.arange(16) != 3
+        spoiled = jax.tree.map(
+            lambda field: np.where(
+                found.reshape(16, *[1] * (field.ndim - 1)), field, np.float32(np.nan)
+            ),
+            fits._replace(converged=fits.rmse),
+        )._replace(converged=found)
+        filled = detections.fill_missing(spoiled)
+        assert all(np.isfinite(field).all() for field in filled)
+        others = np.delete(np.asarray(fits.mean), 3, axis=0)
+        np.testing.assert_allclose(filled.mean[3], others.mean(0), rtol=1e-5)
+        assert np.isfinite(condition(filled)).all()
+
     def test_default_crop_holds_the_person_with_its_margin(self):
         points = 500 + 80 * numbers(3, 7, 16, 2)
         keypoints = detections.from_sigma(points, np.ones((7, 16), np.float32))
