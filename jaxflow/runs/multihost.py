@@ -12,6 +12,7 @@ again, they go on from the newest checkpoint.
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -167,7 +168,11 @@ def gather_column(column: np.ndarray) -> np.ndarray:
     most, width = sizes.max(axis=0)
     if column.dtype.kind == "U":
         column = column.astype(f"U{width // np.dtype('U1').itemsize}")
-    rows = np.ascontiguousarray(column).reshape(len(column), -1).view(np.uint8)
+    # Not -1, which says nothing of a process that has no rows.
+    flat = np.ascontiguousarray(column).reshape(
+        len(column), math.prod(column.shape[1:])
+    )
+    rows = flat.view(np.uint8)
     padded = np.zeros((most, rows.shape[1]), np.uint8)
     padded[: len(rows)] = rows
     gathered = np.asarray(multihost_utils.process_allgather(padded))

@@ -4,7 +4,9 @@ import dataclasses
 import os
 import signal
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -185,6 +187,33 @@ def test_the_parts_put_together_are_the_whole(data_dir, monkeypatch):
             found = multihost.gather_column(third.columns()[name])
             np.testing.assert_array_equal(found, column)
             assert found.dtype == column.dtype
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [np.arange(24.0).reshape(4, 3, 2), np.arange(4), np.array(["a", "bcd", "", "ef"])],
+)
+def test_a_process_may_have_no_rows(monkeypatch, whole):
+    """The exchange is done by a thread for each process."""
+    parts = [whole[:3].copy(), whole[:0].copy(), whole[3:].copy()]
+    if whole.dtype.kind == "U":  # each is as wide as its own texts ask for
+        parts = [np.array(part.tolist(), dtype=str) for part in parts]
+    meeting, given, mine = threading.Barrier(3), {}, threading.local()
+
+    def exchange(array):
+        meeting.wait(10)
+        given[mine.index] = array
+        meeting.wait(10)
+        return np.stack([given[i] for i in range(3)])
+
+    def gathered(index):
+        mine.index = index
+        return multihost.gather_column(parts[index])
+
+    monkeypatch.setattr(multihost.multihost_utils, "process_allgather", exchange)
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(gathered, range(3)):
+            np.testing.assert_array_equal(found, whole)
 
 
 def test_a_process_alone_needs_no_others():
