@@ -76,9 +76,10 @@ def load(directory: str | pathlib.Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        document = _checked(json.loads(path.read_text()), path)
+        content = json.loads(path.read_text())
     except ValueError as error:
         raise checkpoint.DamagedError(f"{path} is damaged: {error!r}") from error
+    document = _checked(content, path)
     if document.get("params_crc32") != _checksum(folder):
         raise checkpoint.DamagedError(
             f"{path} belongs to other parameters; run jaxflow.calibrate again"

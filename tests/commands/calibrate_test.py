@@ -217,8 +217,9 @@ def test_a_temperature_is_a_number_or_fitted(run):
 def test_a_damaged_file_is_refused(run, text):
     path = calibration_file.save(run, {"temperature": 1.5})
     path.write_text(text)
-    with pytest.raises(DamagedError, match=r"calibration\.json is damaged"):
+    with pytest.raises(DamagedError, match=r"calibration\.json is damaged") as refused:
         calibration_file.load(run)
+    assert str(refused.value).count("is damaged") == 1
 
 
 def test_a_file_of_other_parameters_is_refused(run, data_dir, subjects):
