@@ -42,19 +42,24 @@ def rounded(params: Any, exact: Collection[str] = ()) -> Any:
         are summed with must not be rounded.
 
     Raises:
-      CheckpointError: one is too large for float16, or not finite.
+      CheckpointError: one is not finite, or is rounded and too large for float16.
     """
     host = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), params)
     with np.errstate(over="ignore"):
-        half = jax.tree.map(lambda leaf: leaf.astype(np.float16), host)
-    for name, leaf in trees.by_path(half).items():
+        half = jax.tree.map(
+            lambda leaf: leaf.astype(np.float16).astype(np.float32), host
+        )
+    kept = half | {name: host[name] for name in exact if name in host}
+    for name, leaf in trees.by_path(kept).items():
         if not np.isfinite(leaf).all():
+            why = "are not finite"
+            if name.split("/")[0] not in exact:
+                why = "float16 cannot hold (beyond 65504, or not finite)"
             raise CheckpointError(
-                f"{name} has numbers that float16 cannot hold (beyond 65504, or not "
-                "finite): no file can be made of these parameters"
+                f"{name} has numbers that {why}: no file can be made of these "
+                "parameters"
             )
-    kept = jax.tree.map(lambda leaf: leaf.astype(np.float32), half)
-    return kept | {name: host[name] for name in exact if name in host}
+    return kept
 
 
 def to_bytes(params: Any, about: dict[str, Any], exact: Collection[str] = ()) -> bytes:
@@ -66,7 +71,8 @@ def to_bytes(params: Any, about: dict[str, Any], exact: Collection[str] = ()) ->
       exact: names at the top whose arrays are kept as float32.
 
     Raises:
-      CheckpointError: a parameter is too large for float16, or not finite.
+      CheckpointError: a parameter is not finite, or is rounded and too large for
+        float16.
     """
     kept = rounded(params, exact)
     sums = {_PARAMS: trees.checksums(kept)}

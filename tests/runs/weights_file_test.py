@@ -82,6 +82,17 @@ def test_what_float16_cannot_hold_is_refused(number):
         weights_file.to_bytes(params, {})
 
 
+def test_what_is_kept_as_it_is_may_be_larger_but_not_endless(tmp_path):
+    params = {"a": {"b": np.asarray([0.1, -7e4], np.float32)}}
+    place = tmp_path / "exact.npz"
+    place.write_bytes(weights_file.to_bytes(params, {}, exact=["a"]))
+    found = weights_file.read_params(place)["a"]["b"]
+    np.testing.assert_array_equal(found, params["a"]["b"])
+    params["a"]["b"][0] = np.inf
+    with pytest.raises(CheckpointError, match="^a/b has numbers that are not finite:"):
+        weights_file.to_bytes(params, {}, exact=["a"])
+
+
 def test_every_damaged_byte_of_an_array_is_found(path):
     content = bytearray(path.read_bytes())
     place = content.find(PARAMS["blocks"]["bias"].astype(np.float16).tobytes())
