@@ -188,13 +188,13 @@ print(poses.shape, poses[0].std(axis=0).max())  # (n, 200, 17, 3) metres
 _FORMS = {
     "stablehlo": {
         "imports": "from jax import export",
-        "opening": 'with open("{path}", "rb") as file:\n'
+        "opening": 'with open({path!r}, "rb") as file:\n'
         "    sampler = export.deserialize(bytearray(file.read()))",
         "call": "poses = np.asarray(sampler.call(fits, pose2d, z))",
     },
     "onnx": {
         "imports": "import onnxruntime",
-        "opening": 'session = onnxruntime.InferenceSession("{path}")',
+        "opening": "session = onnxruntime.InferenceSession({path!r})",
         "call": 'poses = session.run(None, {{"fits": fits, "pose2d": pose2d, '
         '"z": z}})[0]',
     },
@@ -207,7 +207,7 @@ def program(kind: str, path: str) -> str:
 
     Args:
       kind: one of ``FORMATS``.
-      path: of the file; it becomes a part of a string of the program.
+      path: of the file; the program has it as a string, whatever it holds.
     """
     parts = {name: text.format(path=path) for name, text in _FORMS[kind].items()}
     return textwrap.dedent(_PROGRAM).format(**parts).lstrip()

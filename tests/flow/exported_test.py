@@ -1,5 +1,6 @@
 """Exported samplers: equal to the library, of any size, and of use without it."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -132,6 +133,14 @@ def test_the_command_and_its_program_without_the_package(folder, kind):
     )
     assert result.returncode == 0, result.stderr
     assert "(3, 200, 17, 3)" in result.stdout
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_program_opens_a_file_of_any_name(kind):
+    path = 'it\'s "new\\run" {1}/s.bin'
+    tree = ast.parse(exporting.program(kind, path))
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    assert path in texts
 
 
 def test_the_command_checks_and_refuses(folder, params, capsys):
