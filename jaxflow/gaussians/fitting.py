@@ -34,7 +34,8 @@ from jaxflow.types import GaussianFit
 # Fits that advance together. On a CPU their maps must fit a core's cache. Elsewhere a
 # lane takes the next map when its own is done, so that one slow fit holds nobody up as
 # long as there are many more maps than lanes: compiled for a TPU v5e, 1,024 maps are
-# estimated at 10.5 ms with 256 lanes and 17 ms with 2,048. Results do not depend on it.
+# estimated at 10.5 ms with 256 lanes and 17 ms with 2,048. On a CPU other numbers gave
+# the same bits; no compiler promises it, so a platform keeps its number for all calls.
 _CPU_LANES, _LANES = 16, 256
 
 # What one block of a stream may hold, and how many blocks are fitted side by side.

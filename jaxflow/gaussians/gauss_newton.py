@@ -97,9 +97,9 @@ def solve(maps: jax.Array, starts: Starts, lanes: int) -> Solution:
     Args:
       maps: (N, H, W), N at least 2, as the detector gave them.
       starts: from ``heatmaps.start_values``.
-      lanes: K, how many fits advance together: what keeps the arrays of K maps in the
-        cache of one CPU core (16), or a GPU busy (thousands). Another K may round
-        differently; with the same K, N does not matter.
+      lanes: K, how many fits advance together; ``fitting`` says which K serves which
+        platform. With the same K a fit does not depend on N, not in one bit; with
+        another, a compiler may round differently.
     """
     count, height, width = maps.shape
     dtype = starts.peak.dtype
