@@ -6,7 +6,8 @@ import dataclasses
 import math
 from typing import Any
 
-# What is drawn for a pose at a time; more than this takes gigabytes.
+# What a configuration or a command may ask for a pose: with many poses at a time, more
+# takes gigabytes. What a call of the library draws at most is `sampling.MOST_DRAWN`.
 MOST_HYPOTHESES = 100_000
 MOST_SEED = 2**31 - 1
 

@@ -30,8 +30,9 @@ from jaxflow.maths import batching, checks, geometry, keys
 from jaxflow.runs.errors import UserError
 from jaxflow.types import Params, Sampled
 
-# Of one pose: 3 GB. Some times more, the backend ends the process.
-MOST_HYPOTHESES = 2**24
+# Of one pose in one call: 3 GB. Some times more, and the backend ends the process. What
+# a command may ask for, `config.MOST_HYPOTHESES`, is far less.
+MOST_DRAWN = 2**24
 
 
 def poses(
@@ -237,9 +238,9 @@ def checked(
     num_hypotheses = checks.whole("num_hypotheses", num_hypotheses)
     if num_hypotheses < 1:
         raise UserError(f"num_hypotheses must be at least 1, not {num_hypotheses}")
-    if num_hypotheses > MOST_HYPOTHESES:
+    if num_hypotheses > MOST_DRAWN:
         raise UserError(
-            f"num_hypotheses must be at most {MOST_HYPOTHESES}, not {num_hypotheses}"
+            f"num_hypotheses must be at most {MOST_DRAWN}, not {num_hypotheses}"
         )
     # A number stays NumPy's, and is converted where the rest is.
     array = (

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from jaxflow.detector import Detector
     from jaxflow.detector.blazepose.detector import BlazePose
 
-_MOST_HYPOTHESES = 2**20  # 1.7 GB for eight people
+_MOST_LIFTED = 2**20  # hypotheses a person: 1.7 GB for eight people
 # How a detector is loaded, of the options of `Lifter.load`.
 _LOADING = "flip_test", "skeleton", "pixels", "maps", "networks", "offline"
 SIZES = (1, 8, 64)  # frames that go through the model together
@@ -74,9 +74,9 @@ class Lifter:
             )
         checks.whole("num_hypotheses", self.num_hypotheses)
         at_least(self, num_hypotheses=1)
-        if self.num_hypotheses > _MOST_HYPOTHESES:
+        if self.num_hypotheses > _MOST_LIFTED:
             raise UserError(
-                f"expected at most {_MOST_HYPOTHESES} hypotheses a person; got "
+                f"expected at most {_MOST_LIFTED} hypotheses a person; got "
                 f"{self.num_hypotheses}"
             )
         if not 0 <= self.temperature < np.inf:
