@@ -123,7 +123,17 @@ def test_differences_name_leaves():
 
 
 def test_every_option_has_its_help():
-    for kind in (FlowConfig, LossConfig, OptimizerConfig, TrainConfig, LoopConfig):
-        for field in dataclasses.fields(kind):
-            if not dataclasses.is_dataclass(field.default):
-                assert len(field.metadata["help"]) > 10, f"{kind.__name__}.{field.name}"
+    kinds = set()
+
+    def look(part):
+        kinds.add(type(part).__name__)
+        for field in dataclasses.fields(part):
+            if dataclasses.is_dataclass(field.default):
+                look(field.default)
+            else:
+                name = f"{type(part).__name__}.{field.name}"
+                assert len(field.metadata["help"]) > 10, name
+
+    look(config.RunConfig())
+    others = {"NetConfig", "AugmentConfig", "DataConfig"}
+    assert kinds >= {"TrainConfig", "FlowConfig", "LossConfig", *others}

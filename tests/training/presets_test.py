@@ -65,7 +65,7 @@ def test_every_value_has_a_field_of_its_type():
     """Or a preset would silently do nothing, or make a flag of another type."""
     fields = {}
     kinds = TrainConfig, LossConfig, config.FlowConfig, config.OptimizerConfig
-    for kind in (*kinds, config.AugmentConfig):
+    for kind in (*kinds, config.NetConfig, config.AugmentConfig):
         for field in dataclasses.fields(kind):
             if not dataclasses.is_dataclass(field.default):
                 assert field.name not in fields, "a name must tell its field"
