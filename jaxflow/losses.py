@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import jax.typing
 
 from jaxflow import critic
-from jaxflow.gaussians.condition import SIGMA_UNIT, UNCERTAIN_SIGMA
+from jaxflow.gaussians.condition import PER_JOINT, SIGMA_UNIT, UNCERTAIN_SIGMA
 from jaxflow.maths import checks
 from jaxflow.maths.geometry import with_hip
 from jaxflow.maths.linalg import length, root
@@ -273,9 +273,9 @@ def _target_covariance(cond: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array
     The 13 are put among all joints, since the condition is not differentiated: taking
     13 of the hypotheses' joints would make a scatter of their gradient.
     """
-    per_joint = cond.reshape(13, 6) * (METRES_PER_PIXEL * SIGMA_UNIT) ** 2
+    per_joint = cond.reshape(13, PER_JOINT) * (METRES_PER_PIXEL * SIGMA_UNIT) ** 2
     place = jnp.asarray(CONDITIONED_H36M_16)
-    joints = jnp.zeros((16, 6), cond.dtype).at[place].set(per_joint)
+    joints = jnp.zeros((16, PER_JOINT), cond.dtype).at[place].set(per_joint)
     return joints[:, 3], joints[:, 4], joints[:, 5]
 
 

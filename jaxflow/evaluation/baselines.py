@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import jax.typing
 
 from jaxflow.evaluation.around import Around
+from jaxflow.gaussians.condition import PER_JOINT
 from jaxflow.skeleton import CONDITIONED_H36M_16
 
 # The condition's covariances, 20 px units, to m^2: 10 mm for a pixel of a joint that
@@ -78,7 +79,7 @@ def _across(cond: jax.Array, noise: jax.Array) -> jax.Array:
 
     Joints that the condition leaves out stay where they are.
     """
-    c00, c01, c11 = jnp.moveaxis(cond.reshape(-1, 1, 13, 6)[..., 3:], -1, 0)
+    c00, c01, c11 = jnp.moveaxis(cond.reshape(-1, 1, 13, PER_JOINT)[..., 3:], -1, 0)
     # The Cholesky factor of [[c00, c01], [c01, c11]], then y turned downwards.
     first = jnp.sqrt(c00)
     slope = c01 / first

@@ -21,6 +21,7 @@ import jax.typing
 import numpy as np
 
 from jaxflow.evaluation.around import AboutMode
+from jaxflow.gaussians.condition import PER_JOINT
 from jaxflow.maths import geometry
 from jaxflow.skeleton import CONDITIONED_H36M_16
 from jaxflow.types import DensityModel, Model, Params, Sampled
@@ -28,7 +29,6 @@ from jaxflow.types import DensityModel, Model, Params, Sampled
 # Heatmap pixels, of the larger deviation; f is 1 at the first, and between two of them
 # linear in the logarithms of both.
 KNOTS = (2.6, 3.0, 4.0, 6.0, 10.0)
-_FEATURES = 6  # of a joint in the condition: A, x, y, C00, C01, C11
 _UNIT = 10.0  # heatmap pixels, of the condition's deviations
 _JOINTS = np.asarray(CONDITIONED_H36M_16) + 1  # of H36M-17
 SHAPE = (len(_JOINTS), len(KNOTS))  # of the factors
@@ -39,7 +39,7 @@ def deviations(cond: jax.Array) -> jax.Array:
 
     Of joints that are sure: half of it, as the condition has it (released code).
     """
-    joints = cond.reshape(*cond.shape[:-1], -1, _FEATURES)
+    joints = cond.reshape(*cond.shape[:-1], -1, PER_JOINT)
     first, mixed, second = (joints[..., i] for i in (3, 4, 5))
     half = jnp.hypot((first - second) / 2, mixed)
     return _UNIT * jnp.sqrt(jnp.maximum((first + second) / 2 + half, 0))

@@ -19,8 +19,9 @@ from jaxflow.maths.geometry import normalize_pose2d, to_joints
 from jaxflow.skeleton import CONDITIONED_MPII
 from jaxflow.types import GaussianFit
 
+PER_JOINT = 6  # numbers of a joint: A, x, y, C00, C01, C11
 MAX_AMPLITUDE = 1.2
-MAP_EDGE = 63.0  # last pixel of a 64 x 64 heatmap
+MAP_EDGE = 63.0  # last column, and last row, of a 64 x 64 heatmap
 SIGMA_RANGE = (0.2, 10.0)
 # 1.05 times the detector's training sigma: above it a detection counts as uncertain.
 UNCERTAIN_SIGMA = 2.1

@@ -34,7 +34,7 @@ import numpy as np
 
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.gaussians import ellipses
-from jaxflow.gaussians.condition import SIGMA_UNIT
+from jaxflow.gaussians.condition import PER_JOINT, SIGMA_UNIT
 from jaxflow.maths import geometry
 from jaxflow.maths.layers import product
 from jaxflow.methods import denoiser, graph_mdn, trunk, whitening
@@ -111,7 +111,7 @@ def sure(cond: jax.Array) -> jax.Array:
     Args:
       cond: (..., 78).
     """
-    numbers = cond.reshape(*cond.shape[:-1], len(CONDITIONED_MPII), 6)
+    numbers = cond.reshape(*cond.shape[:-1], len(CONDITIONED_MPII), PER_JOINT)
     covariance = ellipses.symmetric(*(numbers[..., i] for i in (3, 4, 5)))
     longer = ellipses.sigma_theta(covariance)[0][..., 0] * SIGMA_UNIT / 2
     heard = jnp.ones((*cond.shape[:-1], len(MPII_JOINTS)), cond.dtype)

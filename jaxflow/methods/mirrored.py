@@ -17,13 +17,14 @@ import jax.numpy as jnp
 import jax.typing
 
 from jaxflow.evaluation.around import Around
+from jaxflow.gaussians.condition import PER_JOINT
 from jaxflow.maths import geometry
 from jaxflow.maths.geometry import to_joints, to_vector
 from jaxflow.skeleton import CONDITIONED_MPII, MPII_MIRRORED
 
 _MIRROR = 1  # keys the mirror image's latents
-_FEATURES = 6  # of a joint in the condition: A, x, y, C00, C01, C11
-_SIGNS = (1.0, -1.0, 1.0, 1.0, -1.0, 1.0)  # of these, in a mirror
+# In a mirror, of A, x, y, C00, C01, C11 of the condition.
+_SIGNS = (1.0, -1.0, 1.0, 1.0, -1.0, 1.0)
 _CONDITIONED = tuple(CONDITIONED_MPII.index(MPII_MIRRORED[i]) for i in CONDITIONED_MPII)
 
 
@@ -31,7 +32,7 @@ def inputs(pose2d: jax.Array, cond: jax.Array) -> tuple[jax.Array, jax.Array]:
     """What the network would see of the mirror image: (..., 32) and (..., 78)."""
     joints = to_joints(pose2d, axes=2)[..., jnp.asarray(MPII_MIRRORED), :]
     flat = to_vector(joints * jnp.asarray([-1.0, 1.0], pose2d.dtype))
-    rows = cond.reshape(*cond.shape[:-1], -1, _FEATURES)
+    rows = cond.reshape(*cond.shape[:-1], -1, PER_JOINT)
     rows = rows[..., jnp.asarray(_CONDITIONED), :] * jnp.asarray(_SIGNS, cond.dtype)
     return flat, rows.reshape(cond.shape)
 

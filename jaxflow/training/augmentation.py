@@ -21,6 +21,7 @@ import numpy as np
 from jaxflow import data
 from jaxflow.config import AugmentConfig
 from jaxflow.gaussians import covariance_pose_frame, unsure
+from jaxflow.gaussians.condition import MAP_EDGE
 from jaxflow.maths import geometry, keys, linalg
 from jaxflow.maths.geometry import fit_picture, relative_to_hip, seen_slopes
 from jaxflow.skeleton import (
@@ -34,7 +35,6 @@ from jaxflow.skeleton import (
 )
 from jaxflow.types import Batch, RawFrames
 
-_EDGE = 63.0  # last column of a heatmap: columns are mirrored about its middle
 _ASPECT_SPREAD = 0.45  # of the logarithm of E's larger deviation over its smaller one
 _SHORT = 1e-3  # mm: a bone without a direction
 _WHOLE = 2.0**30  # a direction's coordinates in whole numbers
@@ -206,10 +206,10 @@ def _maybe(
 def mirrored(frame: RawFrames) -> RawFrames:
     """The frame as a mirror shows it: x the other way, left and right exchanged."""
     joints = jnp.asarray(MPII_MIRRORED)
-    width = CROP_PER_HEATMAP * _EDGE
+    width = CROP_PER_HEATMAP * MAP_EDGE
     pose2d = frame.pose2d.at[..., 0].set(width - frame.pose2d[..., 0])[joints]
     fits = frame.gaussfit
-    fits = fits.at[..., 1].set(_EDGE - fits[..., 1]).at[..., 4].multiply(-1)[joints]
+    fits = fits.at[..., 1].set(MAP_EDGE - fits[..., 1]).at[..., 4].multiply(-1)[joints]
     return RawFrames(geometry.mirrored(frame.pose3d), pose2d, fits)
 
 

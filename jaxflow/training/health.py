@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from jaxflow.gaussians.condition import SIGMA_UNIT
+from jaxflow.gaussians.condition import PER_JOINT, SIGMA_UNIT
 from jaxflow.losses import METRES_PER_PIXEL
 
 CRITIC_BOUND = 100.0
@@ -77,6 +77,6 @@ def heatmap_spread(cond: np.ndarray) -> np.ndarray:
     Returns:
       (2,) mm at the subject, with the scale of the heatmap loss (paper section 3.3).
     """
-    variance = np.asarray(cond).reshape(len(cond), -1, 6)[..., [3, 5]]
+    variance = np.asarray(cond).reshape(len(cond), -1, PER_JOINT)[..., [3, 5]]
     pixels = SIGMA_UNIT * np.sqrt(np.maximum(variance, 0))
     return 1000 * METRES_PER_PIXEL * pixels.mean(axis=(0, 1))
