@@ -252,7 +252,10 @@ class Model(Protocol):
         num_hypotheses: int = 200,
         temperature: float | jax.Array = 1.0,
     ) -> jax.Array:
-        """Hypotheses (..., M, 17, 3), as `jaxflow.sample` returns them."""
+        """Hypotheses (..., M, 17, 3), as `jaxflow.sample` returns them.
+
+        Their order says nothing: no metric relies on neighbours being independent.
+        """
 
 
 @runtime_checkable

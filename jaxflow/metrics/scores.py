@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import jax.typing
+import numpy as np
 
 from jaxflow.maths import linalg
 from jaxflow.metrics.coverage import check_hypotheses
@@ -46,7 +47,8 @@ def scores(hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike) -> Sc
     for independent hypotheses h, h' and the target x: a joint's three coordinates, or
     a pose's 48 over the root of 16. The same of one coordinate is the CRPS. No
     hypothesis is compared with itself, so that the score does not depend on M but for
-    chance; the energy scores' second term compares each with `_NEIGHBOURS` others.
+    chance; the energy scores' second term compares each with `_NEIGHBOURS` others,
+    taken across the order that a model draws in, which may be one mode after the other.
 
     Args:
       hypotheses: (..., M, 17, 3) metres, independent, M at least 2.
@@ -65,9 +67,11 @@ def scores(hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike) -> Sc
         )
     drawn, truth = hypotheses[..., 1:, :], target[..., None, 1:, :]
     error, pose_error = _distances(drawn, truth)
+    count = drawn.shape[-3]
+    mixed = drawn[..., np.random.default_rng(0).permutation(count), :, :]
     spreads = [
-        _distances(drawn, jnp.roll(drawn, shift, axis=-3))
-        for shift in range(1, 1 + min(_NEIGHBOURS, drawn.shape[-3] - 1))
+        _distances(mixed, jnp.roll(mixed, shift, axis=-3))
+        for shift in range(1, 1 + min(_NEIGHBOURS, count - 1))
     ]
     apart, pose_apart = (
         sum(parts) / len(spreads) for parts in zip(*spreads, strict=True)

@@ -50,6 +50,20 @@ def test_they_do_not_depend_on_how_many_are_drawn():
         assert one == pytest.approx(other, rel=0.03), name
 
 
+@pytest.mark.parametrize("order", ["halves", "turns"])
+def test_the_order_of_hypotheses_does_not_matter(order):
+    """Two modes a metre apart, one after the other or by turns, as samplers give."""
+    hypotheses, target = drawn(1.0, frames=20, count=200)
+    side = np.arange(200) % 2 if order == "turns" else np.arange(200) // 100
+    hypotheses[..., 1:, 0] += np.where(side, 0.5, -0.5)[:, None]
+    rng = np.random.default_rng(1)
+    shuffled = np.stack([rng.permutation(frame) for frame in hypotheses])
+    one, other = scores(hypotheses, target), scores(shuffled, target)
+    # Of 1600 pairs of each frame, some 800 join the modes, give or take 20.
+    np.testing.assert_allclose(np.mean(one.joint), np.mean(other.joint), atol=10)
+    np.testing.assert_allclose(np.mean(one.pose), np.mean(other.pose), atol=10)
+
+
 def test_shapes():
     found = scores(np.zeros((2, 3, 5, 17, 3), "f4"), np.zeros((2, 3, 17, 3), "f4"))
     assert [leaf.shape for leaf in found] == [(2, 3, 16), (2, 3), (2, 3, 16, 3)]
