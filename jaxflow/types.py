@@ -114,9 +114,13 @@ class PoseRecords:
         extra = {name: chosen.pop(name) for name in self.extra}
         return PoseRecords(**chosen, extra=extra)
 
-    def recordings(self) -> np.ndarray:
-        """(N,) text that tells the recordings apart."""
-        parts = (self.subject, self.action, self.subaction, self.camera)
+    def takes(self) -> np.ndarray:
+        """(N,) text that tells the takes apart: one performance, by all its cameras.
+
+        What several cameras saw of it is alike. Where one sequence has several actions,
+        as MPI-INF-3DHP's, each is a take.
+        """
+        parts = (self.subject, self.action, self.subaction)
         return np.asarray(["/".join(map(str, row)) for row in zip(*parts, strict=True)])
 
     def columns(self) -> dict[str, np.ndarray]:

@@ -136,11 +136,11 @@ class Comparison(NamedTuple):
             return None
         leader = min(frames, key=lambda name: float(frames[name].energy.mean()))
         ours = frames[leader]
-        recording = ours.records.recordings()
+        take = ours.records.takes()
         return leader, {
             name: (
-                paired.difference(ours.best, theirs.best, recording),
-                paired.difference(ours.energy, theirs.energy, recording),
+                paired.difference(ours.best, theirs.best, take),
+                paired.difference(ours.energy, theirs.energy, take),
             )
             for name, theirs in frames.items()
             if name != leader

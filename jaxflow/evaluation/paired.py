@@ -1,9 +1,9 @@
-"""Is one model better than another on these frames, or on these recordings by chance?
+"""Is one model better than another on these frames, or on these takes by chance?
 
-    figures of the same frames by two models, recordings -> Difference
+    figures of the same frames by two models, takes -> Difference
 
-Frames of a recording are alike, so recordings are drawn, not frames: of each draw the
-mean difference over its frames. The two models see the same frames with the same noise,
+Frames of a take are alike, whatever camera saw them, so takes are drawn, not frames: of
+each draw the mean difference over its frames. The two models see the same frames with the same noise,
 so what is hard for both cancels.
 """
 
@@ -33,25 +33,23 @@ class Difference(NamedTuple):
     better: float
 
 
-def difference(
-    first: np.ndarray, second: np.ndarray, recording: np.ndarray
-) -> Difference:
+def difference(first: np.ndarray, second: np.ndarray, take: np.ndarray) -> Difference:
     """The difference and its band.
 
     Args:
       first: (N,) a figure of each frame, of one model.
       second: (N,) of the other.
-      recording: (N,) each frame's, of any kind.
+      take: (N,) each frame's, of any kind.
 
     Raises:
       ValueError: lengths that differ, or no frames.
     """
-    if not len(first) == len(second) == len(recording) or not len(first):
+    if not len(first) == len(second) == len(take) or not len(first):
         raise ValueError(
             "expected a figure of both models for each frame; got "
-            f"{len(first)}, {len(second)} and {len(recording)}"
+            f"{len(first)}, {len(second)} and {len(take)}"
         )
-    _, number = np.unique(recording, return_inverse=True)
+    _, number = np.unique(take, return_inverse=True)
     frames = np.bincount(number).astype(float)
     total = np.bincount(number, np.asarray(first, float) - np.asarray(second, float))
     count = len(frames)

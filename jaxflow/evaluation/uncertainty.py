@@ -1,11 +1,11 @@
 """Are hypotheses as uncertain as they should be? Scores, and calibration by sigma.
 
     model, records -> Uncertainty: proper scores, calibration per joint, axis and fitted
-    sigma with its band over recordings, consistency with the picture, bone lengths
+    sigma with its band over takes, consistency with the picture, bone lengths
 
 The calibration error of all frames says little of unsure joints, which are few. Here
-frames are summed by recording, whose frames are alike: the bands come from drawing
-recordings, not frames.
+frames are summed by take, whose frames are alike, whatever camera saw them: the bands
+come from drawing takes, not frames.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ class Summed(NamedTuple):
 
 
 class Sums:
-    """Adds up what an evaluation measures, a total a recording."""
+    """Adds up what an evaluation measures, a total a take."""
 
     def __init__(self, records: PoseRecords):
         """Of these frames."""
         self._totals: dict[str, Total] = {}
-        self._names = records.recordings()
+        self._names = records.takes()
         sigma = np.abs(records.gaussfit[..., [3, 5]]).max(axis=-1)[:, _DETECTED]
         self._bins = np.digitize(sigma, SIGMA_EDGES[1:-1])
 
@@ -141,21 +141,21 @@ class Uncertainty(NamedTuple):
     """What an evaluation finds of the hypotheses' uncertainty; means over frames.
 
     Attributes:
-      recordings: that the band rests on.
+      takes: that the band rests on.
       energy: mm, energy score of a joint, mean over the 16.
       joint_energy: (16,) mm, of each.
       pose_energy: mm, of the whole pose.
       crps: (3,) mm, of a joint's x, y and z.
       joint_ece: (16,) calibration error of each joint.
       axis_ece: (3,) of the median joint along each axis.
-      ece_band: calibration error that 90 % of draws of recordings lie between.
+      ece_band: calibration error that 90 % of draws of takes lie between.
       curve_band: (2, 21) the same of the frequency at each level.
       bins: by fitted sigma.
       bone_spread: mm, standard deviation of a bone's length over a frame's hypotheses.
       asymmetry: mm, mean difference of left and right bones.
     """
 
-    recordings: int
+    takes: int
     energy: float
     joint_energy: np.ndarray
     pose_energy: float
@@ -170,7 +170,7 @@ class Uncertainty(NamedTuple):
 
     @classmethod
     def of(cls, totals: list[Total]) -> Uncertainty:
-        """From a total a recording."""
+        """From a total a take."""
         if not totals:
             raise ValueError("expected at least one frame; got none")
         total = sums.add(*totals)
@@ -180,7 +180,7 @@ class Uncertainty(NamedTuple):
         errors = np.mean(np.abs(curves - np.asarray(CALIBRATION_LEVELS)), axis=-1)
         low, high = np.quantile(errors, _BAND)
         return cls(
-            recordings=len(totals),
+            takes=len(totals),
             energy=float(np.mean(scores.joint)),
             joint_energy=scores.joint,
             pose_energy=float(scores.pose),
@@ -198,7 +198,7 @@ class Uncertainty(NamedTuple):
         """Plain numbers; every name that has a unit ends in it."""
         joints = H36M_JOINTS[1:]
         return {
-            "recordings": self.recordings,
+            "takes": self.takes,
             "energy_score_mm": self.energy,
             "energy_score_of_joints_mm": _named(joints, self.joint_energy),
             "energy_score_of_poses_mm": self.pose_energy,
@@ -250,7 +250,7 @@ def _bins(total: Summed) -> tuple[Bin, ...]:
 
 
 def _draw_curves(totals: list[Total]) -> np.ndarray:
-    """(draws, 21) the median joint's frequencies of recordings drawn anew."""
+    """(draws, 21) the median joint's frequencies of takes drawn anew."""
     rng = np.random.default_rng(0)
     frames = np.asarray([total.frames for total in totals], float)
     hits = np.stack([total.sums.hits for total in totals])

@@ -70,7 +70,7 @@ def paired(comparison: Comparison) -> Table | None:
         better=(0,) * (1 + len(columns)),
         note=f"mm that the first seed of {leader}, which has the least energy score of "
         "poses, lies below each model's on the same frames with the same noise; what "
-        "90 % of draws of the recordings say; and the share of draws in which the "
+        "90 % of draws of the takes say; and the share of draws in which the "
         "model is worse. Means over frames.",
     )
 

@@ -48,7 +48,7 @@ def by_joint(result: Uncertainty) -> Table:
         f"{result.pose_energy:.1f} mm. CRPS {x:.1f}, {y:.1f}, {z:.1f} mm along x, y, "
         f"z; ECE there {', '.join(f'{error:.3f}' for error in result.axis_ece)}. The "
         f"ECE of all frames lies within {low:.3f} to {high:.3f} in 90 % of draws of "
-        f"the {result.recordings} recordings. A bone's length deviates by "
+        f"the {result.takes} takes. A bone's length deviates by "
         f"{result.bone_spread:.1f} mm within a frame's hypotheses; left and right "
         f"differ by {result.asymmetry:.1f} mm.",
     )

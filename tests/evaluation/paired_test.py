@@ -1,34 +1,34 @@
-"""Differences over recordings: sure where they are all alike, unsure where not."""
+"""Differences over takes: sure where they are all alike, unsure where not."""
 
 import numpy as np
 import pytest
 
 from jaxflow.evaluation import paired
 
-RECORDING = np.repeat(np.arange(20), 10)
+TAKE = np.repeat(np.arange(20), 10)
 HARD = np.random.default_rng(0).normal(100, 30, 200)  # what both find hard
 
 
 def test_a_constant_difference_is_certain():
-    found = paired.difference(HARD - 2, HARD, RECORDING)
+    found = paired.difference(HARD - 2, HARD, TAKE)
     np.testing.assert_allclose(found, (-2, -2, -2, 1), atol=1e-9)
 
 
-def test_one_good_recording_among_others_is_not():
-    better = HARD - 20 * (RECORDING == 3)
-    found = paired.difference(better + 0.5, HARD, RECORDING)
+def test_one_good_take_among_others_is_not():
+    better = HARD - 20 * (TAKE == 3)
+    found = paired.difference(better + 0.5, HARD, TAKE)
     assert found.mean == pytest.approx(-0.5)
     assert found.low < -1 and found.high > 0 and 0.4 < found.better < 0.8
 
 
-def test_the_band_is_that_of_recordings_drawn():
-    """The deviation of a mean of 20 recordings that differ by 1."""
+def test_the_band_is_that_of_takes_drawn():
+    """The deviation of a mean of 20 takes that differ by 1."""
     moved = np.random.default_rng(1).normal(size=20)
-    found = paired.difference(HARD + moved[RECORDING], HARD, RECORDING)
+    found = paired.difference(HARD + moved[TAKE], HARD, TAKE)
     half = 1.645 * moved.std() / np.sqrt(20)
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
 
 
 def test_frames_must_be_the_same():
     with pytest.raises(ValueError, match="200, 199 and 200"):
-        paired.difference(HARD, HARD[1:], RECORDING)
+        paired.difference(HARD, HARD[1:], TAKE)

@@ -167,7 +167,7 @@ def test_bins_of_sigma_tell_who_believes(mixed):
     assert trusting.bins[index].joints == doubting.bins[index].joints == 100
     assert trusting.bins[index].ece < 0.12 < 0.3 < doubting.bins[index].ece
     # All frames together hardly show it.
-    assert trusting.recordings == 5 * 2
+    assert trusting.takes == 10  # whatever camera filmed them
     assert sum(one.joints for one in trusting.bins) == 15 * COUNT
     assert trusting.energy < doubting.energy
     low, high = trusting.ece_band

@@ -9,7 +9,7 @@ TEST = protocol.EvaluationConfig(stride=4, num_hypotheses=5, batch_size=8)
 
 
 def records(seed=0, count=40):
-    """Frames of two actions, a few of them ambiguous."""
+    """Frames of six takes of two actions, a few of them ambiguous."""
     rng = np.random.default_rng(seed)
     fit = np.ones((count, 16, 7), np.float32)
     fit[..., 1:3] = rng.uniform(20, 40, (count, 16, 2))
@@ -22,7 +22,7 @@ def records(seed=0, count=40):
         gaussfit=fit,
         subject=text,
         action=np.array(["Walking", "Eating"])[np.arange(count) % 2],
-        subaction=text,
+        subaction=np.array([str(i // 2 % 3) for i in range(count)]),
         camera=text,
         frame=np.arange(count, dtype=np.int32),
     )

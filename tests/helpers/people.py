@@ -55,7 +55,7 @@ def flat_records(count, depth, seed=0):
     """People 5 m away, flat but for noise in depth.
 
     Args:
-      count: of frames, in five recordings of two actions.
+      count: of frames, in ten takes, each by three cameras.
       depth: mm, deviation of each joint's depth, which no picture tells.
       seed: of all of it.
     """
@@ -81,7 +81,7 @@ def flat_records(count, depth, seed=0):
         gaussfit=fits,
         subject=text,
         action=np.array(["Walking", "Eating"])[np.arange(count) % 2],
-        subaction=text,
-        camera=np.array([str(i % 5) for i in range(count)]),
+        subaction=np.array([str(i % 5) for i in range(count)]),
+        camera=np.array([str(i // 10 % 3) for i in range(count)]),
         frame=np.arange(count, dtype=np.int32),
     )
