@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxflow import metrics
 from jaxflow.evaluation.measuring import Drawn
+from jaxflow.evaluation.paired import LEAST_TAKES
 from jaxflow.metrics import consistency, sums
 from jaxflow.metrics.coverage import CALIBRATION_LEVELS
 from jaxflow.metrics.sums import Total
@@ -148,7 +149,8 @@ class Uncertainty(NamedTuple):
       crps: (3,) mm, of a joint's x, y and z.
       joint_ece: (16,) calibration error of each joint.
       axis_ece: (3,) of the median joint along each axis.
-      ece_band: calibration error that 90 % of draws of takes lie between.
+      ece_band: calibration error that 90 % of draws of takes lie between; NaN, as the
+        next, of fewer than ``paired.LEAST_TAKES``.
       curve_band: (2, 21) the same of the frequency at each level.
       bins: by fitted sigma.
       bone_spread: mm, standard deviation of a bone's length over a frame's hypotheses.
@@ -205,8 +207,8 @@ class Uncertainty(NamedTuple):
             "crps_mm": _named("xyz", self.crps),
             "calibration_error_of_joints": _named(joints, self.joint_ece),
             "calibration_error_of_axes": _named("xyz", self.axis_ece),
-            "calibration_error_band": list(self.ece_band),
-            "calibration_curve_band": self.curve_band.tolist(),
+            "calibration_error_band": _known(np.asarray(self.ece_band)),
+            "calibration_curve_band": _known(self.curve_band),
             "by_fitted_sigma": [
                 {
                     "least_px": interval.least,
@@ -231,6 +233,11 @@ def _named(names: Any, values: np.ndarray) -> dict[str, float]:
     return dict(zip(names, map(float, values), strict=True))
 
 
+def _known(band: np.ndarray) -> list[Any] | None:
+    """As plain values, if there is one."""
+    return band.tolist() if np.isfinite(band).all() else None
+
+
 def _error(frequency: np.ndarray) -> np.ndarray:
     """(..., 21) to the calibration error (...)."""
     return np.mean(np.abs(frequency - np.asarray(CALIBRATION_LEVELS)), axis=-1)
@@ -250,11 +257,16 @@ def _bins(total: Summed) -> tuple[Bin, ...]:
 
 
 def _draw_curves(totals: list[Total]) -> np.ndarray:
-    """(draws, 21) the median joint's frequencies of takes drawn anew."""
+    """(draws, 21) the median joint's frequencies of takes drawn anew.
+
+    NaN where the takes are too few to draw from.
+    """
     rng = np.random.default_rng(0)
     frames = np.asarray([total.frames for total in totals], float)
     hits = np.stack([total.sums.hits for total in totals])
     count = len(totals)
+    if count < LEAST_TAKES:
+        return np.full((_DRAWS, len(CALIBRATION_LEVELS)), np.nan)
     weights = rng.multinomial(count, np.full(count, 1 / count), size=_DRAWS)
     drawn = np.einsum("dr,rlj->dlj", weights, hits) / (weights @ frames)[:, None, None]
     return np.median(drawn, axis=-1)

@@ -5,8 +5,10 @@ In: a ``Comparison``. Out: ``Table``s.
 
 from __future__ import annotations
 
+import numpy as np
+
 from jaxflow.evaluation.comparison import Comparison, Member
-from jaxflow.evaluation.paired import Difference
+from jaxflow.evaluation.paired import LEAST_TAKES, Difference
 from jaxflow.reporting.tables import Cell, Number, Row, Table
 
 
@@ -54,6 +56,8 @@ def paired(comparison: Comparison) -> Table | None:
     if found is None:
         return None
     leader, differences = found
+    count = next(iter(differences.values()))[0].takes
+    takes = f"{count} takes" if count > 1 else "take"
     rows = [
         Row((name, *_cells(best), *_cells(energy)))
         for name, (best, energy) in differences.items()
@@ -70,13 +74,15 @@ def paired(comparison: Comparison) -> Table | None:
         better=(0,) * (1 + len(columns)),
         note=f"mm that the first seed of {leader}, which has the least energy score of "
         "poses, lies below each model's on the same frames with the same noise; what "
-        "90 % of draws of the takes say; and the share of draws in which the "
-        "model is worse. Means over frames.",
+        f"90 % of draws of the {takes} takes say; and the share of draws in which the "
+        f"model is worse (- of fewer than {LEAST_TAKES} takes). Means over frames.",
     )
 
 
 def _cells(difference: Difference) -> tuple[Cell, ...]:
     """The sign turned, so that more says more for the leader."""
+    if np.isnan(difference.low):
+        return Number(-difference.mean), "-", "-"
     low, high = -difference.high, -difference.low
     share = Number(100 * difference.better, 0)
     return Number(-difference.mean), f"{low:.1f} to {high:.1f}", share

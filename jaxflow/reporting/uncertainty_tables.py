@@ -37,7 +37,6 @@ def by_joint(result: Uncertainty) -> Table:
     rows.append(
         Row(("All: mean, worst", Number(result.energy), Number(worst, 3)), True)
     )
-    low, high = result.ece_band
     x, y, z = result.crps
     return Table(
         "uncertainty-per-joint",
@@ -46,11 +45,21 @@ def by_joint(result: Uncertainty) -> Table:
         tuple(rows),
         note=f"Energy score in mm, less is better; of whole poses "
         f"{result.pose_energy:.1f} mm. CRPS {x:.1f}, {y:.1f}, {z:.1f} mm along x, y, "
-        f"z; ECE there {', '.join(f'{error:.3f}' for error in result.axis_ece)}. The "
-        f"ECE of all frames lies within {low:.3f} to {high:.3f} in 90 % of draws of "
-        f"the {result.takes} takes. A bone's length deviates by "
+        f"z; ECE there {', '.join(f'{error:.3f}' for error in result.axis_ece)}. "
+        f"{_band(result)} A bone's length deviates by "
         f"{result.bone_spread:.1f} mm within a frame's hypotheses; left and right "
         f"differ by {result.asymmetry:.1f} mm.",
+    )
+
+
+def _band(result: Uncertainty) -> str:
+    low, high = result.ece_band
+    if np.isnan(low):
+        takes = f"{result.takes} take{'s' * (result.takes > 1)}"
+        return f"Of {takes} there is no band of the ECE."
+    return (
+        f"The ECE of all frames lies within {low:.3f} to {high:.3f} in 90 % of draws "
+        f"of the {result.takes} takes."
     )
 
 

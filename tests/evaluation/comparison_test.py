@@ -147,7 +147,20 @@ def test_the_leader_is_beside_the_others_on_the_same_frames(compared):
     ((other, (_, energy)),) = differences.items()
     wanted = (energies[leader] - energies[other]).mean()
     assert energy.mean == pytest.approx(wanted, rel=1e-4) and energy.mean < 0
+    assert "the 6 takes" in tell.tables_of(compared)["paired"].note
     assert Comparison(compared.members[:1]).paired() is None
+
+
+def test_a_single_take_says_nothing_of_chance(compared):
+    members = []
+    for one in compared.members:
+        frames = one.frames[0]
+        alone = np.full(len(frames.records), "0")
+        same = dataclasses.replace(frames.records, action=alone, subaction=alone)
+        members.append(one._replace(frames=(frames._replace(records=same),)))
+    table = tell.tables_of(Comparison(tuple(members)))["paired"]
+    assert table.rows[0].texts[2:4] == ("-", "-")
+    assert "draws of the take say" in table.note
 
 
 def made_up(name, result, scale, shift):

@@ -11,7 +11,7 @@ HARD = np.random.default_rng(0).normal(100, 30, 200)  # what both find hard
 
 def test_a_constant_difference_is_certain():
     found = paired.difference(HARD - 2, HARD, TAKE)
-    np.testing.assert_allclose(found, (-2, -2, -2, 1), atol=1e-9)
+    np.testing.assert_allclose(found, (-2, -2, -2, 1, 20), atol=1e-9)
 
 
 def test_one_good_take_among_others_is_not():
@@ -27,6 +27,14 @@ def test_the_band_is_that_of_takes_drawn():
     found = paired.difference(HARD + moved[TAKE], HARD, TAKE)
     half = 1.645 * moved.std() / np.sqrt(20)
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
+
+
+@pytest.mark.parametrize("takes", [1, 4])
+def test_few_takes_have_no_band(takes):
+    found = paired.difference(HARD - 2, HARD, TAKE % takes)
+    assert found.mean == pytest.approx(-2) and found.takes == takes
+    assert np.isnan(found[1:4]).all()
+    assert not np.isnan(paired.difference(HARD - 2, HARD, TAKE % 5)).any()
 
 
 def test_frames_must_be_the_same():

@@ -187,6 +187,17 @@ def test_uncertainty_as_json_and_tables(mixed):
         assert tables.to_console(table)
 
 
+def test_one_take_has_no_band(mixed):
+    same = {name: mixed.subject for name in ("action", "subaction")}
+    found = uncertain(dataclasses.replace(mixed, **same), Believer(True))
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert document["takes"] == 1
+    assert document["calibration_error_band"] is None
+    assert document["calibration_curve_band"] is None
+    (table, _) = uncertainty_tables.of_uncertainty(found)
+    assert "Of 1 take there is no band" in table.note and "nan" not in table.note
+
+
 def test_the_energy_score_is_least_at_the_right_width(records):
     scores = [
         uncertain(records, Believer(True), temperature).energy
