@@ -179,8 +179,6 @@ class Uncertainty(NamedTuple):
         means = jax.tree.map(lambda leaf: leaf / total.frames, total.sums)
         scores, picture = means.measured.scores, means.measured.consistency
         curves = _draw_curves(totals)
-        errors = np.mean(np.abs(curves - np.asarray(CALIBRATION_LEVELS)), axis=-1)
-        low, high = np.quantile(errors, _BAND)
         return cls(
             takes=len(totals),
             energy=float(np.mean(scores.joint)),
@@ -189,7 +187,7 @@ class Uncertainty(NamedTuple):
             crps=np.mean(scores.crps, axis=0),
             joint_ece=_error(means.hits.T),
             axis_ece=_error(np.median(means.measured.axis_hits, axis=1).T),
-            ece_band=(float(low), float(high)),
+            ece_band=_error_band(_error(np.median(means.hits, axis=1)), _error(curves)),
             curve_band=np.quantile(curves, _BAND, axis=0),
             bins=_bins(total.sums),
             bone_spread=float(np.mean(picture.bone)),
@@ -254,6 +252,17 @@ def _bins(total: Summed) -> tuple[Bin, ...]:
             shares = [float(error), float(inside), float(truth)]
         bins.append(Bin(least, most, joints, *shares))
     return tuple(bins)
+
+
+def _error_band(found: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
+    """The error's band, from what was found and what draws (draws,) of takes gave.
+
+    Chance alone moves a curve off the diagonal, so an error found is larger than the
+    true one, and those of draws from the frames as much larger again: twice their mean
+    difference is taken off.
+    """
+    low, high = np.quantile(drawn, _BAND) - 2 * (np.mean(drawn) - found)
+    return max(float(low), 0.0), float(high)
 
 
 def _draw_curves(totals: list[Total]) -> np.ndarray:

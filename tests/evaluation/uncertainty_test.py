@@ -2,17 +2,20 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from jaxflow import data
 from jaxflow.evaluation import measuring, response, uncertainty
 from jaxflow.evaluation.measuring import Draw
 from jaxflow.evaluation.response import Setting
 from jaxflow.maths import geometry
+from jaxflow.metrics.sums import Total
 from jaxflow.reporting import tables, uncertainty_tables
 from jaxflow.skeleton import CONDITIONED_MPII, MPII_JOINTS, MPII_TO_H36M
 from tests.helpers import people
@@ -185,6 +188,32 @@ def test_uncertainty_as_json_and_tables(mixed):
     )
     for table in uncertainty_tables.of_uncertainty(found):
         assert tables.to_console(table)
+
+
+def banded(scale, seed, takes=40, frames=8):
+    """ECE and band of joints whose error is so many of their hypotheses' deviations."""
+    rng = np.random.default_rng(seed)
+    alike = rng.normal(size=(takes, 1, 16))  # of the frames of a take
+    errors = np.sqrt([0.3, 0.7]) @ np.stack(
+        np.broadcast_arrays(alike, rng.normal(size=(takes, frames, 16)))
+    ).reshape(2, -1)
+    quantile = 2 * norm.cdf(np.abs(scale * errors)) - 1
+    levels = np.asarray(uncertainty.CALIBRATION_LEVELS)
+    hits = (quantile.reshape(takes, frames, 1, 16) <= levels[:, None]).sum(axis=1)
+    totals = [Total(frames, SimpleNamespace(hits=one.astype(float))) for one in hits]
+    found = uncertainty._error(np.median(hits.sum(axis=0) / (takes * frames), axis=-1))
+    drawn = uncertainty._error(uncertainty._draw_curves(totals))
+    return found, *uncertainty._error_band(found, drawn)
+
+
+@pytest.mark.parametrize(("scale", "true"), [(1.0, 0.0), (0.6, 0.148)])
+def test_the_band_of_the_calibration_error_holds_it(scale, true):
+    """Of calibrated hypotheses and of too wide ones: draws alone are biased upward."""
+    found, low, high = np.array([banded(scale, seed) for seed in range(60)]).T
+    assert np.mean((low <= found) & (found <= high)) >= 0.95
+    assert (low >= 0).all()
+    # Not 90 %: the error of a calibrated model is at the edge of what there is.
+    assert np.mean((low <= true) & (true <= high)) > 0.6
 
 
 def test_one_take_has_no_band(mixed):
