@@ -3,8 +3,8 @@
     figures of the same frames by two models, takes -> Difference
 
 Frames of a take are alike, whatever camera saw them, so takes are drawn, not frames: of
-each draw the mean difference over its frames. The two models see the same frames with the same noise,
-so what is hard for both cancels.
+each draw the mean difference over its frames. The two models see the same frames with
+the same noise, so what is hard for both cancels.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def paired(comparison: Comparison) -> Table | None:
         better=(0,) * (1 + len(columns)),
         note=f"mm that the first seed of {leader}, which has the least energy score of "
         "poses, lies below each model's on the same frames with the same noise; what "
-        f"90 % of draws of the {takes} takes say; and the share of draws in which the "
+        f"90 % of draws of the {takes} say; and the share of draws in which the "
         f"model is worse (- of fewer than {LEAST_TAKES} takes). Means over frames.",
     )
 

@@ -212,8 +212,8 @@ def test_the_band_of_the_calibration_error_holds_it(scale, true):
     found, low, high = np.array([banded(scale, seed) for seed in range(60)]).T
     assert np.mean((low <= found) & (found <= high)) >= 0.95
     assert (low >= 0).all()
-    # Not 90 %: the error of a calibrated model is at the edge of what there is.
-    assert np.mean((low <= true) & (true <= high)) > 0.6
+    # The error of a calibrated model is the least that there is: nearly held.
+    assert np.mean((low <= true + 0.005) & (true <= high)) > 0.8
 
 
 def test_one_take_has_no_band(mixed):
