@@ -107,7 +107,8 @@ def calibrate(
         it.
       source: the data set, of which the training split alone is read.
       settings: what to fit on.
-      warn: told of subjects that the run was not told to hold out.
+      warn: told of subjects that the run was not told to hold out, and of widths that
+        too few frames tell of.
 
     Raises:
       ValueError: the checkpoint or the data are missing or damaged, no subject was held
@@ -123,6 +124,8 @@ def calibrate(
         stop = run.listen()
         records = _frames(source, subjects, settings.frames)
         fits = _fit(model, records, settings, stop)
+        if fits.widths is not None and fits.widths.unknown:
+            warn(_few(fits.widths, len(records)))
         content = document(fits, source.dataset, subjects, len(records), settings)
         return Calibrated(*fits, calibration_file.save(folder, content))
 
@@ -145,6 +148,14 @@ def _subjects(
             "frames that it has learned from the temperature comes out too low"
         )
     return subjects
+
+
+def _few(fitted: Widths, frames: int) -> str:
+    return (
+        f"warning: {fitted.unknown} of {fitted.factors[:, 1:].size} widths stay at 1, "
+        f"since fewer than {widths.LEAST_FRAMES:g} of the {frames} frames tell of "
+        "each; raise --frames, or hold out more people"
+    )
 
 
 def _frames(source: DataConfig, subjects: Sequence[str], count: int) -> PoseRecords:

@@ -96,8 +96,12 @@ def test_what_was_found_is_stored(run, data_dir, subjects):
 
 def test_how_much_wider_unsure_joints_are_drawn(run, data_dir):
     """Stored, told, and what "fitted" draws with; a number draws as it learned."""
-    found = calibrated(run, data_dir, widths=True)
+    said = []
+    found = calibrated(run, data_dir, said, widths=True)
+    (warning,) = said  # of 12 frames
+    assert "52 of 52 widths stay at 1, since fewer than 50 of the 12 frames" in warning
     widths = calibration_file.load(run)["widths"]
+    assert np.asarray(widths["frames"]).shape == (13, 5)
     np.testing.assert_allclose(widths["factors"], found.widths.factors, atol=1e-4)
     assert len(widths["joints"]) == 13 and widths["sigma_px"][0] == 2.6
     told = calibration.describe(found, None)

@@ -68,6 +68,22 @@ def test_a_joint_that_is_too_narrow_where_it_is_unsure(fitted):
     assert (held[wrists, 2:] < 0.8).all()
 
 
+@pytest.mark.parametrize(("frames", "most"), [(12, 1.0), (48, 1.0), (512, 1.05)])
+def test_few_frames_leave_a_calibrated_model_as_it_is(frames, most):
+    """Ratios of a Gaussian's error to its own 90 % region, in three dimensions."""
+    rng, largest = np.random.default_rng(0), []
+    for _ in range(20):
+        error = np.linalg.norm(rng.normal(size=(13, frames, 3)), axis=-1)
+        sigma = np.exp(rng.uniform(np.log(2.6), np.log(12), (13, frames)))
+        at = np.asarray(widened.shares(jnp.asarray(sigma)))
+        found = widths.from_ratios(error / 2.5003, at)
+        largest.append(found.factors.max(axis=1))
+        assert found.unknown == (52 if frames < 50 else 0)
+        arms = [widths.JOINTS.index(side + "Elbow") for side in "LR"]
+        np.testing.assert_allclose(found.frames[arms[0]], at[arms].sum((0, 1)), 1e-5)
+    assert np.mean(largest) <= most
+
+
 def test_both_sides_have_one_factor(fitted):
     for j, i in enumerate(CONDITIONED_MPII):
         other = CONDITIONED_MPII.index(MPII_MIRRORED[i])
