@@ -9,10 +9,41 @@ What may have been fitted: the temperature, how much the hypotheses' own differ 
 from __future__ import annotations
 
 import pathlib
+from typing import Any, NamedTuple
 
 from jaxflow.evaluation import tempered, widened
 from jaxflow.flow import calibration_file
 from jaxflow.types import Model
+
+
+class Applied(NamedTuple):
+    """What of a calibration a model is drawn with, beside the temperature.
+
+    Attributes:
+      spread: how much the hypotheses' own temperatures differ, see `tempered`; else 0.
+      widths: whether unsure joints are drawn wider, see `widened`.
+    """
+
+    spread: float = 0.0
+    widths: bool = False
+
+    @classmethod
+    def to(cls, model: Any) -> Applied:
+        """What stands around a model."""
+        found = cls()
+        while model is not None:
+            if isinstance(model, tempered.Tempered):
+                found = found._replace(spread=round(float(model.spread), 6))
+            if isinstance(model, widened.Widened):
+                found = found._replace(widths=True)
+            model = getattr(model, "model", None)
+        return found
+
+    def __str__(self) -> str:
+        """A few words that follow the temperature; nothing where there is nothing."""
+        parts = [f"tails (spread {self.spread:g})"] if self.spread else []
+        parts += ["widths"] if self.widths else []
+        return f", with {' and '.join(parts)}" if parts else ""
 
 
 def calibrated(

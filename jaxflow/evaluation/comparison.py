@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from jaxflow.config import DataConfig
 from jaxflow.evaluation import paired, protocol, sampling_cost, seed_statistics
-from jaxflow.evaluation.calibrated import calibrated
+from jaxflow.evaluation.calibrated import Applied, calibrated
 from jaxflow.evaluation.paired import Difference
 from jaxflow.evaluation.response import Response
 from jaxflow.evaluation.sampling_cost import SamplingCost
@@ -64,6 +64,7 @@ class Member(NamedTuple):
       test: on the strided test set.
       ambiguous: on the ambiguous subset; empty where the set has no such frames.
       temperatures: that each seed's hypotheses were drawn at.
+      applied: what else of a calibration each seed's were drawn with.
       uncertainty: of the test, a seed each.
       response: to a detection made less sure, a seed each; None where not measured.
       frames: of the test, with what each seed made of them.
@@ -78,6 +79,7 @@ class Member(NamedTuple):
     test: tuple[EvaluationResult, ...]
     ambiguous: tuple[EvaluationResult, ...]
     temperatures: tuple[float, ...] = (1.0,)
+    applied: tuple[Applied, ...] = (Applied(),)
     uncertainty: tuple[Uncertainty, ...] = ()
     response: tuple[Response | None, ...] = ()
     frames: tuple[protocol.Frames | None, ...] = ()
@@ -155,6 +157,8 @@ class Comparison(NamedTuple):
                     "checkpoints": list(member.entry.checkpoints),
                     "sampler": member.entry.sampler,
                     "temperatures": list(member.temperatures),
+                    "temperature_spreads": [each.spread for each in member.applied],
+                    "widths": [each.widths for each in member.applied],
                     "cost": member.cost._asdict() if member.cost else None,
                     "training_operations": list(member.trained),
                     "test": seed_statistics.to_json(member.test, TEST_COLUMNS),
@@ -238,7 +242,7 @@ def compare(
         evaluations = []
         for folder in entry.checkpoints:
             model, temperature = _calibrated(load(folder), folder, entry, test)
-            print(f"testing {folder} at temperature {temperature:g}")
+            print(f"testing {folder} at temperature {temperature:g}{Applied.to(model)}")
             loaded = shared.of(model, temperature)
             evaluations.append(protocol.evaluate(loaded))
         member = _member(entry, evaluations)
@@ -259,6 +263,7 @@ def _member(entry: Entry, evaluations: Sequence[protocol.Evaluation]) -> Member:
         test=tuple(each.test for each in evaluations),
         ambiguous=tuple(each.ambiguous for each in evaluations if each.ambiguous),
         temperatures=tuple(each.temperature for each in evaluations),
+        applied=tuple(each.applied for each in evaluations),
         uncertainty=tuple(each.uncertainty for each in evaluations if each.uncertainty),
         response=tuple(each.response for each in evaluations),
         frames=tuple(each.frames for each in evaluations),

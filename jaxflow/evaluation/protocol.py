@@ -25,7 +25,7 @@ from jaxflow.config import (
     option,
 )
 from jaxflow.evaluation import measuring, mpi_inf_3dhp, response, uncertainty
-from jaxflow.evaluation.calibrated import calibrated
+from jaxflow.evaluation.calibrated import Applied, calibrated
 from jaxflow.evaluation.measuring import Draw
 from jaxflow.evaluation.mpi_inf_3dhp import TARGETS, SettingsResult
 from jaxflow.evaluation.reductions import ReductionResult, Reductions
@@ -74,6 +74,7 @@ class Evaluation(NamedTuple):
       response: to a detection made less sure; None where not asked for or where all
         frames have an unsure detection.
       temperature: that the latents of the hypotheses were scaled with.
+      applied: what else of a calibration they were drawn with.
     """
 
     test: EvaluationResult
@@ -86,6 +87,7 @@ class Evaluation(NamedTuple):
     uncertainty: Uncertainty | None = None
     response: Response | None = None
     temperature: float = 1.0
+    applied: Applied = Applied()
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, lists and dicts."""
@@ -100,6 +102,8 @@ class Evaluation(NamedTuple):
         return {
             "test": self.test.to_json(),
             "temperature": self.temperature,
+            "temperature_spread": self.applied.spread,
+            "widths": self.applied.widths,
             "mean_training_pose_mpjpe_mm": self.mean_pose_mpjpe,
             **{
                 name: result.to_json() if result else None
@@ -170,7 +174,7 @@ class Loaded(NamedTuple):
       records: all frames of the split.
       train: the training frames, or None where nothing compares with them or the data
         set has none.
-      test: how to test, with the data set's stride and the checkpoint's temperature.
+      test: how to test, with the data set's stride; its temperature as it was asked.
       temperature: to draw hypotheses at.
     """
 
@@ -193,8 +197,7 @@ class Loaded(NamedTuple):
 
     def of(self, model: Model, temperature: float) -> Loaded:
         """The same test of another model."""
-        test = dataclasses.replace(self.test, temperature=f"{temperature:g}")
-        return self._replace(model=model, temperature=temperature, test=test)
+        return self._replace(model=model, temperature=temperature)
 
 
 def load(
@@ -224,7 +227,7 @@ def load(
     train = split("train") if test.mean_pose and "train" in known else None
     stride = test.stride or data.protocol_stride(source.dataset)
     test = dataclasses.replace(test, stride=stride)
-    return Loaded(model, records, train, test).of(model, temperature)
+    return Loaded(model, records, train, test, temperature)
 
 
 def counted(records: PoseRecords) -> PoseRecords:
@@ -272,13 +275,14 @@ def evaluate(loaded: Loaded) -> Evaluation:
         uncertain,
         response_of(loaded, tested),
         loaded.temperature,
+        Applied.to(loaded.model),
     )
 
 
 def _test(
     loaded: Loaded, records: PoseRecords
 ) -> tuple[EvaluationResult, ReductionResult | None, Frames, Uncertainty]:
-    """The test itself; what each frame was like is kept in two numbers."""
+    """The test itself; what each frame was like is kept in three numbers."""
     best, spread, energy = np.zeros((3, len(records)), np.float32)
     totals: dict[str, Total] = {}
     reductions, density = None, isinstance(loaded.model, DensityModel)

@@ -147,10 +147,9 @@ def trade_offs(comparison: Comparison) -> list[str]:
 def notes(comparison: Comparison) -> list[str]:
     """What the tables leave out."""
     lines = [
-        f"{member.entry.name} is drawn at temperature "
-        f"{', '.join(f'{value:g}' for value in member.temperatures)}."
+        f"{member.entry.name} is drawn at temperature {', '.join(_drawn_at(member))}."
         for member in comparison.members
-        if set(member.temperatures) != {1.0}
+        if set(_drawn_at(member)) != {"1"}
     ]
     if not comparison.has_ambiguous:
         lines.append(
@@ -158,6 +157,12 @@ def notes(comparison: Comparison) -> list[str]:
             "pixels), so there is no table of the ambiguous subset."
         )
     return lines
+
+
+def _drawn_at(member: Member) -> list[str]:
+    """Each seed's temperature, and what else was fitted."""
+    drawn = zip(member.temperatures, member.applied, strict=True)
+    return [f"{temperature:g}{applied}" for temperature, applied in drawn]
 
 
 def sentences(comparison: Comparison) -> list[str]:

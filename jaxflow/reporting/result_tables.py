@@ -77,7 +77,8 @@ def describe(evaluated: Evaluation, bold: bool = False) -> str:
 
 def remarks(evaluated: Evaluation) -> str:
     """How to read the tables, and what they compare with."""
-    text = f"{LEGEND}Hypotheses drawn at temperature {evaluated.temperature:g}.\n"
+    drawn = f"temperature {evaluated.temperature:g}{evaluated.applied}"
+    text = f"{LEGEND}Hypotheses drawn at {drawn}.\n"
     if evaluated.settings is not None:
         text += SETTINGS_LEGEND
     if evaluated.mean_pose_mpjpe is not None:

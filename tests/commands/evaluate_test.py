@@ -1,16 +1,20 @@
 """The evaluate command: what it prints, what it writes, how it refuses."""
 
+import dataclasses
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from jaxflow import commands, config, data, evaluate, methods
-from jaxflow.evaluation import protocol
+from jaxflow.evaluation import protocol, widened
 from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.reporting import result_tables
+from jaxflow.runs import plain_config
 from jaxflow.runs.errors import UserError
 from tests.helpers import flows
 from tests.helpers.evaluation import TEST, records
@@ -60,8 +64,6 @@ def test_the_protocol_counts_strided_and_ambiguous_frames(small_checkpoint, fake
 
 
 def test_what_is_not_asked_for_is_left_out(small_checkpoint, fake_data):
-    import dataclasses
-
     test = dataclasses.replace(TEST, ambiguous=False, mean_pose=False)
     loaded = load(small_checkpoint, test)
     found = protocol.evaluate(loaded)
@@ -71,9 +73,6 @@ def test_what_is_not_asked_for_is_left_out(small_checkpoint, fake_data):
 
 
 def test_the_fitted_temperature_is_taken(small_checkpoint, fake_data, tmp_path):
-    import dataclasses
-    import shutil
-
     folder = shutil.copytree(small_checkpoint, tmp_path / "copy")
     found = {}
     calibration_file.save(folder, {"temperature": 2.5})
@@ -83,7 +82,7 @@ def test_the_fitted_temperature_is_taken(small_checkpoint, fake_data, tmp_path):
         found[wanted] = protocol.evaluate(loaded)
         text = result_tables.describe(found[wanted])
         assert f"temperature {loaded.temperature:g}." in text
-    assert loaded.test.temperature == "2.5"
+    assert loaded.test.temperature == "fitted"
     assert found["fitted"].to_json() == found["2.5"].to_json()
     assert found["fitted"].to_json()["temperature"] == 2.5
     wider = (
@@ -92,6 +91,21 @@ def test_the_fitted_temperature_is_taken(small_checkpoint, fake_data, tmp_path):
     assert 1.5 < wider < 4
     with pytest.raises(ValueError, match="has no fitted temperature; run python -m"):
         load(small_checkpoint, test)
+
+
+def test_all_that_was_fitted_is_told(small_checkpoint, fake_data, tmp_path):
+    folder = shutil.copytree(small_checkpoint, tmp_path / "copy")
+    factors = np.full(widened.SHAPE, 1.5).tolist()
+    content = {"temperature": 2.5, "temperature_spread": 0.25}
+    calibration_file.save(folder, {**content, "widths": {"factors": factors}})
+    loaded = load(folder, dataclasses.replace(TEST, temperature="fitted"))
+    assert plain_config.to_dict(loaded.test)["temperature"] == "fitted"
+    found = protocol.evaluate(loaded)
+    told = "drawn at temperature 2.5, with tails (spread 0.25) and widths."
+    assert told in result_tables.remarks(found)
+    document = found.to_json()
+    fitted = [document[name] for name in ("temperature_spread", "widths")]
+    assert fitted == [0.25, True]
 
 
 def run_main(monkeypatch, *arguments):

@@ -10,6 +10,7 @@ import pytest
 from jaxflow import config, data, methods
 from jaxflow.evaluation import comparison, protocol
 from jaxflow.evaluation import seed_statistics as statistics
+from jaxflow.evaluation.calibrated import Applied
 from jaxflow.evaluation.comparison import Comparison, Entry, Member
 from jaxflow.evaluation.sampling_cost import SamplingCost
 from jaxflow.flow import checkpoint
@@ -246,9 +247,15 @@ def test_temperatures_are_told(compared):
     assert tell.notes(compared) == []
     first, second = compared.members
     warm = compared._replace(
-        members=(first._replace(temperatures=(1.35, 1.37)), second)
+        members=(
+            first._replace(temperatures=(1.35, 1.37)),
+            second._replace(applied=(Applied(0.25, True),)),
+        )
     )
-    assert tell.notes(warm) == ["full is drawn at temperature 1.35, 1.37."]
+    assert tell.notes(warm) == [
+        "full is drawn at temperature 1.35, 1.37.",
+        "other is drawn at temperature 1, with tails (spread 0.25) and widths.",
+    ]
     assert "temperature 1.35, 1.37." in tell.describe(warm)
     assert warm.to_json()["models"][0]["temperatures"] == [1.35, 1.37]
 
