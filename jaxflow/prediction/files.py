@@ -16,6 +16,7 @@ its name when it is whole.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -321,10 +322,19 @@ def clear(folder: pathlib.Path, underway: bool = True) -> None:
     for kind in ("overlays", "pictures", "crops"):
         for path in folder.glob(f"{kind}/*.jpg*"):
             path.unlink()
+        with contextlib.suppress(OSError):  # not there, or the user's files are in it
+            (folder / kind).rmdir()
     exports.clear(folder)
     if underway:
         unfinished.remove(folder)
     files.remove(folder / SUMMARY)
+
+
+def give_up(folder: pathlib.Path) -> None:
+    """As `clear`; a mark stays beside files that are no run's, for a later run."""
+    clear(folder, underway=False)
+    others = any(path.name != unfinished.FOLDER for path in folder.iterdir())
+    unfinished.remove(folder, marked=others)
 
 
 def read_summary(folder: pathlib.Path) -> dict[str, Any] | None:

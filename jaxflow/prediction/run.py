@@ -322,7 +322,7 @@ def _write(
                 advance(writer.take(event))
                 continue
             if event.failed is not None and not writer.people:
-                files.clear(output.folder / source.name)
+                files.give_up(output.folder / source.name)
                 yield source, event.failed
             else:
                 if event.failed is not None:

@@ -73,14 +73,21 @@ def is_marked(folder: pathlib.Path) -> bool:
     return (folder / FOLDER / STATE).is_file()
 
 
-def remove(folder: pathlib.Path) -> None:
-    """Forgets what was begun of the source in the folder; the mark goes last."""
+def remove(folder: pathlib.Path, marked: bool = False) -> None:
+    """Forgets what was begun of the source in the folder; the mark goes last.
+
+    Args:
+      folder: of the source.
+      marked: whether the mark is to stay, with nothing to go on from.
+    """
     for path in (folder / FOLDER).glob("*"):
         if path.is_dir():
             shutil.rmtree(path)
         elif path.name != STATE:
             path.unlink()
-    if (folder / FOLDER).is_dir():
+    if marked:
+        files.write_json(folder / FOLDER / STATE, {})
+    elif (folder / FOLDER).is_dir():
         shutil.rmtree(folder / FOLDER)
 
 

@@ -94,6 +94,22 @@ def test_all_of_a_run_s_goes_and_what_a_user_added_stays(tmp_path):
     assert {path for path in folder.rglob("*") if path.is_file()} == {*own}
 
 
+@pytest.mark.parametrize("own", [(), ("notes.txt", "crops/notes.txt")])
+def test_what_failed_once_can_be_tried_again(tmp_path, own):
+    """Also where drawings of an earlier run, or files of a user, lay beside it."""
+    folder = tmp_path / "clip"
+    writer(tmp_path).finish()
+    own = put(folder, *own)
+    put(folder, "overlays/0.jpg", "pictures/0.jpg", "crops/0.jpg")
+    writer(tmp_path)  # begins anew, and fails
+    files.give_up(folder)
+    assert run.plan([SOURCE], Output(tmp_path), {}).rest() == [SOURCE]
+    assert unfinished.begun(folder, NOTE) is None
+    writer(tmp_path).finish()
+    left = {folder / files.SUMMARY, *own}
+    assert {path for path in folder.rglob("*") if path.is_file()} == left
+
+
 def test_a_source_whose_arrays_are_gone_is_done_again(tmp_path):
     folder = tmp_path / "clip"
     put(folder, files.ARRAYS)
