@@ -16,6 +16,9 @@ from jaxflow.prediction.stream import SIZES, stream
 from jaxflow.runs.profiling import Clock
 
 
+_FETCHING = "networks", "offline"  # where BlazePose's networks are from
+
+
 class Predictions(NamedTuple):
     """What `predictions` found.
 
@@ -74,6 +77,7 @@ def predictions(
     notes = [] if table is None else check_boxes(sources, table)
     if path := options.get("rule") == motions.RULE:
         del options["rule"]
+    fetching = {name: options[name] for name in _FETCHING if name in options}
     lifter = Lifter.load(
         checkpoint, detector, sizes=SIZES, skeleton=skeleton, maps=maps, **options
     )
@@ -83,7 +87,7 @@ def predictions(
         boxes=table,
         key=key,
         maps=maps,
-        finder=looking.finder_for(sources, boxes, lifter),
+        finder=looking.finder_for(sources, boxes, lifter, **fetching),
         fps=fps,
     )
     skipped = [source for source in sources if isinstance(source, Skipped)]

@@ -11,7 +11,7 @@ from PIL import Image
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers.boxes import read_boxes
 from jaxflow.detector.readers.records import Seen, Skipped
-from jaxflow.prediction import in_memory, inputs
+from jaxflow.prediction import in_memory, inputs, looking
 from jaxflow.prediction.inputs import Reading, Source
 from jaxflow.prediction.records import Mark
 from jaxflow.runs import files
@@ -174,6 +174,28 @@ class TestBoxes:
         assert "1 boxes of a score below 0.3" in score and "other.png" in others
         assert "no box belongs to b.png" in without
         assert "line 5: expected pixels of a picture" in told.skipped[0].reason
+
+
+def test_networks_at_hand_find_people_for_another_detector(
+    tmp_path, points, monkeypatch
+):
+    """``jaxflow.predictions`` looks no farther for them than it was told to."""
+    write(tmp_path, points, "a.png")
+    told = []
+
+    def load(*arguments, **how):
+        told.append((*arguments, how))
+        raise UserError("enough")
+
+    monkeypatch.setattr(looking.blazepose, "load", load)
+    monkeypatch.setattr(
+        in_memory.Lifter, "load", lambda *_, **__: predict_helpers.quick_lifter()
+    )
+    with pytest.raises(UserError, match="enough"):
+        in_memory.predictions(
+            tmp_path / "a.png", "run", "net", boxes="auto", networks="n", offline=True
+        )
+    assert told == [("full", "n", {"offline": True})]
 
 
 class TestKey:
