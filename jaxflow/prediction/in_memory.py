@@ -15,7 +15,6 @@ from jaxflow.prediction.records import Ended, Lifted, Noted
 from jaxflow.prediction.stream import SIZES, stream
 from jaxflow.runs.profiling import Clock
 
-
 _FETCHING = "networks", "offline"  # where BlazePose's networks are from
 
 

@@ -144,6 +144,7 @@ class Lifter:
         Raises:
           ValueError: other shapes, numbers that are not finite, amplitudes far above 1,
             fewer than four joints found, or sixteen at one place; says which frame.
+          FloatingPointError: hypotheses that are not finite; says of which frame.
         """
         if isinstance(fits, GaussianFit):
             found = np.asarray(fits.converged)
@@ -162,8 +163,9 @@ class Lifter:
         lifting.check_scale(fits)
         lifting.check_extent(pose2d)
         if not len(fits):
-            return lifting.nothing(self.num_hypotheses, self.rule)
+            return self._nothing()
         parts = batching.apply(self._lift, (fits, pose2d, numbers), self.sizes)
+        lifting.check_finite(*parts)
         hypotheses, answer, mode, spread, *density = parts
         log_density = density[0] if density else None
         return Prediction(
@@ -253,7 +255,7 @@ class Lifter:
         if self.detector is None:
             raise UserError("pictures need a detector: Lifter.load(..., detector=DIR)")
         if not len(pictures):
-            return lifting.nothing(self.num_hypotheses, self.rule)
+            return self._nothing()
         upright = [reading.from_array(picture) for picture in pictures]
         wholes = [[0, 0, picture.width, picture.height] for picture in upright]
         squares = crop.from_box(wholes, 1.0) if boxes is None else crop.from_box(boxes)
@@ -309,6 +311,10 @@ class Lifter:
         pose2d = corner[..., None, :] + pixel[..., None, None] * fits.mean
         rows = np.asarray(fits.as_array())
         return self.lift_fits(rows, np.asarray(pose2d), positions=positions)
+
+    def _nothing(self) -> Prediction:
+        density = isinstance(self.model, DensityModel)
+        return lifting.nothing(self.num_hypotheses, self.rule, density)
 
     def _lift(
         self, fits: np.ndarray, pose2d: np.ndarray, numbers: np.ndarray

@@ -52,8 +52,37 @@ class Prediction(NamedTuple):
     rule: str
 
 
-def nothing(num_hypotheses: int, rule: str) -> Prediction:
-    """The answer for no frames, of the density's shape all the same."""
+class NotFiniteError(FloatingPointError):
+    """What a model drew is not finite.
+
+    Attributes:
+      frame: of which frame of the call.
+    """
+
+    def __init__(self, frame: int, where: str) -> None:
+        """Where: the frame in words."""
+        super().__init__(
+            f"hypotheses of {where} not finite: the parameters or this frame's input "
+            "are broken"
+        )
+        self.frame = frame
+
+
+def check_finite(*arrays: np.ndarray) -> None:
+    """Refuses what a model gave for frames (N, ...) if there is no pose in it.
+
+    Raises:
+      NotFiniteError: says of which frame.
+    """
+    for array in arrays:
+        bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        if bad.any():
+            frame = int(bad.argmax())
+            raise NotFiniteError(frame, f"frame {frame}")
+
+
+def nothing(num_hypotheses: int, rule: str, density: bool) -> Prediction:
+    """The answer for no frames; density: whether the model knows it."""
 
     def none(*shape: int) -> np.ndarray:
         return np.zeros((0, *shape), np.float32)
@@ -63,7 +92,7 @@ def nothing(num_hypotheses: int, rule: str) -> Prediction:
         chosen=none(17, 3),
         mode=none(17, 3),
         spread=none(17, 3),
-        log_density=none(num_hypotheses),
+        log_density=none(num_hypotheses) if density else None,
         pose2d=none(16, 2),
         fits=none(16, 7),
         rule=rule,

@@ -85,7 +85,8 @@ def stream(
 
     Raises:
       ImportError: what reads such files is not installed.
-      FloatingPointError: the detector's weights are not those of a network.
+      FloatingPointError: the detector's weights are not those of a network, or the
+        model's hypotheses of somebody are not finite.
     """
     sizes = _crop_sizes(sources)
     waiting: list[_Entry] = []
@@ -266,11 +267,16 @@ def _unusable(person: Seen) -> str:
 
 def _lift(entries: Sequence[_Entry], lifter: Lifter) -> None:
     """Hypotheses for those who have fits."""
-    prediction = lifter.lift_fits(
-        np.stack([entry.seen.fit for entry in entries]),
-        np.stack([entry.seen.pose2d for entry in entries]),
-        positions=[position(entry.seen) for entry in entries],
-    )
+    try:
+        prediction = lifter.lift_fits(
+            np.stack([entry.seen.fit for entry in entries]),
+            np.stack([entry.seen.pose2d for entry in entries]),
+            positions=[position(entry.seen) for entry in entries],
+        )
+    except lifting.NotFiniteError as error:
+        file, frame, person, *_ = entries[error.frame].seen
+        where = f"{file}, frame {frame}, person {person}"
+        raise lifting.NotFiniteError(error.frame, where) from None
     for i, entry in enumerate(entries):
         row = [None if column is None else column[i] for column in prediction[:-1]]
         entry.event = Lifted._make([entry.seen, *row, entry.crop])

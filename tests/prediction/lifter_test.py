@@ -216,6 +216,22 @@ def test_keypoints_of_another_detector(lifter):
     assert np.abs(exact.fits[..., [3, 5]] - 2).max() < 2  # synthesised joints are wider
 
 
+def test_what_is_not_finite_is_named(model, fits):
+    broken = Undense(model)
+    broken.sample = lambda *inputs, **how: (
+        model.sample(*inputs, **how).at[3].set(np.inf)
+    )
+    lifter = Lifter(broken, num_hypotheses=M, sizes=(8,))
+    with pytest.raises(FloatingPointError, match="of frame 3 not finite"):
+        lifter.lift_fits(fits)
+
+
+def test_no_frames_have_a_density_where_others_have(lifter, model, fits):
+    assert lifter.lift_fits(fits[:0]).log_density.shape == (0, M)
+    plain = Lifter(Undense(model), num_hypotheses=M)
+    assert plain.lift_fits(fits[:0]).log_density is None
+
+
 def test_what_cannot_be_lifted_is_refused(lifter, model, fits):
     with pytest.raises(ValueError, match=r"fits of shape \(N, 16, 7\); got \(16, 7\)"):
         lifter.lift_fits(fits[0])

@@ -4,6 +4,7 @@ Stopped within an input a run goes on there, and ends with the same bytes. A fil
 cannot be read is named, takes little memory, and leaves the others as they are.
 """
 
+import dataclasses
 import json
 import struct
 
@@ -186,6 +187,20 @@ def test_what_cannot_be_gone_on_from_begins_anew(
     outcome, frames = run([inputs / "clip.avi"], lifter, tmp_path, about=about)
     assert outcome.continued == 0 and outcome.people == frames == COUNT
     assert not own.exists()
+
+
+def test_hypotheses_that_are_not_finite_are_named(inputs, lifter, tmp_path):
+    class Broken:
+        method = "broken"
+
+        def sample(self, pose2d, cond, key, *, num_hypotheses, temperature):
+            return np.full((len(pose2d), num_hypotheses, 17, 3), np.inf, np.float32)
+
+    broken = dataclasses.replace(lifter, model=Broken())
+    with pytest.raises(
+        FloatingPointError, match=r"points\.json, frame 0, person 0 not"
+    ):
+        run([inputs / "points.json"], broken, tmp_path / "out")
 
 
 def test_memory_holds_no_more_than_some_people(tmp_path, monkeypatch):
