@@ -29,7 +29,7 @@ import numpy as np
 
 from jaxflow.detector.readers.records import Skipped
 from jaxflow.prediction import document, exports, motions, pictures, unfinished
-from jaxflow.prediction.records import STORED, Lifted, Mark, Noted
+from jaxflow.prediction.records import STORED, Lifted, Mark, Noted, same_frame
 from jaxflow.prediction.tracks import Numbering
 from jaxflow.prediction.unfinished import Begun, Columns, Drawings
 from jaxflow.runs import files
@@ -106,7 +106,7 @@ class PeopleWriter:
         self._skipped: dict[str, Any] = {"skipped": [], "skipped_left_out": 0}
         self._noted: dict[str, Any] = {"noted": [], "noted_left_out": 0}
         self.people = self.frames = 0
-        self._last: tuple[Any, ...] = ()
+        self._last: tuple[Any, ...] = ("", None)
         self._saved = time.monotonic()
         if begun is not None:
             state = begun.state
@@ -133,7 +133,7 @@ class PeopleWriter:
         else:
             self.skip(event)
         frame = (event.seen if isinstance(event, Lifted) else event)[:2]
-        begins, self._last = frame != self._last, frame
+        begins, self._last = not same_frame(frame, self._last), frame
         self.frames += begins
         return int(begins)
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxflow.detector.readers.records import Seen
+from jaxflow.runs.files import printable
 
 
 class Mark(NamedTuple):
@@ -78,3 +79,9 @@ STORED = {
     "pose2d": "image px",
     "fit": "heatmap px of the crop",
 }
+
+
+def same_frame(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Whether a file and frame are the same, by the file's path or its name alone."""
+    names = [f"/{printable(file)}" for file, _ in (one, other)]
+    return one[1] == other[1] and any(map(str.endswith, names, names[::-1]))

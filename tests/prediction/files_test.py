@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from jaxflow.detector.readers.records import Skipped
 from jaxflow.prediction import exports, files, page, run, unfinished
 from jaxflow.prediction.files import Output
 from jaxflow.prediction.inputs import KEYPOINTS, Source
@@ -92,6 +93,15 @@ def test_all_of_a_run_s_goes_and_what_a_user_added_stays(tmp_path):
     own = put(folder, "notes.txt", "motions/notes.txt", "poses.npz.zip")
     files.clear(folder)
     assert {path for path in folder.rglob("*") if path.is_file()} == {*own}
+
+
+def test_a_frame_counts_once_whatever_its_file_is_called(tmp_path):
+    """Who is skipped names the path, who is lifted or noted the file."""
+    begun, named = writer(tmp_path), ["clip.mp4", "in/clip.mp4", "other/clip.mp4"]
+    events = [(named[1], 0), (named[0], 0), (named[1], 0), (named[0], 1), (named[1], 1)]
+    events += [(named[2], 1)]
+    read = [begun.take(Skipped(file, frame, 0, "")) for file, frame in events]
+    assert read == [1, 0, 0, 1, 0, 1] and begun.frames == 3
 
 
 @pytest.mark.parametrize("own", [(), ("notes.txt", "crops/notes.txt")])
