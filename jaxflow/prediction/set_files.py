@@ -28,6 +28,7 @@ from jaxflow.runs.errors import UserError
 
 MANIFEST = "manifest.json"
 FORMATS = ("npz", "array_record")
+_NONE = TypeError, AttributeError  # of values that are of another kind
 MARK = "manifest_crc32"  # the column that names the manifest
 Columns = dict[str, np.ndarray]
 
@@ -99,13 +100,17 @@ def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = pathlib.Path(folder) / MANIFEST
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        Shards(pathlib.Path(folder), manifest)  # it says what they take
     except FileNotFoundError as error:
         raise SampleFileError(
             f"{folder} holds no samples: there is no {MANIFEST}"
         ) from error
-    except ValueError as error:
-        raise SampleFileError(f"{path} is damaged: {error}") from error
+    except (ValueError, LookupError, ArithmeticError, *_NONE) as error:
+        raise SampleFileError(
+            f"{path} is damaged: expected what jaxflow.sample_set writes; got {error!r}"
+        ) from error
+    return dict(manifest)
 
 
 def claim(folder: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Shards:

@@ -33,17 +33,25 @@ from jaxflow.prediction import set_files
 from jaxflow.prediction import set_sampling as sampling
 from jaxflow.prediction.set_sampling import NAMES, SampleConfig, SetToSample
 from jaxflow.runs import checkpoint, multihost, plain_config, trees
+from jaxflow.runs.errors import UserError
 from jaxflow.runs.run import Stop
+from jaxflow.types import DensityModel
 
 
 def load(checkpoint_dir: str, where: DataConfig, config: SampleConfig) -> SetToSample:
     """Reads checkpoint and frames; the frames are those that `evaluate` would count.
 
     Raises:
-      UserError: either is missing, damaged or of another kind; says which and where.
+      UserError: either is missing, damaged or of another kind, or the model has no
+        density to store; says which and where.
     """
     model, step = methods.load(checkpoint_dir), checkpoint.find(checkpoint_dir).name
     model, temperature = calibrated(model, checkpoint_dir, config.temperature)
+    if config.log_density and not isinstance(model, DensityModel):
+        raise UserError(
+            f"--log_density: expected a model that knows its density; {checkpoint_dir} "
+            f"holds the method {model.method}, which does not"
+        )
     records = data.load_records(
         where.dataset, config.split, where.data_dir or None, where.manual_dir or None
     )

@@ -14,7 +14,9 @@ from jaxflow import config, data, methods
 from jaxflow.evaluation import protocol
 from jaxflow.flow import checkpoint
 from jaxflow.prediction import set_files, set_sampling, sets
+from jaxflow.prediction.set_files import SampleFileError
 from jaxflow.prediction.set_sampling import SampleConfig
+from jaxflow.runs.errors import UserError
 from tests.helpers import flows, quick
 from tests.helpers.evaluation import records
 from tests.helpers.training import DATASET, TINY, command
@@ -228,9 +230,23 @@ def test_settings_without_a_meaning(changes, words):
 def test_folders_without_samples(tmp_path):
     with pytest.raises(ValueError, match="holds no samples"):
         set_files.read(tmp_path)
-    (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(ValueError, match="manifest.json is damaged"):
-        set_files.read(tmp_path)
+    settings = '{"settings": {"shard_size": 0, "format": "npz"}, "frames": 3}'
+    for text in ("{", "[]", "{}", "3", settings):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(SampleFileError, match="manifest.json is damaged"):
+            set_files.read(tmp_path)
+
+
+def test_a_model_without_densities_stores_none(model, monkeypatch):
+    """Before the data set is even looked for."""
+
+    class Undense:
+        method = "undense"
+
+    monkeypatch.setattr(methods, "load", lambda folder: Undense())
+    wanted = dataclasses.replace(SMALL, log_density=True)
+    with pytest.raises(UserError, match="--log_density: .* undense, which does not"):
+        sets.load(str(model), WHERE, wanted)
 
 
 @pytest.fixture(scope="module")
