@@ -67,6 +67,7 @@ class Summed(NamedTuple):
       hits: (21, 16) as ``metrics.ExampleErrors``.
       joints: (bins,) how many joints.
       bin_hits: (bins, 21).
+      pictured: (bins,) how many of them are known to lie somewhere in the picture.
       inside: (bins,) sum of the shares of hypotheses within the 95 % ellipse.
       truth_inside: (bins,).
     """
@@ -75,6 +76,7 @@ class Summed(NamedTuple):
     hits: Any
     joints: Any
     bin_hits: Any
+    pictured: Any
     inside: Any
     truth_inside: Any
 
@@ -104,6 +106,7 @@ class Sums:
             hits=hits,
             joints=in_bin.sum(axis=1),
             bin_hits=binned(np.swapaxes(hits[..., _DRAWN], 1, 2)),
+            pictured=binned(picture.pictured[:, _DETECTED]),
             inside=binned(picture.inside[:, _DETECTED]),
             truth_inside=binned(picture.truth_inside[:, _DETECTED]),
         )
@@ -126,7 +129,8 @@ class Bin(NamedTuple):
       most: heatmap pixels, not included; infinite for the last one.
       joints: how many, over all frames.
       ece: calibration error of them together; NaN without joints, as the rest.
-      inside: share of hypotheses within the detection's 95 % ellipse.
+      inside: share of hypotheses within the detection's 95 % ellipse; NaN, as the
+        next, where poses have no distance and so no picture.
       truth_inside: share of the true joints.
     """
 
@@ -205,20 +209,16 @@ class Uncertainty(NamedTuple):
             "crps_mm": _named("xyz", self.crps),
             "calibration_error_of_joints": _named(joints, self.joint_ece),
             "calibration_error_of_axes": _named("xyz", self.axis_ece),
-            "calibration_error_band": _known(np.asarray(self.ece_band)),
+            "calibration_error_band": _known(self.ece_band),
             "calibration_curve_band": _known(self.curve_band),
             "by_fitted_sigma": [
                 {
                     "least_px": interval.least,
                     "most_px": None if np.isinf(interval.most) else interval.most,
                     "joints": interval.joints,
-                    "calibration_error": interval.ece if interval.joints else None,
-                    "inside_95_ellipse_share": interval.inside
-                    if interval.joints
-                    else None,
-                    "truth_inside_share": interval.truth_inside
-                    if interval.joints
-                    else None,
+                    "calibration_error": _known(interval.ece),
+                    "inside_95_ellipse_share": _known(interval.inside),
+                    "truth_inside_share": _known(interval.truth_inside),
                 }
                 for interval in self.bins
             ],
@@ -231,9 +231,9 @@ def _named(names: Any, values: np.ndarray) -> dict[str, float]:
     return dict(zip(names, map(float, values), strict=True))
 
 
-def _known(band: np.ndarray) -> list[Any] | None:
+def _known(value: Any) -> Any:
     """As plain values, if there is one."""
-    return band.tolist() if np.isfinite(band).all() else None
+    return np.asarray(value).tolist() if np.isfinite(value).all() else None
 
 
 def _error(frequency: np.ndarray) -> np.ndarray:
@@ -248,7 +248,8 @@ def _bins(total: Summed) -> tuple[Bin, ...]:
         shares = [np.nan] * 3
         if joints:
             error = _error(total.bin_hits[i] / joints)
-            inside, truth = total.inside[i] / joints, total.truth_inside[i] / joints
+            pictured = total.pictured[i] or np.nan
+            inside, truth = total.inside[i] / pictured, total.truth_inside[i] / pictured
             shares = [float(error), float(inside), float(truth)]
         bins.append(Bin(least, most, joints, *shares))
     return tuple(bins)

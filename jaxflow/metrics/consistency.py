@@ -28,15 +28,18 @@ class Consistency(NamedTuple):
     """Of a frame's hypotheses.
 
     Attributes:
-      inside: (..., 16) MPII-16, share of the hypotheses whose joint's picture lies in
-        the 95 % ellipse of its detection.
-      truth_inside: (..., 16) whether the true joint's does.
+      pictured: (..., 16) MPII-16, whether it is known where the joint's picture lies:
+        poses relative to the hip, without a distance, have none.
+      inside: (..., 16) share of the hypotheses whose joint's picture lies in the 95 %
+        ellipse of its detection; 0 of joints without one.
+      truth_inside: (..., 16) whether the true joint's does; likewise.
       bone: (..., 16) mm, standard deviation of a bone's length over the hypotheses: of
         these M, with M in the denominator.
       asymmetry: (...) mm, mean difference of the lengths of a left bone and its right
         counterpart, over hypotheses and pairs.
     """
 
+    pictured: jax.Array
     inside: jax.Array
     truth_inside: jax.Array
     bone: jax.Array
@@ -61,12 +64,14 @@ def of_example(hypotheses: jax.Array, seen: RawFrames) -> Consistency:
     covariance = flip_y(unsure.covariance_of(seen.gaussfit))
     mean = CROP_PER_HEATMAP * seen.gaussfit[..., 1:3]
     lengths = _MM * _bone_lengths(hypotheses)
+    placed = focal * true + origin - mean
     return Consistency(
+        pictured=jnp.all(jnp.isfinite(placed), axis=-1).astype(placed.dtype),
         inside=jnp.mean(
             _inside(pixels - mean[..., None, :, :], covariance[..., None, :, :, :]),
             axis=-2,
         ),
-        truth_inside=_inside(focal * true + origin - mean, covariance),
+        truth_inside=_inside(placed, covariance),
         bone=jnp.std(lengths, axis=-2),
         asymmetry=jnp.mean(
             jnp.abs(

@@ -216,6 +216,22 @@ def test_the_band_of_the_calibration_error_holds_it(scale, true):
     assert np.mean((low <= true + 0.005) & (true <= high)) > 0.8
 
 
+def test_poses_without_a_distance_are_nowhere_in_the_picture(mixed):
+    """Of which the shares are unknown, not 0; of the others they are as they were."""
+    far = uncertain(mixed, Believer(True))
+    half = mixed.pose3d.copy()
+    half[::2] -= half[::2, :1]
+    some = uncertain(dataclasses.replace(mixed, pose3d=half), Believer(True))
+    assert some.bins[0].truth_inside == pytest.approx(far.bins[0].truth_inside, abs=0.1)
+    about = dataclasses.replace(mixed, pose3d=mixed.pose3d - mixed.pose3d[:, :1])
+    found = uncertain(about, Believer(True))
+    for one in found.to_json()["by_fitted_sigma"]:
+        assert one["inside_95_ellipse_share"] is one["truth_inside_share"] is None
+    (_, table) = uncertainty_tables.of_uncertainty(found)
+    assert all(row.cells[-2:] == ("-", "-") for row in table.rows)
+    assert found.bins[4].ece == far.bins[4].ece
+
+
 def test_one_take_has_no_band(mixed):
     same = {name: mixed.subject for name in ("action", "subaction")}
     found = uncertain(dataclasses.replace(mixed, **same), Believer(True))
