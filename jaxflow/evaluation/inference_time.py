@@ -5,8 +5,8 @@
 Paper appendix D times the fit of one image's sixteen heatmaps and drawing 1 and 1,000
 hypotheses. Times are those of a caller who calls one time after the other: from the
 call to the result being ready, the inputs on the device, everything compiled before and
-the device's threads awake. They are kept in the folder of the run, with an entry a
-device, so that a report comes out the same again.
+the device's threads awake. They are kept in the folder of the run, with an entry for
+each device and each model timed there, so that a report comes out the same again.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import platform
 import re
 import statistics
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxflow.gaussians import heatmaps
 from jaxflow.gaussians.condition import condition
@@ -116,15 +118,15 @@ def kept(
     """
     if choice == "off":
         return None
-    device = device_name()
+    name = _named(model, device_name())
     folders = _folders(checkpoint_dir, fallback)
     for folder in folders if choice == "kept" else ():
-        if times := _read(folder / FILE).get(device):
+        if times := _read(folder / FILE).get(name):
             return times
     measured = measure(model)
     for folder in folders:
         try:
-            _write(folder / FILE, {**_read(folder / FILE), device: measured})
+            _write(folder / FILE, {**_read(folder / FILE), name: measured})
             break
         except OSError:
             continue
@@ -152,26 +154,41 @@ def _folders(checkpoint_dir: str, fallback: pathlib.Path) -> list[pathlib.Path]:
     return [*run, fallback]
 
 
+def _named(model: Any, device: str) -> str:
+    """All of a model that its times depend on, and where they were taken.
+
+    Parameters' values do not matter; what stands around the model does.
+    """
+    kinds, inner = [], model
+    while inner is not None:
+        kinds.append(type(inner).__name__)
+        inner = getattr(inner, "model", None)
+    size = sum(np.size(leaf) for leaf in jax.tree.leaves(model.parameters()))
+    config = zlib.crc32(repr(model.config).encode())
+    kind = " of ".join(kinds)
+    return f"{device}: {model.method}, {kind}, {size} parameters, config {config:08x}"
+
+
 def _read(path: pathlib.Path) -> dict[str, InferenceTimes]:
-    """By device; none where there is no file."""
+    """By `_named`; none where there is no file."""
     if not path.is_file():
         return {}
     try:
         return {
-            device: InferenceTimes(
-                device=device,
+            name: InferenceTimes(
+                device=str(times["device"]),
                 repeats=int(times["repeats"]),
                 fit_ms=_positive(times["fit_16_heatmaps_ms"]),
                 sample_ms={
                     int(m): _positive(ms) for m, ms in times["sample_ms"].items()
                 },
             )
-            for device, times in json.loads(path.read_text()).items()
+            for name, times in json.loads(path.read_text()).items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path}: expected inference times by device, as a report writes them; "
-            f"remove the file to measure anew ({error!r})"
+            f"{path}: expected inference times by model and device, as a report "
+            f"writes them; remove the file to measure anew ({error!r})"
         ) from error
 
 
@@ -187,9 +204,7 @@ def _positive(value: Any) -> float:
 
 
 def _write(path: pathlib.Path, times: dict[str, InferenceTimes]) -> None:
-    files.write_json(
-        path, {device: measured.to_json() for device, measured in times.items()}
-    )
+    files.write_json(path, {name: each.to_json() for name, each in times.items()})
 
 
 def median_ms(run: Callable[[], Any], repeats: int) -> float:

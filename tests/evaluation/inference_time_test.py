@@ -10,11 +10,12 @@ import pytest
 import jaxflow
 from jaxflow import torch_weights
 from jaxflow.config import FlowConfig
-from jaxflow.evaluation import inference_time
+from jaxflow.evaluation import inference_time, tempered
 from jaxflow.evaluation.inference_time import InferenceTimes
 from jaxflow.methods.flow import FlowModel
 from jaxflow.reporting import result_tables, tables
 from tests.golden import make
+from tests.helpers import methods as small
 
 TIMES = InferenceTimes("Some Chip", 7, 1.23, {1: 0.456, 200: 2.0, 1000: 19.96})
 
@@ -122,13 +123,21 @@ def test_times_are_measured_once_and_kept(monkeypatch, tmp_path):
     monkeypatch.setattr(inference_time.checkpoint, "find", lambda _: step)
     run.mkdir()
 
-    def times(choice):
-        return inference_time.kept("a model", str(run), choice, tmp_path / "out")
+    def times(choice, model=None):
+        model = model or small.model("flow")
+        return inference_time.kept(model, str(run), choice, tmp_path / "out")
 
     assert times("off") is None and not measured
     assert times("kept") == times("kept") == TIMES._replace(fit_ms=1.0)
     assert times("new").fit_ms == times("kept").fit_ms == 2.0
-    assert measured == ["a model"] * 2
+    assert len(measured) == 2
+    wider = times("kept", tempered.of(small.model("flow"), 0.2))
+    other = times("kept", small.model("regression"))
+    assert (wider.fit_ms, other.fit_ms) == (3.0, 4.0)
+    assert times("kept").fit_ms == 2.0
+    kept = {TIMES.device: TIMES.to_json()}  # as earlier versions kept them
+    (run / inference_time.FILE).write_text(json.dumps(kept))
+    assert times("kept").fit_ms == 5.0
     (run / inference_time.FILE).write_text(f'{{"{TIMES.device}": {{}}}}')
     with pytest.raises(ValueError, match="remove the file"):
         times("kept")
