@@ -12,7 +12,6 @@ where the two disagree.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -70,7 +69,7 @@ class Member(NamedTuple):
       frames: of the test, with what each seed made of them.
       cost: of drawing hypotheses; of the first seed.
       curves: what each seed's calibration found over temperature, by
-        `calibration_file`; None where there was none.
+        `calibration_file`; None where there was none, or of another sampler.
       trained: floating-point operations of the training, a seed each; None where it
         is not known.
     """
@@ -226,10 +225,10 @@ def compare(
       training_cost: floating-point operations of the run in a folder, or None.
 
     Raises:
-      ValueError: no entries, a name twice, an entry without checkpoints, or a
-        checkpoint or data set that is missing; before anything is tested.
+      ValueError: as `check`, or a data set that is missing; before anything is
+        tested.
     """
-    _check(entries, test)
+    check(entries, test, load_model)
     test = dataclasses.replace(
         test, ambiguous=True, mean_pose=False, untrained=False, reductions=False
     )
@@ -238,18 +237,18 @@ def compare(
     shared = protocol.load(load_model(first, sampler=""), first, source, plain)
     members = []
     for entry in entries:
-        load = functools.partial(load_model, sampler=entry.sampler)
-        evaluations = []
+        tested, evaluations = [], []
         for folder in entry.checkpoints:
-            model, temperature = _calibrated(load(folder), folder, entry, test)
+            model, temperature = _calibrated(load_model, folder, entry, test)
+            tested.append(model)
             print(f"testing {folder} at temperature {temperature:g}{Applied.to(model)}")
             loaded = shared.of(model, temperature)
             evaluations.append(protocol.evaluate(loaded))
         member = _member(entry, evaluations)
         members.append(
             member._replace(
-                cost=sampling_cost.of_model(load(entry.checkpoints[0])),
-                curves=tuple(map(calibration_file.load, entry.checkpoints)),
+                cost=sampling_cost.of_model(tested[0]),
+                curves=tuple(_curve(entry, folder) for folder in entry.checkpoints),
                 trained=tuple(map(training_cost, entry.checkpoints)),
             )
         )
@@ -270,20 +269,44 @@ def _member(entry: Entry, evaluations: Sequence[protocol.Evaluation]) -> Member:
     )
 
 
+def _curve(entry: Entry, folder: str) -> dict[str, Any] | None:
+    """What calibration found of the entry; of another sampler nothing is known."""
+    return None if entry.sampler else calibration_file.load(folder)
+
+
 def _calibrated(
-    model: Model, folder: str, entry: Entry, test: protocol.EvaluationConfig
+    load_model: Callable[..., Model],
+    folder: str,
+    entry: Entry,
+    test: protocol.EvaluationConfig,
 ) -> tuple[Model, float]:
     """What a folder's model is tested as.
 
     Another sampler takes the temperature alone; the rest is fitted for the model's.
     """
+    model = load_model(folder, sampler=entry.sampler)
     wanted = entry.temperature or test.temperature
     if entry.sampler:
         return model, calibration_file.resolve(folder, wanted)
     return calibrated(model, folder, wanted)
 
 
-def _check(entries: Sequence[Entry], test: protocol.EvaluationConfig) -> None:
+def check(
+    entries: Sequence[Entry],
+    test: protocol.EvaluationConfig,
+    load_model: Callable[..., Model],
+) -> None:
+    """Refuses what could only fail after others have been tested.
+
+    Args:
+      entries: as of `compare`, as the rest.
+      test: for its temperature.
+      load_model: by which every model is loaded once, and forgotten.
+
+    Raises:
+      ValueError: no entries, a name twice, an entry without checkpoints, a checkpoint
+        that is missing, or one that cannot be drawn from as asked.
+    """
     if not entries:
         raise UserError("expected at least one model to compare")
     names = [entry.name for entry in entries]
@@ -298,4 +321,6 @@ def _check(entries: Sequence[Entry], test: protocol.EvaluationConfig) -> None:
             raise UserError(f"{entry.name} has no checkpoint")
         for folder in entry.checkpoints:
             checkpoint.find(folder)
-            calibration_file.resolve(folder, entry.temperature or test.temperature)
+    for entry in entries:
+        for folder in entry.checkpoints:
+            _calibrated(load_model, folder, entry, test)

@@ -3,20 +3,23 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 from jaxflow import config, data, methods
-from jaxflow.evaluation import comparison, protocol
+from jaxflow.evaluation import comparison, protocol, widened
 from jaxflow.evaluation import seed_statistics as statistics
 from jaxflow.evaluation.calibrated import Applied
 from jaxflow.evaluation.comparison import Comparison, Entry, Member
 from jaxflow.evaluation.sampling_cost import SamplingCost
-from jaxflow.flow import checkpoint
+from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.methods import samplers
 from jaxflow.reporting import comparison as tell
 from jaxflow.reporting import tables
+from jaxflow.runs.checkpoint import DamagedError
+from jaxflow.runs.errors import UserError
 from jaxflow.training import presets
 from tests.helpers import flows
 from tests.helpers.evaluation import TEST, records
@@ -235,6 +238,56 @@ def test_files_say_what_the_tables_say(compared, tmp_path):
     for table in tell.tables_of(compared).values():
         assert tables.to_markdown(table) in text
     assert json.loads((tmp_path / "new" / "comparison.json").read_text())["models"]
+
+
+@pytest.fixture
+def calibrated_folder(folders, tmp_path):
+    """The first checkpoint, with all that can be fitted."""
+    folder = shutil.copytree(folders[0], tmp_path / "fitted")
+    content = {
+        "temperature": 1.4,
+        "temperature_spread": 0.2,
+        "widths": {"factors": np.full(widened.SHAPE, 1.2).tolist()},
+    }
+    calibration_file.save(folder, content)
+    return str(folder)
+
+
+def test_cost_and_curve_are_of_what_was_tested(
+    compared, calibrated_folder, monkeypatch
+):
+    """With widths and tails; what was fitted says nothing of another sampler."""
+    found = protocol.Evaluation(compared.members[0].test[0], None, None)
+    monkeypatch.setattr(protocol, "evaluate", lambda loaded: found)
+    monkeypatch.setattr(data, "load_records", lambda *arguments: records())
+    asked = [
+        Entry("fitted", (calibrated_folder,), "fitted"),
+        Entry("plain", (calibrated_folder,), "1"),
+        Entry("noise", (calibrated_folder,), "1", "noise"),
+    ]
+    fitted, plain, noise = comparison.compare(
+        asked, config.DataConfig(), TEST, samplers.load
+    ).members
+    assert fitted.cost.parameters == plain.cost.parameters + 13 * 5 + 1
+    assert fitted.cost.pose > plain.cost.pose
+    assert plain.curves[0]["temperature"] == 1.4 and noise.curves == (None,)
+
+
+def test_what_cannot_be_drawn_from_is_refused_before_anything_is_tested(
+    folders, calibrated_folder, monkeypatch
+):
+    place = calibration_file.place(calibrated_folder) / calibration_file.NAME
+    good = json.loads(place.read_text())
+    whole = Entry("whole", (folders[1],))
+    monkeypatch.setattr(protocol, "load", lambda *arguments: pytest.fail("too late"))
+    for damage in ({"temperature_spread": "much"}, {"widths": {"factors": [1]}}):
+        place.write_text(json.dumps({**good, **damage}))
+        entries = whole, Entry("other", (calibrated_folder,), "fitted")
+        with pytest.raises(DamagedError, match="damaged"):
+            comparison.compare(entries, config.DataConfig(), TEST, samplers.load)
+    entries = whole, Entry("means", (folders[2],), None, "means")
+    with pytest.raises(UserError, match="no components"):
+        comparison.compare(entries, config.DataConfig(), TEST, samplers.load)
 
 
 @pytest.mark.parametrize("text", ["", "full", "full=", "=runs/a", "full=,"])
