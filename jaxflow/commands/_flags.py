@@ -33,7 +33,7 @@ _OWN_DATA = {
     "dataset": "TFDS builder of data_builders/; default: the set that the checkpoint "
     f"was trained on, or {DataConfig().dataset} where it does not say",
     "data_dir": "where built data sets lie; default: where the checkpoint's own lay if "
-    "that is still there, else $TFDS_DATA_DIR or ~/tensorflow_datasets",
+    "that is the set and still there, else $TFDS_DATA_DIR or ~/tensorflow_datasets",
 }
 
 
@@ -211,7 +211,8 @@ class Flags:
     def data(self, checkpoints: Sequence[str]) -> DataConfig:
         """The data set of --dataset, or else the one that checkpoints were trained on.
 
-        Checkpoints from before they knew it leave --dataset's default.
+        Where that is the same, it is looked for where it lay. Checkpoints from before
+        they knew it leave the defaults.
 
         Args:
           checkpoints: folders as `checkpoint.load_config` takes them.
@@ -223,22 +224,27 @@ class Flags:
         from jaxflow.flow import checkpoint  # brings orbax, which few commands need
 
         ours: DataConfig = self.config(DataConfig())
-        if self.FLAGS["dataset"].present:
+        said, placed = (self.FLAGS[name].present for name in ("dataset", "data_dir"))
+        if said and placed:
             return ours
         sources = [checkpoint.load_source(folder) for folder in checkpoints]
         known = [source for source in sources if source is not None]
         names = sorted({source.dataset for source in known})
+        if said:
+            names = [ours.dataset]
         if len(names) > 1:
             raise UserError(
                 f"the checkpoints were trained on different data sets "
                 f"({', '.join(names)}); say with --dataset which to take"
             )
-        if not known:
+        same = [source for source in known if source.dataset == names[0]]
+        if not same:
             return ours
-        print(f"data set: {names[0]}, as the checkpoint was trained on")
+        if not said:
+            print(f"data set: {names[0]}, as the checkpoint was trained on")
         folder = ours.data_dir
-        if not self.FLAGS["data_dir"].present and os.path.isdir(known[0].data_dir):
-            folder = known[0].data_dir
+        if not placed and os.path.isdir(same[0].data_dir):
+            folder = same[0].data_dir
         return dataclasses.replace(ours, dataset=names[0], data_dir=folder)
 
     def as_flagfile(self, names: Sequence[str]) -> str:

@@ -194,6 +194,14 @@ def test_the_data_set_comes_from_the_checkpoint(tmp_path, capsys):
     finally:
         for name in ("checkpoint", "dataset"):
             flags.FLAGS[name].unparse()
+    flags.FLAGS(["evaluate", "--checkpoint=x", "--dataset=human36m_lift"])
+    try:  # the same set lies where it lay, if nothing else is said
+        assert flags.data([first]) == DataConfig("human36m_lift", str(data_dir))
+        flags.FLAGS(["evaluate", "--checkpoint=x", f"--data_dir={tmp_path}"])
+        assert flags.data([first]).data_dir == str(tmp_path)
+    finally:
+        for name in ("checkpoint", "dataset", "data_dir"):
+            flags.FLAGS[name].unparse()
     other = trained_on(tmp_path / "b", DataConfig("cmu_mocap_lift"))
     with pytest.raises(UserError, match=r"cmu_mocap_lift, human36m_lift.*--dataset"):
         flags.data([first, other])
