@@ -34,9 +34,8 @@ def by_joint(result: Uncertainty) -> Table:
         )
     ]
     worst = float(np.max(result.joint_ece))
-    rows.append(
-        Row(("All: mean, worst", Number(result.energy), Number(worst, 3)), True)
-    )
+    last = "All: mean, worst", Number(result.energy), Number(worst, 3)
+    rows.append(Row(last, closing=True))
     x, y, z = result.crps
     return Table(
         "uncertainty-per-joint",

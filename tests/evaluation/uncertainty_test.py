@@ -188,6 +188,7 @@ def test_uncertainty_as_json_and_tables(mixed):
     )
     for table in uncertainty_tables.of_uncertainty(found):
         assert tables.to_console(table)
+    assert uncertainty_tables.by_joint(found).closing == 1
 
 
 def banded(scale, seed, takes=40, frames=8):
