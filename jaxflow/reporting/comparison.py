@@ -21,6 +21,9 @@ from jaxflow.reporting import choice_tables, published, tables, uncertainty_tabl
 from jaxflow.reporting.tables import Number, Row, Table
 from jaxflow.runs import errors, files
 
+# All that `write` may write, by name.
+_TABLES = "models", "ablations", "uncertainty", "paired", "cost"
+_FIGURES = "best_of", "operations", "temperature"
 PAPER = {row.method: row.values for row in published.ABLATIONS.rows}
 
 
@@ -185,9 +188,13 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
 def write(comparison: Comparison, out: pathlib.Path) -> list[pathlib.Path]:
     """comparison.md and .json, each table as .csv and .json; returns their paths.
 
+    Tables and figures of an earlier comparison go first.
+
     Raises:
       OSError: the folder cannot be written to.
     """
+    files.remove_any(out, _TABLES, ("csv", "json"))
+    files.remove_any(out, _FIGURES, ("png", "svg"))
     named = tables_of(comparison)
     lines = [f"- {line}" for line in sentences(comparison)]
     text = "\n".join([*map(tables.to_markdown, named.values()), *lines, ""])

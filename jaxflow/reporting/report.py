@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import tqdm
 
 from jaxflow.evaluation import protocol
-from jaxflow.reporting import comparison, result_tables, tables
+from jaxflow.reporting import comparison, published, result_tables, tables
 from jaxflow.reporting.contents import (
     NOTHING_MORE,
     About,
@@ -30,6 +30,21 @@ if TYPE_CHECKING:
     from jaxflow.reporting.drawings import Picture
 
 _T = TypeVar("_T")
+# All that there may be; a report has those that belong to what was asked for.
+_TABLES = (
+    *(published.PROTOCOL_1.name, published.PROTOCOL_2.name, published.AMBIGUOUS.name),
+    *(published.FEWER_SAMPLES.name, published.CALIBRATION.name, published.SPREAD.name),
+    *("test", "ambiguous-subset", "spread-of-the-hypotheses", "one-pose-out-of-many"),
+    *("uncertainty-per-joint", "uncertainty-by-sigma", "response-coverage"),
+    *("response-spread", "mpi-inf-3dhp", "table-3", "inference-time"),
+    *("models-models-compared", "models-ambiguous-subset"),
+    *("models-uncertainty-compared", "models-paired", "models-cost"),
+)
+_FIGURES = (
+    *("hypotheses", "hardest", "calibration", "samples", "cps", "spread", "sigma"),
+    *("response", "models-calibration", "models-samples", "models-operations"),
+    *("models-temperature", "training"),
+)
 
 
 def check_matplotlib() -> None:
@@ -53,15 +68,29 @@ def write(
 ) -> pathlib.Path:
     """Draws and writes everything; returns the page's path.
 
+    What an earlier report left there goes, so that nothing stands beside this one's
+    that is not of it; a user's own files stay.
+
     Raises:
       OSError: the folder cannot be written to.
       UserError: the evaluation does not know its frames.
     """
     content = draw(loaded, evaluated, about, extras)
+    clear(out)
     write_tables(out, evaluated, about, extras)
     _save(out, content.figures())
     date = datetime.date.today().isoformat()
     return files.write_text(out / "report.html", render(content, date))
+
+
+def clear(out: pathlib.Path) -> None:
+    """Removes the tables and figures of a report.
+
+    Raises:
+      OSError: no permission.
+    """
+    files.remove_any(out / "tables", _TABLES, ("md", "csv", "json"))
+    files.remove_any(out / "figures", _FIGURES, ("png", "svg"))
 
 
 def draw(

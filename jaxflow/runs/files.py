@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import itertools
 import json
 import os
 import pathlib
 import secrets
 import unicodedata
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,18 @@ def remove(path: str | os.PathLike[str]) -> None:
     litter = f".{glob.escape(path.name)}.{'[0-9a-f]' * _DIGITS}"
     for one in (path, *path.parent.glob(litter)):
         one.unlink(missing_ok=True)
+
+
+def remove_any(
+    folder: pathlib.Path, names: Iterable[str], endings: Iterable[str]
+) -> None:
+    """Deletes those of these names, each with any of the endings, that are there.
+
+    Raises:
+      OSError: no permission.
+    """
+    for name, ending in itertools.product(names, endings):
+        remove(folder / f"{name}.{ending}")
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> pathlib.Path:

@@ -213,6 +213,15 @@ def test_figures_are_means_over_seeds(compared):
         np.testing.assert_allclose(drawn, 2 * result.pooled.best_of, rtol=1e-5)
 
 
+def test_no_table_of_an_earlier_comparison_stays(compared, tmp_path):
+    earlier = {path.name for path in tell.write(compared, tmp_path)}
+    own = tmp_path / "notes.csv"
+    own.write_text("a user's")
+    alone = tell.write(Comparison(compared.members[:1]), tmp_path)
+    assert {*tmp_path.iterdir()} == {own, *alone}
+    assert {"paired.csv", "paired.json"} <= earlier - {path.name for path in alone}
+
+
 def test_files_say_what_the_tables_say(compared, tmp_path):
     names = [path.name for path in tell.write(compared, tmp_path / "new")]
     assert names == [
