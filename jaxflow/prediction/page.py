@@ -80,15 +80,17 @@ def write(
     if noted := [line for source in done for line in notes(source)]:
         sections.append(_listed("What is to be known", "Notes", noted))
     of_all = f"{len(poses)} of " if len(poses) < people else ""
+    who = "person" if people == 1 else "people"
     tiles = [
         page.Tile(f"{len(done)}", "", "input" if len(done) == 1 else "inputs"),
-        page.Tile(f"{people}", "", "person" if people == 1 else "people"),
+        page.Tile(f"{people}", "", who),
     ]
     if lines:
-        tiles.append(page.Tile(f"{len(lines)}", "", "problems"))
+        named = "problem" if len(lines) == 1 else "problems"
+        tiles.append(page.Tile(f"{len(lines)}", "", named))
     text = page.render(
         _TITLE,
-        f"{of_all}{people} people, {run.get('num_hypotheses', 0)} hypotheses each",
+        f"{of_all}{people} {who}, {run.get('num_hypotheses', 0)} hypotheses each",
         tiles,
         sections,
         f"jaxflow {__version__}; metres, hip at the origin, camera frame",

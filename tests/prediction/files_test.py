@@ -82,6 +82,19 @@ def test_what_runs_left_is_written_over(tmp_path):
     page.check_owned(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("count", "people", "problem"),
+    [(1, "1 person,", "problem<"), (2, "2 people,", "problems<")],
+)
+def test_a_page_counts_in_words(tmp_path, count, people, problem):
+    summary = {"people": count, "skipped": [], "run": {}}
+    done = page.Done(tmp_path / "clip", summary)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page.page_people, "shown", lambda *_: ([], []))
+        text = page.write(tmp_path, [done], ["a.jpg: bad"] * count).read_text()
+    assert people in text and problem in text
+
+
 def test_all_of_a_run_s_goes_and_what_a_user_added_stays(tmp_path):
     folder = tmp_path / "clip"
     writer(tmp_path)
