@@ -116,15 +116,17 @@ def noise_baseline(
 ) -> EvaluationResult:
     """The z = 0 pose with detector noise, on the frames of figure 5.
 
-    Its depth noise is as wide as the model's own hypotheses are on average.
+    Its depth noise, of every joint but the hip, is as wide as the model's own
+    hypotheses are there on average.
     """
     frames = protocol.counted(loaded.records)
     if evaluated.ambiguous is None:
         frames = data.every_nth_per_action(frames, loaded.test.stride)
     else:
         frames = frames.take(data.ambiguous(frames))
-    spread = (evaluated.ambiguous or evaluated.test).pooled.spread_per_axis
-    noisy = baselines.ModeWithNoise(loaded.model, depth=float(spread[2]) / 1000)
+    spread = (evaluated.ambiguous or evaluated.test).pooled.spread
+    depth = float(spread[1:, 2].mean()) / 1000
+    noisy = baselines.ModeWithNoise(loaded.model, depth)
     key = jax.random.fold_in(loaded.key, 3)
     # The detector's noise is what it is, whatever the temperature.
     return protocol.run(loaded.of(noisy, 1.0), frames, key, "noise baseline")
@@ -139,6 +141,8 @@ def plots(
     if baseline is not None:
         drawn["z = 0 with detector noise"] = baseline.pooled
     count = evaluated.test.num_hypotheses
+    bests = ", ".join(f"{one.best_of[-1]:.1f}" for one in drawn.values())
+    x, y, z = evaluated.test.pooled.spread_per_axis
     return [
         Picture(
             "calibration",
@@ -149,8 +153,8 @@ def plots(
         Picture(
             "samples",
             curves.samples(drawn, count),
-            "The error of the best of m hypotheses. The baseline draws from the "
-            "fitted Gaussians round the z = 0 pose, and saturates.",
+            f"The error of the best of m hypotheses, {bests} mm at m = {count}. The "
+            "baseline draws from the fitted Gaussians round the z = 0 pose.",
         ),
         Picture(
             "cps",
@@ -161,8 +165,8 @@ def plots(
         Picture(
             "spread",
             curves.spread(evaluated.test.pooled),
-            "How far the hypotheses scatter, per joint and axis: most along the "
-            "depth, and most at feet, wrists and head.",
+            "How far the hypotheses scatter, per joint and axis: in the mean "
+            f"{x:.0f} mm across, {y:.0f} down and {z:.0f} along the depth.",
         ),
     ]
 
@@ -183,9 +187,10 @@ def sigma(records: PoseRecords) -> Picture | None:
     return Picture(
         "sigma",
         sigma_figure.sigma(summary),
-        "The wider a fitted Gaussian, the larger the detector's error: each of the "
-        f"{summary.total} joints of this split, whose true 2D places are known; the "
-        "darker a cell, the more of them (logarithmic).",
+        "The detector's error by the width of the fitted Gaussian, of the "
+        f"{summary.total} joints of this split, whose true 2D places are known "
+        f"(correlation {summary.correlation:.2f}); the darker a cell, the more of them "
+        "(logarithmic).",
     )
 
 

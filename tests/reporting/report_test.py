@@ -5,6 +5,7 @@ import html.parser
 import io
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -147,6 +148,34 @@ def test_everything_is_there(written, evaluated):
     assert document["response"] == evaluated.response.to_json()
     assert document["inference_time"]["sample_ms"]["200"] == 3.5
     assert (written / "report.html").stat().st_size < 3_000_000
+
+
+def test_all_of_an_earlier_report_goes(written, tmp_path):
+    out = shutil.copytree(written, tmp_path / "report")
+    own = {out / "tables" / "notes.md", out / "figures" / "mine.png"}
+    for path in own:
+        path.write_text("a user's")
+    report.clear(out)
+    left = {path for kind in ("tables", "figures") for path in (out / kind).iterdir()}
+    assert left == own
+
+
+def test_captions_tell_what_was_measured(evaluated):
+    captions = {one.name: one.caption for one in drawings.plots(evaluated, None)}
+    pooled = evaluated.test.pooled
+    assert f"{pooled.best_of[-1]:.1f}" in captions["samples"]
+    assert f"{pooled.spread_per_axis[2]:.0f} along the depth" in captions["spread"]
+    assert "most at feet" not in captions["spread"]
+
+
+def test_the_baseline_is_as_wide_as_the_joints_that_move(
+    loaded, evaluated, monkeypatch
+):
+    """The hip, which has no spread, does not count."""
+    monkeypatch.setattr(protocol, "run", lambda loaded, *_: loaded.model)
+    subset = (evaluated.ambiguous or evaluated.test).pooled
+    noisy = drawings.noise_baseline(loaded, evaluated)
+    assert 1000 * noisy.depth == pytest.approx(17 / 16 * subset.spread_per_axis[2])
 
 
 def test_the_report_says_what_evaluate_says(loaded, evaluated):

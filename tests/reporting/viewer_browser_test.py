@@ -144,7 +144,7 @@ def test_what_is_compared_with_can_be_switched(opened, toggle):
 
 def test_colours_show_density_and_error_with_their_range(opened):
     pictures = [drawn(opened)]
-    for quantity, unit in (("density", "latent log-density"), ("error", "error")):
+    for quantity, unit in (("density", "log-density"), ("error", "error")):
         choose(opened, "colour", quantity)
         pictures.append(drawn(opened))
         assert unit in said(opened, "unit")

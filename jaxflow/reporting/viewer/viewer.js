@@ -286,7 +286,7 @@ function writeLegend({ pose, state, parts, theme }) {
   const [below, above] = values.clipped ? ["\u2264 ", "\u2265 "] : ["", ""];
   parts.low.textContent = below + signed(values.low, 1) + unit;
   parts.high.textContent = above + signed(values.high, 1) + unit;
-  parts.unit.textContent = unit ? "error (MPJPE)" : "latent log-density";
+  parts.unit.textContent = unit ? "error (MPJPE)" : "log-density";
 }
 
 // Mouse, fingers and keys on the 3D panel.
