@@ -17,7 +17,7 @@ from jaxflow.config import DataConfig, FlowConfig, TrainConfig
 from jaxflow.evaluation import calibrating, comparison, protocol
 from jaxflow.evaluation.calibrated import calibrated
 from jaxflow.flow import calibration_file, checkpoint
-from jaxflow.methods import weights
+from jaxflow.methods import samplers, weights
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.runs import checkpoint as store
 from jaxflow.runs import files, released, weights_file
@@ -158,7 +158,8 @@ def test_it_is_never_calibrated(shipped, monkeypatch):
 
 def test_it_stands_beside_runs_in_comparisons(run, shipped):
     entries = [comparison.parse(f"a={shipped}@auto"), comparison.parse(f"b={run}")]
-    comparison._check(entries, protocol.EvaluationConfig(temperature="fitted"))
+    test = protocol.EvaluationConfig(temperature="fitted")
+    comparison.check(entries, test, samplers.load)
     plain = methods.load(shipped)
     model, scale = calibrated(plain, shipped, entries[0].temperature)
     assert model is plain and scale > 1
