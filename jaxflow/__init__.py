@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from jaxflow.config import FlowConfig, SoftClamp, TrainConfig
     from jaxflow.flow.calibration_file import load_temperature
     from jaxflow.flow.checkpoint import load_config, load_params, save_params
+    from jaxflow.flow.density import log_prob
     from jaxflow.flow.distribution import posterior
-    from jaxflow.flow.model import init, log_prob
+    from jaxflow.flow.model import init
     from jaxflow.flow.sampling import sample
     from jaxflow.gaussians.condition import condition
     from jaxflow.gaussians.fitting import fit_gaussians
@@ -62,7 +63,7 @@ _LAZY = {
     "load_config": "jaxflow.flow.checkpoint",
     "load_params": "jaxflow.flow.checkpoint",
     "load_temperature": "jaxflow.flow.calibration_file",
-    "log_prob": "jaxflow.flow.model",
+    "log_prob": "jaxflow.flow.density",
     "normalize_pose2d": "jaxflow.maths.geometry",
     "normalize_pose3d": "jaxflow.maths.geometry",
     "posterior": "jaxflow.flow.distribution",

@@ -29,7 +29,7 @@ import numpy as np
 
 from jaxflow.evaluation import temperature as temperatures
 from jaxflow.evaluation.around import AboutMode
-from jaxflow.maths import geometry, keys
+from jaxflow.maths import keys
 from jaxflow.types import Batch, DensityModel, Model, Params, Sampled
 
 SPREADS = tuple(float(i) / 20 for i in range(13))  # that are tried
@@ -135,7 +135,7 @@ class TemperedDensity(Tempered):
 
         def with_scale(scale: jax.Array) -> jax.Array:
             density: jax.Array = self.model.log_prob(
-                geometry.normalize_pose3d(middle + (poses - middle) / scale),
+                middle + (poses - middle) / scale,
                 pose2d,
                 cond,
                 observation_scale=observation_scale,

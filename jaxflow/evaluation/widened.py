@@ -22,7 +22,6 @@ import numpy as np
 
 from jaxflow.evaluation.around import AboutMode
 from jaxflow.gaussians.condition import PER_JOINT
-from jaxflow.maths import geometry
 from jaxflow.skeleton import CONDITIONED_H36M_16
 from jaxflow.types import DensityModel, Model, Params, Sampled
 
@@ -134,10 +133,7 @@ class WidenedDensity(Widened):
         factor = jnp.expand_dims(factor, hypotheses)
         drawn = middle + (poses - middle) / factor[..., None]
         density = self.model.log_prob(
-            geometry.normalize_pose3d(drawn),
-            pose2d,
-            cond,
-            observation_scale=observation_scale,
+            drawn, pose2d, cond, observation_scale=observation_scale
         )
         return density - _log_det(factor)
 

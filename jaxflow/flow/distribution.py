@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import jax.typing
 
 from jaxflow.config import RELEASED_CLAMP, SoftClamp
-from jaxflow.flow import model, stack
+from jaxflow.flow import density, model, stack
 from jaxflow.maths import checks
 from jaxflow.types import Params
 
@@ -137,7 +137,14 @@ class Posterior(distrax.Distribution):
 
         Sample axes come first, as everywhere in distrax: (M, ..., 48).
         """
-        return self.transformed.log_prob(model.as_vector(self._arrays[0], value))
+        params, pose2d, cond, _, scale = self._arrays
+        vector, placed = density.as_vector(params, value)
+        if placed:
+            return self.transformed.log_prob(vector)
+        batch = jnp.broadcast_shapes(vector.shape[:-1], self.batch_shape)
+        rows = (jnp.broadcast_to(a, (*batch, a.shape[-1])) for a in (pose2d, cond))
+        scale = jnp.broadcast_to(scale, batch)
+        return density.of_poses(params, vector, *rows, scale, clamp=self._clamp)
 
     @checks.promoting
     def _sample_n(self, key: jax.Array, n: int) -> jax.Array:

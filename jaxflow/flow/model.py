@@ -6,7 +6,8 @@
 Paper section 3.1. Everything is a pure function of the parameters; sizes are read from
 them, so smaller flows work too. Parameters are stacked over the blocks (`stack`), and
 the blocks work on columns, the numbers of a vector first (`layers`); here vectors are
-rows. `forward`, `inverse` and `log_prob` are compiled once per shape.
+rows. `forward` and `inverse` are compiled once per shape; `density` is what follows
+from them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from jaxflow.flow import affine, coupling, stack
 from jaxflow.flow.stack import permutations as permutations
 from jaxflow.flow.stack import separate as separate
 from jaxflow.flow.stack import size as size
-from jaxflow.maths import checks, geometry
+from jaxflow.maths import checks
 from jaxflow.maths.keys import check_key
 from jaxflow.maths.layers import apply, uniform_dense
 from jaxflow.types import Params
@@ -212,106 +213,6 @@ def inverse(
         vector, further = affine.after_blocks(vector, base, stack.count(blocks))
         log_det = log_det + further
     return _rows(vector), log_det
-
-
-@checks.promoting
-def log_prob(
-    params: Params,
-    pose3d: jax.typing.ArrayLike,
-    pose2d: jax.typing.ArrayLike,
-    cond: jax.typing.ArrayLike,
-    *,
-    observation_scale: float | jax.Array,
-    clamp: SoftClamp = RELEASED_CLAMP,
-) -> jax.Array:
-    """Log-density of the posterior p(pose3d | pose2d, cond), exact.
-
-        log N(z; 0, I) + log N(pose2d_hat; pose2d, scale^2 I) + log|det J|
-
-    with [z, pose2d_hat] = forward(pose3d). With an exact observation the posterior
-    lives on a 16-dimensional surface and has no density; the 2D pose is therefore taken
-    to carry Gaussian noise.
-
-    How to choose the noise: the standard deviation over all 32 numbers of a normalised
-    2D pose is 1, so ``observation_scale`` is the detector's error as a share of the
-    spread of the joints it found, pixels over ``jnp.std`` of the centred pixels. A
-    detector that is off by 5 px in a person whose joints spread by 60 px has about
-    0.08. Below the error there really is, plausible poses count as impossible.
-
-    Args:
-      params: from `init` or a checkpoint.
-      pose3d: (..., 48) network's frame, metres, or (..., 17, 3) metres, camera frame,
-        as `sample` gives it (`geometry.normalize_pose3d` is applied, which centres
-        it). It may have batch axes behind those of pose2d, as (..., M, 17, 3) has.
-      pose2d: (..., 32) the observed, normalised 2D pose.
-      cond: (..., 78) from `condition`.
-      observation_scale: standard deviation of the noise of pose2d, normalised units,
-        one or (...) of them, above 0 (else the result is NaN: a traced number cannot
-        be refused).
-      clamp: the soft clamp the parameters were trained with.
-
-    Returns:
-      The batch shape of pose3d: nats, a density over the 48 numbers of its vector.
-
-    Raises:
-      TypeError: not floating point, or no parameters.
-      ValueError: wrong sizes, leading shapes that differ, or coordinates that no body
-        has in metres (where they are no traced values).
-    """
-    vector = as_vector(params, pose3d)
-    pose2d = checks.floating("pose2d", pose2d, (2 * size(params) // 3,))
-    cond, scale = jnp.asarray(cond), jnp.asarray(observation_scale, vector.dtype)
-    batch, extra = pose2d.shape[:-1], vector.ndim - pose2d.ndim
-    checks.one_or_each("observation_scale", scale, batch)
-    checks.positive("observation_scale", scale)
-    if extra > 0 and vector.shape[: len(batch)] == batch == cond.shape[:-1]:
-        behind = (*vector.shape[:-1], 1)
-        pose2d, cond = (
-            jnp.broadcast_to(
-                row.reshape(*batch, *(1,) * extra, -1), (*behind[:-1], row.shape[-1])
-            )
-            for row in (pose2d, cond)
-        )
-        if scale.ndim:
-            scale = jnp.broadcast_to(scale.reshape(*batch, *(1,) * extra), behind[:-1])
-    return _log_prob(params, vector, pose2d, cond, scale, clamp=clamp)
-
-
-def as_vector(params: Params, pose3d: jax.typing.ArrayLike) -> jax.Array:
-    """Poses (..., 48), or (..., 17, 3) as `sample` gives them, as the former.
-
-    Raises:
-      TypeError, ValueError: as `log_prob` does.
-    """
-    length, pose = size(params), jnp.asarray(pose3d)
-    if pose.shape[-2:] == (length // 3 + 1, 3):
-        pose = geometry.normalize_pose3d(pose)
-    elif pose.ndim > 1 and pose.shape[-1] == 3:
-        both = f"(..., {length}) or (..., {length // 3 + 1}, 3)"
-        raise ValueError(f"expected pose3d of shape {both}; got {pose.shape}")
-    pose = checks.floating("pose3d", pose, (length,))
-    checks.human_scale("pose3d", pose)
-    return pose
-
-
-@functools.partial(jax.jit, static_argnames="clamp")
-def _log_prob(
-    params: Params,
-    pose3d: jax.Array,
-    pose2d: jax.Array,
-    cond: jax.Array,
-    observation_scale: jax.Array,
-    *,
-    clamp: SoftClamp,
-) -> jax.Array:
-    """`log_prob` of vectors, all of one batch shape."""
-    z, predicted, log_det = forward(params, pose3d, cond, clamp=clamp)
-    checks.same_batch(pose3d=z.shape[:-1], pose2d=pose2d.shape[:-1])
-    scale = jnp.asarray(observation_scale, predicted.dtype)
-    residual = (predicted - pose2d) / scale[..., None]
-    normal = jax.scipy.stats.norm.logpdf
-    log_likelihood = jnp.sum(normal(residual), -1) - pose2d.shape[-1] * jnp.log(scale)
-    return jnp.sum(normal(z), axis=-1) + log_likelihood + log_det
 
 
 def _columns(rows: jax.Array) -> jax.Array:

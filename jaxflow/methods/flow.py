@@ -15,8 +15,8 @@ import jax
 import jax.typing
 
 from jaxflow.config import FlowConfig, TrainConfig
-from jaxflow.flow import model as density
-from jaxflow.flow import sampling, stack
+from jaxflow.flow import density, sampling, stack
+from jaxflow.flow import init as initial
 from jaxflow.training.method import Sample
 from jaxflow.training.noise import draw_noise
 from jaxflow.training.state import TrainState, init, shown
@@ -82,7 +82,7 @@ class FlowModel:
 
     def fresh(self, key: jax.Array) -> FlowModel:
         """A flow of the same architecture with initial parameters."""
-        return FlowModel.of(density.init(key, self.config), self.config)
+        return FlowModel.of(initial(key, self.config), self.config)
 
     def sample(
         self,

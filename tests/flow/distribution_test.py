@@ -142,15 +142,17 @@ def test_poses_as_sample_gives_them(params):
     poses = jaxflow.sample(params, *inputs, jax.random.key(0), num_hypotheses=3)
     vectors = jax.jit(jaxflow.normalize_pose3d)(poses)
     poses = np.asarray(poses)
-    tiled = (np.repeat(array[:, None], 3, axis=1) for array in inputs)
+    tiled = [np.repeat(array[:, None], 3, axis=1) for array in inputs]
     scales = np.full(8, SCALE, np.float32)
-    want = log_prob(params, vectors, *tiled, observation_scale=SCALE)
     for pose3d in (poses, vectors):
+        want = log_prob(params, pose3d, *tiled, observation_scale=SCALE)
         for scale in (SCALE, scales):
             got = log_prob(params, pose3d, *inputs, observation_scale=scale)
             np.testing.assert_allclose(got, want, rtol=1e-5)
-    one = jaxflow.posterior(params, *(a[2] for a in inputs), observation_scale=SCALE)
-    np.testing.assert_allclose(one.log_prob(poses[2]), want[2], rtol=1e-5)
+        one = jaxflow.posterior(
+            params, *(array[2] for array in inputs), observation_scale=SCALE
+        )
+        np.testing.assert_allclose(one.log_prob(pose3d[2]), want[2], rtol=1e-5)
     millimetres = 900 * poses / np.abs(poses).max((-3, -2, -1), keepdims=True)
     with pytest.raises(ValueError, match="in metres; .*divide millimetres by 1000"):
         jaxflow.log_prob(params, millimetres, *inputs, observation_scale=SCALE)

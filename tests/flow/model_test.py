@@ -15,7 +15,6 @@ SMALL = FlowConfig(**make.SIZES)
 STATE = make.flow_state(3)
 forward = jax.jit(flow.forward, static_argnames="clamp")
 inverse = jax.jit(flow.inverse, static_argnames="clamp")
-log_prob = jax.jit(flow.log_prob, static_argnames="clamp")
 
 
 @pytest.fixture(scope="module")
@@ -83,15 +82,8 @@ def test_inverse_then_forward_recovers_the_latents(params):
     np.testing.assert_allclose(pose2d, arrays["pose2d"], atol=1e-4)
 
 
-def doubled(params, *names):
-    """Parameters and the golden arrays of these names, as float64."""
-    arrays = store.load("flow")
-    leaves = [np.asarray(arrays[name], np.float64) for name in names]
-    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params), *leaves
-
-
 def test_log_det_is_the_autodiff_jacobian(params):
-    params, pose3d, cond = doubled(params, "pose3d", "condition")
+    params, pose3d, cond = store.doubled("flow", params, "pose3d", "condition")
 
     def joined(pose, condition):
         z, pose2d, _ = flow.forward(params, pose, condition)
@@ -102,65 +94,6 @@ def test_log_det_is_the_autodiff_jacobian(params):
         _, _, log_det = forward(params, pose3d, cond)
     np.testing.assert_allclose(np.linalg.slogdet(jacobians)[1], log_det, atol=1e-8)
     assert np.asarray(log_det).std() > 0.05  # it depends on the pose
-
-
-def test_log_prob_is_the_change_of_variables(params):
-    """Against normal densities and the Jacobian of the inverse, by autodiff."""
-    params, pose3d, pose2d, cond = doubled(params, "pose3d", "pose2d", "condition")
-    scale = 0.3
-
-    def density(pose, observed, condition):
-        z, predicted, _ = flow.forward(params, pose, condition)
-
-        def pose_of(output):
-            return flow.inverse(params, output[:16], output[16:], condition)[0]
-
-        jacobian = jax.jacfwd(pose_of)(jnp.concatenate([z, predicted]))
-        log_normal = -0.5 * jnp.sum(z**2) - 8 * jnp.log(2 * jnp.pi)
-        residual = (predicted - observed) / scale
-        log_normal += -0.5 * jnp.sum(residual**2)
-        log_normal -= 16 * jnp.log(2 * jnp.pi * scale**2)
-        return log_normal - jnp.linalg.slogdet(jacobian)[1]
-
-    with jax.enable_x64(True):
-        want = jax.jit(jax.vmap(density))(pose3d, pose2d, cond)
-        got = log_prob(params, pose3d, pose2d, cond, observation_scale=scale)
-    np.testing.assert_allclose(got, want, atol=1e-8)
-
-
-def test_log_prob_of_the_oracle(params):
-    arrays = store.load("flow")
-    inputs = (arrays[name] for name in ("pose3d", "pose2d", "condition"))
-    got = log_prob(params, *inputs, observation_scale=0.3)
-    assert_close(got, arrays["log_prob"])
-
-
-def test_log_prob_takes_a_scale_per_pose(params):
-    arrays = store.load("flow")
-    inputs = [arrays[name] for name in ("pose3d", "pose2d", "condition")]
-    scales = np.linspace(0.1, 0.5, 8, dtype=np.float32)
-    got = log_prob(params, *inputs, observation_scale=scales)
-    want = [
-        oracle.log_prob(STATE, *(array[i : i + 1] for array in inputs), scales[i])[0]
-        for i in range(8)
-    ]
-    assert_close(got, want)
-
-
-def test_a_scale_of_another_shape_is_refused(params):
-    """Else it would make densities of every pose with every scale."""
-    arrays = store.load("flow")
-    inputs = [arrays[name] for name in ("pose3d", "pose2d", "condition")]
-    for shape in ((8, 1), (2,)):
-        with pytest.raises(ValueError, match=r"or one for each of \(8,\); got shape"):
-            log_prob(params, *inputs, observation_scale=np.ones(shape, np.float32))
-
-
-def test_poses_of_other_joints_are_refused_with_both_forms(params):
-    pose2d, cond = (np.zeros((2, size), np.float32) for size in (32, 78))
-    both = r"pose3d of shape \(\.\.\., 48\) or \(\.\.\., 17, 3\); got \(2, 16, 3\)"
-    with pytest.raises(ValueError, match=both):
-        flow.log_prob(params, np.zeros((2, 16, 3)), pose2d, cond, observation_scale=0.1)
 
 
 def test_the_exact_clamp_is_another_flow(params):
@@ -285,12 +218,6 @@ def test_bad_input_to_forward(params, change, error, message):
 def test_bad_input_to_inverse(params, shapes, message):
     with pytest.raises(ValueError, match=message):
         flow.inverse(params, *(np.zeros(shape, np.float32) for shape in shapes))
-
-
-def test_bad_input_to_log_prob(params):
-    arrays = (np.zeros(shape, np.float32) for shape in ((2, 48), (32,), (2, 78)))
-    with pytest.raises(ValueError, match=r"pose3d \(2,\), pose2d \(\)"):
-        flow.log_prob(params, *arrays, observation_scale=0.1)
 
 
 def test_a_legacy_key_is_refused():

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import jax
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -11,6 +12,13 @@ def load(name):
     """``<name>.npz`` as a dict of arrays."""
     with np.load(HERE / f"{name}.npz") as file:
         return {key: file[key] for key in file.files}
+
+
+def doubled(name, params, *names):
+    """Parameters, and a file's arrays of these names, as float64."""
+    arrays = load(name)
+    leaves = [np.asarray(arrays[name], np.float64) for name in names]
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params), *leaves
 
 
 def relative_error(got, want):
