@@ -55,6 +55,15 @@ class FlowConfig:
         "layer",
         before=0,
     )
+    affine_depth: int = option(
+        1, "further hidden layers of each of these nets, each a residual", before=1
+    )
+    affine_symmetric: bool = option(
+        False,
+        "let that layer know that a mirror exchanges left and right: its nets are asked "
+        "for the mirror image, too",
+        before=False,
+    )
 
     def __post_init__(self) -> None:
         """Refuses sizes that make no flow."""
@@ -63,7 +72,20 @@ class FlowConfig:
                 "affine_hidden must be 0 or more, and the condition then six numbers a "
                 f"joint; got {self.affine_hidden} and {self.condition}"
             )
-        at_least(self, blocks=1, hidden=1, encoder_hidden=1, encoded=1, condition=1)
+        if self.affine_symmetric and (self.joints, self.condition) != (16, 78):
+            raise ValueError(
+                "affine_symmetric is of 16 joints and a condition of 78 numbers; got "
+                f"{self.joints} and {self.condition}"
+            )
+        at_least(
+            self,
+            affine_depth=0,
+            blocks=1,
+            hidden=1,
+            encoder_hidden=1,
+            encoded=1,
+            condition=1,
+        )
         if self.joints < 2 or self.joints % 2:
             raise ValueError(
                 "joints must be even, so that a pose splits into two halves, not "

@@ -8,10 +8,17 @@ covariance follow the condition: depths come first in r, so that the latents rea
 numbers of a pose and its covariance may be any of rank 16. The blocks have to learn
 only what is not Gaussian. The nets of m, L and t work once a pose; a hypothesis costs
 one product of 48 x 48. Everything is exact, in both directions and in the density.
+
+A symmetric layer knows that people and cameras have no left and right: each net is
+asked for the picture and for its mirror image, and what it says of sums and differences
+of left and right (`mirror`), where a mirror only changes signs, is the mean of the two.
+L is triangular in these, so that the mirrored picture's factor is the mirrored factor.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -19,7 +26,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxflow.flow import stack
+from jaxflow.config import FlowConfig
+from jaxflow.flow import mirror, stack
 from jaxflow.maths.layers import apply, precision
 from jaxflow.types import Params
 
@@ -28,24 +36,27 @@ from jaxflow.types import Params
 _DEPTH, _WIDTH = 0.04, 0.11
 MEAN_UNIT, MIXED_UNIT = 0.3, 0.1
 LOG_RANGE = (-5.0, 4.0)
+_SYMMETRIC = "symmetric"  # what stands around the nets of such a layer
 PER_JOINT = 6  # numbers of the condition
 _OBSERVED = 0.1  # normalised units: the noise of pose2d that the density is of
 SMALLEST = 1e-3  # added to variances before their logarithm, (20 px)^2
 
 
 class Net(nn.Module):
-    """Two hidden layers, the second added to the first."""
+    """A hidden layer, and further ones, each added to what it gets."""
 
     hidden: int
     outputs: int
     scale: float
+    depth: int = 1
 
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """(..., F) -> (..., outputs)."""
-        first = nn.relu(_dense(self.hidden, 2.0)(inputs))
-        second = first + nn.relu(_dense(self.hidden, 2.0)(first))
-        return _dense(self.outputs, self.scale)(second)
+        hidden = nn.relu(_dense(self.hidden, 2.0)(inputs))
+        for _ in range(self.depth):
+            hidden = hidden + nn.relu(_dense(self.hidden, 2.0)(hidden))
+        return _dense(self.outputs, self.scale)(hidden)
 
 
 def _dense(features: int, scale: float) -> nn.Dense:
@@ -59,30 +70,53 @@ class Base(NamedTuple):
 
     Attributes:
       mean: (..., D) in the order of `_turned`.
-      factor: (..., D, D) lower triangular, positive on the diagonal.
+      factor: (..., D, D).
+      triangle: (..., D, D) lower triangular, positive on the diagonal: the factor
+        itself, or that of a symmetric layer's sums and differences.
     """
 
     mean: jax.Array
     factor: jax.Array
+    triangle: jax.Array
 
     def per_pose(self) -> Base:
         """For columns with an axis of hypotheses behind the batch's."""
-        return Base(self.mean[..., None, :], self.factor[..., None, :, :])
+        factor, triangle = (f[..., None, :, :] for f in (self.factor, self.triangle))
+        return Base(self.mean[..., None, :], factor, triangle)
 
 
-def init(key: jax.Array, condition: int, size: int, hidden: int) -> Params:
-    """Parameters of the three nets."""
+def init(key: jax.Array, config: FlowConfig) -> Params:
+    """Parameters of the three nets; a symmetric layer's have a name around them."""
+    condition, size = config.condition, 3 * config.joints
     inputs = jnp.zeros(features(condition), jnp.float32)
     seen = jnp.zeros(features(condition) + 2 * size // 3, jnp.float32)
     mean_key, factor_key, shift_key = jax.random.split(key, 3)
-    mean = Net(hidden, size, 0.02)
-    factor = Net(hidden, size * (size + 1) // 2, 2e-4)
-    shift = Net(hidden, size // 3, 0.0)
-    return {
+    net = functools.partial(Net, config.affine_hidden, depth=config.affine_depth)
+    mean, shift = net(size, 0.02), net(size // 3, 0.0)
+    factor = net(size * (size + 1) // 2, 2e-4)
+    nets = {
         "mean": mean.init(mean_key, inputs)["params"],
         "factor": factor.init(factor_key, inputs)["params"],
         "shift": shift.init(shift_key, seen)["params"],
     }
+    return {_SYMMETRIC: nets} if config.affine_symmetric else nets
+
+
+def nets(params: Params) -> Params:
+    """The three nets, by name."""
+    return params.get(_SYMMETRIC, params)
+
+
+def of_nets(params: Params, change: Callable[[Params], Params]) -> Params:
+    """Parameters with each net's changed."""
+    if symmetric(params):
+        return {_SYMMETRIC: of_nets(params[_SYMMETRIC], change)}
+    return {name: change(net) for name, net in params.items()}
+
+
+def symmetric(params: Params) -> bool:
+    """Whether the layer is: its parameters say so."""
+    return _SYMMETRIC in params
 
 
 def features(condition: int) -> int:
@@ -93,21 +127,44 @@ def features(condition: int) -> int:
 def shift(params: Params, pose2d: jax.Array, cond: jax.Array) -> jax.Array:
     """t(pose2d, cond): (..., 32), (..., 78) -> (..., 16), added to the latents."""
     inputs = jnp.concatenate([with_logs(cond), pose2d], axis=-1)
-    return _net(params["shift"], inputs)
+    answer = _net(nets(params)["shift"], inputs)
+    if not symmetric(params):
+        return answer
+    seen = with_logs(mirror.cond(cond)), mirror.pose2d(pose2d)
+    other = _net(nets(params)["shift"], jnp.concatenate(seen, axis=-1))
+    return mirror.of_pose((answer + mirror.signs()[: answer.shape[-1]] * other) / 2)
 
 
 def base(params: Params, cond: jax.Array) -> Base:
     """The layer for conditions (..., 78)."""
     inputs = with_logs(cond)
-    mean, numbers = (_net(params[name], inputs) for name in ("mean", "factor"))
+    mean, numbers = (_net(nets(params)[name], inputs) for name in ("mean", "factor"))
     size = mean.shape[-1]
     rows, columns = np.tril_indices(size)
-    factor = jnp.zeros((*numbers.shape[:-1], size, size), numbers.dtype)
-    factor = factor.at[..., rows, columns].set(MIXED_UNIT * numbers)
+    if symmetric(params):
+        signs, inputs = mirror.signs(), with_logs(mirror.cond(cond))
+        mean = (mean + signs * _net(nets(params)["mean"], inputs)) / 2
+        signs = signs[rows] * signs[columns]
+        numbers = (numbers + signs * _net(nets(params)["factor"], inputs)) / 2
+    triangle = jnp.zeros((*numbers.shape[:-1], size, size), numbers.dtype)
+    triangle = triangle.at[..., rows, columns].set(MIXED_UNIT * numbers)
     logs = jnp.clip(numbers[..., np.flatnonzero(rows == columns)], *LOG_RANGE)
     diagonal = jnp.asarray(units(size), numbers.dtype) * jnp.exp(logs)
     place = np.arange(size)
-    return Base(MEAN_UNIT * mean, factor.at[..., place, place].set(diagonal))
+    triangle = triangle.at[..., place, place].set(diagonal)
+    mean = MEAN_UNIT * mean
+    if not symmetric(params):
+        return Base(mean, triangle, triangle)
+    rows_apart = jnp.swapaxes(parted(triangle), -1, -2)
+    factor = jnp.swapaxes(mirror.of_pose(rows_apart), -1, -2)
+    return Base(mirror.of_pose(mean), factor, triangle)
+
+
+def parted(r: jax.Array) -> jax.Array:
+    """R (..., D) as sums and differences: depths by the pose's joints, then the 2D pose."""
+    depths, observed = jnp.split(r, [r.shape[-1] // 3], axis=-1)
+    parts = mirror.of_pose(depths), mirror.of_picture(observed)
+    return jnp.concatenate(parts, axis=-1)
 
 
 def units(size: int) -> np.ndarray:
@@ -116,8 +173,9 @@ def units(size: int) -> np.ndarray:
 
 
 def _net(params: Params, inputs: jax.Array) -> jax.Array:
-    hidden, outputs = params["Dense_2"]["kernel"].shape
-    return apply(Net(hidden, outputs, 1.0), params, inputs)
+    depth = len(params) - 2
+    hidden, outputs = params[f"Dense_{depth + 1}"]["kernel"].shape
+    return apply(Net(hidden, outputs, 1.0, depth), params, inputs)
 
 
 def with_logs(cond: jax.Array) -> jax.Array:
@@ -132,13 +190,11 @@ def with_logs(cond: jax.Array) -> jax.Array:
 
 
 def before_blocks(
-    pose3d: jax.Array, base: Base, blocks: int
+    params: Params, pose3d: jax.Array, base: Base, blocks: int
 ) -> tuple[jax.Array, jax.Array]:
     """pose3d (D, ...) -> the blocks' input (D, ...) and log|det J| (...)."""
     rows = jnp.moveaxis(_turned(pose3d), 0, -1) - base.mean
-    factor = jnp.broadcast_to(base.factor, (*rows.shape, rows.shape[-1]))
-    solved = jax.scipy.linalg.solve_triangular(factor, rows[..., None], lower=True)
-    columns = jnp.moveaxis(solved[..., 0], -1, 0)
+    columns = jnp.moveaxis(_solved(params, base, rows), -1, 0)
     return columns[np.argsort(stack.order(blocks, len(columns)))], -_log_det(base)
 
 
@@ -159,8 +215,17 @@ def _turned(columns: jax.Array, back: bool = False) -> jax.Array:
     return jnp.roll(columns, -third if back else third, axis=0)
 
 
+def _solved(params: Params, base: Base, rows: jax.Array) -> jax.Array:
+    """The r (..., D) that the factor makes such rows (..., D) of."""
+    if symmetric(params):
+        rows = mirror.of_pose(rows)
+    triangle = jnp.broadcast_to(base.triangle, (*rows.shape, rows.shape[-1]))
+    r = jax.scipy.linalg.solve_triangular(triangle, rows[..., None], lower=True)[..., 0]
+    return parted(r) if symmetric(params) else r
+
+
 def _log_det(base: Base) -> jax.Array:
-    diagonal = jnp.diagonal(base.factor, axis1=-2, axis2=-1)
+    diagonal = jnp.diagonal(base.triangle, axis1=-2, axis2=-1)
     return jnp.sum(jnp.log(diagonal), axis=-1)
 
 
@@ -199,10 +264,7 @@ def log_prob(
     """
     layer, latents = base(params, cond), pose3d.shape[-1] // 3
     rows = jnp.roll(pose3d, latents, axis=-1) - layer.mean
-    solved = jax.scipy.linalg.solve_triangular(
-        layer.factor, rows[..., None], lower=True
-    )
-    z, predicted = jnp.split(solved[..., 0], [latents], axis=-1)
+    z, predicted = jnp.split(_solved(params, layer, rows), [latents], axis=-1)
     z = z - shift(params, predicted, cond)
     normal = jax.scipy.stats.norm.logpdf
     likelihood = jnp.sum(normal(predicted, pose2d, _OBSERVED), axis=-1)

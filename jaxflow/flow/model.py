@@ -79,9 +79,7 @@ def _init(key: jax.Array, config: FlowConfig) -> Params:
         "blocks": jax.vmap(init_block)(jax.random.split(blocks_key, config.blocks)),
     }
     if config.affine_hidden:
-        params["affine"] = affine.init(
-            jax.random.fold_in(key, 2), config.condition, 2 * half, config.affine_hidden
-        )
+        params["affine"] = affine.init(jax.random.fold_in(key, 2), config)
         for net in params["blocks"].values():  # the blocks start as the identity
             net["output"] = jax.tree.map(jnp.zeros_like, net["output"])
     return trainable(params, config)
@@ -99,8 +97,9 @@ def trainable(tree: Params, config: FlowConfig) -> Params:
     blind = {**tree, "encoder": _blind(tree["encoder"], config.condition)}
     if config.affine_hidden:
         inputs = affine.features(config.condition)
-        nets = tree["affine"].items()
-        blind["affine"] = {name: _blind(net, inputs) for name, net in nets}
+        blind["affine"] = affine.of_nets(
+            tree["affine"], lambda net: _blind(net, inputs)
+        )
     return blind
 
 
@@ -163,7 +162,9 @@ def latents(
     columns = _columns(pose3d)
     if "affine" in params:
         base = affine.base(params["affine"], cond)
-        columns, further = affine.before_blocks(columns, base, stack.count(blocks))
+        columns, further = affine.before_blocks(
+            params["affine"], columns, base, stack.count(blocks)
+        )
     output, log_det = stack.forward(blocks, columns, encoded, clamp, **options)
     z, pose2d = jnp.split(_rows(output), [length // 3], axis=-1)
     if "affine" in params:

@@ -10,13 +10,14 @@ compares what comes out with the library.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from jaxflow._version import __version__
 from jaxflow.config import SoftClamp
-from jaxflow.flow import affine, stack
+from jaxflow.flow import affine, mirror, stack
 from jaxflow.flow import model as flow
 from jaxflow.gaussians.condition import (
     MAP_EDGE,
@@ -53,7 +54,7 @@ def to_onnx(params: Params, clamp: SoftClamp) -> bytes:
     params, graph = stack.stacked(params), _Graph()
     cond, latents = _condition(graph), "z"
     if "affine" in params:
-        latents = _shifted(graph, params["affine"]["shift"], cond)
+        latents = _shifted(graph, params["affine"], cond)
     encoded = _encoder(graph, params["encoder"], cond)
     blocks, size = params["blocks"], flow.size(params)
     pose = _inverse(graph, blocks, latents, encoded, clamp, size)
@@ -264,21 +265,35 @@ def open_onnx(content: bytes) -> Any:
     return run
 
 
-def _shifted(graph: _Graph, net: Params, cond: str) -> str:
+def _shifted(graph: _Graph, params: Params, cond: str) -> str:
     """The latents with what the affine layer adds to them: (b, m, 16)."""
     observed = graph.node("Reshape", _normalized(graph, "pose2d"), [0, -1])
-    inputs = graph.node("Concat", _features(graph, cond), observed, axis=1)
-    return graph.node(
-        "Add", "z", graph.node("Unsqueeze", _net(graph, net, inputs), [1])
-    )
+    inputs = [graph.node("Concat", _features(graph, cond), observed, axis=1)]
+    if affine.symmetric(params):
+        cond, observed = (
+            graph.node("MatMul", x, _matrix(change, size))
+            for x, change, size in (
+                (cond, mirror.cond, 78),
+                (observed, mirror.pose2d, 32),
+            )
+        )
+        inputs.append(graph.node("Concat", _features(graph, cond), observed, axis=1))
+    shift = _answer(graph, affine.nets(params)["shift"], inputs, mirror.signs()[:16])
+    if affine.symmetric(params):
+        shift = graph.node("MatMul", shift, _matrix(mirror.of_pose, 16))
+    return graph.node("Add", "z", graph.node("Unsqueeze", shift, [1]))
 
 
 def _affine(graph: _Graph, params: Params, r: str, cond: str, blocks: int) -> str:
     """M + L r, and the axes in their order: (b, m, 48)."""
-    inputs = _features(graph, cond)
-    mean, numbers = (_net(graph, params[name], inputs) for name in ("mean", "factor"))
-    size = len(params["mean"]["Dense_2"]["bias"])
+    inputs, nets, signs = [_features(graph, cond)], affine.nets(params), mirror.signs()
+    if affine.symmetric(params):
+        other = graph.node("MatMul", cond, _matrix(mirror.cond, 78))
+        inputs.append(_features(graph, other))
+    size = len(nets["mean"][f"Dense_{len(nets['mean']) - 1}"]["bias"])
     rows, columns = np.tril_indices(size)
+    mean = _answer(graph, nets["mean"], inputs, signs)
+    numbers = _answer(graph, nets["factor"], inputs, signs[rows] * signs[columns])
     logs = graph.node("Gather", numbers, np.flatnonzero(rows == columns), axis=1)
     scale = graph.node("Exp", graph.node("Clip", logs, *affine.LOG_RANGE))
     diagonal = graph.node("Mul", scale, affine.units(size))
@@ -291,6 +306,12 @@ def _affine(graph: _Graph, params: Params, r: str, cond: str, blocks: int) -> st
     # As columns: r L^T.
     flat = graph.node("Gather", values, place.T.ravel(), axis=1)
     factor = graph.node("Reshape", flat, [0, size, size])
+    if affine.symmetric(params):
+        whole = _matrix(mirror.of_pose, size)
+        factor = graph.node(
+            "MatMul", graph.constant(_matrix(affine.parted, size)), factor
+        )
+        factor, mean = (graph.node("MatMul", x, whole) for x in (factor, mean))
     ordered = graph.node("Gather", r, stack.order(blocks, size), axis=2)
     centre = graph.node("Unsqueeze", graph.node("Mul", mean, affine.MEAN_UNIT), [1])
     pose = graph.node("Add", graph.node("MatMul", ordered, factor), centre)
@@ -306,8 +327,24 @@ def _features(graph: _Graph, cond: str) -> str:
     return graph.node("Concat", cond, graph.node("Reshape", scaled, [0, -1]), axis=1)
 
 
+def _answer(graph: _Graph, net: Params, inputs: list[str], signs: np.ndarray) -> str:
+    """What a net says, or the mean with what it says of the mirror image."""
+    answer, *others = (_net(graph, net, x) for x in inputs)
+    for other in others:
+        both = graph.node("Add", answer, graph.node("Mul", other, signs))
+        answer = graph.node("Mul", both, 0.5)
+    return answer
+
+
 def _net(graph: _Graph, net: Params, inputs: str) -> str:
-    """Two hidden layers, the second added to the first, and what they give."""
-    first = graph.node("Relu", graph.dense(inputs, net["Dense_0"]))
-    second = graph.node("Relu", graph.dense(first, net["Dense_1"]))
-    return graph.dense(graph.node("Add", first, second), net["Dense_2"])
+    """A hidden layer, and further ones, each added to what it gets, and an output."""
+    hidden = graph.node("Relu", graph.dense(inputs, net["Dense_0"]))
+    for i in range(1, len(net) - 1):
+        more = graph.node("Relu", graph.dense(hidden, net[f"Dense_{i}"]))
+        hidden = graph.node("Add", hidden, more)
+    return graph.dense(hidden, net[f"Dense_{len(net) - 1}"])
+
+
+def _matrix(change: Callable[[Any], Any], size: int) -> np.ndarray:
+    """A linear change of rows (..., size), as what they are multiplied by."""
+    return np.asarray(change(np.eye(size, dtype=np.float32)))

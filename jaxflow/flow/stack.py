@@ -243,6 +243,8 @@ def size(params: Params) -> int:
     checks.params(params)
     blocks = params["blocks"]
     if blocks == ():
-        return params["affine"]["mean"]["Dense_2"]["bias"].shape[-1]
+        layer = params["affine"]
+        mean = layer.get("symmetric", layer)["mean"]
+        return mean[f"Dense_{len(mean) - 1}"]["bias"].shape[-1]
     block = blocks[0] if isinstance(blocks, tuple) else blocks
     return block["net1"]["output"]["bias"].shape[-1]

@@ -41,6 +41,8 @@ RECIPES: Mapping[str, Preset] = {
         "sample with",
         {
             "affine_hidden": 512,
+            "affine_depth": 2,
+            "affine_symmetric": True,
             "affine_iterations": 10000,
             "unsure": 0.14,
             "turned": 0.8,
