@@ -60,8 +60,8 @@ class FlowConfig:
     )
     affine_symmetric: bool = option(
         False,
-        "let that layer know that a mirror exchanges left and right: its nets are asked "
-        "for the mirror image, too",
+        "let that layer know that a mirror exchanges left and right: its nets are "
+        "asked for the mirror image, too",
         before=False,
     )
 

@@ -28,6 +28,7 @@ import numpy as np
 
 from jaxflow.config import FlowConfig
 from jaxflow.flow import mirror, stack
+from jaxflow.gaussians.condition import PER_JOINT
 from jaxflow.maths.layers import apply, precision
 from jaxflow.types import Params
 
@@ -37,7 +38,6 @@ _DEPTH, _WIDTH = 0.04, 0.11
 MEAN_UNIT, MIXED_UNIT = 0.3, 0.1
 LOG_RANGE = (-5.0, 4.0)
 _SYMMETRIC = "symmetric"  # what stands around the nets of such a layer
-PER_JOINT = 6  # numbers of the condition
 _OBSERVED = 0.1  # normalised units: the noise of pose2d that the density is of
 SMALLEST = 1e-3  # added to variances before their logarithm, (20 px)^2
 
@@ -126,56 +126,85 @@ def features(condition: int) -> int:
 
 def shift(params: Params, pose2d: jax.Array, cond: jax.Array) -> jax.Array:
     """t(pose2d, cond): (..., 32), (..., 78) -> (..., 16), added to the latents."""
-    inputs = jnp.concatenate([with_logs(cond), pose2d], axis=-1)
-    answer = _net(nets(params)["shift"], inputs)
-    if not symmetric(params):
-        return answer
-    seen = with_logs(mirror.cond(cond)), mirror.pose2d(pose2d)
-    other = _net(nets(params)["shift"], jnp.concatenate(seen, axis=-1))
-    return mirror.of_pose((answer + mirror.signs()[: answer.shape[-1]] * other) / 2)
+    inputs = [jnp.concatenate([with_logs(cond), pose2d], axis=-1)]
+    if symmetric(params):
+        other = with_logs(mirror.cond(cond)), mirror.pose2d(pose2d)
+        inputs.append(jnp.concatenate(other, axis=-1))
+    latents = pose2d.shape[-1] // 2
+    answer = _answer(params, "shift", inputs, mirror.signs()[:latents])
+    return mirror.of_pose(answer) if symmetric(params) else answer
 
 
 def base(params: Params, cond: jax.Array) -> Base:
     """The layer for conditions (..., 78)."""
-    inputs = with_logs(cond)
-    mean, numbers = (_net(nets(params)[name], inputs) for name in ("mean", "factor"))
+    inputs, signs = [with_logs(cond)], mirror.signs()
+    if symmetric(params):
+        inputs.append(with_logs(mirror.cond(cond)))
+    mean = MEAN_UNIT * _answer(params, "mean", inputs, signs)
     size = mean.shape[-1]
     rows, columns = np.tril_indices(size)
-    if symmetric(params):
-        signs, inputs = mirror.signs(), with_logs(mirror.cond(cond))
-        mean = (mean + signs * _net(nets(params)["mean"], inputs)) / 2
-        signs = signs[rows] * signs[columns]
-        numbers = (numbers + signs * _net(nets(params)["factor"], inputs)) / 2
-    triangle = jnp.zeros((*numbers.shape[:-1], size, size), numbers.dtype)
-    triangle = triangle.at[..., rows, columns].set(MIXED_UNIT * numbers)
-    logs = jnp.clip(numbers[..., np.flatnonzero(rows == columns)], *LOG_RANGE)
-    diagonal = jnp.asarray(units(size), numbers.dtype) * jnp.exp(logs)
-    place = np.arange(size)
-    triangle = triangle.at[..., place, place].set(diagonal)
-    mean = MEAN_UNIT * mean
+    numbers = _answer(params, "factor", inputs, signs[rows] * signs[columns])
+    triangle = lower_triangular(numbers, units(size), MIXED_UNIT, LOG_RANGE)
     if not symmetric(params):
         return Base(mean, triangle, triangle)
-    rows_apart = jnp.swapaxes(parted(triangle), -1, -2)
-    factor = jnp.swapaxes(mirror.of_pose(rows_apart), -1, -2)
+    # Q_pose T Q_r, with Q what makes sums and differences.
+    right = jnp.swapaxes(parted(triangle), -1, -2)
+    factor = jnp.swapaxes(mirror.of_pose(right), -1, -2)
     return Base(mirror.of_pose(mean), factor, triangle)
 
 
 def parted(r: jax.Array) -> jax.Array:
-    """R (..., D) as sums and differences: depths by the pose's joints, then the 2D pose."""
+    """Blocks' inputs (..., D) as sums and differences: depths, then the 2D pose's."""
     depths, observed = jnp.split(r, [r.shape[-1] // 3], axis=-1)
     parts = mirror.of_pose(depths), mirror.of_picture(observed)
     return jnp.concatenate(parts, axis=-1)
 
 
+def _answer(
+    params: Params, name: str, inputs: list[jax.Array], signs: np.ndarray
+) -> jax.Array:
+    """What a net says, or the mean with what it says of the mirror image."""
+    net = nets(params)[name]
+    answer, *others = (output(net, x) for x in inputs)
+    for other in others:
+        answer = (answer + jnp.asarray(signs, other.dtype) * other) / 2
+    return answer
+
+
+def output(net: Params, inputs: jax.Array) -> jax.Array:
+    """What a `Net` of such parameters says: (..., F) -> (..., outputs)."""
+    depth = len(net) - 2
+    hidden, outputs = net[f"Dense_{depth + 1}"]["kernel"].shape
+    return apply(Net(hidden, outputs, 1.0, depth), net, inputs)
+
+
+def lower_triangular(
+    numbers: jax.Array,
+    units: np.ndarray,
+    mixed_unit: float,
+    log_range: tuple[float, float],
+) -> jax.Array:
+    """Numbers (..., D (D + 1) / 2), row by row, as a factor (..., D, D).
+
+    Args:
+      numbers: those of the diagonal are logarithms.
+      units: (D,) what the diagonal is in units of.
+      mixed_unit: of what lies below it.
+      log_range: bounds of the logarithms.
+    """
+    size = len(units)
+    rows, columns = np.tril_indices(size)
+    triangle = jnp.zeros((*numbers.shape[:-1], size, size), numbers.dtype)
+    triangle = triangle.at[..., rows, columns].set(mixed_unit * numbers)
+    logs = jnp.clip(numbers[..., np.flatnonzero(rows == columns)], *log_range)
+    diagonal = jnp.asarray(units, numbers.dtype) * jnp.exp(logs)
+    place = np.arange(size)
+    return triangle.at[..., place, place].set(diagonal)
+
+
 def units(size: int) -> np.ndarray:
     """(D,) metres: the diagonal of L where the net says 0."""
     return np.where(np.arange(size) < size // 3, _DEPTH, _WIDTH)
-
-
-def _net(params: Params, inputs: jax.Array) -> jax.Array:
-    depth = len(params) - 2
-    hidden, outputs = params[f"Dense_{depth + 1}"]["kernel"].shape
-    return apply(Net(hidden, outputs, 1.0, depth), params, inputs)
 
 
 def with_logs(cond: jax.Array) -> jax.Array:

@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxflow.gaussians.condition import PER_JOINT
 from jaxflow.skeleton import CONDITIONED_MPII, H36M_MIRRORED, MPII_MIRRORED
 
 _JOINTS = 16
-_FEATURES = 6  # of a joint in the condition: A, x, y, C00, C01, C11
-_SIGNS = np.asarray((1, -1, 1, 1, -1, 1), np.float32)  # of these, in a mirror
+# In a mirror, of A, x, y, C00, C01, C11 of the condition.
+_SIGNS = np.asarray((1, -1, 1, 1, -1, 1), np.float32)
 _CONDITIONED = np.asarray(
     [CONDITIONED_MPII.index(MPII_MIRRORED[i]) for i in CONDITIONED_MPII]
 )
@@ -49,10 +50,8 @@ def _halves(numbers: jax.Array, other: np.ndarray) -> jax.Array:
     own = np.where(other == place, 1, np.where(other > place, half, -half))
     theirs = np.where(other == place, 0, half)
     axes = numbers.reshape(*numbers.shape[:-1], -1, _JOINTS)
-    joined = axes * own.astype(axes.dtype) + axes[..., other] * theirs.astype(
-        axes.dtype
-    )
-    return joined.reshape(numbers.shape)
+    own, theirs = own.astype(axes.dtype), theirs.astype(axes.dtype)
+    return (own * axes + theirs * axes[..., other]).reshape(numbers.shape)
 
 
 def pose2d(normalised: jax.Array) -> jax.Array:
@@ -63,6 +62,6 @@ def pose2d(normalised: jax.Array) -> jax.Array:
 
 def cond(condition: jax.Array) -> jax.Array:
     """A condition (..., 78) of what a mirror shows."""
-    rows = condition.reshape(*condition.shape[:-1], -1, _FEATURES)
+    rows = condition.reshape(*condition.shape[:-1], -1, PER_JOINT)
     rows = rows[..., _CONDITIONED, :] * _SIGNS.astype(rows.dtype)
     return rows.reshape(condition.shape)

@@ -22,6 +22,7 @@ from jaxflow.flow import model as flow
 from jaxflow.gaussians.condition import (
     MAP_EDGE,
     MAX_AMPLITUDE,
+    PER_JOINT,
     SIGMA_RANGE,
     SIGMA_UNIT,
     UNCERTAIN_SIGMA,
@@ -270,13 +271,8 @@ def _shifted(graph: _Graph, params: Params, cond: str) -> str:
     observed = graph.node("Reshape", _normalized(graph, "pose2d"), [0, -1])
     inputs = [graph.node("Concat", _features(graph, cond), observed, axis=1)]
     if affine.symmetric(params):
-        cond, observed = (
-            graph.node("MatMul", x, _matrix(change, size))
-            for x, change, size in (
-                (cond, mirror.cond, 78),
-                (observed, mirror.pose2d, 32),
-            )
-        )
+        cond = graph.node("MatMul", cond, _matrix(mirror.cond, 78))
+        observed = graph.node("MatMul", observed, _matrix(mirror.pose2d, 32))
         inputs.append(graph.node("Concat", _features(graph, cond), observed, axis=1))
     shift = _answer(graph, affine.nets(params)["shift"], inputs, mirror.signs()[:16])
     if affine.symmetric(params):
@@ -320,7 +316,7 @@ def _affine(graph: _Graph, params: Params, r: str, cond: str, blocks: int) -> st
 
 def _features(graph: _Graph, cond: str) -> str:
     """The condition and the logarithms of its variances: (b, 104)."""
-    joints = graph.node("Reshape", cond, [0, -1, affine.PER_JOINT])
+    joints = graph.node("Reshape", cond, [0, -1, PER_JOINT])
     variances = graph.node("Relu", graph.node("Gather", joints, [3, 5], axis=2))
     logs = graph.node("Log", graph.node("Add", variances, affine.SMALLEST))
     scaled = graph.node("Add", graph.node("Mul", logs, 0.5), 2.0)

@@ -20,7 +20,7 @@ import numpy as np
 
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.flow import affine
-from jaxflow.maths.layers import apply, product
+from jaxflow.maths.layers import product
 from jaxflow.methods import whitening
 from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
 from jaxflow.methods.whitening import Seen
@@ -54,19 +54,9 @@ def net(key: jax.Array, config: NetConfig) -> Params:
 
 def _gaussian(net: Params, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Of inputs (..., I): m (..., 45) and A (..., 45, 45)."""
-    mean, numbers = (_output(net[name], inputs) for name in ("mean", "factor"))
-    rows, columns = np.tril_indices(whitening.SIZE)
-    shape = (*numbers.shape[:-1], whitening.SIZE, whitening.SIZE)
-    factor = jnp.zeros(shape, numbers.dtype)
-    factor = factor.at[..., rows, columns].set(_UNIT * numbers)
-    logs = jnp.clip(numbers[..., np.flatnonzero(rows == columns)], *_LOG_RANGE)
-    place = np.arange(whitening.SIZE)
-    return mean, factor.at[..., place, place].set(jnp.exp(logs))
-
-
-def _output(net: Params, inputs: jax.Array) -> jax.Array:
-    hidden, outputs = net["Dense_2"]["kernel"].shape
-    return apply(affine.Net(hidden, outputs, 1.0), net, inputs)
+    mean, numbers = (affine.output(net[name], inputs) for name in ("mean", "factor"))
+    units = np.ones(whitening.SIZE)
+    return mean, affine.lower_triangular(numbers, units, _UNIT, _LOG_RANGE)
 
 
 def _log_density(net: Params, r: jax.Array, inputs: jax.Array) -> jax.Array:

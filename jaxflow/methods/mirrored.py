@@ -17,24 +17,10 @@ import jax.numpy as jnp
 import jax.typing
 
 from jaxflow.evaluation.around import Around
-from jaxflow.gaussians.condition import PER_JOINT
+from jaxflow.flow import mirror
 from jaxflow.maths import geometry
-from jaxflow.maths.geometry import to_joints, to_vector
-from jaxflow.skeleton import CONDITIONED_MPII, MPII_MIRRORED
 
 _MIRROR = 1  # keys the mirror image's latents
-# In a mirror, of A, x, y, C00, C01, C11 of the condition.
-_SIGNS = (1.0, -1.0, 1.0, 1.0, -1.0, 1.0)
-_CONDITIONED = tuple(CONDITIONED_MPII.index(MPII_MIRRORED[i]) for i in CONDITIONED_MPII)
-
-
-def inputs(pose2d: jax.Array, cond: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """What the network would see of the mirror image: (..., 32) and (..., 78)."""
-    joints = to_joints(pose2d, axes=2)[..., jnp.asarray(MPII_MIRRORED), :]
-    flat = to_vector(joints * jnp.asarray([-1.0, 1.0], pose2d.dtype))
-    rows = cond.reshape(*cond.shape[:-1], -1, PER_JOINT)
-    rows = rows[..., jnp.asarray(_CONDITIONED), :] * jnp.asarray(_SIGNS, cond.dtype)
-    return flat, rows.reshape(cond.shape)
 
 
 @functools.partial(
@@ -78,7 +64,9 @@ class Mirrored(Around):
         )
         ours = draw(pose2d, cond, key)
         other_key = jax.vmap(functools.partial(jax.random.fold_in, data=_MIRROR))(key)
-        theirs = geometry.mirrored(draw(*inputs(pose2d, cond), other_key))
+        theirs = geometry.mirrored(
+            draw(mirror.pose2d(pose2d), mirror.cond(cond), other_key)
+        )
         both = jnp.concatenate([ours, theirs], axis=1)[:, :num_hypotheses]
         middle = (ours[:, :1] + theirs[:, :1]) / 2
         return jnp.where(jnp.asarray(temperature) == 0, middle, both)

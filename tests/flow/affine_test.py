@@ -7,12 +7,22 @@ import pytest
 
 from jaxflow import flow
 from jaxflow.config import FlowConfig
-from jaxflow.flow import affine, distribution, exported, onnx_graph, sampling, stack
+from jaxflow.flow import (
+    affine,
+    distribution,
+    exported,
+    mirror,
+    onnx_graph,
+    sampling,
+    stack,
+)
 from jaxflow.gaussians.condition import condition
 from jaxflow.maths import geometry
 from jaxflow.methods.flow import FlowModel
+from jaxflow.skeleton import H36M_MIRRORED
 
 CONFIG = FlowConfig(hidden=16, blocks=3, encoder_hidden=8, encoded=6, affine_hidden=12)
+SYMMETRIC = dataclasses.replace(CONFIG, affine_depth=2, affine_symmetric=True)
 
 # Compiled whole: op by op, the first call of each costs seconds.
 forward, inverse = jax.jit(flow.forward), jax.jit(flow.inverse)
@@ -20,13 +30,13 @@ log_prob = jax.jit(flow.log_prob)
 base_of = jax.jit(affine.base)
 
 
-@pytest.fixture(scope="module")
-def params():
+@pytest.fixture(scope="module", params=[CONFIG, SYMMETRIC], ids=["plain", "symmetric"])
+def params(request):
     """A flow whose blocks are not the identity."""
     rng = np.random.default_rng(1)
     return jax.tree.map(
         lambda leaf: leaf + 0.05 * rng.normal(size=leaf.shape).astype(np.float32),
-        jax.device_get(flow.init(jax.random.key(0), CONFIG)),
+        jax.device_get(flow.init(jax.random.key(0), request.param)),
     )
 
 
@@ -58,8 +68,9 @@ def test_its_log_determinant_is_the_jacobians(params, inputs):
     assert float(log_det) == pytest.approx(np.linalg.slogdet(jacobian)[1], abs=1e-2)
 
 
-def test_a_fresh_flow_is_the_conditional_gaussian(inputs):
-    fresh = flow.init(jax.random.key(0), CONFIG)
+@pytest.mark.parametrize("config", [CONFIG, SYMMETRIC])
+def test_a_fresh_flow_is_the_conditional_gaussian(inputs, config):
+    fresh = flow.init(jax.random.key(0), config)
     _, pose2d, cond = inputs
     base = base_of(fresh["affine"], cond)
     z = jax.random.normal(jax.random.key(2), (4, 16))
@@ -98,8 +109,11 @@ def test_without_it_parameters_are_what_they_were():
     assert np.any(plain["blocks"]["net1"]["output"]["kernel"])
 
 
-def test_without_the_condition_it_is_a_constant(inputs):
-    config = FlowConfig(hidden=16, blocks=2, affine_hidden=8, use_condition=False)
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_without_the_condition_it_is_a_constant(inputs, symmetric):
+    config = dataclasses.replace(
+        CONFIG, use_condition=False, affine_symmetric=symmetric
+    )
     fresh = flow.init(jax.random.key(0), config)
     base = base_of(fresh["affine"], inputs[2])
     np.testing.assert_allclose(base.mean, np.broadcast_to(base.mean[:1], (4, 48)))
@@ -109,6 +123,42 @@ def test_without_the_condition_it_is_a_constant(inputs):
 def test_refuses_a_condition_that_is_not_of_joints():
     with pytest.raises(ValueError, match="affine"):
         FlowConfig(affine_hidden=8, condition=77)
+    with pytest.raises(ValueError, match="affine_symmetric is of 16 joints"):
+        FlowConfig(affine_hidden=8, joints=2, condition=12, affine_symmetric=True)
+    with pytest.raises(ValueError, match="affine_depth"):
+        FlowConfig(affine_hidden=8, affine_depth=-1)
+
+
+@pytest.mark.parametrize("config", [CONFIG, SYMMETRIC])
+def test_a_symmetric_layer_mirrors_as_its_input_does(inputs, config):
+    """The mirror image's Gaussian is the mirrored Gaussian, and no other layer's is."""
+    fresh = flow.init(jax.random.key(0), config)["affine"]
+    rng = np.random.default_rng(5)
+    layer = jax.tree.map(
+        lambda leaf: leaf + 0.05 * rng.normal(size=leaf.shape).astype(np.float32), fresh
+    )
+    pose3d, pose2d, cond = inputs
+    z = jax.random.normal(jax.random.key(6), (4, 3, 16))
+    other = mirror.pose2d(pose2d), mirror.cond(cond)
+    # Latents are depths, which only change sides.
+    swapped = z[..., np.asarray(H36M_MIRRORED[1:]) - 1]
+    draw = jax.jit(affine.hypotheses)
+    ours, theirs = (
+        np.asarray(jax.vmap(jax.vmap(geometry.denormalize_pose3d))(poses))
+        for poses in (draw(layer, z, pose2d, cond), draw(layer, swapped, *other))
+    )
+    apart = np.abs(geometry.mirrored(ours) - theirs).max()
+    density = jax.jit(affine.log_prob)
+    mirrored = geometry.normalize_pose3d(
+        geometry.mirrored(jax.vmap(geometry.denormalize_pose3d)(pose3d))
+    )
+    centred = geometry.normalize_pose3d(jax.vmap(geometry.denormalize_pose3d)(pose3d))
+    nats = density(layer, centred, pose2d, cond), density(layer, mirrored, *other)
+    if config.affine_symmetric:
+        assert apart < 1e-5
+        np.testing.assert_allclose(*nats, rtol=1e-4)
+    else:
+        assert apart > 1e-2 and not np.allclose(*nats, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")

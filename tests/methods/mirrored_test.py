@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks.common import made_up
 from jaxflow import data
+from jaxflow.flow import mirror
 from jaxflow.maths import geometry
-from jaxflow.methods import mirrored
 from jaxflow.methods.mirrored import Mirrored
 from jaxflow.training import augmentation
 from tests.helpers import methods as small
@@ -17,7 +17,11 @@ DATA = made_up(3)
 KEYS = jax.random.split(jax.random.key(0), 3)
 
 # Compiled whole: op by op, the first call of each costs seconds.
-inputs, network_inputs = jax.jit(mirrored.inputs), jax.jit(data.network_inputs)
+network_inputs = jax.jit(data.network_inputs)
+
+
+def inputs(pose2d, cond):
+    return jax.jit(mirror.pose2d)(pose2d), jax.jit(mirror.cond)(cond)
 
 
 @pytest.fixture(scope="module")

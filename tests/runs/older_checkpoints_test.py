@@ -24,7 +24,12 @@ ADDED = {
         "affine_iterations": 0,
         "affine_likelihood": 500,
     },
-    "flow": {"use_condition": True, "affine_hidden": 0},
+    "flow": {
+        "use_condition": True,
+        "affine_hidden": 0,
+        "affine_depth": 1,
+        "affine_symmetric": False,
+    },
     "loss": {"energy_weight": 0.0},
     "optimizer": {
         "clip_norm": 0.0,
