@@ -97,12 +97,37 @@ def test_slurm_starts_one_process_a_task(tmp_path):
     assert all("#SBATCH --" not in line for line in lines[command:])
 
 
+def test_those_that_train_can_read_every_data_set(tmp_path):
+    """Two of Human3.6M's three forms want what the extra `data` brings."""
+    log = tmp_path / "log"
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    python = tmp_path / "venv/bin/python"
+    python.write_text(
+        f'#!/bin/sh\n[ "$1" = -c ] || {{ echo "$*" >>"{log}"; exit 3; }}\n'
+    )
+    python.chmod(0o755)
+    venv = os.fspath(tmp_path / "venv")
+    for script, accelerator, extras in (
+        ("local.sh", "cpu", "report,data"),
+        ("local.sh", "cuda", "report,data,cuda"),
+        ("ablations", "", "report,data"),
+        ("methods", "", "report,data"),
+    ):
+        log.write_text("")
+        run(script, str(tmp_path / "x"), VENV=venv, ACCELERATOR=accelerator)
+        assert log.read_text().endswith(f"--editable .[{extras}]\n"), script
+    assert "[report,pictures,data]" in (LAUNCH / "colab_tpu.ipynb").read_text()
+
+
 @pytest.mark.parametrize(
     "script, arguments, variables, words",
     [
         ("local.sh", [], {}, "expected a folder for the run first, got ''"),
         ("tpu_vm.sh", ["--seed=1"], {}, "first, got '--seed=1'"),
         ("local.sh", ["x"], {"ACCELERATOR": "gpu"}, "cpu, cuda or tpu, not 'gpu'"),
+        ("ablations", ["--seed=1"], {}, "a folder first, got '--seed=1'"),
+        ("quickstart", ["--seed=1"], {}, "expected a folder, got '--seed=1'"),
+        ("quickstart", [""], {}, "expected a folder, got ''"),
         ("slurm.sbatch", ["x"], {}, "is for Slurm: sbatch"),
         ("slurm.sbatch", ["x"], {"SLURM_SUBMIT_DIR": "/"}, "from the repository"),
     ],
