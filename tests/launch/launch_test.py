@@ -70,6 +70,19 @@ def test_local_trains_on_this_machine(tmp_path):
     assert (REPOSITORY / default.removeprefix("--flagfile=")).is_file()
 
 
+def test_flags_name_files_from_where_one_is(tmp_path):
+    """Those that are there; the repository's flagfiles do without their path."""
+    (tmp_path / "my raw").mkdir()
+    (tmp_path / "own.flags").touch()
+    flags = ["--manual_dir=my raw", "--flagfile=own.flags", "--data_dir=sets"]
+    shipped = "--flagfile=launch/flags/paper.flags"
+    words = planned("local.sh", "x", *flags, shipped, "--data_dir=/a", cwd=tmp_path)
+    here = [f"--manual_dir={tmp_path}/my raw", f"--flagfile={tmp_path}/own.flags"]
+    assert words[3:-1] == [*here, "--data_dir=sets", shipped, "--data_dir=/a"]
+    words = planned("local.sh", "x", shipped)
+    assert words[3] == shipped
+
+
 def test_tpu_hosts_train_together():
     words = planned("tpu_vm.sh", "/runs/x", "--seed=1")
     assert words[3:] == ["--seed=1", "--multihost", "--workdir=/runs/x"]
