@@ -49,15 +49,35 @@ def test_each_is_trained_calibrated_and_compared(launch, tmp_path):
     one, other = folder / "mdn", folder / "flow_sharp"
     assert lines == [
         f"-m jaxflow.train --method=mdn {common} --workdir={one}",
-        f"-m jaxflow.calibrate --checkpoint={one} --dataset=d",
+        f"-m jaxflow.calibrate --checkpoint={one} --frames=512 --dataset=d",
         f"-m jaxflow.train --method=flow --recipe=sharp {common} --workdir={other}",
-        f"-m jaxflow.calibrate --checkpoint={other} --dataset=d",
+        f"-m jaxflow.calibrate --checkpoint={other} --frames=512 --dataset=d",
         f"-m jaxflow.compare --checkpoints=mdn={one} "
         f"--checkpoints=mdn_means=means:{one} --checkpoints=flow_sharp={other} "
         f"--dataset=d --out={folder}/comparison",
         f"-m jaxflow.compare --checkpoints=mdn={one} --checkpoints=flow_sharp={other} "
         f"--dataset=d --temperature=fitted --out={folder}/comparison_fitted",
     ]
+
+
+@pytest.mark.parametrize(
+    "name, every, frames",
+    [
+        ("cvae", 25, 48),
+        ("cvae_elbo", 250, 96),
+        ("diffusion", 250, 32),
+        ("cgnf", 250, 48),
+        ("mmd_gan", 500, 64),
+        ("graph_mdn", 500, 256),
+    ],
+)
+def test_long_iterations_are_validated_often(launch, tmp_path, name, every, frames):
+    """And what samples slowly is calibrated on few frames."""
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "petaflop").write_text("0.5\n")
+    _, (training, calibration, *_) = launch("zoo", f"--only={name}")
+    assert f" --validate_every={every} " in training
+    assert calibration.endswith(f" --frames={frames}")
 
 
 def test_mistakes_are_one_line(launch):
