@@ -28,8 +28,8 @@ _LISTED = 5
 # Of each kind of record; the rest is not kept.
 _FIELDS = {
     "images": {"id", "file_name"},
-    "annotations": {"id", "image_id", "iscrowd", "keypoints", "bbox"},
-    "categories": {"keypoints"},
+    "annotations": {"id", "image_id", "category_id", "iscrowd", "keypoints", "bbox"},
+    "categories": {"id", "keypoints"},
 }
 
 
@@ -68,12 +68,13 @@ def read(
       path: COCO keypoint JSON.
       pictures: the folder that its file names start from.
       skeleton: a name of ``gaussians.skeletons``, or "auto": by the joints' names in
-        ``categories`` where they are a known skeleton's, else by their number.
+        ``categories``, by their number where there are none. Joints in another order
+        than the skeleton's are told apart by their names.
 
     Raises:
       FileNotFoundError: the file or some of its pictures are missing.
-      UserError: it is no such JSON, a record is damaged, or nobody is left; names the
-        file and the record.
+      UserError: it is no such JSON, a record is damaged, its joints' names are no known
+        skeleton's, or nobody is left; names the file and the record.
     """
     path, pictures = pathlib.Path(path), pathlib.Path(pictures)
     content = _content(path)
@@ -82,24 +83,19 @@ def read(
         records = [
             record
             for record in content["annotations"]
-            if not record.get("iscrowd") and any(record.get("keypoints", [])[2::3])
+            if not record.get("iscrowd")
+            and any(map(_may_be_labelled, record.get("keypoints", [])[2::3]))
         ]
     except (AttributeError, KeyError, TypeError) as error:
         raise UserError(
             f"{path}: expected 'images' with id and file_name and 'annotations' with "
             f"image_id and keypoints; {error!r}"
         ) from error
-    if not records:
-        raise UserError(f"{path}: expected persons with labelled keypoints; got none")
-    skeleton = _skeleton(path, content, records) if skeleton == "auto" else skeleton
-    if skeleton not in SKELETONS:
-        known = ", ".join(SKELETONS)
-        raise UserError(f"expected a skeleton among {known}, or auto; got {skeleton}")
-    joints = len(SKELETONS[skeleton].joints)
-    labels = np.stack([_keypoints(path, record, joints) for record in records])
-    boxes = [_box(path, r, k) for r, k in zip(records, labels, strict=True)]
-    files = [_picture(path, pictures, record, images) for record in records]
+    skeleton, persons = _persons(path, content, records, skeleton)
+    boxes = [_box(path, record, labels) for record, labels in persons]
+    files = [_picture(path, pictures, record, images) for record, _ in persons]
     _check_present(path, files)
+    labels = np.stack([labels for _, labels in persons])
     return Labels(files, np.stack(boxes), *_to_mpii(labels, skeleton))
 
 
@@ -126,16 +122,70 @@ def _content(path: pathlib.Path) -> Mapping[str, Any]:
     return content
 
 
-def _skeleton(
+def _may_be_labelled(mark: Any) -> bool:
+    """Whether v says that a joint is labelled; damaged ones are refused later."""
+    return not isinstance(mark, int | float) or not mark <= 0
+
+
+def _persons(
+    path: pathlib.Path,
+    content: Mapping[str, Any],
+    records: Sequence[Mapping[str, Any]],
+    skeleton: str,
+) -> tuple[str, list[tuple[Mapping[str, Any], np.ndarray]]]:
+    """The skeleton, and each record with its labels (n, 3) in the skeleton's order."""
+    if skeleton not in (*SKELETONS, "auto"):
+        known = ", ".join(SKELETONS)
+        raise UserError(f"expected a skeleton among {known}, or auto; got {skeleton}")
+    persons = []
+    if records:
+        names = _names(path, content, records)
+        asked = None if skeleton == "auto" else skeleton
+        told, order = joint_orders.of_file(path, names, asked)
+        skeleton = told or asked or _by_count(path, len(records[0]["keypoints"]) // 3)
+        rows = list(order or range(len(SKELETONS[skeleton].joints)))
+        count = len(names) if order else len(rows)
+        labels = [_keypoints(path, record, count)[rows] for record in records]
+        # Somebody may have labelled joints that the skeleton lacks alone: a hand's.
+        persons = [
+            (record, own)
+            for record, own in zip(records, labels, strict=True)
+            if (own[:, 2] > 0).any()
+        ]
+    if not persons:
+        raise UserError(f"{path}: expected persons with labelled keypoints; got none")
+    return skeleton, persons
+
+
+def _names(
     path: pathlib.Path, content: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
-) -> str:
-    """By the names of the joints, or by their number where it belongs to one alone."""
-    for category in content.get("categories", []):
-        names = category.get("keypoints", [])
-        told = joint_orders.named(names)
-        if told and told.order == tuple(range(len(names))):
-            return told.skeleton
-    count = len(records[0]["keypoints"]) // 3
+) -> tuple[str, ...]:
+    """What the file calls the records' joints; empty if it does not say."""
+    try:
+        named = {
+            str(category.get("id")): tuple(map(str, category["keypoints"]))
+            for category in content.get("categories", [])
+            if category.get("keypoints")
+        }
+    except (AttributeError, TypeError) as error:
+        raise UserError(
+            f"{path}: expected 'categories' with id and a list of keypoints; {error!r}"
+        ) from error
+    only = next(iter(named.values())) if len(named) == 1 else ()
+    found = {
+        named.get(str(record["category_id"]), ()) if "category_id" in record else only
+        for record in records
+    }
+    if len(found) > 1:
+        raise UserError(
+            f"{path}: expected annotations whose joints have the same names; got "
+            f"{len(found)} categories with others"
+        )
+    return found.pop()
+
+
+def _by_count(path: pathlib.Path, count: int) -> str:
+    """The skeleton, where the number of joints belongs to one alone."""
     fitting = [name for name, s in SKELETONS.items() if len(s.joints) == count]
     if len(fitting) != 1:
         raise UserError(
@@ -151,7 +201,7 @@ def _keypoints(
     """(joints, 3) x, y, v of one record."""
     try:
         labels = np.asarray(record["keypoints"], np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         labels = np.empty(0)
     if labels.shape != (3 * joints,) or not np.isfinite(labels).all():
         raise UserError(
@@ -171,7 +221,7 @@ def _box(
     else:
         try:
             box = np.asarray(record["bbox"], np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             box = np.empty(0)
     if box.shape != (4,) or not np.isfinite(box).all() or box[2:].max(initial=0) <= 0:
         raise UserError(
@@ -188,11 +238,12 @@ def _picture(
     record: Mapping[str, Any],
     images: Mapping[Any, str],
 ) -> pathlib.Path:
-    name = images.get(record.get("image_id"))
+    number = record.get("image_id")
+    name = images.get(number) if isinstance(number, int | str) else None
     if name is None:
         raise UserError(
             f"{path}, annotation {record.get('id')}: expected the id of one of its "
-            f"images; got image_id {record.get('image_id')!r}"
+            f"images; got image_id {number!r}"
         )
     return pictures / name
 

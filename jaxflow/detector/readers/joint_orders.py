@@ -9,9 +9,10 @@ share mean the more common one; the other can be asked for.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.runs.errors import UserError
@@ -55,6 +56,10 @@ _WORDS = {
 }
 
 
+class JointsError(UserError):
+    """What a file says of its joints is not known here, or not what was asked for."""
+
+
 class Told(NamedTuple):
     """What names of joints say.
 
@@ -87,6 +92,44 @@ def named(names: Sequence[str], skeleton: str | None = None) -> Told | None:
 def of_data_set(name: str) -> str | None:
     """The skeleton of a data set of that name, if it is known."""
     return _DATA_SETS.get(re.sub(r"[^a-z0-9]", "", name.lower()))
+
+
+def of_file(
+    path: str | os.PathLike[str],
+    words: Sequence[str],
+    skeleton: str | None = None,
+    data_set: Any = None,
+) -> tuple[str | None, tuple[int, ...] | None]:
+    """What a file says of its joints: whose they are, and where each of them is.
+
+    By their names, or by the name of the data set where those do not tell; then they
+    are in the skeleton's order, and the second answer is None. Both are None where the
+    file says nothing, or only the skeleton that was asked for can tell.
+
+    Args:
+      path: of the file, for messages.
+      words: the joints' names in the file's order; none if it does not name them.
+      skeleton: whose they must be, or None.
+      data_set: what the file says that it was made for, if anything.
+
+    Raises:
+      JointsError: neither tells, or it is not the skeleton that was asked for.
+    """
+    wanted = ALIASES.get(skeleton or "", skeleton)
+    told = named(words, wanted) or named(words)
+    found = told.skeleton if told else of_data_set(str(data_set))
+    if found is None and not wanted and (words or data_set is not None):
+        names = f"called {', '.join(words)[:90]}" if words else f"of {data_set}"
+        raise JointsError(
+            f"{path}: the file's joints are {names}, which is no skeleton known here; "
+            "say by --skeleton whose order they are in"
+        )
+    if found and wanted and found != wanted:
+        raise JointsError(
+            f"{path}: expected joints of {skeleton}, as --skeleton asks; the file says "
+            f"they are {found}'s"
+        )
+    return found, told.order if told else None
 
 
 def _word(name: str) -> str:

@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxflow.detector.readers import json_stream
-from jaxflow.detector.readers.joint_orders import ALIASES, named, of_data_set
+from jaxflow.detector.readers import joint_orders, json_stream
+from jaxflow.detector.readers.joint_orders import JointsError
 from jaxflow.detector.readers.keypoint_tables import whole_number
 from jaxflow.detector.readers.pictures import natural_order
 from jaxflow.detector.readers.records import Detection, Skipped
@@ -239,30 +239,8 @@ class _Reader:
         return self._joints(words, None)
 
     def _joints(self, words: Sequence[str], data_set: Any) -> _Joints:
-        """By their names, or by the name of the data set where those do not tell.
-
-        Raises:
-          JointsError: neither tells, or it is not the skeleton that was asked for.
-        """
-        wanted = ALIASES.get(self._skeleton or "", self._skeleton)
-        told = named(words, wanted) or named(words)
-        found = told.skeleton if told else of_data_set(str(data_set))
-        if found is None and not wanted and (words or data_set is not None):
-            names = f"called {', '.join(words)[:90]}" if words else f"of {data_set}"
-            raise JointsError(
-                f"{self._path}: the file's joints are {names}, which is no skeleton "
-                "known here; say by --skeleton whose order they are in"
-            )
-        if found and wanted and found != wanted:
-            raise JointsError(
-                f"{self._path}: expected joints of {self._skeleton}, as --skeleton "
-                f"asks; the file says they are {found}'s"
-            )
-        return _Joints(found, told.order if told else None)
-
-
-class JointsError(UserError):
-    """What a file says of its joints is not known here, or not what was asked for."""
+        said = joint_orders.of_file(self._path, words, self._skeleton, data_set)
+        return _Joints(*said)
 
 
 class _About(NamedTuple):

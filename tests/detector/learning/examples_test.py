@@ -10,6 +10,7 @@ from jaxflow.detector.crops import crop, warp
 from jaxflow.detector.learning import examples, labels
 from jaxflow.detector.learning.examples import Change
 from jaxflow.detector.readers import pictures
+from jaxflow.detector.readers.joint_orders import JointsError
 from jaxflow.gaussians.skeletons import COCO_17
 from jaxflow.skeleton import MPII_JOINTS
 from tests.helpers import drawn_people
@@ -80,7 +81,82 @@ def test_coco_s_joints_become_mpii_s(drawn, tmp_path):
         )
 
 
+def of_coco(second, names, order):
+    """One annotation of joints (17, 2) by COCO's order, in another; returns them."""
+    places = np.arange(34.0).reshape(17, 2) + 1
+    rows = [(5, 5, 2) if joint is None else (*places[joint], 2) for joint in order]
+    second["keypoints"] = np.ravel(rows).tolist()
+    return {"id": 1, "name": "person", "keypoints": names}, places
+
+
+@pytest.mark.parametrize("skeleton", ["auto", "coco_17"])
+@pytest.mark.parametrize("more", [0, 1, 4])
+def test_joints_in_another_order_are_told_by_their_names(
+    drawn, tmp_path, skeleton, more
+):
+    """COCO's, backwards and behind others; with a neck they are 18 like OpenPose's."""
+    _, _, folder = drawn
+    others = ["neck", "tail", "left_wing", "right_wing"][:more]
+    names = [*others, *COCO_17.joints[::-1]]
+    order = [*[None] * more, *range(17)[::-1]]
+    places = np.zeros((17, 2))
+
+    def change(content, second):
+        category, places[:] = of_coco(second, names, order)
+        content.update(categories=[category], annotations=[second])
+
+    got = labels.read(edited(folder, tmp_path, change), folder, skeleton)
+    assert got.found.all()
+    for mpii, coco in (("RFoot", "RightAnkle"), ("LWrist", "LeftWrist")):
+        np.testing.assert_allclose(
+            got.points[0, MPII_JOINTS.index(mpii)], places[COCO_17.joints.index(coco)]
+        )
+
+
+def test_names_that_are_no_skeleton_s_are_refused(drawn, tmp_path):
+    """Unless the skeleton is said; one that the names deny does not help."""
+    _, _, folder = drawn
+    words = [f"point_{number}" for number in range(18)]
+
+    def change(content, second):
+        category, _ = of_coco(second, words, [*range(17), None])
+        content.update(categories=[category], annotations=[second])
+
+    path = edited(folder, tmp_path, change)
+    with pytest.raises(JointsError, match=r"edited.json.*point_0.*--skeleton"):
+        labels.read(path, folder)
+    assert labels.read(path, folder, "openpose_18").found.any()
+    words[:] = [*COCO_17.joints, "neck"]
+    path = edited(folder, tmp_path, change)
+    with pytest.raises(JointsError, match="the file says they are openpose_18's"):
+        labels.read(path, folder, "body_25")
+
+
+def test_only_joints_that_count_make_a_person(drawn, tmp_path):
+    """Of a whole body the hands alone are nobody; nor is a joint of v = -1."""
+    _, _, folder = drawn
+    names = [*COCO_17.joints, "left_hand"]
+
+    def change(content, second):
+        category, _ = of_coco(second, names, [*range(17), None])
+        hand = {**second, "keypoints": [*[0] * 51, 5, 5, 2]}
+        none = {**second, "keypoints": [0, 0, -1] * 18}
+        del hand["bbox"], none["bbox"]
+        content.update(categories=[category], annotations=[hand, second, none])
+
+    assert len(labels.read(edited(folder, tmp_path, change), folder).picture) == 1
+
+
 WRONG = {
+    "annotation 101: expected 16 keypoints": lambda c, a: a["keypoints"].__setitem__(
+        2, "x"
+    ),
+    r"got image_id \[1\]": lambda c, a: a.update(image_id=[1]),
+    "expected 'categories' with id": lambda c, a: c.update(categories=[3]),
+    "the same names": lambda c, a: (
+        c["categories"].append({"id": 7, "keypoints": ["tail"] * 16}),
+        a.update(category_id=7),
+    ),
     "keypoints as 48 finite": lambda c, a: a.update(keypoints=[2] * 45),
     "annotation 101: expected 16": lambda c, a: a["keypoints"].__setitem__(0, "x"),
     "annotation 101: expected bbox": lambda c, a: a.update(bbox=[1, 2, 0, 0]),
