@@ -31,6 +31,7 @@ from jaxflow.runs.errors import UserError
 _PICTURE = "picture image file_name image_id".split()
 _ID = "id person person_id track_id".split()
 _CATEGORY = "category category_name label category_id class class_id".split()
+_FROM_ZERO = "class", "class_id"  # as YOLO counts, whose 1 is a bicycle
 _PERSONS = "person", "people", "human", "pedestrian"
 # What explains the numbers in a COCO data set, and where its names are.
 _EXPLAINED = {"images": "file_name", "categories": "name"}
@@ -261,7 +262,7 @@ def _box(row: Any) -> _Found:
         index = keypoint_tables.number_or_name(index)
     if (four := _first(row, ["bbox", "box"])) is None:
         four = [_first(row, names) for names in _SIDES]
-    if not isinstance(four, Sequence) or len(four) != 4 or None in four:
+    if not isinstance(four, list | tuple) or len(four) != 4 or None in four:
         raise UserError("expected x, y, w and h, or four numbers as bbox")
     score = _first(row, ["score", "confidence"])
     if any(isinstance(value, bool) for value in [*four, score]):
@@ -289,11 +290,14 @@ def _box(row: Any) -> _Found:
 
 def _category(row: Mapping[str, Any]) -> str | int | None:
     """What the box is around, if it says: a name, or a number as COCO counts."""
-    kind = _first(row, _CATEGORY)
-    if kind is None:
+    field = next((name for name in _CATEGORY if row.get(name) not in (None, "")), None)
+    if field is None:
         return None
+    kind = row[field]
     if isinstance(kind, str) and not kind.strip().isdecimal():
         return kind.strip().lower()
+    if field in _FROM_ZERO:
+        return f"class {int(kind)}" if int(kind) else "person"
     return int(kind)
 
 

@@ -61,6 +61,7 @@ def test_json_in_coco_s_words(tmp_path):
         ({"picture": "b.jpg", "box": [1, 2, 3, 4], "score": True}, "true or false"),
         ({"picture": "b.jpg", "box": [1, 2, 3, 4], "score": 87}, "divide percents"),
         ({"picture": "b.jpg", "box": [1, 2, 3, 4], "frame": True}, "a whole number"),
+        ({"picture": "b.jpg", "bbox": "1234"}, "or four numbers as bbox"),
         (3, "expected an object"),
     ],
 )
@@ -148,6 +149,11 @@ class TestPeople:
             ([{"category_id": 0}, {"category_id": 1}], 1),  # counted from 0
             ([{"category_id": 1}, {"category_id": 2}], 1),
             ([{"category_id": 5}, {"category_id": 5}], 2),  # of people alone
+            ([{"class": 0}, {"class": 1}], 1),
+            (
+                [{"class": 1}, {"class_id": "2"}, {"class_id": "0"}],
+                1,
+            ),  # YOLO's bicycles
             ([{"label": "Person"}, {"label": "dog"}], 1),
             ([{"iscrowd": 1}, {"iscrowd": 0}], 1),
             ([{"confidence": 0.1}, {"confidence": "0.9"}], 1),
@@ -165,6 +171,9 @@ class TestPeople:
     def test_none_of_a_person(self, tmp_path):
         entries = [{"picture": "a.jpg", "bbox": [1, 2, 30, 40], "label": "chair"}]
         with pytest.raises(ValueError, match=r"no box .* 1 boxes .*\(chair\)"):
+            boxes.read_boxes(write(tmp_path / "a.json", entries))
+        entries = [{"picture": "a.jpg", "bbox": [1, 2, 30, 40], "class": 1}]
+        with pytest.raises(ValueError, match=r"no box .* 1 boxes .*\(class 1\)"):
             boxes.read_boxes(write(tmp_path / "a.json", entries))
 
     def test_equal_ids(self, tmp_path):
