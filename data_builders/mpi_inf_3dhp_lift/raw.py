@@ -11,12 +11,12 @@ import pathlib
 import zipfile
 import zlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from data_builders.files import DataFileError
-from jaxflow.runs.errors import UserError, missing
+from jaxflow.runs import array_files
+from jaxflow.runs.array_files import ArrayFileError
 
 # Name -> the shape behind the axis of frames.
 Shapes = Mapping[str, tuple[int, ...]]
@@ -35,16 +35,17 @@ def read_mat(path: pathlib.Path, shapes: Shapes) -> dict[str, np.ndarray]:
       DataFileError: not such a file, truncated, or other arrays than expected.
       ImportError: h5py is not installed; says how to install it.
     """
-    h5py = _h5py(path)
     try:
-        with h5py.File(path, "r") as file:
+        with array_files.open_hdf5(path) as file:
             arrays = {}
             for name, shape in shapes.items():
-                dataset = _own_dataset(h5py, path, file, name)
-                _check_shape(path, name, dataset.shape, shape)
-                arrays[name] = _numbers(path, name, dataset[()])
+                dataset = array_files.own_dataset(file, name)
+                _check(path, name, dataset.shape, dataset.dtype, shape)
+                arrays[name] = dataset[()]
     except DataFileError:
         raise
+    except ArrayFileError as error:
+        raise DataFileError(f"{path}: {error}") from error
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise DataFileError(
             f"{path} cannot be read as a MATLAB v7.3 (HDF5) file, it may be truncated: "
@@ -60,15 +61,17 @@ def read_npz(path: pathlib.Path, shapes: Shapes) -> dict[str, np.ndarray]:
       DataFileError: not such a file, truncated, pickled, or other arrays than expected.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UserError("it holds a single array")
-            if missing := [name for name in shapes if name not in file.files]:
+        with zipfile.ZipFile(path) as archive:
+            there = [name.removesuffix(".npy") for name in archive.namelist()]
+            if missing := [name for name in shapes if name not in there]:
                 raise DataFileError(
                     f"{path} has no {', '.join(missing)}; it has "
-                    f"{', '.join(file.files) or 'nothing'}"
+                    f"{', '.join(there) or 'nothing'}"
                 )
-            arrays = {name: _numbers(path, name, file[name]) for name in shapes}
+            arrays = {
+                name: _unpacked(path, archive, name, shape)
+                for name, shape in shapes.items()
+            }
     except DataFileError:
         raise
     except (
@@ -86,50 +89,36 @@ def read_npz(path: pathlib.Path, shapes: Shapes) -> dict[str, np.ndarray]:
         raise DataFileError(
             f"{path} cannot be read as NPZ, it may be truncated: {error}"
         ) from error
-    for name, shape in shapes.items():
-        _check_shape(path, name, arrays[name].shape, shape)
     return _same_lengths(path, arrays)
 
 
-def _h5py(path: pathlib.Path) -> Any:
-    try:
-        import h5py
-    except ImportError as error:
-        raise missing(f"reading {path}", "h5py", "data") from error
-    return h5py
+def _unpacked(
+    path: pathlib.Path, archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]
+) -> np.ndarray:
+    """An array of an archive, whose header is looked at before its numbers."""
+    member = archive.getinfo(f"{name}.npy")
+    with archive.open(member) as file:
+        found, _, dtype = array_files.read_header(file, member.file_size)
+    _check(path, name, found, dtype, shape)
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _own_dataset(h5py: Any, path: pathlib.Path, file: Any, name: str) -> Any:
-    """An array that lies in this very file: HDF5 can point to any other."""
-    link = file.get(name, getlink=True)  # looks at it without following it
-    if link is None:
-        raise DataFileError(
-            f"{path} has no {name}; it has {', '.join(file) or 'nothing'}"
-        )
-    if not isinstance(link, h5py.HardLink):
-        raise DataFileError(f"{path}: {name} is a link; expected an array")
-    dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset):
-        raise DataFileError(f"{path}: {name} is a group; expected an array")
-    if dataset.external or dataset.is_virtual:
-        raise DataFileError(f"{path}: {name} lies in other files, which are not read")
-    return dataset
-
-
-def _check_shape(
-    path: pathlib.Path, name: str, found: tuple[int, ...] | None, shape: tuple[int, ...]
+def _check(
+    path: pathlib.Path,
+    name: str,
+    found: tuple[int, ...] | None,
+    dtype: np.dtype,
+    shape: tuple[int, ...],
 ) -> None:
+    """What a header says, before anything is made of it."""
     if not found or found[1:] != shape or not 0 < found[0] <= _MOST_FRAMES:
         expected = ", ".join(["frames", *map(str, shape)])
         raise DataFileError(
             f"{path}: expected {name} of shape ({expected}); got {found}"
         )
-
-
-def _numbers(path: pathlib.Path, name: str, array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind not in "fiub":
-        raise DataFileError(f"{path}: expected {name} to be numbers; got {array.dtype}")
-    return array
+    if dtype.kind not in "fiub":
+        raise DataFileError(f"{path}: expected {name} to be numbers; got {dtype}")
 
 
 def _same_lengths(

@@ -61,7 +61,7 @@ def open_maps(path: str | os.PathLike[str], key: str | None = None) -> Any:
             return _open_npy(path)
         if suffix == ".npz":
             return _open_npz(path, key)
-        return _open_hdf5(path, key)
+        return _dataset(path, key)
 
 
 class Npz:
@@ -135,19 +135,48 @@ def _choose(names: list[str], key: str | None) -> str:
     return wanted
 
 
-def _open_hdf5(path: pathlib.Path, key: str | None) -> Any:
+def open_hdf5(path: str | os.PathLike[str]) -> Any:
+    """An HDF5 file for reading, as h5py has it; no link in it has been followed.
+
+    Raises:
+      OSError: no such file, or a damaged one.
+      ImportError: h5py is not installed; says how to install it.
+    """
     try:
         import h5py
     except ImportError as error:
         raise missing(f"reading {path}", "h5py", "data") from error
-    file = h5py.File(path, "r")
+    return h5py.File(path, "r")
+
+
+def own_dataset(file: Any, name: str) -> Any:
+    """An array that lies in this very HDF5 file, which can point to any other's.
+
+    Raises:
+      ArrayFileError: there is none of the name, or it is a link, a group, or an array
+        whose numbers lie in other files.
+    """
+    link = file.get(name, getlink=True)  # looks at it without following it
+    if link is None:
+        raise ArrayFileError(f"has no {name}; it has {', '.join(file) or 'nothing'}")
+    if type(link).__name__ != "HardLink":
+        raise ArrayFileError(f"{name} is a link; expected an array")
+    dataset = file[name]
+    if not hasattr(dataset, "is_virtual"):
+        raise ArrayFileError(f"{name} is a group; expected an array")
+    if dataset.external or dataset.is_virtual:
+        raise ArrayFileError(f"{name} lies in other files, which are not read")
+    return dataset
+
+
+def _dataset(path: pathlib.Path, key: str | None) -> Any:
+    """The array of an HDF5 file that is asked for, or its only one."""
+    file = open_hdf5(path)
     names: list[str] = []
     file.visititems(
-        lambda name, item: (
-            names.append(name) if isinstance(item, h5py.Dataset) else None
-        )
+        lambda name, item: names.append(name) if hasattr(item, "is_virtual") else None
     )
-    return file[_choose(names, key)]
+    return own_dataset(file, _choose(names, key))
 
 
 def _open_npy(path: pathlib.Path) -> np.ndarray:

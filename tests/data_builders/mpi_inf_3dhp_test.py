@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -245,6 +246,18 @@ def test_truncated_files(tmp_path, name, keep):
     with pytest.raises(DataFileError, match="may be truncated") as caught:
         parse.read_sequence(tmp_path, "TS2", detected=True)
     assert str(path) in str(caught.value)
+
+
+def test_arrays_of_another_shape_are_not_unpacked(tmp_path):
+    """A small archive can hold more than memory does."""
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, pose2d=np.zeros((50_000, 16, 3)))  # 19 MB
+    tracemalloc.start()
+    with pytest.raises(DataFileError, match="expected pose2d of shape"):
+        raw.read_npz(path, {"pose2d": (16, 2)})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
 
 
 class Malicious:

@@ -144,6 +144,22 @@ def test_which_array(tmp_path):
         array_files.open_maps(path.rename(tmp_path / "maps.txt"))
 
 
+def test_hdf5_does_not_reach_into_other_files(tmp_path):
+    """External storage takes any local file for numbers, a virtual one any HDF5's."""
+    (tmp_path / "secret").write_bytes(bytes(8))
+    other = hdf5(tmp_path / "other")
+    path = tmp_path / "maps.h5"
+    with h5py.File(path, "w") as file:
+        outside = [(str(tmp_path / "secret"), 0, 8)]
+        file.create_dataset("external", (8,), np.uint8, external=outside)
+        layout = h5py.VirtualLayout(MAPS.shape, MAPS.dtype)
+        layout[:] = h5py.VirtualSource(str(other), "a/heatmaps", MAPS.shape)
+        file.create_virtual_dataset("virtual", layout)
+    for name in ("external", "virtual"):
+        with pytest.raises(UserError, match=f"maps.h5: {name} lies in other files"):
+            array_files.open_maps(path, name)
+
+
 def test_an_archive_s_arrays_by_name(tmp_path):
     archive = array_files.Npz(npz(tmp_path / "maps"))
     np.testing.assert_array_equal(archive.array("heatmaps")[1:2], MAPS[1:2])
