@@ -1,1 +1,1 @@
-"""Human3.6M poses with HRNet detections, read from the authors' merged pickles."""
+"""Human3.6M poses with HRNet detections, read from any of three forms (``forms``)."""

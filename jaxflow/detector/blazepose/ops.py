@@ -1,6 +1,6 @@
 """The operations of BlazePose's networks, as pure functions of arrays.
 
-    OPS[kind](arrays, options, shape) -> array,   arrays (B, H, W, C)
+    OPS[kind](arrays, options) -> array,   arrays (B, H, W, C)
 
 A depthwise convolution is a sum of k x k shifted products: on a CPU XLA's grouped
 convolution takes 6 to 20 times as long, elsewhere both are fast. What DEQUANTIZE and

@@ -67,14 +67,12 @@ class Graph(NamedTuple):
       constants: by number of the tensor; weights in float32.
       input: number of the tensor that is given.
       outputs: numbers of those that it makes, by name.
-      shape: of the input.
     """
 
     steps: tuple[Step, ...]
     constants: dict[int, np.ndarray]
     input: int
     outputs: dict[str, int]
-    shape: tuple[int, ...]
 
 
 def read(content: bytes, name: str) -> Graph:
@@ -115,7 +113,6 @@ def read(content: bytes, name: str) -> Graph:
         {number: constants[number] for number in constants if number in used},
         given,
         {tensors[int(i)].Name().decode(): int(i) for i in part.OutputsAsNumpy()},
-        tuple(int(n) for n in tensors[given].ShapeAsNumpy()),
     )
 
 
