@@ -20,12 +20,12 @@ import numpy as np
 from data_builders.files import DataFileError
 from data_builders.human36m_lift import recordings
 from data_builders.human36m_lift.recordings import FRAME_STEP, Detections, Names
-from data_builders.simulation.cameras import HEATMAP_SCALE
+from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.runs import array_files
 from jaxflow.runs.errors import UserError
+from jaxflow.skeleton import CROP_PER_HEATMAP
 
 FOLDER = "fits"
-_HEATMAP_SIZE = 64
 # A video and its 3D poses may differ in length by so many video frames.
 _SLACK = 16
 
@@ -86,8 +86,8 @@ def read(path: pathlib.Path, video_frames: int) -> Detections:
     frame = recordings.frame_numbers(len(chosen))
     recordings.check_finite(str(path), "fits", chosen, frame)
     # As the condition takes them: no joint lies outside the heatmap.
-    means = np.clip(chosen[..., 1:3], 0, _HEATMAP_SIZE - 1)
-    return Detections(np.float32(HEATMAP_SCALE) * means, chosen, frame)
+    means = np.clip(chosen[..., 1:3], 0, HEATMAP_SIZE - 1)
+    return Detections(np.float32(CROP_PER_HEATMAP) * means, chosen, frame)
 
 
 def _step(source: np.ndarray, video_frames: int) -> int:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxflow.gaussians.keypoints import CROP_MARGIN
+
 CROP_SIZE = 256.0  # pixels, the detector's input
-HEATMAP_SCALE = 4.0  # crop pixels in a heatmap pixel
 
 CAMERA_NAMES: tuple[str, ...] = ("front-left", "front-right", "rear-left", "rear-right")
 _BEARINGS = (135.0, 45.0, 225.0, 315.0)  # degrees from the studio's x axis
@@ -26,7 +27,6 @@ _TARGET_SPREAD = 120.0
 _BEARING_SPREAD = 6.0
 _ROLL_SPREAD = 0.8  # degrees
 
-_BOX_MARGIN = 1.25  # side of the crop over the person's extent
 _BOX_SHIFT = 0.02  # of the side, how far detected boxes are off
 _BOX_SCALE = 0.035
 
@@ -107,7 +107,7 @@ def crop(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
     """
     low, high = pixels.min(axis=1), pixels.max(axis=1)
     frames = len(pixels)
-    side = _BOX_MARGIN * np.max(high - low, axis=-1)
+    side = CROP_MARGIN * np.max(high - low, axis=-1)
     side = side * np.exp(_BOX_SCALE * rng.standard_normal(frames))
     middle = (low + high) / 2
     middle = middle + _BOX_SHIFT * side[:, None] * rng.standard_normal((frames, 2))

@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_builders.simulation.cameras import HEATMAP_SCALE
 from jaxflow.gaussians.ellipses import AMBIGUOUS_SIGMA
+from jaxflow.gaussians.heatmaps import START_SIGMA
+from jaxflow.skeleton import CROP_PER_HEATMAP
 
-BLOB = 2.0  # heatmap pixels, the standard deviation of a sure joint's blob
 AMBIGUOUS_SHARE = 0.07  # of all frames
 
 # Logarithmic mean and spread of E's larger standard deviation, heatmap pixels.
@@ -66,10 +66,10 @@ def detect(
     lost = _lose(rng, hidden, share)
     spread = _spread(rng, hidden, lost)  # (F, J, 2): along and across
     angle = rng.uniform(0, np.pi, hidden.shape)  # of the first axis, y up
-    error = _turned(spread * rng.standard_normal(spread.shape), angle)
+    error = turned(spread * rng.standard_normal(spread.shape), angle)
     error[..., 1] *= -1  # pictures have y down
-    pose2d = (truth + HEATMAP_SCALE * error).astype(np.float32)
-    sigma = np.sqrt(BLOB**2 + spread**2)
+    pose2d = (truth + CROP_PER_HEATMAP * error).astype(np.float32)
+    sigma = np.sqrt(START_SIGMA**2 + spread**2)
     return Detections(pose2d, _fits(rng, pose2d, sigma, angle))
 
 
@@ -105,7 +105,9 @@ def _spread(
     rng: np.random.Generator, hidden: np.ndarray, lost: np.ndarray
 ) -> np.ndarray:
     """E's two standard deviations, (F, J, 2) heatmap pixels, in either order."""
-    limit = np.sqrt(AMBIGUOUS_SIGMA**2 - BLOB**2)  # where the fitted sigma reaches 5
+    limit = np.sqrt(
+        AMBIGUOUS_SIGMA**2 - START_SIGMA**2
+    )  # where the fitted sigma reaches 5
     mean = np.where(hidden, _HIDDEN[0], _SURE[0])
     scale = np.where(hidden, _HIDDEN[1], _SURE[1])
     larger = np.exp(mean + scale * rng.standard_normal(hidden.shape))
@@ -118,8 +120,8 @@ def _spread(
     return np.where(rng.random((*lost.shape, 1)) < 0.5, pair, pair[..., ::-1])
 
 
-def _turned(vectors: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Vectors (..., 2) turned by angles (...)."""
+def turned(vectors: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Vectors (..., 2) turned by angles (...) radians, from x towards y."""
     c, s = np.cos(angle), np.sin(angle)
     x, y = vectors[..., 0], vectors[..., 1]
     return np.stack([c * x - s * y, s * x + c * y], axis=-1)
@@ -133,12 +135,12 @@ def _fits(
     The fitted function's angle turns its axes in the frame with y up, as ``angle``
     does: its covariance is R(theta) diag(sx^2, sy^2) R(theta)^T there.
     """
-    wide = np.max(sigma, axis=-1) > 1.25 * BLOB
-    area = np.prod(sigma, axis=-1) / BLOB**2
+    wide = np.max(sigma, axis=-1) > 1.25 * START_SIGMA
+    area = np.prod(sigma, axis=-1) / START_SIGMA**2
     noise = rng.standard_normal((2, *angle.shape))
     # Smeared blobs are lower and fit less well; amounts as real detectors show them.
     amplitude = np.clip(0.95 * area**-0.6 * (1 + 0.055 * noise[0]), 0.05, 1.15)
     rmse = np.abs(np.where(wide, 0.020, 0.010) + 0.004 * noise[1])
-    x, y = np.moveaxis(pose2d / HEATMAP_SCALE, -1, 0)
+    x, y = np.moveaxis(pose2d / CROP_PER_HEATMAP, -1, 0)
     columns = [amplitude, x, y, sigma[..., 0], angle, sigma[..., 1], rmse]
     return np.stack(columns, axis=-1).astype(np.float32)

@@ -22,10 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_builders.simulation.cameras import CROP_SIZE, HEATMAP_SCALE
-from data_builders.simulation.detector import BLOB
+from data_builders.simulation.cameras import CROP_SIZE
+from data_builders.simulation.detector import turned
+from jaxflow.gaussians.heatmaps import START_SIGMA
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE, WIDEST_SIGMA
-from jaxflow.skeleton import MPII_JOINTS
+from jaxflow.skeleton import CROP_PER_HEATMAP, MPII_JOINTS
 
 FITTED_SHARE = 0.5  # of the frames come from heatmaps
 OCCLUDED_SHARE = 0.15  # of the frames have something in front of the person
@@ -55,7 +56,7 @@ _CUT = _Mixture((1.0,), (5.0,), (0.4,))
 _FRAME_SPREAD = 0.25  # logarithm of how much less sure all joints of a frame are
 _ASPECT_SPREAD = 0.45
 _HEAD_GUESS = 1.2  # px that a head made of a face is off
-_WIDEST = np.sqrt(WIDEST_SIGMA**2 - BLOB**2)
+_WIDEST = np.sqrt(WIDEST_SIGMA**2 - START_SIGMA**2)
 _OCCLUDER = (0.05, 0.2)  # half a side, of the crop's
 
 # Heatmap fits: sigmas' logarithm, amplitude, distance of the peak from the fit (px).
@@ -96,10 +97,10 @@ def detect(
     guessed = np.hypot(spread[:, head], _HEAD_GUESS)
     spread[:, head] = np.where(fitted[:, None], spread[:, head], guessed)
     angle = rng.uniform(0, np.pi, hidden.shape)
-    mean = truth / HEATMAP_SCALE
-    mean = mean + _turned(spread * rng.standard_normal(spread.shape), angle)
+    mean = truth / CROP_PER_HEATMAP
+    mean = mean + turned(spread * rng.standard_normal(spread.shape), angle)
     mean, spread, angle = _made_up(mean, spread, angle, ~fitted)
-    sigma = np.sqrt(BLOB**2 + spread**2)
+    sigma = np.sqrt(START_SIGMA**2 + spread**2)
     noise = _SIGMA_NOISE[0] + _SIGMA_NOISE[1] * rng.standard_normal(sigma.shape)
     sigma = np.where(fitted[:, None, None], sigma * np.exp(noise), sigma)
     amplitude = _amplitude(rng, sigma, fitted)
@@ -112,7 +113,7 @@ def detect(
     columns = [amplitude, mean[..., 0], mean[..., 1], sigma[..., 0]]
     columns += [np.mod(-angle, np.pi), sigma[..., 1], rmse]
     return Detections(
-        (HEATMAP_SCALE * peak).astype(np.float32),
+        (CROP_PER_HEATMAP * peak).astype(np.float32),
         np.stack(columns, axis=-1).astype(np.float32),
         outside,
     )
@@ -149,13 +150,6 @@ def _drawn(
     part = np.searchsorted(np.cumsum(kind.shares)[:-1], rng.random(shape), side="right")
     spread = np.asarray(kind.spreads)[part] * rng.standard_normal(shape)
     return np.asarray(kind.medians)[part] * np.exp(spread)
-
-
-def _turned(vectors: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Vectors (..., 2) turned by angles (...), from x towards down."""
-    c, s = np.cos(angle), np.sin(angle)
-    x, y = vectors[..., 0], vectors[..., 1]
-    return np.stack([c * x - s * y, s * x + c * y], axis=-1)
 
 
 def _made_up(
@@ -203,7 +197,7 @@ def _amplitude(
     rng: np.random.Generator, sigma: np.ndarray, fitted: np.ndarray
 ) -> np.ndarray:
     """Peaks (N, 16): a wider bump is a lower one."""
-    area = sigma.prod(axis=-1) / BLOB**2
+    area = sigma.prod(axis=-1) / START_SIGMA**2
     peak, power, noise = _AMPLITUDE
     drawn = peak * area**power * (1 + noise * rng.standard_normal(area.shape))
     return np.where(fitted[:, None], np.clip(drawn, 0.05, 1.15), 1 / area)
@@ -222,7 +216,7 @@ def _within_crop(
     wide = np.maximum(sigma, rng.uniform(*_EDGE_SIGMA, (*outside.shape, 1)))
     wide = np.where(missing[..., None], WIDEST_SIGMA, np.minimum(wide, WIDEST_SIGMA))
     sigma = np.where(outside[..., None], wide, sigma)
-    low = np.clip(BLOB**2 / sigma.prod(axis=-1), 0.04, None)
+    low = np.clip(START_SIGMA**2 / sigma.prod(axis=-1), 0.04, None)
     amplitude = np.where(outside, low, amplitude)
     mean = np.where(missing[..., None], middle[:, None], bounded)
     return mean, sigma, amplitude, outside

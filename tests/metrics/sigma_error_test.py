@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxflow.metrics import sigma_error
 from jaxflow.metrics.sigma_error import ERROR_EDGES, SIGMA_EDGES, summarize, sums_of
 from jaxflow.metrics.sums import add
 
@@ -111,10 +110,3 @@ def test_bad_input(which, change, message):
 def test_no_frames_have_no_figures():
     with pytest.raises(ValueError, match="at least one frame"):
         summarize(sums_of(*(a[:0] for a in frames(5))))
-
-
-def test_units_are_heatmap_pixels():
-    """A heatmap pixel is four of the crop, as the simulated detector has it."""
-    from data_builders.simulation import cameras
-
-    assert sigma_error.CROP_PER_HEATMAP == cameras.HEATMAP_SCALE

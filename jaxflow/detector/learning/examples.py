@@ -23,9 +23,9 @@ import numpy as np
 from jaxflow.detector.crops import crop
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.learning.labels import Labels
-from jaxflow.detector.network.loading import mirrored_joints
 from jaxflow.detector.readers import pictures
 from jaxflow.detector.readers.pictures import Picture
+from jaxflow.skeleton import MPII_MIRRORED
 
 # Of the drawn turns so many are made; the others keep the person upright.
 _TURNED = 0.6
@@ -100,7 +100,7 @@ def make(labels: Labels, person: int, change: Change, size: int) -> Example:
     points = (centred @ matrix.T + size / 2).astype(np.float32)
     found = labels.found[person]
     if change.mirror:
-        order = list(mirrored_joints())
+        order = list(MPII_MIRRORED)
         points, found = points[order], found[order]
     inside = np.all((points >= 0) & (points <= size - 1), axis=-1)
     return Example(pixels, points, (found & inside).astype(np.float32))

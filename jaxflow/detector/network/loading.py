@@ -34,10 +34,9 @@ from jaxflow.gaussians import scales
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.maths import batching
 from jaxflow.runs.errors import UserError
-from jaxflow.skeleton import MPII_JOINTS
+from jaxflow.skeleton import MPII_JOINTS, MPII_MIRRORED
 
 BATCH = 8  # crops that go through the network together
-_OTHER_SIDE = {"R": "L", "L": "R"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,17 +202,8 @@ def mirror_back(maps: np.ndarray) -> np.ndarray:
     The first column, for which nothing moves in, keeps what it was before the move, as
     in HRNet's published evaluation.
     """
-    back = maps[..., list(mirrored_joints()), :, ::-1]
+    back = maps[..., list(MPII_MIRRORED), :, ::-1]
     return np.concatenate([back[..., :1], back[..., :-1]], axis=-1)
-
-
-def mirrored_joints() -> tuple[int, ...]:
-    """For each MPII joint the one of the other side."""
-    names = [_OTHER_SIDE.get(name[0], name[0]) + name[1:] for name in MPII_JOINTS]
-    return tuple(
-        MPII_JOINTS.index(name if name in MPII_JOINTS else joint)
-        for name, joint in zip(names, MPII_JOINTS, strict=True)
-    )
 
 
 def _check_crops(crops: np.ndarray) -> None:

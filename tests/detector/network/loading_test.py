@@ -8,9 +8,9 @@ from jaxflow import detector
 from jaxflow.detector.crops import warp
 from jaxflow.detector.network import checkpoint, hrnet, loading
 from jaxflow.detector.network.loading import Detector
-from jaxflow.skeleton import MPII_JOINTS
+from jaxflow.skeleton import MPII_JOINTS, MPII_MIRRORED
 
-MIRRORED = np.array(loading.mirrored_joints())
+MIRRORED = np.array(MPII_MIRRORED)
 
 
 def averages(crops):
