@@ -12,6 +12,7 @@ import math
 import pathlib
 import pickle
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class _RefusedError(Exception):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Looks names up in a table; a pickle cannot set attributes of bound methods."""
+    """Looks names up in a table; what they stand for can be called, not changed."""
 
     def find_class(self, module: str, name: str) -> Any:
         """What stands for ``module.name``, where that is part of plain data."""
@@ -71,7 +72,8 @@ class _Unpickler(pickle.Unpickler):
                 f"{module}.{name}, and only NumPy arrays and plain containers are "
                 "allowed"
             )
-        return allowed[current]
+        stand_in = allowed[current]
+        return _Function(stand_in) if callable(stand_in) else stand_in
 
     def _dtype(self, code: Any, *flags: Any) -> _Dtype:
         if not isinstance(code, str) or not _PLAIN_DTYPE.fullmatch(code):
@@ -104,6 +106,25 @@ class _Unpickler(pickle.Unpickler):
         if arguments:
             raise _RefusedError("to call bytes with arguments")
         return b""
+
+
+class _Function:
+    """A function that a pickle may call, but not set attributes of.
+
+    Pickles set what they like in an object's ``__dict__``, which a bound method shares
+    with its function: one file would leave things behind for the next.
+    """
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._call(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise _RefusedError("to change a function")
 
 
 class _Dtype:

@@ -123,6 +123,18 @@ def test_everything_else_is_refused_by_name(tmp_path, payload, name):
 
 
 @pytest.mark.parametrize(
+    "state", ["}X\x01\x00\x00\x00aK\x01s", "N}X\x05\x00\x00\x00_callK\x01s\x86"]
+)
+def test_what_may_be_called_cannot_be_changed(tmp_path, state):
+    """Attributes would outlive the file; a state that is a pair sets slots."""
+    path = tmp_path / "set.pickle"
+    head = "\x80\x02cnumpy.core.multiarray\n_reconstruct\n"
+    path.write_bytes((head + state + "b.").encode("latin1"))
+    with pytest.raises(DataFileError, match="is refused: it wants to change"):
+        restricted_pickle.load(path)
+
+
+@pytest.mark.parametrize(
     "state",
     [
         "(K\x01(K\x7fK\x7ftcnumpy\ndtype\nX\x02\x00\x00\x00f8\x85R\x89C\x08aaaaaaaatb.",
