@@ -52,9 +52,16 @@ class Entry(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether the recording has no frames in any of its arrays."""
+        """Whether the recording has no frames in any of its arrays.
+
+        Raises:
+          DataFileError: one of them is a ragged list.
+        """
         keys = ("imgpath", *_POSE3D, *_DETECTIONS)
-        return not any(len(np.atleast_1d(self.content.get(key, ()))) for key in keys)
+        return not any(
+            len(np.atleast_1d(_array(self.where, key, self.content.get(key, ()))))
+            for key in keys
+        )
 
 
 def entries(path: str | pathlib.Path) -> list[Entry]:
@@ -153,7 +160,7 @@ def _arrays(entry: Entry, widths: dict[str, int]) -> dict[str, np.ndarray]:
 
 def _frames(where: str, key: str, content: Any, width: int) -> np.ndarray:
     """An array (F, width) float32; an empty list counts as no frames."""
-    array = np.asarray(content)
+    array = _array(where, key, content)
     if array.size == 0:
         return np.zeros((0, width), np.float32)
     if array.ndim != 2 or array.shape[1] != width:
@@ -166,6 +173,14 @@ def _frames(where: str, key: str, content: Any, width: int) -> np.ndarray:
         )
     with np.errstate(over="ignore"):  # becomes infinite, which is reported by frame
         return array.astype(np.float32)
+
+
+def _array(where: str, key: str, content: Any) -> np.ndarray:
+    """Whatever a pickle has under a key; it may be lists of different lengths."""
+    try:
+        return np.asarray(content)
+    except ValueError as error:
+        raise DataFileError(f"{where}: {key} is no array: {error}") from error
 
 
 def _frame_numbers(entry: Entry, count: int) -> np.ndarray:

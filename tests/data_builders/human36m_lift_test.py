@@ -154,6 +154,10 @@ def change(one, key, value):
         ),
         (lambda r: change(r, "imgpath", 5), "imgpath is no list"),
         (lambda r: r.pop("gaussfit"), "no gaussfit"),
+        (
+            lambda r: change(r, "3d_gt", [[1.0] * 51, [1.0] * 50]),
+            "3d_gt is no array: .*inhomogeneous",
+        ),
     ],
 )
 def test_damage_is_named_with_file_and_recording(tmp_path, damage, message):
