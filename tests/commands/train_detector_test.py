@@ -105,6 +105,16 @@ def test_settings_without_sense_are_refused(values, said):
         LearningConfig(**values)
 
 
+def test_an_epoch_is_shuffled_once(drawn):
+    """However many batches and slots take from it."""
+    training._order.cache_clear()
+    config = dataclasses.replace(CONFIG, batch_size=3, steps=5)
+    assert len(list(training.batches(drawn[0], config, 0))) == 5
+    assert training._order.cache_info().misses == 4  # 15 of 4 pictures each
+    expected = np.random.default_rng((config.seed, 3)).permutation(4)
+    np.testing.assert_array_equal(training._order(config.seed, 3, 4), expected)
+
+
 @pytest.fixture(scope="module")
 def trained(drawn, optimised, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained")

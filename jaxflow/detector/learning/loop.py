@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import signal
@@ -205,7 +206,7 @@ def _submit(
     count, submitted = len(labels.picture), []
     for slot in range(config.batch_size):
         epoch, place = divmod(step * config.batch_size + slot, count)
-        order = np.random.default_rng((config.seed, epoch)).permutation(count)
+        order = _order(config.seed, epoch, count)
         change = examples.draw_change(
             (config.seed, step, slot), config.rotation, config.scaling, config.mirror
         )
@@ -215,6 +216,12 @@ def _submit(
             )
         )
     return submitted
+
+
+@functools.lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """An epoch's permutation (count,); a batch may reach into the next one's."""
+    return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 class _Log:
