@@ -82,6 +82,12 @@ def _import_detector(source: pathlib.Path, target: pathlib.Path) -> None:
             f"its {config.joints} joints are not the {len(MPII_JOINTS)} of MPII that "
             "a flow is conditioned on"
         )
+    else:
+        print(
+            f"next: python -m jaxflow.predict photo.jpg --detector={target}, and "
+            "--skeleton=mpii_original_16 if it was trained on MPII, as most published "
+            "ones are"
+        )
 
 
 def _count(params: Params) -> int:

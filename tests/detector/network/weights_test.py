@@ -6,7 +6,7 @@ import pytest
 
 import jaxflow
 from jaxflow import import_torch
-from jaxflow.detector.network import checkpoint, weights
+from jaxflow.detector.network import checkpoint, hrnet, weights
 from jaxflow.detector.network.hrnet import TINY, HRNetConfig
 from jaxflow.runs.checkpoint import CheckpointError
 from tests.helpers import flows, in_process
@@ -119,6 +119,18 @@ def test_the_command_and_what_it_writes(narrow, tmp_path, capsys):
         checkpoint.save(out, variables, config)
     with pytest.raises(CheckpointError, match="given detector is not this model"):
         checkpoint.save(tmp_path / "other", variables, TINY)
+
+
+def test_the_command_says_whose_joints_published_ones_have(
+    monkeypatch, tmp_path, capsys
+):
+    read = hrnet.init(jax.random.key(0), TINY), TINY
+    monkeypatch.setattr(weights, "read", lambda path: read)
+    flags = "--kind=hrnet", "--checkpoint=a.pth", f"--out={tmp_path / 'out'}"
+    status, output, errors = in_process.told(capsys, import_torch, *flags)
+    assert not status, errors
+    assert f"--detector={tmp_path / 'out'}" in output
+    assert "--skeleton=mpii_original_16 if it was trained on MPII" in output
 
 
 def test_a_flow_s_checkpoint_is_no_detector(tmp_path):
