@@ -178,15 +178,14 @@ def main(argv: Sequence[str]) -> int:
         checkpoint,
         detector,
         flip_test=_FLIP_TEST.value,
-        skeleton=_SKELETON.value,
         pixels=_PIXELS.value,
-        maps=_MAPS.value,
         num_hypotheses=_HYPOTHESES.value,
         temperature=_TEMPERATURE.value,
         rule="z0" if path else _RULE.value,
         seed=_SEED.value,
         sizes=stream.SIZES,
         **fetching,
+        **looking.shared(sources, detector, skeleton=_SKELETON.value, maps=_MAPS.value),
     )
     reading = Reading(
         every=_EVERY.value,

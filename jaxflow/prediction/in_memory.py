@@ -77,9 +77,8 @@ def predictions(
     if path := options.get("rule") == motions.RULE:
         del options["rule"]
     fetching = {name: options[name] for name in _FETCHING if name in options}
-    lifter = Lifter.load(
-        checkpoint, detector, sizes=SIZES, skeleton=skeleton, maps=maps, **options
-    )
+    shared = looking.shared(sources, detector, skeleton=skeleton, maps=maps)
+    lifter = Lifter.load(checkpoint, detector, sizes=SIZES, **shared, **options)
     reading = Reading(
         every=every,
         skeleton=skeleton,

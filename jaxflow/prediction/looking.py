@@ -21,6 +21,7 @@ from jaxflow.detector.blazepose.people import Person
 from jaxflow.detector.blazepose.uncertainty import is_sure
 from jaxflow.detector.crops import turned
 from jaxflow.detector.crops.crop import Crop, heatmap_to_image
+from jaxflow.detector.network import loading
 from jaxflow.detector.readers.boxes import MIN_SCORE, BoxTable, read_boxes
 from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Seen, Skipped, lacking
@@ -49,6 +50,21 @@ def boxes_of(boxes: Any, score: float = MIN_SCORE) -> BoxTable | None:
     if boxes in (None, AUTO, WHOLE):
         return None
     return read_boxes(boxes, score) if isinstance(boxes, str | os.PathLike) else boxes
+
+
+def shared(
+    sources: Sequence[Source | Skipped],
+    detector: str | os.PathLike[str] | None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Of options that count for files and the detector, those for the detector.
+
+    One that it has no use for is passed on to be refused, unless files of heatmaps or
+    keypoints beside the pictures use it.
+    """
+    files = any(isinstance(s, Source) and s.kind not in NEED_DETECTOR for s in sources)
+    useless = loading.of_no_use(detector) if detector is not None and files else ()
+    return {name: value for name, value in options.items() if name not in useless}
 
 
 def finder_for(

@@ -26,6 +26,17 @@ def test_blazepose_is_for_pictures_without_another():
     assert looking.detector_for([PICTURE], "runs/hrnet") == "runs/hrnet"
 
 
+def test_options_that_files_use_are_not_the_detector_s(tmp_path):
+    """Unless it has a use for them, too, or there are pictures alone."""
+    options = {"skeleton": "coco_17", "maps": "logits"}
+    both = [PICTURE, POINTS]
+    assert looking.shared([PICTURE], "blazepose", **options) == options
+    assert looking.shared(both, "blazepose", **options) == {}
+    assert looking.shared(both, "net.onnx", **options) == options
+    assert looking.shared(both, tmp_path, **options) == {"skeleton": "coco_17"}
+    assert looking.shared([POINTS], None, **options) == options
+
+
 def test_names_and_sizes():
     assert blazepose.size_of("blazepose") == "full"
     assert blazepose.size_of("blazepose-heavy") == "heavy"

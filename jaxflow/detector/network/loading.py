@@ -21,6 +21,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -37,6 +38,14 @@ from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS, MPII_MIRRORED
 
 BATCH = 8  # crops that go through the network together
+# What `load` takes for some kinds of networks alone, with what says nothing.
+_DEFAULTS: dict[str, Any] = {
+    "flip_test": True,
+    "batch": BATCH,
+    "skeleton": None,
+    "pixels": "imagenet",
+    "maps": "probability",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,9 +135,19 @@ def load(
       FileNotFoundError: there is nothing at the path.
       ImportError: an ONNX file, and onnxruntime is not installed; blazepose, and
         tflite is not.
-      UserError: a batch below 1, a file of another kind, or a network whose input or
-        output is not as expected; the file is named.
+      UserError: a batch below 1, an option that the network has no use for, a file of
+        another kind, or a network whose input or output is not as expected; the file is
+        named.
     """
+    given = dict(
+        flip_test=flip_test, batch=batch, skeleton=skeleton, pixels=pixels, maps=maps
+    )
+    for name in of_no_use(path):
+        if given[name] != _DEFAULTS[name]:
+            raise UserError(
+                f"{path}: expected no {name}, of which this detector has no use; got "
+                f"{given[name]}"
+            )
     if (size := blazepose.size_of(os.fspath(path))) is not None:
         return blazepose.load(size, networks, offline=offline)
     path = pathlib.Path(path)
@@ -139,8 +158,6 @@ def load(
             f"no detector at {path}: expected a checkpoint's folder or an .onnx file"
         )
     if path.is_dir():
-        if pixels != "imagenet":
-            raise UserError(f"{path}: HRNet takes imagenet's pixels, not {pixels}")
         network = _hrnet(path, dtype, skeleton or "mpii_16")
         return Detector(network, f"HRNet in {path}", flip_test, batch)
     if path.suffix.lower() != ".onnx":
@@ -149,6 +166,13 @@ def load(
 
     network = _checked(load_onnx(path, skeleton, pixels, maps), path)
     return Detector(network, f"the ONNX model {path}", flip_test, batch, pixels)
+
+
+def of_no_use(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The options of `load` that a detector, told by its path, has no use for."""
+    if blazepose.size_of(os.fspath(path)) is not None:
+        return tuple(_DEFAULTS)
+    return ("pixels", "maps") if os.path.isdir(path) else ()
 
 
 def _checked(

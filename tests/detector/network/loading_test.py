@@ -8,6 +8,7 @@ from jaxflow import detector
 from jaxflow.detector.crops import warp
 from jaxflow.detector.network import checkpoint, hrnet, loading
 from jaxflow.detector.network.loading import Detector
+from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS, MPII_MIRRORED
 
 MIRRORED = np.array(MPII_MIRRORED)
@@ -121,6 +122,25 @@ class TestLoad:
             found.detect(crops), np.clip(expected, 0, 1), atol=1e-5
         )
         assert found.batch == 2 and "HRNet" in found.name
+
+    @pytest.mark.parametrize(
+        ("kind", "option"),
+        [
+            ("net", {"maps": "logits"}),
+            ("net", {"pixels": "0..1"}),
+            ("blazepose", {"skeleton": "coco_17"}),
+            ("blazepose-lite", {"maps": "logits"}),
+            ("blazepose", {"pixels": "0..1"}),
+            ("blazepose", {"batch": 2}),
+            ("blazepose", {"flip_test": False}),
+        ],
+    )
+    def test_options_of_no_use_are_refused(self, tmp_path, kind, option):
+        (tmp_path / "net").mkdir()
+        path = tmp_path / "net" if kind == "net" else kind
+        ((name, value),) = option.items()
+        with pytest.raises(UserError, match=f"{path}: expected no {name}.*got {value}"):
+            detector.load(path, **option)
 
     def test_another_number_of_joints(self, tmp_path):
         config = hrnet.HRNetConfig(
