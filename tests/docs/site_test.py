@@ -11,8 +11,9 @@ import types
 import pytest
 
 import jaxflow
+from tests.documents_test import DOCUMENTS
 from tests.helpers import browser, documents
-from tests.helpers.documents import PAGES, name_of
+from tests.helpers.documents import name_of
 from tests.helpers.training import REPOSITORY
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s#]*)(?:#([^)\s]*))?\)")
@@ -44,7 +45,7 @@ def prose(path):
     return documents.FENCE.sub("", path.read_text())
 
 
-@pytest.mark.parametrize("path", [*PAGES, *NOTEBOOKS], ids=name_of)
+@pytest.mark.parametrize("path", [*DOCUMENTS, *NOTEBOOKS], ids=name_of)
 def test_links_and_anchors_lead_somewhere(path):
     """To files, so that the pages can be read where they lie."""
     here = name_of(path)

@@ -18,6 +18,7 @@ PAGES = sorted((REPOSITORY / "docs").rglob("*.md"))
 DOCUMENTS = [
     REPOSITORY / "README.md",
     *PAGES,
+    REPOSITORY / "CONTRIBUTING.md",
     REPOSITORY / "launch/README.md",
     REPOSITORY / "jaxflow/detector/README.md",
     *sorted(REPOSITORY.glob("data_builders/*/README.md")),
