@@ -38,10 +38,12 @@ NAMES: tuple[str, ...] = tuple(_BUILDERS)
 def add(kind: type[LiftBuilder]) -> None:
     """Makes a builder of one's own known by its name, to this process.
 
+    One of one's own of that name is replaced: a notebook's cell may be run again.
+
     Raises:
-      UserError: there is one of this name already.
+      UserError: one of this name comes with the package.
     """
-    if _BUILDERS.get(kind.name, kind) is not kind:
+    if kind.name in NAMES and _BUILDERS[kind.name] is not kind:
         raise UserError(f"a data set {kind.name} is there already; take another name")
     if "." not in kind.__module__:  # of a notebook or a script: has no package
         kind.pkg_dir_path = pathlib.Path(__file__).parent
