@@ -84,8 +84,12 @@ def test_the_page_on_choosing_a_method_says_what_each_sets():
     sets = {f"--method={name}": method.published for name, method in METHODS.items()}
     for name, recipe in presets.RECIPES.items():
         sets[f"--recipe={name}"] = recipe.values
+
+    def flag_of(name, value):
+        return f"`--{name}`" if value is True else f"`--{name}={value:g}`"
+
     assert told == {
-        flag: " ".join(f"`--{name}={value:g}`" for name, value in values.items())
+        flag: " ".join(flag_of(*setting) for setting in values.items())
         for flag, values in sets.items()
         if values
     }
