@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +20,10 @@ import jax.typing
 
 from jaxflow.config import RELEASED_CLAMP, SoftClamp
 from jaxflow.flow import model
-from jaxflow.maths import checks, geometry
+from jaxflow.maths import checks, geometry, linalg
 from jaxflow.types import Params
 
+_APART = 0.005  # metres, about as far as the place is uncertain
 _STEPS = 2  # to the likeliest place; a flow that is linear in it needs one
 
 
@@ -148,17 +149,21 @@ def of_poses(
     checks.same_batch(pose3d=pose3d.shape[:-1], pose2d=pose2d.shape[:-1])
     joints = pose3d.shape[-1] // 3
 
-    def moved(place: jax.Array) -> tuple[jax.Array, jax.Array]:
-        pose = pose3d + jnp.repeat(place, joints, axis=-1)
-        return _noise(params, pose, pose2d, cond, scale, clamp)
+    def moved(places: jax.Array) -> tuple[jax.Array, jax.Array]:
+        poses = pose3d[..., None, :] + jnp.repeat(places, joints, axis=-1)
+        batch = poses.shape[:-1]
+        pictures, conditions = (
+            jnp.broadcast_to(rows[..., None, :], (*batch, rows.shape[-1]))
+            for rows in (pose2d, cond)
+        )
+        return _noise(params, poses, pictures, conditions, scale[..., None], clamp)
 
     here = _Place.at(jnp.zeros((*pose3d.shape[:-1], 3), pose3d.dtype), moved)
     for _ in range(_STEPS):
         there = _Place.at(here.place + here.step, moved)
         here = here.or_denser(there)
-    _, log_det = jnp.linalg.slogdet(here.precision)
-    volume = (3 * math.log(2 * math.pi * joints) - log_det) / 2
-    return here.density + volume - pose2d.shape[-1] * jnp.log(scale)
+    unit = 1.5 * math.log(2 * math.pi * joints)
+    return here.density + here.volume + unit - pose2d.shape[-1] * jnp.log(scale)
 
 
 class _Place(NamedTuple):
@@ -168,30 +173,28 @@ class _Place(NamedTuple):
       place: (..., 3) metres.
       density: (...) but for the observation's scale.
       step: (..., 3) to the mode.
-      precision: (..., 3, 3) A^T A.
+      volume: (...) logarithm of the Gaussian's, by that of the standard normal one.
     """
 
     place: jax.Array
     density: jax.Array
     step: jax.Array
-    precision: jax.Array
+    volume: jax.Array
 
     @classmethod
     def at(
         cls, place: jax.Array, moved: Callable[[jax.Array], tuple[jax.Array, jax.Array]]
     ) -> _Place:
-        """Of noise (..., 48) and log|det J| (...) as the pose is moved."""
-
-        def along(axis: jax.Array) -> Any:
-            return jax.jvp(moved, (place,), (jnp.broadcast_to(axis, place.shape),))
-
-        (noise, log_det), (slope, _) = jax.vmap(along, out_axes=(None, -1))(
-            jnp.eye(3, dtype=place.dtype)
-        )
-        precision = jnp.einsum("...ni,...nj->...ij", slope, slope)
-        force = -jnp.einsum("...ni,...n->...i", slope, noise)
-        step = jnp.linalg.solve(precision, force[..., None])[..., 0]
-        return cls(place, _normal(noise) + log_det, step, precision)
+        """Of the noise (..., P, 48) and log|det J| (..., P) at places (..., P, 3)."""
+        # By differences, not derivatives: exact where the flow is linear in the place.
+        apart = _APART * jnp.eye(4, 3, k=-1, dtype=place.dtype)
+        noises, log_dets = moved(place[..., None, :] + apart)
+        noise, log_det = noises[..., 0, :], log_dets[..., 0]
+        slope = jnp.swapaxes(noises[..., 1:, :] - noise[..., None, :], -1, -2) / _APART
+        precision = linalg.einsum("...ni,...nj->...ij", slope, slope)
+        force = -linalg.einsum("...ni,...n->...i", slope, noise)
+        step, volume = linalg.solve_positive(precision, force)
+        return cls(place, _normal(noise) + log_det, step, -volume / 2)
 
     def or_denser(self, other: _Place) -> _Place:
         """For each pose the denser of two."""

@@ -43,6 +43,33 @@ def length(vectors: jax.Array) -> jax.Array:
     return root(jnp.sum(vectors**2, axis=-1))
 
 
+def solve_positive(matrix: jax.Array, vector: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Solutions x of A x = b for many tiny A, and the logarithms of their determinants.
+
+    Elimination without pivoting, written out element by element: no call of LAPACK,
+    which takes the matrices one by one.
+
+    Args:
+      matrix: (..., n, n) symmetric, positive definite.
+      vector: (..., n).
+
+    Returns:
+      x (..., n) and log det A (...).
+    """
+    size = range(vector.shape[-1])
+    rows = [[*(matrix[..., i, j] for j in size), vector[..., i]] for i in size]
+    for k in size:
+        for i in size[k + 1 :]:
+            share = rows[i][k] / rows[k][k]
+            rows[i] = [a - share * b for a, b in zip(rows[i], rows[k], strict=True)]
+    log_det = sum(jnp.log(rows[k][k]) for k in size)
+    solved: dict[int, jax.Array] = {}
+    for k in reversed(size):
+        known = sum(rows[k][j] * solved[j] for j in size[k + 1 :])
+        solved[k] = (rows[k][-1] - known) / rows[k][k]
+    return jnp.stack([solved[k] for k in size], axis=-1), jnp.asarray(log_det)
+
+
 def eigh_jacobi(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Eigenvalues and eigenvectors of many tiny symmetric matrices.
 

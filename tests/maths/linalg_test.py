@@ -53,3 +53,15 @@ def test_products_ask_for_full_precision():
     with jax.default_matmul_precision("bfloat16"):
         text = jax.jit(lambda x: linalg.einsum("ij,jk->ik", x, x)).lower(x).as_text()
     assert "HIGHEST" in text
+
+
+def test_tiny_positive_systems():
+    rng = np.random.default_rng(3)
+    roots = rng.normal(size=(5, 4, 3, 3))
+    matrix = roots @ np.swapaxes(roots, -1, -2) + 0.1 * np.eye(3)
+    vector = rng.normal(size=(5, 4, 3))
+    with jax.enable_x64(True):
+        solved, log_det = jax.jit(linalg.solve_positive)(matrix, vector)
+    want = np.linalg.solve(matrix, vector[..., None])[..., 0]
+    np.testing.assert_allclose(solved, want, rtol=1e-9)
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(matrix)[1], rtol=1e-9)
