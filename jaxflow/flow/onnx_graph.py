@@ -76,6 +76,7 @@ class _Graph:
         self._onnx = onnx
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
+        self._known: dict[Any, str] = {}
 
     def node(
         self, kind: str, *inputs: Any, output: str | None = None, **attributes: Any
@@ -88,13 +89,15 @@ class _Graph:
         return output
 
     def constant(self, value: Any) -> str:
-        """Floats as float32, whole numbers as int64."""
+        """Floats as float32, whole numbers as int64; the same ones once."""
         array = np.asarray(value)
         whole = np.issubdtype(array.dtype, np.integer)
         array = array.astype(np.int64 if whole else np.float32)
         name = f"c{len(self._constants)}"
-        self._constants.append(self._onnx.numpy_helper.from_array(array, name))
-        return name
+        known = self._known.setdefault((whole, array.shape, array.tobytes()), name)
+        if known == name:
+            self._constants.append(self._onnx.numpy_helper.from_array(array, name))
+        return known
 
     def last(self, x: str, start: int, stop: int) -> str:
         """Entries start to stop of the last axis."""

@@ -222,3 +222,12 @@ def test_whether_blocks_do_nothing_is_told_of_known_numbers_alone(params, idle):
         return tree
 
     jax.eval_shape(traced, idle)
+
+
+def test_weights_that_are_asked_twice_are_written_once():
+    pytest.importorskip("onnx", reason="files need the extra onnx-export")
+    config = dataclasses.replace(SYMMETRIC, affine_hidden=64)
+    fresh = flow.init(jax.random.key(0), config)
+    content = onnx_graph.to_onnx(fresh, config.clamp)
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(fresh))
+    assert 4 * numbers < len(content) < 1.5 * 4 * numbers
