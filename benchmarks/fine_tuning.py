@@ -47,6 +47,8 @@ def main() -> None:
         f"--hidden={flow.hidden}",
         f"--blocks={flow.blocks}",
         f"--affine_hidden={flow.affine_hidden}",
+        f"--affine_depth={flow.affine_depth}",
+        f"--affine_symmetric={flow.affine_symmetric}",
     ]
     with tempfile.TemporaryDirectory(prefix="fine-tuning") as name:
         folder = pathlib.Path(name)
