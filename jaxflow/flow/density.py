@@ -80,21 +80,20 @@ def log_prob(
     vector, placed = as_vector(params, pose3d)
     pose2d = checks.floating("pose2d", pose2d, (2 * model.size(params) // 3,))
     cond, scale = jnp.asarray(cond), jnp.asarray(observation_scale, vector.dtype)
-    batch, extra = pose2d.shape[:-1], vector.ndim - pose2d.ndim
+    batch, shape = pose2d.shape[:-1], vector.shape[:-1]
     checks.one_or_each("observation_scale", scale, batch)
     checks.positive("observation_scale", scale)
-    if extra > 0 and vector.shape[: len(batch)] == batch == cond.shape[:-1]:
-        behind = (*vector.shape[:-1], 1)
-        pose2d, cond = (
-            jnp.broadcast_to(
-                row.reshape(*batch, *(1,) * extra, -1), (*behind[:-1], row.shape[-1])
-            )
-            for row in (pose2d, cond)
-        )
-        if scale.ndim:
-            scale = jnp.broadcast_to(scale.reshape(*batch, *(1,) * extra), behind[:-1])
+    if len(shape) > len(batch) and shape[: len(batch)] == batch == cond.shape[:-1]:
+        pose2d, cond = _behind(pose2d, shape), _behind(cond, shape)
+        scale = _behind(scale[..., None], shape)[..., 0]
     density = _of_vectors if placed else of_poses
     return density(params, vector, pose2d, cond, scale, clamp=clamp)
+
+
+def _behind(rows: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Rows (..., n) for batch axes that go on behind theirs: (*shape, n)."""
+    axes = tuple(range(rows.ndim - 1, len(shape)))
+    return jnp.broadcast_to(jnp.expand_dims(rows, axes), (*shape, rows.shape[-1]))
 
 
 def as_vector(params: Params, pose3d: jax.typing.ArrayLike) -> tuple[jax.Array, bool]:
@@ -151,10 +150,8 @@ def of_poses(
 
     def moved(places: jax.Array) -> tuple[jax.Array, jax.Array]:
         poses = pose3d[..., None, :] + jnp.repeat(places, joints, axis=-1)
-        batch = poses.shape[:-1]
         pictures, conditions = (
-            jnp.broadcast_to(rows[..., None, :], (*batch, rows.shape[-1]))
-            for rows in (pose2d, cond)
+            _behind(rows, poses.shape[:-1]) for rows in (pose2d, cond)
         )
         return _noise(params, poses, pictures, conditions, scale[..., None], clamp)
 

@@ -139,15 +139,8 @@ def load(
         another kind, or a network whose input or output is not as expected; the file is
         named.
     """
-    given = dict(
-        flip_test=flip_test, batch=batch, skeleton=skeleton, pixels=pixels, maps=maps
-    )
-    for name in of_no_use(path):
-        if given[name] != _DEFAULTS[name]:
-            raise UserError(
-                f"{path}: expected no {name}, of which this detector has no use; got "
-                f"{given[name]}"
-            )
+    given = {"flip_test": flip_test, "batch": batch, "skeleton": skeleton}
+    _refuse_of_no_use(path, {**given, "pixels": pixels, "maps": maps})
     if (size := blazepose.size_of(os.fspath(path))) is not None:
         return blazepose.load(size, networks, offline=offline)
     path = pathlib.Path(path)
@@ -166,6 +159,15 @@ def load(
 
     network = _checked(load_onnx(path, skeleton, pixels, maps), path)
     return Detector(network, f"the ONNX model {path}", flip_test, batch, pixels)
+
+
+def _refuse_of_no_use(path: str | os.PathLike[str], given: dict[str, Any]) -> None:
+    for name in of_no_use(path):
+        if given[name] != _DEFAULTS[name]:
+            raise UserError(
+                f"{path}: expected no {name}, of which this detector has no use; got "
+                f"{given[name]}"
+            )
 
 
 def of_no_use(path: str | os.PathLike[str]) -> tuple[str, ...]:
