@@ -117,6 +117,11 @@ class NetConfig:
     joint_level: bool = option(
         False, "of graph_mdn: a mixture for each joint, not one of poses", before=False
     )
+    winner: bool = option(
+        False,
+        "of generator: learn by the nearest hypothesis alone, not by the energy score",
+        before=False,
+    )
     features: int = option(
         2048,
         "random features of the ridge regression that residuals are measured from",

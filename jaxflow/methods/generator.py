@@ -5,12 +5,14 @@
 The noise is multiplied by what is seen before anything else: where the detector is
 sure, little enters, and hypotheses lie close. Noise that is merely added to learns to
 do that badly. The loss is the energy score of `TrainConfig.hypotheses` poses, which is
-proper: no adversary, no density, no inverse.
+proper: no adversary, no density, no inverse. With `NetConfig.winner` it is the error of
+the nearest of them alone, which others have trained by: best of many, and spread as
+far as that asks, whatever the truth's width.
 
 Temperature scales the noise e.
 
-Not published. The score is `jaxflow.losses.energy_score`; the net is `denoiser`'s,
-whose time stands still.
+Not published; the winner's loss is Rupprecht et al.'s (ICCV 2017). The score is
+`jaxflow.losses.energy_score`; the net is `denoiser`'s, whose time stands still.
 """
 
 from __future__ import annotations
@@ -31,9 +33,15 @@ _RANGE = 3.0  # of the gates' logarithms
 
 
 class Losses(NamedTuple):
-    """The energy score, metres."""
+    """Metres; what is not learned by reads 0.
+
+    Attributes:
+      energy: the energy score.
+      winner: the nearest hypothesis's mean absolute error.
+    """
 
     energy: jax.Array
+    winner: jax.Array
 
 
 def net(key: jax.Array, config: NetConfig) -> Params:
@@ -59,7 +67,7 @@ def _gates(net: Params, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, Learned]:
-    """The energy score; what is left out of an example is so for all its hypotheses."""
+    """Either; what is left out of an example is so for all its hypotheses."""
     size = (config.hypotheses, whitening.SIZE)
     (noise,) = denoiser.draws(lesson, lambda key: (jax.random.normal(key, size),))
     gates, share = _gates(net, lesson.seen.inputs)
@@ -70,9 +78,13 @@ def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, L
         r = gated + denoiser.apply(net["pose"], gated, 0.0, share, drop)
         return whitening.pose(lesson.params["whitening"], r, lesson.seen.centre)
 
-    drawn = jax.vmap(hypothesis, in_axes=1)(noise)
-    score = losses.energy_score(drawn, lesson.batch.pose3d, pairwise=True)
-    return score, Learned(Losses(score))
+    drawn, true = jax.vmap(hypothesis, in_axes=1)(noise), lesson.batch.pose3d
+    zero = jnp.zeros((), true.dtype)
+    if config.net.winner:
+        nearest = losses.best_of_m(drawn, true, k=1)
+        return nearest, Learned(Losses(zero, nearest))
+    score = losses.energy_score(drawn, true, pairwise=True)
+    return score, Learned(Losses(score, zero))
 
 
 def draw(

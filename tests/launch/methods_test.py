@@ -10,6 +10,15 @@ import pytest
 from jaxflow.methods import METHODS
 from tests.launch.ablations_test import PYTHON, ROOT
 
+# Name -> what it sets beside what a method does.
+VARIANTS = {
+    "flow_sharp": "--method=flow --recipe=sharp",
+    "cvae_elbo": "--method=cvae --elbo",
+    "mdn_200": "--method=mdn --components=200",
+    "graph_mdn_joint": "--method=graph_mdn --joint_level",
+    "generator_winner": "--method=generator --winner",
+}
+
 
 @pytest.fixture
 def launch(tmp_path):
@@ -60,6 +69,15 @@ def test_each_is_trained_calibrated_and_compared(launch, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("name", [*METHODS, *VARIANTS])
+def test_names_and_what_they_train(launch, tmp_path, name):
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "petaflop").write_text("0.5\n")
+    _, (training, *_) = launch("zoo", f"--only={name}")
+    flags = VARIANTS.get(name, f"--method={name}")
+    assert training.startswith(f"-m jaxflow.train {flags} --petaflop=0.5 ")
+
+
 @pytest.mark.parametrize(
     "name, every, frames",
     [
@@ -86,6 +104,5 @@ def test_mistakes_are_one_line(launch):
     done, lines = launch("zoo", "--only=wings")
     assert done.returncode == 1 and not lines
     assert (
-        f"expected some of {', '.join(METHODS)}, flow_sharp, cvae_elbo; got wings"
-        in done.stdout
+        f"expected some of {', '.join([*METHODS, *VARIANTS])}; got wings" in done.stdout
     )

@@ -46,6 +46,7 @@ ADDED = {
         "steps": 2,
         "elbo": False,
         "joint_level": False,
+        "winner": False,
         "features": 2048,
     },
     "augment": {
