@@ -259,12 +259,13 @@ def _log_det(base: Base) -> jax.Array:
 
 
 def hypotheses(
-    params: Params, z: jax.Array, pose2d: jax.Array, cond: jax.Array
+    params: Params, layer: Base, z: jax.Array, pose2d: jax.Array, cond: jax.Array
 ) -> jax.Array:
     """What the flow draws while its blocks are the identity.
 
     Args:
       params: of this layer.
+      layer: `base` of them, for cond.
       z: (..., M, 16).
       pose2d: (..., 32).
       cond: (..., 78).
@@ -272,7 +273,7 @@ def hypotheses(
     Returns:
       (..., M, 48) network's frame, metres.
     """
-    layer, latents = base(params, cond), z.shape[-1]
+    latents = z.shape[-1]
     reached, observed = jnp.split(layer.factor, [latents], axis=-1)
     z = z + shift(params, pose2d, cond)[..., None, :]
     place = layer.mean + _product(observed, pose2d[..., None])[..., 0]
@@ -281,17 +282,18 @@ def hypotheses(
 
 
 def log_prob(
-    params: Params, pose3d: jax.Array, pose2d: jax.Array, cond: jax.Array
+    params: Params, layer: Base, pose3d: jax.Array, pose2d: jax.Array, cond: jax.Array
 ) -> jax.Array:
     """The flow's `log_prob` (...) while its blocks are the identity.
 
     Args:
       params: of this layer.
+      layer: `base` of them, for cond.
       pose3d: (..., 48).
       pose2d: (..., 32), taken to carry noise of deviation `_OBSERVED`.
       cond: (..., 78).
     """
-    layer, latents = base(params, cond), pose3d.shape[-1] // 3
+    latents = pose3d.shape[-1] // 3
     rows = jnp.roll(pose3d, latents, axis=-1) - layer.mean
     z, predicted = jnp.split(_solved(params, layer, rows), [latents], axis=-1)
     z = z - shift(params, predicted, cond)

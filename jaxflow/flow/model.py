@@ -13,7 +13,7 @@ from them.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -119,6 +119,24 @@ def encode(params: Params, cond: jax.Array) -> jax.Array:
     return apply(Encoder(inputs, hidden, outputs), encoder, cond)
 
 
+class Seen(NamedTuple):
+    """What the flow makes of a condition alone: the same in both directions.
+
+    Attributes:
+      encoded: (..., 56) the condition, encoded.
+      base: the affine layer's; None of a flow without one.
+    """
+
+    encoded: jax.Array
+    base: affine.Base | None
+
+
+def see(params: Params, cond: jax.Array) -> Seen:
+    """Of conditions (..., 78), what is to be computed once for each."""
+    layer = affine.base(params["affine"], cond) if "affine" in params else None
+    return Seen(encode(params, cond), layer)
+
+
 @checks.promoting
 @functools.partial(jax.jit, static_argnames="clamp")
 def forward(
@@ -151,23 +169,27 @@ def latents(
     pose3d: jax.typing.ArrayLike,
     cond: jax.typing.ArrayLike,
     clamp: SoftClamp,
+    seen: Seen | None = None,
     **options: Any,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`forward` with options of `stack.forward`: how, not what, it computes."""
+    """`forward`, where the conditions may have been seen already.
+
+    Options are of `stack.forward`: how, not what, it computes.
+    """
     length = size(params)
     pose3d = checks.floating("pose3d", pose3d, (length,))
     cond = jnp.asarray(cond)
     checks.same_batch(pose3d=pose3d.shape[:-1], cond=cond.shape[:-1])
-    blocks, encoded = params["blocks"], _columns(encode(params, cond))
-    columns = _columns(pose3d)
-    if "affine" in params:
-        base = affine.base(params["affine"], cond)
+    encoded, base = see(params, cond) if seen is None else seen
+    blocks, columns = params["blocks"], _columns(pose3d)
+    if base is not None:
         columns, further = affine.before_blocks(
             params["affine"], columns, base, stack.count(blocks)
         )
+    encoded = _columns(encoded)
     output, log_det = stack.forward(blocks, columns, encoded, clamp, **options)
     z, pose2d = jnp.split(_rows(output), [length // 3], axis=-1)
-    if "affine" in params:
+    if base is not None:
         z = z - affine.shift(params["affine"], pose2d, cond)
         log_det = log_det + further
     return z, pose2d, log_det
@@ -207,10 +229,9 @@ def inverse(
     if "affine" in params:
         z = z + affine.shift(params["affine"], pose2d, cond)
     output = _columns(jnp.concatenate([z, pose2d], axis=-1))
-    blocks, encoded = params["blocks"], _columns(encode(params, cond))
-    vector, log_det = stack.inverse(blocks, output, encoded, clamp)
-    if "affine" in params:
-        base = affine.base(params["affine"], cond)
+    blocks, (encoded, base) = params["blocks"], see(params, cond)
+    vector, log_det = stack.inverse(blocks, output, _columns(encoded), clamp)
+    if base is not None:
         vector, further = affine.after_blocks(vector, base, stack.count(blocks))
         log_det = log_det + further
     return _rows(vector), log_det

@@ -61,6 +61,7 @@ def hypotheses(
     pose2d: jax.Array,
     cond: jax.Array,
     clamp: SoftClamp,
+    seen: model.Seen | None = None,
     **options: Any,
 ) -> jax.Array:
     """`poses` in the network's frame, metres: (..., M, 48).
@@ -71,9 +72,10 @@ def hypotheses(
       pose2d: (..., 32).
       cond: (..., 78); its share of the nets is computed once, not M times.
       clamp: the soft clamp of the flow.
+      seen: `model.see` of cond, where it is at hand.
       **options: of `stack.inverse`: how, not what, it computes.
     """
-    columns, _ = _inverse(params, z, pose2d, cond, clamp, **options)
+    columns, _ = _inverse(params, z, pose2d, cond, clamp, seen, **options)
     return jnp.moveaxis(columns, 0, -1)
 
 
@@ -83,23 +85,24 @@ def _inverse(
     pose2d: jax.Array,
     cond: jax.Array,
     clamp: SoftClamp,
+    seen: model.Seen | None = None,
     **options: Any,
 ) -> tuple[jax.Array, jax.Array]:
     """`hypotheses` as columns (48, ..., M), and the log|det J| of each (..., M)."""
+    encoded, base = model.see(params, cond) if seen is None else seen
     observed = jnp.moveaxis(pose2d, -1, 0)[..., None]
     observed = jnp.broadcast_to(observed, (*observed.shape[:-1], z.shape[-2]))
     latents = jnp.moveaxis(z, -1, 0)
-    if "affine" in params:
+    if base is not None:
         shift = affine.shift(params["affine"], pose2d, cond)
         latents = latents + jnp.moveaxis(shift, -1, 0)[..., None]
     output = jnp.concatenate([latents, observed])
-    encoded = jnp.moveaxis(model.encode(params, cond), -1, 0)[..., None]
+    encoded = jnp.moveaxis(encoded, -1, 0)[..., None]
     blocks = params["blocks"]
     columns, log_det = stack.inverse(blocks, output, encoded, clamp, **options)
-    if "affine" not in params:
+    if base is None:
         return columns, log_det
-    base = affine.base(params["affine"], cond).per_pose()
-    pose, further = affine.after_blocks(columns, base, stack.count(blocks))
+    pose, further = affine.after_blocks(columns, base.per_pose(), stack.count(blocks))
     return pose, log_det + further
 
 

@@ -70,10 +70,12 @@ def gradient(
     def objective(params: Params) -> tuple[jax.Array, jax.Array]:
         z = jnp.tile(latents, (len(seen.pose3d), 1, 1))
         frames = jax.tree.map(lambda array: array.reshape(-1, array.shape[-1]), seen)
-        layer, inputs = params["affine"], frames[1:]
-        hypotheses = affine.hypotheses(layer, z, *inputs)
+        nets, inputs = params["affine"], frames[1:]
+        # Once for both terms: its gradient would be computed for each of them.
+        layer = affine.base(nets, frames.cond)
+        hypotheses = affine.hypotheses(nets, layer, z, *inputs)
         energy = jnp.mean(jax.vmap(losses.pose_energy_score)(hypotheses, frames.pose3d))
-        density = affine.log_prob(layer, *frames)
+        density = affine.log_prob(nets, layer, *frames)
         density = jnp.mean(density) / seen.pose3d.shape[-1]
         later = energy - _LIKELIHOOD * density
         return jnp.where(first, -density, later), energy

@@ -2,7 +2,8 @@
 
     params, batch, noise, a critic -> terms, gradient
 
-The flow is passed twice. Forward, the batch's poses give their 2D poses (L2D) and
+What the flow makes of the conditions alone is computed once, and so is its gradient.
+Then the flow is passed twice. Forward, the batch's poses give their 2D poses (L2D) and
 latents (MMD). Backwards, every 2D pose gives what is judged as 3D poses, all of them in
 one pass: its hypotheses (L_MB, L_HM, energy), what its own latents stand for (L_det),
 and a generated pose (L_gen). The critic has judged that one before, and said which way
@@ -98,20 +99,22 @@ def gradient(
     if generated is None:
         zeros = jnp.zeros_like(batch.pose3d)
         generated = Judged(jnp.zeros((), zeros.dtype), zeros)
-    part, (l2d, mmd, own) = jax.grad(forward_terms, has_aux=True)(
-        params, batch, noise.mmd_z, config, axis_name
-    )
+    seen, back = jax.vjp(lambda params: model.see(params, batch.cond), params)
+    there = jax.grad(forward_terms, argnums=(0, 1), has_aux=True)
+    part, (l2d, mmd, own) = there(params, seen, batch, noise.mmd_z, config, axis_name)
     hypotheses = jnp.swapaxes(noise.hypothesis_z, 0, 1)
     latents = Latents(hypotheses, own, noise.generator_z)
     (det, best, heatmap, energy), further = inverse_gradient(
-        params, batch, latents, generated.slope, config
+        params, seen, batch, latents, generated.slope, config
     )
     terms = Losses(l2d, mmd, det, generated.gen, best, heatmap, energy=energy)
-    return terms, jax.tree.map(jnp.add, part, further)
+    rest, by_seen = jax.tree.map(jnp.add, part, further)
+    return terms, jax.tree.map(jnp.add, rest, *back(by_seen))
 
 
 def forward_terms(
     params: Params,
+    seen: model.Seen,
     batch: Batch,
     mmd_z: jax.Array,
     config: TrainConfig,
@@ -120,7 +123,7 @@ def forward_terms(
     """Weighted sum of L2D and MMD; each of them, and the poses' latents (B, 16)."""
     weights = config.loss
     z, predicted, _ = model.latents(
-        params, batch.pose3d, batch.cond, config.flow.clamp, for_training=True
+        params, batch.pose3d, batch.cond, config.flow.clamp, seen, for_training=True
     )
 
     def mmd() -> jax.Array:
@@ -143,11 +146,12 @@ def forward_terms(
 
 def inverse_gradient(
     params: Params,
+    seen: model.Seen,
     batch: Batch,
     latents: Latents,
     slope: jax.Array,
     config: TrainConfig,
-) -> tuple[tuple[jax.Array, ...], Params]:
+) -> tuple[tuple[jax.Array, ...], tuple[Params, model.Seen]]:
     """(det, best-of-M, heatmap, energy) terms, their and L_gen's gradient, in tiles.
 
     All are means over poses, so gradients of tiles add up: no activation outlives its
@@ -156,6 +160,7 @@ def inverse_gradient(
 
     Args:
       params: the flow's.
+      seen: of the batch's conditions.
       batch: B examples.
       latents: of each.
       slope: (B, 48) L_gen's gradient at the generated poses.
@@ -165,27 +170,28 @@ def inverse_gradient(
     zeros = jax.tree.map(jnp.zeros_like, params)
     zero = jnp.zeros((), batch.pose3d.dtype)
     if not (weights.any_hypotheses or weights.det_weight or weights.gen_weight):
-        return (zero,) * 4, zeros
+        return (zero,) * 4, (zeros, jax.tree.map(jnp.zeros_like, seen))
     size, number = latents.hypotheses.shape[:2]
     tile = dividing_tile(size, number if weights.any_hypotheses else 1)
     tiles = jax.tree.map(
         lambda array: array.reshape(size // tile, tile, *array.shape[1:]),
-        (batch, latents, slope),
+        (seen, batch, latents, slope),
     )
-    tile_gradient = jax.grad(
-        functools.partial(_inverse_terms, config=config, batch_size=size), has_aux=True
-    )
+    terms_of = functools.partial(_inverse_terms, config=config, batch_size=size)
+    tile_gradient = jax.grad(terms_of, argnums=(0, 1), has_aux=True)
 
-    def add(total: Any, inputs: Any) -> tuple[Any, None]:
-        gradient, terms = tile_gradient(params, *inputs)
-        return jax.tree.map(jnp.add, total, (terms, gradient)), None
+    def add(total: Any, inputs: Any) -> tuple[Any, model.Seen]:
+        (gradient, by_seen), terms = tile_gradient(params, *inputs)
+        return jax.tree.map(jnp.add, total, (terms, gradient)), by_seen
 
-    total, _ = jax.lax.scan(add, ((zero,) * 4, zeros), tiles)
-    return total
+    (terms, gradient), by_seen = jax.lax.scan(add, ((zero,) * 4, zeros), tiles)
+    each = jax.tree.map(lambda array: array.reshape(size, *array.shape[2:]), by_seen)
+    return terms, (gradient, each)
 
 
 def _inverse_terms(
     params: Params,
+    seen: model.Seen,
     batch: Batch,
     latents: Latents,
     slope: jax.Array,
@@ -206,6 +212,7 @@ def _inverse_terms(
         batch.pose2d,
         batch.cond,
         config.flow.clamp,
+        seen,
         for_training=True,
     )
     hypotheses, generated = poses[:, :number], poses[:, -1]

@@ -142,13 +142,20 @@ def test_a_symmetric_layer_mirrors_as_its_input_does(inputs, config):
     other = mirror.pose2d(pose2d), mirror.cond(cond)
     # Latents are depths, which only change sides.
     swapped = z[..., np.asarray(H36M_MIRRORED[1:]) - 1]
-    draw = jax.jit(affine.hypotheses)
+
+    @jax.jit
+    def draw(params, z, pose2d, cond):
+        return affine.hypotheses(params, affine.base(params, cond), z, pose2d, cond)
+
+    @jax.jit
+    def density(params, pose3d, pose2d, cond):
+        return affine.log_prob(params, affine.base(params, cond), pose3d, pose2d, cond)
+
     ours, theirs = (
         np.asarray(jax.vmap(jax.vmap(geometry.denormalize_pose3d))(poses))
         for poses in (draw(layer, z, pose2d, cond), draw(layer, swapped, *other))
     )
     apart = np.abs(geometry.mirrored(ours) - theirs).max()
-    density = jax.jit(affine.log_prob)
     mirrored = geometry.normalize_pose3d(
         geometry.mirrored(jax.vmap(geometry.denormalize_pose3d)(pose3d))
     )

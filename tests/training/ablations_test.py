@@ -10,7 +10,7 @@ import pytest
 import jaxflow
 from jaxflow import losses
 from jaxflow.config import FlowConfig, LossConfig, TrainConfig
-from jaxflow.flow import sampling
+from jaxflow.flow import model, sampling
 from jaxflow.training import objective, presets, state, step
 from jaxflow.types import Batch
 from tests.golden import make
@@ -85,10 +85,18 @@ def hypothesis_part(config):
     """Terms and gradient of the losses of what is inverted."""
     params = state.init(jax.random.key(5), config).flow
     batch = Batch(*(array[-1] for array in PART))
-    part = jax.jit(objective.inverse_gradient, static_argnums=4)
+
+    @jax.jit
+    def part(params, *arguments):
+        seen, back = jax.vjp(lambda params: model.see(params, batch.cond), params)
+        terms, (gradient, by_seen) = objective.inverse_gradient(
+            params, seen, *arguments, config
+        )
+        return terms, jax.tree.map(jnp.add, gradient, *back(by_seen))
+
     hypotheses = jnp.swapaxes(jnp.asarray(NOISE["hypothesis_z"]), 0, 1)
     latents = objective.Latents(hypotheses, hypotheses[:, 0], hypotheses[:, 0])
-    terms, gradient = part(params, batch, latents, jnp.zeros_like(batch.pose3d), config)
+    terms, gradient = part(params, batch, latents, jnp.zeros_like(batch.pose3d))
     return terms[1:], gradient
 
 
