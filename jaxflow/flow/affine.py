@@ -70,19 +70,12 @@ class Base(NamedTuple):
 
     Attributes:
       mean: (..., D) in the order of `_turned`.
-      factor: (..., D, D).
-      triangle: (..., D, D) lower triangular, positive on the diagonal: the factor
-        itself, or that of a symmetric layer's sums and differences.
+      triangle: (..., D, D) lower triangular, positive on the diagonal: L itself, or
+        that of a symmetric layer's sums and differences.
     """
 
     mean: jax.Array
-    factor: jax.Array
     triangle: jax.Array
-
-    def per_pose(self) -> Base:
-        """For columns with an axis of hypotheses behind the batch's."""
-        factor, triangle = (f[..., None, :, :] for f in (self.factor, self.triangle))
-        return Base(self.mean[..., None, :], factor, triangle)
 
 
 def init(key: jax.Array, config: FlowConfig) -> Params:
@@ -145,12 +138,15 @@ def base(params: Params, cond: jax.Array) -> Base:
     rows, columns = np.tril_indices(size)
     numbers = _answer(params, "factor", inputs, signs[rows] * signs[columns])
     triangle = lower_triangular(numbers, units(size), MIXED_UNIT, LOG_RANGE)
+    return Base(mirror.of_pose(mean) if symmetric(params) else mean, triangle)
+
+
+def factor(params: Params, layer: Base) -> jax.Array:
+    """L (..., D, D); of a symmetric layer, with its sums and differences, Q T Q'."""
     if not symmetric(params):
-        return Base(mean, triangle, triangle)
-    # Q_pose T Q_r, with Q what makes sums and differences.
-    right = jnp.swapaxes(parted(triangle), -1, -2)
-    factor = jnp.swapaxes(mirror.of_pose(right), -1, -2)
-    return Base(mirror.of_pose(mean), factor, triangle)
+        return layer.triangle
+    right = jnp.swapaxes(parted(layer.triangle), -1, -2)
+    return jnp.swapaxes(mirror.of_pose(right), -1, -2)
 
 
 def parted(r: jax.Array) -> jax.Array:
@@ -194,12 +190,15 @@ def lower_triangular(
     """
     size = len(units)
     rows, columns = np.tril_indices(size)
-    triangle = jnp.zeros((*numbers.shape[:-1], size, size), numbers.dtype)
-    triangle = triangle.at[..., rows, columns].set(mixed_unit * numbers)
-    logs = jnp.clip(numbers[..., np.flatnonzero(rows == columns)], *log_range)
+    # Taken from where they are, with a zero behind them for what lies above the
+    # diagonal: on a CPU an eighth of the time of putting them where they belong.
+    places = np.full((size, size), len(rows))
+    places[rows, columns] = np.arange(len(rows))
+    zero = jnp.zeros((*numbers.shape[:-1], 1), numbers.dtype)
+    below = jnp.concatenate([mixed_unit * numbers, zero], axis=-1)[..., places]
+    logs = jnp.clip(numbers[..., places.diagonal()], *log_range)
     diagonal = jnp.asarray(units, numbers.dtype) * jnp.exp(logs)
-    place = np.arange(size)
-    return triangle.at[..., place, place].set(diagonal)
+    return jnp.where(np.eye(size, dtype=bool), diagonal[..., None, :], below)
 
 
 def units(size: int) -> np.ndarray:
@@ -228,14 +227,25 @@ def before_blocks(
 
 
 def after_blocks(
-    columns: jax.Array, base: Base, blocks: int
+    params: Params, columns: jax.Array, base: Base, blocks: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The inverse: (D, ...) -> pose3d (D, ...) and log|det J| (...)."""
+    """The inverse: (D, ...) -> pose3d (D, ...) and log|det J| (...).
+
+    Columns may have an axis more than the base, of hypotheses, behind it.
+    """
     columns = columns[stack.order(blocks, len(columns))]
-    factor = jnp.moveaxis(base.factor, (-2, -1), (0, 1))
-    product = jnp.einsum("ij...,j...->i...", factor, columns, precision=precision())
-    pose = jnp.moveaxis(base.mean, -1, 0) + product
-    return _turned(pose, back=True), _log_det(base)
+    mean, log_det = jnp.moveaxis(base.mean, -1, 0), _log_det(base)
+    if columns.ndim == mean.ndim:
+        # Of one vector, sums and differences are less work than of the factor's rows.
+        rows = jnp.moveaxis(columns, 0, -1)
+        rows = parted(rows) if symmetric(params) else rows
+        rows = _product(base.triangle, rows[..., None])[..., 0]
+        rows = mirror.of_pose(rows) if symmetric(params) else rows
+        pose = mean + jnp.moveaxis(rows, -1, 0)
+        return _turned(pose, back=True), log_det
+    moving = jnp.moveaxis(factor(params, base), (-2, -1), (0, 1))[..., None]
+    moved = jnp.einsum("ij...,j...->i...", moving, columns, precision=precision())
+    return _turned(mean[..., None] + moved, back=True), log_det[..., None]
 
 
 def _turned(columns: jax.Array, back: bool = False) -> jax.Array:
@@ -274,7 +284,7 @@ def hypotheses(
       (..., M, 48) network's frame, metres.
     """
     latents = z.shape[-1]
-    reached, observed = jnp.split(layer.factor, [latents], axis=-1)
+    reached, observed = jnp.split(factor(params, layer), [latents], axis=-1)
     z = z + shift(params, pose2d, cond)[..., None, :]
     place = layer.mean + _product(observed, pose2d[..., None])[..., 0]
     moved = _product(z, jnp.swapaxes(reached, -1, -2))

@@ -232,7 +232,8 @@ def inverse(
     blocks, (encoded, base) = params["blocks"], see(params, cond)
     vector, log_det = stack.inverse(blocks, output, _columns(encoded), clamp)
     if base is not None:
-        vector, further = affine.after_blocks(vector, base, stack.count(blocks))
+        layer, count = params["affine"], stack.count(blocks)
+        vector, further = affine.after_blocks(layer, vector, base, count)
         log_det = log_det + further
     return _rows(vector), log_det
 

@@ -102,7 +102,8 @@ def _inverse(
     columns, log_det = stack.inverse(blocks, output, encoded, clamp, **options)
     if base is None:
         return columns, log_det
-    pose, further = affine.after_blocks(columns, base.per_pose(), stack.count(blocks))
+    layer, count = params["affine"], stack.count(blocks)
+    pose, further = affine.after_blocks(layer, columns, base, count)
     return pose, log_det + further
 
 
