@@ -178,8 +178,8 @@ class Fits(NamedTuple):
 def _fit(
     model: Model, records: PoseRecords, settings: CalibrationConfig, stop: Stop
 ) -> Fits:
-    rounds = 2 + settings.widths * len(widths.JOINTS)
-    rounds += settings.tails * (2 + len(tempered.SPREADS))
+    rounds = temperature.TRIED + settings.widths * len(widths.JOINTS)
+    rounds += settings.tails * (temperature.TRIED + len(tempered.SPREADS))
     with tqdm.tqdm(
         total=rounds * len(records), desc="calibrating", unit="pose", smoothing=0
     ) as bar:
@@ -200,7 +200,7 @@ def _fit(
             model = tempered.of(model, spread)
             curve = temperature.fit(model, *frames, key, **asked)
         elif settings.tails:
-            bar.total -= 2 * len(records)
+            bar.total -= temperature.TRIED * len(records)
         if settings.widths:
             draw = Draw(settings.num_hypotheses, _fitted(curve))
             key = jax.random.fold_in(key, len(records))  # no frame's

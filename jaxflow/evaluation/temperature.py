@@ -26,6 +26,8 @@ from jaxflow.types import Batch, Model
 
 LOWEST, HIGHEST = 0.5, 3.0
 _COARSE, _FINE = 0.1, 0.01
+# That `fit` tries: from the lowest to the highest, then to either side of the best.
+TRIED = round((HIGHEST - LOWEST) / _COARSE) + 1 + 18
 
 
 class Curve(NamedTuple):
@@ -75,7 +77,7 @@ def fit(
     """The curve from 0.5 to 3 in steps of 0.1, and 0.09 about its minimum by 0.01.
 
     ``fitted`` of the result is the temperature to draw with. Arguments as of `curve`,
-    which is called twice: ``progress`` gets to 2 N.
+    which is called twice: ``progress`` gets to `TRIED` N.
 
     Raises:
       As `curve`.
@@ -90,11 +92,11 @@ def fit(
         batch_size=batch_size,
         progress=progress,
     )
-    count = round((HIGHEST - LOWEST) / _COARSE) + 1
-    coarse = of(np.linspace(LOWEST, HIGHEST, count))
-    middle = coarse.temperatures[coarse.fitted]
     steps = _FINE * np.arange(-9, 10)
-    fine = of(middle + steps[steps != 0])
+    steps = steps[steps != 0]
+    coarse = of(np.linspace(LOWEST, HIGHEST, TRIED - len(steps)))
+    middle = coarse.temperatures[coarse.fitted]
+    fine = of(middle + steps)
     joined = Curve(*(np.concatenate(pair) for pair in zip(coarse, fine, strict=True)))
     order = np.argsort(joined.temperatures, kind="stable")
     return Curve(*(column[order] for column in joined))
@@ -121,7 +123,7 @@ def curve(
       temperatures: K of them.
       num_hypotheses: M, at least 2.
       batch_size: frames a dispatch; memory grows with it, results do not change.
-      progress: told how many frames have just been finished.
+      progress: told how many frames have just been finished, each at each temperature.
 
     Raises:
       UserError: no frames, or M less than 2.
@@ -152,7 +154,7 @@ def curve(
             num_hypotheses=num_hypotheses,
         )
         parts.append(jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), part))
-        progress(rows.stop - rows.start)
+        progress((rows.stop - rows.start) * len(wanted))
     hits, best, mean = (column / count for column in sums.add(*parts))
     if not np.isfinite(mean).all():
         raise FloatingPointError("hypotheses are not finite: the parameters are broken")

@@ -74,7 +74,8 @@ def test_the_true_temperature_is_found(truths):
     )
     assert abs(found.temperatures[found.fitted] - TRUE) < 0.15
     assert found.ece[found.fitted] < 0.03 < 0.08 < found.ece[found.at(1.0)]
-    assert sum(done) == 2 * len(truths)
+    assert sum(done) == len(found.temperatures) * len(truths)
+    assert len(found.temperatures) == temperature.TRIED
     np.testing.assert_allclose(np.diff(found.temperatures).min(), 0.01)
     assert (found.temperatures[0], found.temperatures[-1]) == (0.5, 3.0)
 
