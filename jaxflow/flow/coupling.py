@@ -26,8 +26,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxflow.config import SoftClamp
+from jaxflow.maths import narrow
 from jaxflow.maths.arctangent import arctan
-from jaxflow.maths.layers import columns, precision
+from jaxflow.maths.layers import columns
 from jaxflow.types import Params
 
 INIT_SCALE = 0.05
@@ -106,8 +107,13 @@ Net = Callable[[Params, jax.Array, jax.Array], jax.Array]
 
 def plain_net(params: Params, features: jax.Array, projected: jax.Array) -> jax.Array:
     """The net as it is: differentiates in every mode."""
-    hidden = nn.relu(columns(params["features"], features) + projected)
-    return _product(params["output"]["kernel"], hidden, 0, 0)
+    hidden = _hidden(params, features, projected)
+    return narrow.product(params["output"]["kernel"], hidden, (0,), (0,))
+
+
+def _hidden(params: Params, features: jax.Array, projected: jax.Array) -> jax.Array:
+    kernel = params["features"]["kernel"]
+    return nn.relu(narrow.product(kernel, features, (0,), (0,)) + projected)
 
 
 @jax.custom_vjp
@@ -130,24 +136,19 @@ def _recomputing_backward(
 ) -> tuple[Params, jax.Array, jax.Array]:
     params, features, projected = inputs
     first, second = params["features"]["kernel"], params["output"]["kernel"]
-    hidden = nn.relu(columns(params["features"], features) + projected)
-    slope = jnp.where(hidden > 0, _product(second, cotangent, 1, 0), 0)
-    flat = functools.partial(jax.lax.collapse, start_dimension=1)
+    hidden = _hidden(params, features, projected)
+    by_hidden = narrow.product(second, cotangent, (1,), (0,))
+    slope = jnp.where(hidden > 0, by_hidden, 0)
+    rest = tuple(range(1, features.ndim))
     gradient = jax.tree.map(jnp.zeros_like, params)
-    gradient["features"]["kernel"] = _product(flat(features), flat(slope), 1, 1)
-    gradient["output"]["kernel"] = _product(flat(hidden), flat(cotangent), 1, 1)
+    gradient["features"]["kernel"] = narrow.product(features, slope, rest, rest)
+    gradient["output"]["kernel"] = narrow.product(hidden, cotangent, rest, rest)
     # The share serves all hypotheses: along these axes it has length one.
     shared = [
         axis for axis in range(slope.ndim) if projected.shape[axis] != slope.shape[axis]
     ]
     share = jnp.sum(slope, axis=shared, keepdims=True)
-    return gradient, _product(first, slope, 1, 0), share
-
-
-def _product(a: jax.Array, b: jax.Array, left: int, right: int) -> jax.Array:
-    """The product that sums over axis ``left`` of a and ``right`` of b."""
-    axes = ((left,), (right,)), ((), ())
-    return jax.lax.dot_general(a, b, axes, precision=precision())
+    return gradient, narrow.product(first, slope, (1,), (0,)), share
 
 
 recomputing_net.defvjp(_recomputing_forward, _recomputing_backward)

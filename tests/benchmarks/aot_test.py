@@ -77,6 +77,8 @@ def test_products_are_told_apart_by_their_precision():
     exact = "%1 = stablehlo.dot_general %a, %b, precision = [HIGHEST, HIGHEST] : f32"
     quick = "%2 = stablehlo.dot_general %a, %b, precision = [DEFAULT, DEFAULT] : f32"
     assert reading.exact_products(f"{exact}\n{quick}\n%3 = add") == (1, 2)
+    halves = f"{quick[:-5]}: (tensor<6x24x8xbf16>, tensor<6x24x9xbf16>) -> tensor<8x9x"
+    assert reading.exact_products(f"{halves}f32>\n{halves}bf16>") == (1, 2)
 
 
 def compiled(program: str, target: str) -> dict[str, str]:

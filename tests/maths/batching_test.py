@@ -104,8 +104,11 @@ def test_applying_in_sizes_keeps_order_and_waste_little():
 
 def test_tiles_are_of_the_platform_that_is_asked_for(monkeypatch):
     """A CPU beside an accelerator, as an array's device or by its name."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    most = batching.rows_per_tile()
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     bulk = batching.rows_per_tile()
+    assert bulk < most
     for device in (jax.local_devices(backend="cpu")[0], "cpu"):
         with jax.default_device(device):
             assert batching.platform() == "cpu" and batching.rows_per_tile() < bulk

@@ -1,0 +1,129 @@
+"""Exact products of narrow matrices, on a matrix unit that multiplies bfloat16s.
+
+    a = hi + mid + lo, three bfloat16s that hold a float32; so is b
+    a b = hi hi + hi mid + mid hi + hi lo + lo hi + mid mid
+
+These six are what "highest" precision computes on a TPU, one after the other, each
+filled up with zeros to the 128 rows and columns of its matrix unit. A coupling net's
+24 numbers so use a fifth of it. Side by side the parts of what is summed over, or one
+above the other those of a narrow result, the same six products take two passes, or
+three. Elsewhere, where the unit is full, or with little to do, a product is XLA's.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxflow.maths.batching import platform
+from jaxflow.maths.layers import precision
+from jaxflow.maths.linalg import EXACT
+
+_NARROW = 128 // 3  # numbers whose three parts fit the unit
+# Multiplications, below which making the parts takes longer than is saved.
+_LEAST = 1 << 26
+_LEFT, _RIGHT = (0, 0, 1, 0, 2, 1), (0, 1, 0, 2, 0, 1)  # parts of the six products
+_BESIDE, _ABOVE = "beside", "above"
+
+Axes = tuple[int, ...]
+
+
+def product(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
+    """The nets' product of two arrays, in their precision: see `layers`.
+
+    Args:
+      a: of its axes one is not summed over.
+      b: any.
+      left: axes of a that are summed over.
+      right: the same of b.
+
+    Returns:
+      a's other axis, then b's others. It differentiates in every mode.
+    """
+    form = _form(a, b, left)
+    if not form:
+        return _plain(a, b, left, right)
+    return _narrow(a, b, left, right, form)
+
+
+def _form(a: jax.Array, b: jax.Array, left: Axes) -> str:
+    """How the parts lie; "" where XLA's product will do."""
+    summed = math.prod(a.shape[axis] for axis in left)
+    rows = a.size // summed
+    small = rows * b.size < _LEAST
+    exact = precision() is EXACT and a.dtype == b.dtype == jnp.float32
+    if platform() != "tpu" or small or not exact:
+        return ""
+    return _BESIDE if summed <= _NARROW else _ABOVE if rows <= _NARROW else ""
+
+
+def _plain(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
+    axes = (left, right), ((), ())
+    return jax.lax.dot_general(a, b, axes, precision=precision())
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
+def _narrow(
+    a: jax.Array, b: jax.Array, left: Axes, right: Axes, form: str
+) -> jax.Array:
+    return (_beside if form == _BESIDE else _above)(a, b, left, right)
+
+
+@_narrow.defjvp
+def _narrow_jvp(
+    left: Axes, right: Axes, form: str, primals: Any, tangents: Any
+) -> tuple[jax.Array, jax.Array]:
+    # Rounding to bfloat16 has a derivative of its own, which is not the product's.
+    (a, b), (by_a, by_b) = primals, tangents
+    change = _plain(by_a, b, left, right) + _plain(a, by_b, left, right)
+    return _narrow(a, b, left, right, form), change
+
+
+def _beside(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
+    """Parts along a further axis that is summed over, too."""
+    axes = tuple((0, *(axis + 1 for axis in side)) for side in (left, right))
+    return _multiplied(_copies(a, _LEFT), _copies(b, _RIGHT), axes)
+
+
+def _above(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
+    """Parts of a along the axis that stays; their products are added up at last."""
+    (axis,) = set(range(a.ndim)) - set(left)
+    ours, theirs = _parts(a), _parts(b)
+    total: Any = 0
+    for number, part in enumerate(theirs):
+        several = [p.astype(jnp.bfloat16) for p in ours[: len(theirs) - number]]
+        stack = jnp.concatenate(several, axis=axis)
+        rows = _multiplied(stack, part.astype(jnp.bfloat16), (left, right))
+        total += sum(jnp.split(rows, len(several)))
+    return total
+
+
+def _copies(x: jax.Array, which: tuple[int, ...]) -> jax.Array:
+    """Parts of x (...), (len(which), ...) bfloat16."""
+    hi, mid, lo = _parts(x[None])
+    part = np.asarray(which).reshape(-1, *(1,) * x.ndim)
+    # Chosen, not put together: the compiler makes it part of the product.
+    return jnp.where(part == 0, hi, jnp.where(part == 1, mid, lo)).astype(jnp.bfloat16)
+
+
+def _parts(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """hi, mid and lo: float32s that are bfloat16s."""
+
+    def rounded(x: jax.Array) -> jax.Array:
+        # A conversion there and back the compiler may leave out.
+        return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
+
+    hi = rounded(x)
+    mid = rounded(x - hi)
+    return hi, mid, rounded(x - hi - mid)
+
+
+def _multiplied(a: jax.Array, b: jax.Array, axes: Any) -> jax.Array:
+    return jax.lax.dot_general(
+        a, b, (axes, ((), ())), preferred_element_type=jnp.float32
+    )

@@ -1,0 +1,87 @@
+"""Products by parts are exact ones, their derivatives too, and a TPU's alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxflow.maths import narrow
+
+# What a coupling net multiplies: its input, back to it, and its weights' gradient.
+CASES = {
+    "summed over few": ((24, 70), (24, 9, 11), (0,), (0,), "beside"),
+    "few come out": ((24, 70), (70, 9, 11), (1,), (0,), "above"),
+    "few, of all rows": ((24, 9, 11), (70, 9, 11), (1, 2), (1, 2), "above"),
+    "neither": ((70, 48), (48, 9, 11), (1,), (0,), ""),
+}
+
+
+@pytest.fixture(params=CASES, name="case")
+def _case(request):
+    *shapes, left, right, form = CASES[request.param]
+    rng = np.random.default_rng(3)
+    arrays = [rng.normal(size=shape) * 10.0 ** rng.integers(-3, 4) for shape in shapes]
+    return [np.float32(array) for array in arrays], left, right, form
+
+
+@pytest.fixture(name="tpu")
+def _tpu(monkeypatch):
+    """As if there were one, for whom nothing is too small."""
+    monkeypatch.setattr(narrow, "platform", lambda: "tpu")
+    monkeypatch.setattr(narrow, "_LEAST", 1)
+
+
+def compiled(left, right):
+    return jax.jit(lambda a, b: narrow.product(a, b, left, right))
+
+
+@pytest.mark.usefixtures("tpu")
+def test_parts_give_what_float64_does(case):
+    (a, b), left, right, form = case
+    assert narrow._form(jnp.asarray(a), jnp.asarray(b), left) == form
+    text = compiled(left, right).lower(a, b).as_text()
+    assert text.count("bf16") > 3 if form else "bf16" not in text
+    got = compiled(left, right)(a, b)
+    want = np.tensordot(np.float64(a), np.float64(b), (left, right))
+    terms = np.tensordot(np.abs(np.float64(a)), np.abs(np.float64(b)), (left, right))
+    # Of two parts, as of "high" precision, the error is a hundred times as large.
+    assert np.abs(got - want).max() < 2**-21 * terms.max()
+    assert np.abs(got - want).max() > 0
+
+
+@pytest.mark.usefixtures("tpu")
+def test_it_has_the_product_s_derivatives(case, monkeypatch):
+    arrays, left, right, _ = case
+    arrays = [jnp.asarray(array) for array in arrays]
+    along = [jnp.flip(array) for array in arrays]
+
+    def both():
+        def total(a, b):
+            return jnp.sum(narrow.product(a, b, left, right) ** 2)
+
+        backward = jax.jit(jax.grad(total, (0, 1)))(*arrays)
+        _, forward = jax.jit(lambda: jax.jvp(total, arrays, along))()
+        return jax.tree.leaves((backward, forward))
+
+    by_parts = both()
+    monkeypatch.setattr(narrow, "platform", lambda: "cpu")
+    for ours, theirs in zip(by_parts, both(), strict=True):
+        size = np.abs(theirs).max()
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * size)
+
+
+@pytest.mark.usefixtures("tpu")
+def test_lower_precision_and_other_numbers_are_left_to_the_compiler():
+    a, b = jnp.ones((24, 70)), jnp.ones((24, 9))
+    assert narrow._form(a, b, (0,))
+    assert not narrow._form(a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), (0,))
+    with jax.default_matmul_precision("high"):
+        assert not narrow._form(a, b, (0,))
+
+
+def test_it_is_for_large_products_on_a_tpu(monkeypatch):
+    few, many = (jnp.zeros((24, n)) for n in (200, 12_800))
+    weights = jnp.zeros((24, 1028))
+    assert not narrow._form(weights, many, (0,))
+    monkeypatch.setattr(narrow, "platform", lambda: "tpu")
+    assert narrow._form(weights, many, (0,)) and not narrow._form(weights, few, (0,))
