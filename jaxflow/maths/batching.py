@@ -7,7 +7,7 @@ so that one program serves all. A *bucket* is a number of rows that a program is
 compiled for. A *tile* is what goes through the flow together: on a CPU the hidden
 layers of M hypotheses stay in cache only for some 1,600 rows; writing 12,800 x 1,028
 numbers out and back costs more than computing them; a TPU's fast memory holds them for
-some 16,000. GPUs want rows in bulk, and a bound on memory all the same.
+some 8,000. GPUs want rows in bulk, and a bound on memory all the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 
 from jaxflow.maths import threads
 
-_ROWS = {"cpu": 1600, "tpu": 1 << 14}
+_ROWS = {"cpu": 1600, "tpu": 1 << 13}
 _BULK = 1 << 17
 
 Tree = TypeVar("Tree")

@@ -6,7 +6,7 @@
 These six are what "highest" precision computes on a TPU, one after the other, each
 filled up with zeros to the 128 rows and columns of its matrix unit. A coupling net's
 24 numbers so use a fifth of it. Side by side the parts of what is summed over, or one
-above the other those of a narrow result, the same six products take two passes, or
+above the other those of a narrow result, the same six products take two passes or
 three. Elsewhere, where the unit is full, or with little to do, a product is XLA's.
 """
 
@@ -24,7 +24,9 @@ from jaxflow.maths.batching import platform
 from jaxflow.maths.layers import precision
 from jaxflow.maths.linalg import EXACT
 
-_NARROW = 128 // 3  # numbers whose three parts fit the unit
+_UNIT = 128
+_SUMMED = 3 * _UNIT // 6  # numbers whose six parts take three passes
+_ROWS = _UNIT // 3  # whose three parts fit the unit
 # Multiplications, below which making the parts takes longer than is saved.
 _LEAST = 1 << 26
 _LEFT, _RIGHT = (0, 0, 1, 0, 2, 1), (0, 1, 0, 2, 0, 1)  # parts of the six products
@@ -59,7 +61,7 @@ def _form(a: jax.Array, b: jax.Array, left: Axes) -> str:
     exact = precision() is EXACT and a.dtype == b.dtype == jnp.float32
     if platform() != "tpu" or small or not exact:
         return ""
-    return _BESIDE if summed <= _NARROW else _ABOVE if rows <= _NARROW else ""
+    return _BESIDE if summed <= _SUMMED else _ABOVE if rows <= _ROWS else ""
 
 
 def _plain(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
