@@ -121,11 +121,12 @@ class Comparison(NamedTuple):
         )
         return [(member, others) for member, others in paid if others]
 
-    def paired(self) -> tuple[str, dict[str, tuple[Difference, Difference]]] | None:
+    def paired(self) -> tuple[str, dict[str, tuple[Difference, ...]]] | None:
         """The model of the least energy score, and how far it is below each other one.
 
-        Of the first seeds: name -> differences of the best of M and of the energy score
-        of poses. None for a single model, or where frames were not kept.
+        Of the first seeds: name -> differences of the best of M, of the energy score
+        of poses, and of the calibration error. None for a single model, or where frames
+        were not kept.
         """
         frames = {
             member.entry.name: kept
@@ -136,12 +137,20 @@ class Comparison(NamedTuple):
         if len(frames) < 2 or len(frames) < len(self.members):
             return None
         leader = min(frames, key=lambda name: float(frames[name].energy.mean()))
-        ours = frames[leader]
-        take = ours.records.takes()
+        ours, found = (
+            frames[leader],
+            {member.entry.name: member.uncertainty[0] for member in self.members},
+        )
+        take, own = ours.records.takes(), found[leader]
         return leader, {
             name: (
                 paired.difference(ours.best, theirs.best, take),
                 paired.difference(ours.energy, theirs.energy, take),
+                paired.of_draws(
+                    *(own.ece, found[name].ece),
+                    *(own.ece_draws, found[name].ece_draws),
+                    takes=own.takes,
+                ),
             )
             for name, theirs in frames.items()
             if name != leader

@@ -66,3 +66,28 @@ def difference(first: np.ndarray, second: np.ndarray, take: np.ndarray) -> Diffe
     means = (weights @ total) / (weights @ frames)
     low, high = np.quantile(means, _BAND)
     return Difference(mean, float(low), float(high), float(np.mean(means < 0)), count)
+
+
+def of_draws(
+    first: float,
+    second: float,
+    first_draws: np.ndarray,
+    second_draws: np.ndarray,
+    takes: int,
+) -> Difference:
+    """The same of a figure that is no mean over frames.
+
+    Args:
+      first: what was found of the first model.
+      second: of the other.
+      first_draws: (draws,) of the same draws of takes.
+      second_draws: likewise.
+      takes: that were drawn from.
+    """
+    found, drawn = first - second, first_draws - second_draws
+    if np.isnan(drawn).any():
+        return Difference(found, np.nan, np.nan, np.nan, takes)
+    # What chance adds to the figure it adds again to a draw's.
+    drawn = drawn - 2 * (drawn.mean() - found)
+    low, high = np.quantile(drawn, _BAND)
+    return Difference(found, float(low), float(high), float(np.mean(drawn < 0)), takes)

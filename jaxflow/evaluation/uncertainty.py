@@ -153,8 +153,10 @@ class Uncertainty(NamedTuple):
       crps: (3,) mm, of a joint's x, y and z.
       joint_ece: (16,) calibration error of each joint.
       axis_ece: (3,) of the median joint along each axis.
-      ece_band: calibration error that 90 % of draws of takes lie between; NaN, as the
-        next, of fewer than ``paired.LEAST_TAKES``.
+      ece: calibration error of the median joint.
+      ece_draws: (draws,) the same of takes drawn anew, the same takes for every model;
+        NaN, as the next two, of fewer than ``paired.LEAST_TAKES``.
+      ece_band: what 90 % of draws lie between.
       curve_band: (2, 21) the same of the frequency at each level.
       bins: by fitted sigma.
       bone_spread: mm, standard deviation of a bone's length over a frame's hypotheses.
@@ -168,6 +170,8 @@ class Uncertainty(NamedTuple):
     crps: np.ndarray
     joint_ece: np.ndarray
     axis_ece: np.ndarray
+    ece: float
+    ece_draws: np.ndarray
     ece_band: tuple[float, float]
     curve_band: np.ndarray
     bins: tuple[Bin, ...]
@@ -183,6 +187,7 @@ class Uncertainty(NamedTuple):
         means = jax.tree.map(lambda leaf: leaf / total.frames, total.sums)
         scores, picture = means.measured.scores, means.measured.consistency
         curves = _draw_curves(totals)
+        ece, drawn = _error(np.median(means.hits, axis=1)), _error(curves)
         return cls(
             takes=len(totals),
             energy=float(np.mean(scores.joint)),
@@ -191,7 +196,9 @@ class Uncertainty(NamedTuple):
             crps=np.mean(scores.crps, axis=0),
             joint_ece=_error(means.hits.T),
             axis_ece=_error(np.median(means.measured.axis_hits, axis=1).T),
-            ece_band=_error_band(_error(np.median(means.hits, axis=1)), _error(curves)),
+            ece=float(ece),
+            ece_draws=drawn,
+            ece_band=_error_band(ece, drawn),
             curve_band=np.quantile(curves, _BAND, axis=0),
             bins=_bins(total.sums),
             bone_spread=float(np.mean(picture.bone)),

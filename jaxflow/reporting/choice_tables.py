@@ -59,10 +59,10 @@ def paired(comparison: Comparison) -> Table | None:
     count = next(iter(differences.values()))[0].takes
     takes = f"{count} takes" if count > 1 else "take"
     rows = [
-        Row((name, *_cells(best), *_cells(energy)))
-        for name, (best, energy) in differences.items()
+        Row((name, *_cells(best), *_cells(energy), *_cells(error, digits=3)))
+        for name, (best, energy, error) in differences.items()
     ]
-    figures = ("P1 best", "energy score")
+    figures = ("P1 best", "energy score", "ECE")
     columns = [
         f"{name} {part}" for name in figures for part in ("less by", "90 %", "worse %")
     ]
@@ -72,17 +72,18 @@ def paired(comparison: Comparison) -> Table | None:
         ("Model", *columns),
         tuple(rows),
         better=(0,) * (1 + len(columns)),
-        note=f"mm that the first seed of {leader}, which has the least energy score of "
-        "poses, lies below each model's on the same frames with the same noise; what "
-        f"90 % of draws of the {takes} say; and the share of draws in which the "
-        f"model is worse (- of fewer than {LEAST_TAKES} takes). Means over frames.",
+        note=f"mm, and of ECE, that the first seed of {leader}, which has the least "
+        "energy score of poses, lies below each model's on the same frames with the "
+        f"same noise; what 90 % of draws of the {takes} say; and the share of draws in "
+        f"which the model is worse (- of fewer than {LEAST_TAKES} takes). Over frames.",
     )
 
 
-def _cells(difference: Difference) -> tuple[Cell, ...]:
+def _cells(difference: Difference, digits: int = 1) -> tuple[Cell, ...]:
     """The sign turned, so that more says more for the leader."""
+    found = Number(-difference.mean, digits)
     if np.isnan(difference.low):
-        return Number(-difference.mean), "-", "-"
+        return found, "-", "-"
     low, high = -difference.high, -difference.low
     share = Number(100 * difference.better, 0)
-    return Number(-difference.mean), f"{low:.1f} to {high:.1f}", share
+    return found, f"{low:.{digits}f} to {high:.{digits}f}", share

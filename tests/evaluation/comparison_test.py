@@ -148,9 +148,12 @@ def test_the_leader_is_beside_the_others_on_the_same_frames(compared):
     leader, differences = compared.paired()
     energies = {one.entry.name: one.frames[0].energy for one in compared.members}
     assert leader == min(energies, key=lambda name: energies[name].mean())
-    ((other, (_, energy)),) = differences.items()
+    ((other, (_, energy, error)),) = differences.items()
     wanted = (energies[leader] - energies[other]).mean()
     assert energy.mean == pytest.approx(wanted, rel=1e-4) and energy.mean < 0
+    found = {one.entry.name: one.uncertainty[0].ece for one in compared.members}
+    assert error.mean == pytest.approx(found[leader] - found[other])
+    assert error.low <= error.mean <= error.high and error.takes == 6
     assert "the 6 takes" in tell.tables_of(compared)["paired"].note
     assert Comparison(compared.members[:1]).paired() is None
 

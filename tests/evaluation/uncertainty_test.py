@@ -175,6 +175,7 @@ def test_bins_of_sigma_tell_who_believes(mixed):
     assert trusting.energy < doubting.energy
     low, high = trusting.ece_band
     assert low <= high and trusting.curve_band.shape == (2, 21)
+    assert trusting.ece_draws.mean() == pytest.approx(trusting.ece, abs=0.02)
 
 
 def test_uncertainty_as_json_and_tables(mixed):
