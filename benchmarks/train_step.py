@@ -1,7 +1,7 @@
 """Times training iterations as the train command runs them, on made-up data.
 
     python -m benchmarks.train_step [--hypotheses 25 200] [--peer=torch]
-    python -m benchmarks.train_step --hypotheses 200 --recipes=paper,sharp
+    python -m benchmarks.train_step --hypotheses 200 --recipes=losses,paper,sharp
     python -m benchmarks.train_step --hypotheses 25 --frames 20000 200000 2000000
 
 For each number of hypotheses: seconds an iteration (five critic updates and one flow
@@ -10,7 +10,8 @@ and the ratio, the first call's time, the compiled program's own memory, page fa
 With --peer=torch the same iteration the released code's way, and how far its losses
 differ. --recipes takes turns with several recipes in one run and prints what each costs
 beside the first: the median over rounds of the ratio within a round, which other work
-on the machine meets alike; an affine layer's own stage is left out. --frames does so
+on the machine meets alike; an affine layer's own stage is left out. The recipe "losses"
+is sharp as it began, without that layer and with frames as they are. --frames does so
 for data sets of several sizes. `benchmarks.curves` goes through L and devices and
 `benchmarks.memory` through the stages of a run.
 """
@@ -29,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from jaxflow.config import TrainConfig
+from jaxflow.config import AugmentConfig, FlowConfig, TrainConfig
 from jaxflow.methods import flow
 from jaxflow.training import epochs, parallel, presets, state, step
 from jaxflow.types import Batch, Held
@@ -150,8 +151,19 @@ def row(config: TrainConfig, peer: Peer | None, repeats: int) -> list[str]:
 
 def recipes(names: Sequence[str], config: TrainConfig, repeats: int) -> str:
     """Seconds an iteration under each recipe, and beside the first one's."""
-    runs = {name: Run(presets.apply(config, presets.RECIPES[name])) for name in names}
+    known = {**presets.RECIPES, "losses": _losses()}
+    runs = {name: Run(presets.apply(config, known[name])) for name in names}
     return beside(f"recipe, L = {config.hypotheses}", runs, repeats)
+
+
+def _losses() -> presets.Preset:
+    """Of sharp what it had before its affine layer and changed frames."""
+    layer = {field.name for field in dataclasses.fields(FlowConfig)}
+    frames = {field.name for field in dataclasses.fields(AugmentConfig)}
+    later = layer | frames | {"affine_iterations", "joint_rate"}
+    values = presets.RECIPES["sharp"].values
+    kept = {name: value for name, value in values.items() if name not in later}
+    return presets.Preset("sharp's losses", kept)
 
 
 def sizes(frames: Sequence[int], config: TrainConfig, repeats: int) -> str:
