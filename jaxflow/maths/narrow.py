@@ -4,17 +4,18 @@
     a b = hi hi + hi mid + mid hi + hi lo + lo hi + mid mid
 
 These six are what "highest" precision computes on a TPU, one after the other, each
-filled up with zeros to the 128 rows and columns of its matrix unit. A coupling net's
-24 numbers so use a fifth of it. Side by side the parts of what is summed over, or one
-above the other those of a narrow result, the same six products take two passes or
-three. Elsewhere, where the unit is full, or with little to do, a product is XLA's.
+filled up with zeros to the 128 rows and columns of its matrix unit; "high" takes the
+first three. A coupling net's 24 numbers so use a fifth of it. Side by side the parts of
+what is summed over, or one above the other those of a narrow result, the same six
+products take two passes or three, and the three one or two. Elsewhere, where the unit
+is full, or with little to do, a product is XLA's.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +26,21 @@ from jaxflow.maths.layers import precision
 from jaxflow.maths.linalg import EXACT
 
 _UNIT = 128
-_SUMMED = 3 * _UNIT // 6  # numbers whose six parts take three passes
+_SUMMED = 3 * _UNIT // 6  # numbers whose six copies take three passes
 _ROWS = _UNIT // 3  # whose three parts fit the unit
 # Multiplications, below which making the parts takes longer than is saved.
 _LEAST = 1 << 26
-_LEFT, _RIGHT = (0, 0, 1, 0, 2, 1), (0, 1, 0, 2, 0, 1)  # parts of the six products
-_BESIDE, _ABOVE = "beside", "above"
+# Parts that are multiplied, of a and of b, where there are three parts or two.
+_PAIRS = {3: ((0, 0, 1, 0, 2, 1), (0, 1, 0, 2, 0, 1)), 2: ((0, 0, 1), (0, 1, 0))}
 
 Axes = tuple[int, ...]
+
+
+class _Form(NamedTuple):
+    """How parts lie: beside each other along what is summed, else above; how many."""
+
+    beside: bool
+    parts: int
 
 
 def product(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
@@ -48,20 +56,27 @@ def product(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
       a's other axis, then b's others. It differentiates in every mode.
     """
     form = _form(a, b, left)
-    if not form:
+    if form is None:
         return _plain(a, b, left, right)
     return _narrow(a, b, left, right, form)
 
 
-def _form(a: jax.Array, b: jax.Array, left: Axes) -> str:
-    """How the parts lie; "" where XLA's product will do."""
+def _form(a: jax.Array, b: jax.Array, left: Axes) -> _Form | None:
+    """How the parts lie; None where XLA's product will do."""
     summed = math.prod(a.shape[axis] for axis in left)
-    rows = a.size // summed
+    rows, parts = a.size // summed, _asked()
     small = rows * b.size < _LEAST
-    exact = precision() is EXACT and a.dtype == b.dtype == jnp.float32
-    if platform() != "tpu" or small or not exact:
-        return ""
-    return _BESIDE if summed <= _SUMMED else _ABOVE if rows <= _ROWS else ""
+    narrow = summed <= _SUMMED or rows <= _ROWS
+    float32 = a.dtype == b.dtype == jnp.float32
+    if platform() != "tpu" or small or not (narrow and float32 and parts):
+        return None
+    return _Form(summed <= _SUMMED, parts)
+
+
+def _asked() -> int:
+    """Parts that the precision asked for is of; 0 for one that is not of several."""
+    setting = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    return 3 if precision() is EXACT else 2 * (setting in ("high", "bfloat16_3x"))
 
 
 def _plain(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
@@ -71,14 +86,14 @@ def _plain(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
 def _narrow(
-    a: jax.Array, b: jax.Array, left: Axes, right: Axes, form: str
+    a: jax.Array, b: jax.Array, left: Axes, right: Axes, form: _Form
 ) -> jax.Array:
-    return (_beside if form == _BESIDE else _above)(a, b, left, right)
+    return (_beside if form.beside else _above)(a, b, left, right, form.parts)
 
 
 @_narrow.defjvp
 def _narrow_jvp(
-    left: Axes, right: Axes, form: str, primals: Any, tangents: Any
+    left: Axes, right: Axes, form: _Form, primals: Any, tangents: Any
 ) -> tuple[jax.Array, jax.Array]:
     # Rounding to bfloat16 has a derivative of its own, which is not the product's.
     (a, b), (by_a, by_b) = primals, tangents
@@ -86,16 +101,21 @@ def _narrow_jvp(
     return _narrow(a, b, left, right, form), change
 
 
-def _beside(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
+def _beside(
+    a: jax.Array, b: jax.Array, left: Axes, right: Axes, parts: int
+) -> jax.Array:
     """Parts along a further axis that is summed over, too."""
     axes = tuple((0, *(axis + 1 for axis in side)) for side in (left, right))
-    return _multiplied(_copies(a, _LEFT), _copies(b, _RIGHT), axes)
+    ours, theirs = _PAIRS[parts]
+    return _multiplied(_copies(a, ours), _copies(b, theirs), axes)
 
 
-def _above(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
+def _above(
+    a: jax.Array, b: jax.Array, left: Axes, right: Axes, parts: int
+) -> jax.Array:
     """Parts of a along the axis that stays; their products are added up at last."""
     (axis,) = set(range(a.ndim)) - set(left)
-    ours, theirs = _parts(a), _parts(b)
+    ours, theirs = _parts(a), _parts(b)[:parts]
     total: Any = 0
     for number, part in enumerate(theirs):
         several = [p.astype(jnp.bfloat16) for p in ours[: len(theirs) - number]]
