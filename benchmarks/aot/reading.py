@@ -133,7 +133,8 @@ def by_source(text: str, most: int = 40, depth: int = 4) -> list[tuple[str, int,
 def exact_products(text: str) -> tuple[int, int]:
     """Products of a lowered program (StableHLO): exact ones, and all.
 
-    Those of bfloat16s are exact as they are, if float32s come out (`maths.narrow`).
+    Those of bfloat16s are exact as they are, if float32s come out (`maths.narrow`),
+    also the fewer that lower precision asks for.
     """
     lines = [
         line

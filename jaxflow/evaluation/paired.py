@@ -87,5 +87,7 @@ def of_draws(
     found, drawn = first - second, first_draws - second_draws
     if np.isnan(drawn).any():
         return Difference(found, np.nan, np.nan, np.nan, takes)
+    # What chance adds to a figure it adds again to a draw's, less where that is large.
+    drawn = drawn - 2 * (drawn.mean() - found)
     low, high = np.quantile(drawn, _BAND)
     return Difference(found, float(low), float(high), float(np.mean(drawn < 0)), takes)

@@ -142,7 +142,10 @@ def base(params: Params, cond: jax.Array) -> Base:
 
 
 def factor(params: Params, layer: Base) -> jax.Array:
-    """L (..., D, D); of a symmetric layer, with its sums and differences, Q T Q'."""
+    """L (..., D, D); of a symmetric layer P T R, of what makes sums and differences.
+
+    P does so of a pose, R of the blocks' input (`parted`).
+    """
     if not symmetric(params):
         return layer.triangle
     right = jnp.swapaxes(parted(layer.triangle), -1, -2)

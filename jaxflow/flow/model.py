@@ -133,8 +133,9 @@ class Seen(NamedTuple):
 
 def see(params: Params, cond: jax.Array) -> Seen:
     """Of conditions (..., 78), what is to be computed once for each."""
+    encoded = encode(params, cond)  # which checks the condition
     layer = affine.base(params["affine"], cond) if "affine" in params else None
-    return Seen(encode(params, cond), layer)
+    return Seen(encoded, layer)
 
 
 @checks.promoting
@@ -226,10 +227,10 @@ def inverse(
     pose2d = checks.floating("pose2d", pose2d, (2 * length // 3,))
     cond = jnp.asarray(cond)
     checks.same_batch(z=z.shape[:-1], pose2d=pose2d.shape[:-1], cond=cond.shape[:-1])
-    if "affine" in params:
+    blocks, (encoded, base) = params["blocks"], see(params, cond)
+    if base is not None:
         z = z + affine.shift(params["affine"], pose2d, cond)
     output = _columns(jnp.concatenate([z, pose2d], axis=-1))
-    blocks, (encoded, base) = params["blocks"], see(params, cond)
     vector, log_det = stack.inverse(blocks, output, _columns(encoded), clamp)
     if base is not None:
         layer, count = params["affine"], stack.count(blocks)

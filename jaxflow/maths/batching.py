@@ -157,9 +157,15 @@ def poses_per_tile(hypotheses: int) -> int:
 
 
 def dividing_tile(batch: int, hypotheses: int) -> int:
-    """The largest number of poses, at most a tile's, that divides the batch."""
+    """A number of poses that divides the batch: the largest that a tile holds.
+
+    Where that is less than half of a tile, the next larger one, up to two tiles.
+    """
     most = min(batch, poses_per_tile(hypotheses))
-    return next(size for size in range(most, 0, -1) if batch % size == 0)
+    divisors = [size for size in range(1, batch + 1) if batch % size == 0]
+    below = max(size for size in divisors if size <= most)
+    above = [size for size in divisors if most < size <= 2 * most]
+    return above[0] if above and 2 * below < most else below
 
 
 def even_parts(count: int, most: int) -> tuple[int, int]:

@@ -52,16 +52,14 @@ def columns(layer: Params, x: jax.Array) -> jax.Array:
     """A dense layer on columns: (inputs, ...) -> (features, ...).
 
     Args:
-      layer: its ``kernel`` (inputs, features) and, unless it has none, its ``bias``.
-        Layers stacked along a first axis, which all see ``x``, are one product, and
-        give (layers, features, ...).
+      layer: its ``kernel`` (inputs, features) and its ``bias``. Layers stacked along a
+        first axis, which all see ``x``, are one product, and give (layers, features,
+        ...).
       x: the features first.
     """
     kernel = layer["kernel"]
     contracted = ((kernel.ndim - 2,), (0,)), ((), ())
     y = jax.lax.dot_general(kernel, x, contracted, precision=precision())
-    if "bias" not in layer:
-        return y
     bias = layer["bias"]
     return y + bias.reshape(*bias.shape, *(1,) * (x.ndim - 1))
 

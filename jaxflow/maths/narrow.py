@@ -8,7 +8,8 @@ filled up with zeros to the 128 rows and columns of its matrix unit; "high" take
 first three. A coupling net's 24 numbers so use a fifth of it. Side by side the parts of
 what is summed over, or one above the other those of a narrow result, the same six
 products take two passes or three, and the three one or two. Elsewhere, where the unit
-is full, or with little to do, a product is XLA's.
+is full, or with little to do, a product is XLA's. Numbers that a bfloat16 cannot hold,
+infinite ones or above 3.39e38, give NaN.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ import numpy as np
 
 from jaxflow.maths.batching import platform
 from jaxflow.maths.layers import precision
-from jaxflow.maths.linalg import EXACT
 
 _UNIT = 128
 _SUMMED = 3 * _UNIT // 6  # numbers whose six copies take three passes
@@ -63,12 +63,16 @@ def product(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
 
 def _form(a: jax.Array, b: jax.Array, left: Axes) -> _Form | None:
     """How the parts lie; None where XLA's product will do."""
-    summed = math.prod(a.shape[axis] for axis in left)
+    # An exported program of any size is for any platform.
+    sized = all(isinstance(length, int) for length in (*a.shape, *b.shape))
+    if platform() != "tpu" or not sized:
+        return None
+    summed = max(1, math.prod(a.shape[axis] for axis in left))
     rows, parts = a.size // summed, _asked()
     small = rows * b.size < _LEAST
     narrow = summed <= _SUMMED or rows <= _ROWS
     float32 = a.dtype == b.dtype == jnp.float32
-    if platform() != "tpu" or small or not (narrow and float32 and parts):
+    if small or not (narrow and float32 and parts):
         return None
     return _Form(summed <= _SUMMED, parts)
 
@@ -76,7 +80,9 @@ def _form(a: jax.Array, b: jax.Array, left: Axes) -> _Form | None:
 def _asked() -> int:
     """Parts that the precision asked for is of; 0 for one that is not of several."""
     setting = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-    return 3 if precision() is EXACT else 2 * (setting in ("high", "bfloat16_3x"))
+    return {None: 3, "highest": 3, "float32": 3, "high": 2, "tensorfloat32": 2}.get(
+        setting, 0
+    )
 
 
 def _plain(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
@@ -146,6 +152,11 @@ def _parts(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def _multiplied(a: jax.Array, b: jax.Array, axes: Any) -> jax.Array:
+    # One pass, whatever precision was asked for: products of bfloat16s are exact.
     return jax.lax.dot_general(
-        a, b, (axes, ((), ())), preferred_element_type=jnp.float32
+        a,
+        b,
+        (axes, ((), ())),
+        precision=jax.lax.Precision.DEFAULT,
+        preferred_element_type=jnp.float32,
     )

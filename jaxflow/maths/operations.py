@@ -33,7 +33,9 @@ def count(
     Raises:
       ValueError: it has a loop of unknown length that multiplies matrices.
     """
-    return _of(jax.make_jaxpr(function)(*arguments).jaxpr, branch)
+    # A CPU's program: on a TPU one product may be made of several of its parts.
+    with jax.default_device("cpu"):
+        return _of(jax.make_jaxpr(function)(*arguments).jaxpr, branch)
 
 
 def _of(jaxpr: Any, branch: Callable[[list[float]], float]) -> float:

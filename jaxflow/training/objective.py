@@ -155,8 +155,9 @@ def inverse_gradient(
     """(det, best-of-M, heatmap, energy) terms, their and L_gen's gradient, in tiles.
 
     All are means over poses, so gradients of tiles add up: no activation outlives its
-    tile, and memory does not grow with the batch or the number of hypotheses. Hidden
-    layers do not even last so long: they are computed again.
+    tile, and memory does not grow with the number of hypotheses, nor, but for what the
+    conditions alone give, with the batch. Hidden layers do not even last so long: they
+    are computed again.
 
     Args:
       params: the flow's.

@@ -38,13 +38,15 @@ def test_few_takes_have_no_band(takes):
 
 
 def test_draws_of_a_figure_that_is_no_mean():
-    """What both draws share cancels."""
+    """What both draws share cancels, and what chance adds to a figure is taken off."""
     rng = np.random.default_rng(2)
     shared, noise = rng.normal(size=(2, 4000))
     first, second = 0.03 + 0.02 * shared, 0.02 + 0.02 * shared + 0.001 * noise
     found = paired.of_draws(0.03, 0.02, first, second, 9)
     np.testing.assert_allclose(found[:3], (0.01, 0.0084, 0.0116), atol=2e-4)
     assert found.better == 0 and found.takes == 9
+    lifted = paired.of_draws(0.03, 0.02, first + 0.004, second, 9)
+    np.testing.assert_allclose(lifted[1:3], np.subtract(found[1:3], 0.004), atol=1e-4)
     unknown = paired.of_draws(0.03, 0.02, np.full(3, np.nan), first[:3], 2)
     assert unknown.mean == pytest.approx(0.01) and np.isnan(unknown[1:4]).all()
 

@@ -121,6 +121,17 @@ def test_without_the_condition_it_is_a_constant(inputs, symmetric):
     np.testing.assert_allclose(base.triangle[1:], base.triangle[:-1])
 
 
+@pytest.mark.parametrize("size", [6, 72, 77, 84])
+def test_refuses_a_condition_of_another_size(params, inputs, size):
+    """Before the layer's nets meet it."""
+    pose3d, pose2d, _ = inputs
+    message = rf"cond of shape \(\.\.\., 78\); got \(4, {size}\)"
+    with pytest.raises(ValueError, match=message):
+        forward(params, pose3d, np.zeros((4, size), np.float32))
+    with pytest.raises(ValueError, match=message):
+        inverse(params, pose3d[:, :16], pose2d, np.zeros((4, size), np.float32))
+
+
 def test_refuses_a_condition_that_is_not_of_joints():
     with pytest.raises(ValueError, match="affine"):
         FlowConfig(affine_hidden=8, condition=77)

@@ -113,3 +113,21 @@ def test_tiles_are_of_the_platform_that_is_asked_for(monkeypatch):
         with jax.default_device(device):
             assert batching.platform() == "cpu" and batching.rows_per_tile() < bulk
     assert batching.platform() == "tpu"
+
+
+@pytest.mark.parametrize(
+    "batch, hypotheses, tile",
+    [
+        (64, 200, 8),
+        (64, 50, 32),
+        (13, 200, 13),
+        (61, 200, 1),
+        (6, 200, 6),
+        (26, 200, 13),
+    ],
+)
+def test_a_training_tile_divides_the_batch_and_is_no_sliver(
+    monkeypatch, batch, hypotheses, tile
+):
+    monkeypatch.setattr(batching, "rows_per_tile", lambda: 1600)
+    assert batching.dividing_tile(batch, hypotheses) == tile
