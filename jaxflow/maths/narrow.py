@@ -49,7 +49,7 @@ def product(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
     Args:
       a: of its axes one is not summed over.
       b: any.
-      left: axes of a that are summed over.
+      left: axes of a that are summed over: one, or all but the first.
       right: the same of b.
 
     Returns:
@@ -86,6 +86,9 @@ def _asked() -> int:
 
 
 def _plain(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
+    if len(left) > 1:  # as one, of which XLA:CPU makes a faster program
+        a, b = (jax.lax.collapse(array, 1) for array in (a, b))
+        left = right = (1,)
     axes = (left, right), ((), ())
     return jax.lax.dot_general(a, b, axes, precision=precision())
 
