@@ -137,11 +137,10 @@ class Comparison(NamedTuple):
         if len(frames) < 2 or len(frames) < len(self.members):
             return None
         leader = min(frames, key=lambda name: float(frames[name].energy.mean()))
-        ours, found = (
-            frames[leader],
-            {member.entry.name: member.uncertainty[0] for member in self.members},
-        )
-        take, own = ours.records.takes(), found[leader]
+        ours = frames[leader]
+        take = ours.records.takes()
+        found = {member.entry.name: member.uncertainty[0] for member in self.members}
+        own = found[leader]
         return leader, {
             name: (
                 paired.difference(ours.best, theirs.best, take),

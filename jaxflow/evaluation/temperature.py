@@ -26,8 +26,10 @@ from jaxflow.types import Batch, Model
 
 LOWEST, HIGHEST = 0.5, 3.0
 _COARSE, _FINE = 0.1, 0.01
-# That `fit` tries: from the lowest to the highest, then to either side of the best.
-TRIED = round((HIGHEST - LOWEST) / _COARSE) + 1 + 18
+# Temperatures that `fit` tries: from the lowest to the highest, then so many fine steps
+# to either side of the best.
+_FIRST, _ASIDE = round((HIGHEST - LOWEST) / _COARSE) + 1, 9
+TRIED = _FIRST + 2 * _ASIDE
 
 
 class Curve(NamedTuple):
@@ -92,11 +94,10 @@ def fit(
         batch_size=batch_size,
         progress=progress,
     )
-    steps = _FINE * np.arange(-9, 10)
-    steps = steps[steps != 0]
-    coarse = of(np.linspace(LOWEST, HIGHEST, TRIED - len(steps)))
+    coarse = of(np.linspace(LOWEST, HIGHEST, _FIRST))
     middle = coarse.temperatures[coarse.fitted]
-    fine = of(middle + steps)
+    steps = _FINE * np.arange(-_ASIDE, _ASIDE + 1)
+    fine = of(middle + steps[steps != 0])
     joined = Curve(*(np.concatenate(pair) for pair in zip(coarse, fine, strict=True)))
     order = np.argsort(joined.temperatures, kind="stable")
     return Curve(*(column[order] for column in joined))

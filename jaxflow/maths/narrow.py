@@ -47,13 +47,14 @@ def product(a: jax.Array, b: jax.Array, left: Axes, right: Axes) -> jax.Array:
     """The nets' product of two arrays, in their precision: see `layers`.
 
     Args:
-      a: of its axes one is not summed over.
-      b: any.
+      a: a matrix (K, N) or (N, K), or (N, ...) where all but the first are summed over.
+      b: (K, ...), or (M, ...) likewise.
       left: axes of a that are summed over: one, or all but the first.
       right: the same of b.
 
     Returns:
-      a's other axis, then b's others. It differentiates in every mode.
+      (N, ...) or (N, M): a's other axis, then b's others. It differentiates in every
+      mode.
     """
     form = _form(a, b, left)
     if form is None:

@@ -100,8 +100,10 @@ def gradient(
         zeros = jnp.zeros_like(batch.pose3d)
         generated = Judged(jnp.zeros((), zeros.dtype), zeros)
     seen, back = jax.vjp(lambda params: model.see(params, batch.cond), params)
-    there = jax.grad(forward_terms, argnums=(0, 1), has_aux=True)
-    part, (l2d, mmd, own) = there(params, seen, batch, noise.mmd_z, config, axis_name)
+    forward_gradient = jax.grad(forward_terms, argnums=(0, 1), has_aux=True)
+    part, (l2d, mmd, own) = forward_gradient(
+        params, seen, batch, noise.mmd_z, config, axis_name
+    )
     hypotheses = jnp.swapaxes(noise.hypothesis_z, 0, 1)
     latents = Latents(hypotheses, own, noise.generator_z)
     (det, best, heatmap, energy), further = inverse_gradient(
