@@ -6,7 +6,8 @@ A model that was trained for its best of many hypotheses is surer than it is rig
 draws hypotheses for training subjects that were held out of training (python -m
 jaxflow.train --hold_out=S7), at temperatures from 0.5 to 3, and stores the one with the
 least calibration error in the checkpoint; beside it, how much the hypotheses' own
-temperatures should differ from it, since people do (--notails leaves that out). Then
+temperatures should differ from it, since people do (--notails leaves that out). With
+--limbs below 1 a frame's hypotheses have more nearly one skeleton. Then
 each joint in turn is made less surely seen, and stored is by how much its hypotheses
 must be spread wider for their 90 % regions to hold the truth in 90 % of these frames
 (--nowidths leaves that out). --temperature=fitted of the other commands uses all;

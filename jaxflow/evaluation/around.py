@@ -1,7 +1,8 @@
 """What stands around a model and is one itself: another way to draw from it.
 
-Such a class adds ``sample``, and what it needs for that beside the model. Two of them
-move what a model draws about its z = 0 pose: `AboutMode`.
+Such a class adds ``sample``, and what it needs for that beside the model. Some were
+fitted for the model (`Fitted`); of these two move what it draws about its z = 0 pose
+(`AboutMode`).
 """
 
 from __future__ import annotations
@@ -54,13 +55,18 @@ class Around:
 
 
 @dataclasses.dataclass(frozen=True)
-class AboutMode(Around):
-    """Poses of the model, moved about its z = 0 pose."""
+class Fitted(Around):
+    """Drawn from as was fitted for the model."""
 
     def fresh(self, key: jax.Array) -> Model:
         """An untrained model, as it is: nothing was fitted for it."""
         fresh: Model = self.model.fresh(key)
         return fresh
+
+
+@dataclasses.dataclass(frozen=True)
+class AboutMode(Fitted):
+    """Poses of the model, moved about its z = 0 pose."""
 
     def _middle(self, pose2d: Any, cond: Any, key: jax.Array) -> jax.Array:
         """The z = 0 pose, (..., 1, 17, 3)."""

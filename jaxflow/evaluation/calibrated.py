@@ -3,7 +3,8 @@
     model, calibration.json -> model, temperature
 
 What may have been fitted: the temperature, how much the hypotheses' own differ from it
-(`tempered`), and how much wider unsure joints are drawn (`widened`).
+(`tempered`), and how much wider unsure joints are drawn (`widened`); between these two
+limbs are held (`limbs`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import pathlib
 from typing import Any, NamedTuple
 
-from jaxflow.evaluation import tempered, widened
+from jaxflow.evaluation import limbs, tempered, widened
 from jaxflow.flow import calibration_file
 from jaxflow.types import Model
 
@@ -22,10 +23,12 @@ class Applied(NamedTuple):
     Attributes:
       spread: how much the hypotheses' own temperatures differ, see `tempered`; else 0.
       widths: whether unsure joints are drawn wider, see `widened`.
+      limbs_kept: share of limbs' deviations from their length, see `limbs`; else 1.
     """
 
     spread: float = 0.0
     widths: bool = False
+    limbs_kept: float = 1.0
 
     @classmethod
     def to(cls, model: Any) -> Applied:
@@ -36,14 +39,37 @@ class Applied(NamedTuple):
                 found = found._replace(spread=round(float(model.spread), 6))
             if isinstance(model, widened.Widened):
                 found = found._replace(widths=True)
+            if isinstance(model, limbs.Held):
+                found = found._replace(limbs_kept=round(float(model.kept), 6))
             model = getattr(model, "model", None)
         return found
 
     def __str__(self) -> str:
         """A few words that follow the temperature; nothing where there is nothing."""
         parts = [f"tails (spread {self.spread:g})"] if self.spread else []
+        parts += ["limbs held"] if self.limbs_kept < 1 else []
         parts += ["widths"] if self.widths else []
-        return f", with {' and '.join(parts)}" if parts else ""
+        if len(parts) > 1:
+            parts[-2:] = [" and ".join(parts[-2:])]
+        return f", with {', '.join(parts)}" if parts else ""
+
+
+def around(
+    model: Model, spread: float = 0.0, limbs_kept: float = 1.0, factors: Any = None
+) -> Model:
+    """A model drawn from in these ways, or itself.
+
+    Args:
+      model: any.
+      spread: of `tempered`; 0 for none.
+      limbs_kept: of `limbs`; 1 for limbs as they are drawn.
+      factors: of `widened`; None for none.
+    """
+    if spread:
+        model = tempered.of(model, spread)
+    if limbs_kept < 1:
+        model = limbs.of(model, limbs_kept)
+    return model if factors is None else widened.of(model, factors)
 
 
 def calibrated(
@@ -71,9 +97,6 @@ def calibrated(
     if document is None:
         return model, calibration_file.resolve(directory, wanted)
     spread = calibration_file.spread_of(document, directory)
+    kept = calibration_file.limbs_kept_of(document, directory)
     factors = calibration_file.factors_of(document, directory, widened.SHAPE)
-    if spread:
-        model = tempered.of(model, spread)
-    if factors is not None:
-        model = widened.of(model, factors)
-    return model, float(document["temperature"])
+    return around(model, spread, kept, factors), float(document["temperature"])

@@ -7,6 +7,7 @@ checkpoint's folder
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from jaxflow.config import (
     at_most,
     option,
 )
-from jaxflow.evaluation import protocol, temperature, tempered, widths
+from jaxflow.evaluation import calibrated, protocol, temperature, tempered, widths
 from jaxflow.evaluation.measuring import Draw
 from jaxflow.evaluation.temperature import Curve
 from jaxflow.evaluation.widths import Widths
@@ -52,6 +53,11 @@ class CalibrationConfig:
         "fit how much hypotheses' own temperatures differ about the fitted one, too: "
         "heavier tails, as errors of people have who were not trained on",
     )
+    limbs: float = option(
+        1.0,
+        "of how much limbs' lengths differ between a frame's hypotheses, the share to "
+        "keep: people have one skeleton; 1 leaves limbs as they are drawn",
+    )
     widths: bool = option(
         True,
         "after the temperature fit, for each joint, how much wider hypotheses must be "
@@ -61,7 +67,8 @@ class CalibrationConfig:
     def __post_init__(self) -> None:
         """Refuses counts that fit nothing."""
         at_least(self, frames=1, num_hypotheses=2, seed=0)
-        at_most(self, num_hypotheses=MOST_HYPOTHESES, seed=MOST_SEED)
+        at_least(self, limbs=0)
+        at_most(self, num_hypotheses=MOST_HYPOTHESES, seed=MOST_SEED, limbs=1)
 
 
 class Calibrated(NamedTuple):
@@ -69,11 +76,12 @@ class Calibrated(NamedTuple):
 
     Attributes:
       curve: calibration and errors at every temperature tried, of what is drawn with
-        the spread.
-      plain: the same without it: ``curve`` itself where none was fitted.
+        the spread and limbs held.
+      plain: the same of the model as it is: ``curve`` itself where that is all.
       widths: how much wider unsure joints are drawn; None where that was not asked for.
       spread: how much the hypotheses' temperatures differ, see `tempered`; None where
         that was not asked for.
+      limbs_kept: share of limbs' deviations that stays, as it was asked for.
       path: the document in the checkpoint's folder.
     """
 
@@ -81,6 +89,7 @@ class Calibrated(NamedTuple):
     plain: Curve
     widths: Widths | None
     spread: float | None
+    limbs_kept: float
     path: pathlib.Path
 
     @property
@@ -173,13 +182,16 @@ class Fits(NamedTuple):
     plain: Curve
     widths: Widths | None
     spread: float | None
+    limbs_kept: float
 
 
 def _fit(
     model: Model, records: PoseRecords, settings: CalibrationConfig, stop: Stop
 ) -> Fits:
-    rounds = temperature.TRIED + settings.widths * len(widths.JOINTS)
+    held = settings.limbs < 1
+    rounds = (1 + held) * temperature.TRIED + settings.widths * len(widths.JOINTS)
     rounds += settings.tails * (temperature.TRIED + len(tempered.SPREADS))
+    around = functools.partial(calibrated.around, model, limbs_kept=settings.limbs)
     with tqdm.tqdm(
         total=rounds * len(records), desc="calibrating", unit="pose", smoothing=0
     ) as bar:
@@ -194,18 +206,19 @@ def _fit(
         asked: Any = {"num_hypotheses": settings.num_hypotheses, "progress": done}
         curve = plain = temperature.fit(model, *frames, key, **asked)
         spread = wider = None
+        if held:
+            curve = temperature.fit(around(), *frames, key, **asked)
         if settings.tails:
-            spread = tempered.fit(model, *frames, key, _fitted(plain), **asked)
+            spread = tempered.fit(around, *frames, key, _fitted(curve), **asked)
         if spread:
-            model = tempered.of(model, spread)
-            curve = temperature.fit(model, *frames, key, **asked)
+            curve = temperature.fit(around(spread), *frames, key, **asked)
         elif settings.tails:
             bar.total -= temperature.TRIED * len(records)
         if settings.widths:
             draw = Draw(settings.num_hypotheses, _fitted(curve))
             key = jax.random.fold_in(key, len(records))  # no frame's
-            wider = widths.fit(model, records, key, draw, done)
-        return Fits(curve, plain, wider, spread)
+            wider = widths.fit(around(spread or 0), records, key, draw, done)
+        return Fits(curve, plain, wider, spread, settings.limbs)
 
 
 def _fitted(curve: Curve) -> float:
@@ -248,6 +261,9 @@ def document(
     }
     if fits.spread is not None:
         content["temperature_spread"] = fits.spread
+    if fits.limbs_kept < 1:
+        content["limbs_kept"] = fits.limbs_kept
+    if curve is not plain:
         content[calibration_file.ALONE] = _fitted(plain)
     if fits.widths is not None:
         content["widths"] = fits.widths.to_json()

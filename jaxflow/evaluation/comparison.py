@@ -165,6 +165,7 @@ class Comparison(NamedTuple):
                     "sampler": member.entry.sampler,
                     "temperatures": list(member.temperatures),
                     "temperature_spreads": [each.spread for each in member.applied],
+                    "limbs_kept": [each.limbs_kept for each in member.applied],
                     "widths": [each.widths for each in member.applied],
                     "cost": member.cost._asdict() if member.cost else None,
                     "training_operations": list(member.trained),

@@ -103,6 +103,7 @@ class Evaluation(NamedTuple):
             "test": self.test.to_json(),
             "temperature": self.temperature,
             "temperature_spread": self.applied.spread,
+            "limbs_kept": self.applied.limbs_kept,
             "widths": self.applied.widths,
             "mean_training_pose_mpjpe_mm": self.mean_pose_mpjpe,
             **{

@@ -154,7 +154,7 @@ def of(model: Model, spread: float | jax.Array) -> Model:
 
 
 def fit(
-    model: Model,
+    with_spread: Callable[[float], Model],
     batch: Batch,
     targets: np.ndarray,
     key: jax.Array,
@@ -165,12 +165,13 @@ def fit(
 ) -> float:
     """Which of `SPREADS` has the least calibration error at a temperature.
 
-    Arguments as of ``temperature.curve``; ``progress`` gets to 13 N.
+    Arguments as of ``temperature.curve``, the model one of each spread; ``progress``
+    gets to 13 N.
     """
     errors = []
     for spread in SPREADS:
         curve = temperatures.curve(
-            of(model, spread),
+            with_spread(spread),
             batch,
             targets,
             key,

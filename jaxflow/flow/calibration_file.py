@@ -23,7 +23,7 @@ from jaxflow.runs.errors import UserError
 NAME = "calibration.json"
 FITTED = "fitted"
 AUTO = "auto"
-ALONE = "temperature_alone"  # fitted for one temperature of all hypotheses
+ALONE = "temperature_alone"  # fitted for hypotheses as the model draws them
 MOST_SPREAD = 3.0  # of temperatures' logarithm: a file that says more is damaged
 
 
@@ -107,8 +107,8 @@ def _checked(document: Any, path: pathlib.Path) -> dict[str, Any]:
 def load_temperature(directory: str | pathlib.Path) -> float:
     """The fitted temperature, for `jaxflow.sample`.
 
-    Where hypotheses have temperatures of their own, too, this is the one that was
-    fitted without: `jaxflow.sample` draws at one for all.
+    Where more was fitted, this is the one for hypotheses as the model draws them:
+    `jaxflow.sample` draws at one for all, and holds no limbs.
 
     Args:
       directory: of a checkpoint, or a run's workdir, as `checkpoint.find` takes it.
@@ -147,14 +147,36 @@ def spread_of(document: dict[str, Any], directory: str | pathlib.Path) -> float:
       DamagedError: what is there is no spread.
     """
     found = document.get("temperature_spread", 0.0)
-    number = isinstance(found, int | float) and not isinstance(found, bool)
-    if not number or not 0 <= found < MOST_SPREAD:
+    if not _is_number(found) or not 0 <= found < MOST_SPREAD:
         raise checkpoint.DamagedError(
             f"{checkpoint.find(directory)}: the fitted spread of temperatures is "
             f"damaged; expected a number of at least 0 and below {MOST_SPREAD:g}, got "
             f"{found!r}"
         )
     return float(found)
+
+
+def limbs_kept_of(document: dict[str, Any], directory: str | pathlib.Path) -> float:
+    """Share of limbs' deviations from their length that stays; 1: limbs as drawn.
+
+    Args:
+      document: from `load`.
+      directory: that it is of.
+
+    Raises:
+      DamagedError: what is there is no share.
+    """
+    found = document.get("limbs_kept", 1.0)
+    if not _is_number(found) or not 0 <= found <= 1:
+        raise checkpoint.DamagedError(
+            f"{checkpoint.find(directory)}: limbs_kept is damaged; expected a number "
+            f"from 0 to 1, got {found!r}"
+        )
+    return float(found)
+
+
+def _is_number(found: Any) -> bool:
+    return isinstance(found, int | float) and not isinstance(found, bool)
 
 
 def factors_of(

@@ -32,7 +32,7 @@ def describe(result: Calibrated, picture: pathlib.Path | None) -> str:
         f"temperature {result.temperature:.2f}: calibration error "
         f"{before:.3f} -> {after:.3f}{note if at_end else ''}; calibrated best "
         f"{curve.best[curve.fitted]:.1f} mm\n"
-        f"{_spread(result.spread)}{_widths(result.widths)}"
+        f"{_spread(result.spread)}{_limbs(result.limbs_kept)}{_widths(result.widths)}"
         f"written: {result.path}\n"
         f"picture: {picture or 'none, for want of Matplotlib: ' + install('report')}\n"
         "use it:  --temperature=fitted"
@@ -51,6 +51,13 @@ def _spread(spread: float | None) -> str:
         f"spread of hypotheses' own temperatures: {spread:.2f}{end}, two thirds from "
         f"{low:.2f} to {high:.2f} of it\n"
     )
+
+
+def _limbs(kept: float) -> str:
+    """How limbs were held, where they were."""
+    if kept == 1:
+        return ""
+    return f"limbs held: {kept:.2f} of how much their lengths differ is kept\n"
 
 
 def _widths(fitted: Widths | None) -> str:

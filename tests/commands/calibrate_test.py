@@ -139,6 +139,26 @@ def test_how_much_temperatures_differ(run, data_dir):
     assert lifter.temperature == 1.5 and jaxflow.load_temperature(run) == 1.4
 
 
+def test_limbs_are_held_while_the_rest_is_fitted(run, data_dir):
+    """Stored, told, and drawn with; `jaxflow.sample` draws limbs as they are."""
+    plain = calibrated(run, data_dir)
+    assert "limbs held" not in calibration.describe(plain, None)
+    assert "limbs_kept" not in calibration_file.load(run)
+    found = calibrated(run, data_dir, limbs=0.3)
+    stored = calibration_file.load(run)
+    assert stored["limbs_kept"] == found.limbs_kept == 0.3
+    np.testing.assert_array_equal(found.plain.ece, plain.curve.ece)
+    assert not np.array_equal(found.curve.best, plain.curve.best)
+    assert stored["temperature"] == found.temperature
+    assert stored["temperature_alone"] == plain.temperature
+    assert jaxflow.load_temperature(run) == plain.temperature
+    told = calibration.describe(found, None)
+    assert "limbs held: 0.30 of how much their lengths differ is kept" in told
+    assert jaxflow.Lifter.load(run).model.kept == np.float32(0.3)
+    with pytest.raises(ValueError, match="limbs must be at most 1"):
+        calibrated(run, data_dir, limbs=1.5)
+
+
 def test_a_signal_stops_and_keeps_nothing(run, data_dir, monkeypatch):
     """It comes with the first poses; the checkpoint is as it was, and free again."""
     fit = temperature.fit

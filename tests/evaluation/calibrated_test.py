@@ -2,11 +2,12 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
-from jaxflow.evaluation import tempered, widened
-from jaxflow.evaluation.calibrated import calibrated
+from jaxflow.evaluation import limbs, tempered, widened
+from jaxflow.evaluation.calibrated import Applied, calibrated
 from jaxflow.flow import calibration_file, checkpoint
 from jaxflow.runs.checkpoint import DamagedError
 from tests.helpers import methods as small
@@ -49,6 +50,36 @@ def test_a_spread_of_temperatures_comes_below_the_widths(model, folder):
     both, _ = calibrated(model, folder, "auto")
     assert isinstance(both, widened.Widened)
     assert both.model.spread == 0.25 and both.model.model is model
+
+
+def test_limbs_are_held_between_the_two(model, folder):
+    content = {
+        "temperature": 1.5,
+        "temperature_spread": 0.25,
+        "limbs_kept": 0.3,
+        "widths": {"factors": FACTORS.tolist()},
+    }
+    calibration_file.save(folder, content)
+    whole, _ = calibrated(model, folder, "fitted")
+    assert isinstance(whole, widened.Widened)
+    assert isinstance(whole.model, limbs.Held) and whole.model.kept == np.float32(0.3)
+    assert whole.model.model.spread == 0.25 and whole.model.model.model is model
+    assert whole.fresh(jax.random.key(0)).method == "flow"
+    assert Applied.to(whole) == Applied(0.25, True, 0.3)
+    assert str(Applied.to(whole)) == ", with tails (spread 0.25), limbs held and widths"
+    assert str(Applied(limbs_kept=0.3)) == ", with limbs held"
+    assert str(Applied(0.2, True)) == ", with tails (spread 0.2) and widths"
+    calibration_file.save(folder, {**content, "limbs_kept": 1})
+    assert Applied.to(calibrated(model, folder, "auto")[0]) == Applied(0.25, True)
+
+
+@pytest.mark.parametrize("kept", [-0.1, 1.5, float("nan"), "some", None, True])
+def test_a_damaged_share_of_limbs(model, folder, kept):
+    place = calibration_file.save(folder, {"temperature": 1.5})
+    document = json.loads(place.read_text())
+    place.write_text(json.dumps({**document, "limbs_kept": kept}))
+    with pytest.raises(DamagedError, match="limbs_kept is damaged; .* from 0 to 1"):
+        calibrated(model, folder, "fitted")
 
 
 @pytest.mark.parametrize("factors", [[[1.0]], "wide", (-FACTORS).tolist()])

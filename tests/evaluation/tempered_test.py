@@ -1,5 +1,7 @@
 """Hypotheses with temperatures of their own: how far they lie, and how densely."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -173,7 +175,7 @@ def test_the_spread_that_errors_have_is_found(true):
     batch = jax.tree.map(lambda a: np.asarray(a)[rows], DATA)
     seen = []
     found = tempered.fit(
-        model,
+        functools.partial(tempered.of, model),
         batch,
         np.asarray(truth[:, 0]),
         jax.random.key(6),

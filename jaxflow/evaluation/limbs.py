@@ -1,0 +1,172 @@
+"""Any model whose hypotheses of a frame have more nearly one skeleton.
+
+    bone b of length l -> b + t S b, whose length is L (l / L)^kept
+
+Whoever is in a picture has limbs of one length. A Gaussian in space does not know it:
+where a limb's depth is unsure, some hypotheses have it long and others short. L is the
+geometric mean over the frame's hypotheses, S the bone's covariance there: S b is the
+direction in which another length takes the least, as in a Kalman update that has
+observed it. So what is unsure gives way, mostly depth, and what the picture tells
+hardly moves. No direction reaches a length that is shorter than what stands across it;
+such bones come as near as they can.
+
+L and S are told by many hypotheses: whoever asks for few gets the first of many.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import jax.typing
+import numpy as np
+
+from jaxflow.evaluation.around import Fitted
+from jaxflow.maths import linalg
+from jaxflow.skeleton import H36M_BONES, H36M_PARENTS
+from jaxflow.types import DensityModel, Model, Params, Sampled
+
+_MANY = 64  # hypotheses that tell of lengths
+_SHORT = 1e-6  # metres: a bone without a length
+
+
+def held(poses: jax.Array, kept: float | jax.Array) -> jax.Array:
+    """Hypotheses (..., M, 17, 3) of a frame, hip where it is, limbs held.
+
+    Args:
+      poses: metres, or any other unit.
+      kept: share of a length's deviation, in its logarithm, that stays: 1 for the
+        poses as they are, 0 for one length.
+    """
+    bones = (poses - poses[..., np.asarray(H36M_PARENTS), :])[..., 1:, :]
+    square = jnp.sum(bones**2, axis=-1)
+    logs = jnp.log(jnp.maximum(square, _SHORT**2)) / 2
+    mean = jnp.mean(logs, axis=-2, keepdims=True)
+    wanted = jnp.exp(2 * (mean + kept * (logs - mean)))
+    moved = bones + _along(bones, square - wanted)
+    chains = jnp.asarray(_chains(), moved.dtype)
+    return poses[..., :1, :] + linalg.einsum("jk,...kd->...jd", chains, moved)
+
+
+def _along(bones: jax.Array, too_much: jax.Array) -> jax.Array:
+    """What to add to bones (..., M, 16, 3) so that their squares lose this much."""
+    offset = bones - jnp.mean(bones, axis=-3, keepdims=True)
+    covariance = linalg.einsum("...mjd,...mje->...jde", offset, offset)
+    direction = linalg.einsum("...jde,...mje->...mjd", covariance, bones)
+    length = jnp.linalg.norm(direction, axis=-1, keepdims=True)
+    direction = direction / jnp.where(length > 0, length, 1)
+    across = jnp.sum(bones * direction, axis=-1)
+    # |b + t u|^2 = |b|^2 - too_much, and of both t the nearer one.
+    root = jnp.sqrt(jnp.maximum(across**2 - too_much, 0))
+    step = jnp.where(across < 0, -root, root) - across
+    return step[..., None] * direction
+
+
+def _chains() -> np.ndarray:
+    """(17, 16) the bones that lead from the hip to each joint."""
+    chains = np.zeros((len(H36M_PARENTS), len(H36M_BONES)), np.float32)
+    for parent, joint in H36M_BONES:
+        chains[joint] = chains[parent]
+        chains[joint, joint - 1] = 1
+    return chains
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["model", "kept"], meta_fields=[]
+)
+@dataclasses.dataclass(frozen=True)
+class Held(Fitted):
+    """A model whose hypotheses' limbs are held to one length.
+
+    Attributes:
+      model: any.
+      kept: () see `held`.
+    """
+
+    kept: jax.Array
+
+    def parameters(self) -> Params:
+        """The model's, and the share."""
+        return {**self.model.parameters(), "limbs_kept": self.kept}
+
+    def sample(
+        self,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
+        key: jax.Array,
+        *,
+        num_hypotheses: int = 200,
+        temperature: float | jax.Array = 1.0,
+    ) -> jax.Array:
+        """Hypotheses (..., M, 17, 3), limbs held."""
+        poses = self.model.sample(
+            pose2d,
+            cond,
+            key,
+            num_hypotheses=_drawn(num_hypotheses, temperature),
+            temperature=temperature,
+        )
+        return held(poses, self.kept)[..., :num_hypotheses, :, :]
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["model", "kept"], meta_fields=[]
+)
+@dataclasses.dataclass(frozen=True)
+class HeldDensity(Held):
+    """The same of a model that knows the density of what it draws.
+
+    Densities are the model's, of poses before their limbs are held: they rank
+    hypotheses, but know nothing of lengths.
+    """
+
+    def sample_with_log_density(
+        self,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
+        key: jax.Array,
+        *,
+        num_hypotheses: int = 200,
+        temperature: float | jax.Array = 1.0,
+    ) -> Sampled:
+        """The poses of ``sample``, and the log-density of what each is made of."""
+        drawn = self.model.sample_with_log_density(
+            pose2d,
+            cond,
+            key,
+            num_hypotheses=_drawn(num_hypotheses, temperature),
+            temperature=temperature,
+        )
+        poses = held(drawn.poses, self.kept)[..., :num_hypotheses, :, :]
+        return Sampled(poses, drawn.log_density[..., :num_hypotheses])
+
+    def log_prob(
+        self,
+        pose3d: jax.typing.ArrayLike,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
+        *,
+        observation_scale: float | jax.Array,
+    ) -> jax.Array:
+        """The model's own log-density (...) of poses (..., 48) or (..., 17, 3)."""
+        density: jax.Array = self.model.log_prob(
+            pose3d, pose2d, cond, observation_scale=observation_scale
+        )
+        return density
+
+
+def of(model: Model, kept: float | jax.Array) -> Model:
+    """A model with this share kept."""
+    share = jnp.asarray(kept, jnp.float32)
+    if isinstance(model, DensityModel):
+        return HeldDensity(model, share)
+    return Held(model, share)
+
+
+def _drawn(asked: int, temperature: float | jax.Array) -> int:
+    """How many hypotheses to draw; at temperature 0 all are the z = 0 pose."""
+    if isinstance(temperature, int | float) and not temperature:
+        return asked
+    return max(asked, _MANY)

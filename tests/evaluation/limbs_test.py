@@ -1,0 +1,140 @@
+"""Hypotheses of one skeleton: how long limbs are, what moves for it and what not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks.common import made_up
+from jaxflow.evaluation import limbs
+from jaxflow.maths import geometry
+from jaxflow.skeleton import H36M_BONES, H36M_PARENTS
+from tests.helpers import methods as small
+from tests.helpers import people
+
+DATA = made_up(3)
+KEYS = jax.random.split(jax.random.key(0), len(DATA.pose2d))
+held = jax.jit(limbs.held)
+
+
+@pytest.fixture(scope="module")
+def hypotheses():
+    """Of two frames, 40 each, most unsure in depth, hip at 0; metres."""
+    poses = np.asarray(people.frames(2).pose3d) / 1000
+    poses = poses - poses[:, :1]
+    noise = np.random.default_rng(0).normal(size=(2, 40, 17, 3))
+    noise = noise * np.float32([0.01, 0.01, 0.08])
+    noise[..., 0, :] = 0
+    return (poses[:, None] + noise).astype(np.float32)
+
+
+def bones(poses):
+    poses = np.asarray(poses, np.float64)
+    return (poses - poses[..., np.asarray(H36M_PARENTS), :])[..., 1:, :]
+
+
+def log_lengths(poses):
+    return np.log(np.linalg.norm(bones(poses), axis=-1))
+
+
+def draw(model, **how):
+    return np.asarray(model.sample(DATA.pose2d, DATA.cond, KEYS, **how))
+
+
+def test_bones_lead_from_the_hip_to_every_joint():
+    assert [joint for _, joint in H36M_BONES] == list(range(1, 17))
+    assert all(H36M_PARENTS[joint] == parent for parent, joint in H36M_BONES)
+
+
+def test_all_kept_is_the_poses(hypotheses):
+    np.testing.assert_allclose(held(hypotheses, 1.0), hypotheses, atol=2e-6)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.4, 0.8])
+def test_lengths_differ_by_the_share_that_is_kept(hypotheses, kept):
+    """About their mean, wherever that is reached."""
+    found, before = (log_lengths(p) for p in (held(hypotheses, kept), hypotheses))
+    mean = before.mean(axis=1, keepdims=True)
+    wanted = mean + kept * (before - mean)
+    reached = np.abs(found - wanted) < 1e-4
+    assert reached.mean() > 0.9
+    # Elsewhere a bone across the direction is longer already, and shrinks to that.
+    assert (found[~reached] > wanted[~reached]).all()
+    assert (found[~reached] < before[~reached] + 1e-6).all()
+
+
+def test_what_is_sure_hardly_moves(hypotheses):
+    moved = bones(held(hypotheses, 0.2)) - bones(hypotheses)
+    x, y, z = np.sqrt(np.mean(moved**2, axis=(0, 1, 2)))
+    assert max(x, y) < 0.2 * z and z > 0.01
+
+
+def test_a_bone_by_hand():
+    """Depth alone is unsure: x and y stay, z is what the length leaves."""
+    depths = np.float32([0.05, 0.2, 0.35])
+    poses = np.zeros((3, 17, 3), np.float32)
+    poses[:, 1] = np.stack([0.1 * np.ones(3), 0.2 * np.ones(3), depths], axis=-1)
+    found = np.asarray(held(poses, 0.0))[:, 1]
+    lengths = np.linalg.norm(poses[:, 1], axis=-1, keepdims=True)
+    left = np.exp(2 * np.log(lengths).mean()) - 0.1**2 - 0.2**2
+    np.testing.assert_allclose(found[:, :2], poses[:, 1, :2], atol=1e-5)
+    np.testing.assert_allclose(found[:, 2], np.sqrt(left), rtol=1e-4)
+
+
+def test_a_mirror_changes_nothing_else(hypotheses):
+    mirror = jax.vmap(jax.vmap(geometry.mirrored))
+    one = held(mirror(jnp.asarray(hypotheses)), 0.4)
+    other = mirror(held(hypotheses, 0.4))
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_poses_that_are_one_stay(hypotheses):
+    alike = np.repeat(hypotheses[:, :1], 5, axis=1)
+    np.testing.assert_allclose(held(alike, 0.4), alike, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["mdn", "flow"])
+def test_few_hypotheses_are_the_first_of_many(method):
+    model = limbs.of(small.model(method), 0.4)
+    few, many = draw(model, num_hypotheses=3), draw(model, num_hypotheses=64)
+    np.testing.assert_allclose(few, many[:, :3], atol=1e-6)
+    more = draw(model, num_hypotheses=70)
+    assert more.shape == (3, 70, 17, 3)
+    plain = draw(small.model(method), num_hypotheses=70)
+    np.testing.assert_allclose(more, held(plain, 0.4), atol=1e-5)
+
+
+def test_the_z0_pose_is_the_model_s():
+    model = small.model("mdn")
+    of_both = (
+        draw(one, num_hypotheses=1, temperature=0.0)
+        for one in (limbs.of(model, 0.0), model)
+    )
+    np.testing.assert_allclose(*of_both, atol=1e-6)
+
+
+def test_a_frame_s_hypotheses_are_its_own_and_compile():
+    model = limbs.of(small.model("mdn"), 0.4)
+    together = draw(model, num_hypotheses=5)
+    sample = jax.jit(lambda model, *rows: model.sample(*rows, num_hypotheses=5))
+    for i, key in enumerate(KEYS):
+        alone = sample(model, DATA.pose2d[i], DATA.cond[i], key)
+        np.testing.assert_allclose(alone, together[i], atol=1e-5)
+
+
+def test_densities_are_those_of_what_was_drawn():
+    model = small.model("gaussian_nll")
+    stiff = limbs.of(model, 0.4)
+    rows = DATA.pose2d, DATA.cond
+    drawn, given = (
+        one.sample_with_log_density(*rows, KEYS, num_hypotheses=64)
+        for one in (stiff, model)
+    )
+    np.testing.assert_allclose(drawn.log_density, given.log_density)
+    np.testing.assert_allclose(drawn.poses, held(given.poses, 0.4), atol=1e-5)
+    one, other = (
+        each.log_prob(given.poses, *rows, observation_scale=0.1)
+        for each in (stiff, model)
+    )
+    np.testing.assert_array_equal(one, other)
+    assert not hasattr(limbs.of(small.model("generator"), 0.4), "log_prob")
