@@ -103,6 +103,22 @@ class Member(NamedTuple):
         return best < (1 - _BETTER_BY) * theirs and error > their_error + _WORSE_BY
 
 
+class Differences(NamedTuple):
+    """Of figures that are better when they are less; see `paired`.
+
+    Attributes:
+      z0, best, mean, aligned, energy: as `protocol.Frames` has them.
+      ece: calibration error.
+    """
+
+    z0: Difference
+    best: Difference
+    mean: Difference
+    aligned: Difference
+    energy: Difference
+    ece: Difference
+
+
 class Comparison(NamedTuple):
     """What a comparison found: the members in the order they were asked for."""
 
@@ -121,12 +137,11 @@ class Comparison(NamedTuple):
         )
         return [(member, others) for member, others in paid if others]
 
-    def paired(self) -> tuple[str, dict[str, tuple[Difference, ...]]] | None:
+    def paired(self) -> tuple[str, dict[str, Differences]] | None:
         """The model of the least energy score, and how far it is below each other one.
 
-        Of the first seeds: name -> differences of the best of M, of the energy score
-        of poses, and of the calibration error. None for a single model, or where frames
-        were not kept.
+        Of the first seeds, by the others' names. None for a single model, or where
+        frames were not kept.
         """
         frames = {
             member.entry.name: kept
@@ -142,10 +157,15 @@ class Comparison(NamedTuple):
         found = {member.entry.name: member.uncertainty[0] for member in self.members}
         own = found[leader]
         return leader, {
-            name: (
-                paired.difference(ours.best, theirs.best, take),
-                paired.difference(ours.energy, theirs.energy, take),
-                paired.of_draws(
+            name: Differences(
+                **{
+                    figure: paired.difference(
+                        getattr(ours, figure), getattr(theirs, figure), take
+                    )
+                    for figure in Differences._fields
+                    if figure != "ece"
+                },
+                ece=paired.of_draws(
                     *(own.ece, found[name].ece),
                     *(own.ece_draws, found[name].ece_draws),
                     takes=own.takes,

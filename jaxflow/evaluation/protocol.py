@@ -47,12 +47,18 @@ class Frames(NamedTuple):
       best: (N,) mm, MPJPE of the best hypothesis.
       spread: (N,) mm, the hypotheses' mean standard deviation over joints and axes.
       energy: (N,) mm, energy score of the pose.
+      z0: (N,) mm, MPJPE of the z = 0 pose.
+      mean: (N,) mm, of all hypotheses.
+      aligned: (N,) mm, PA-MPJPE of the hypothesis that is best in it.
     """
 
     records: PoseRecords
     best: np.ndarray
     spread: np.ndarray
     energy: np.ndarray
+    z0: np.ndarray
+    mean: np.ndarray
+    aligned: np.ndarray
 
 
 class Evaluation(NamedTuple):
@@ -283,8 +289,8 @@ def evaluate(loaded: Loaded) -> Evaluation:
 def _test(
     loaded: Loaded, records: PoseRecords
 ) -> tuple[EvaluationResult, ReductionResult | None, Frames, Uncertainty]:
-    """The test itself; what each frame was like is kept in three numbers."""
-    best, spread, energy = np.zeros((3, len(records)), np.float32)
+    """The test itself; what each frame was like is kept in a few numbers."""
+    seen = Frames(records, *np.zeros((len(Frames._fields) - 1, len(records)), "f4"))
     totals: dict[str, Total] = {}
     reductions, density = None, isinstance(loaded.model, DensityModel)
     if loaded.test.reductions:
@@ -292,9 +298,12 @@ def _test(
     uncertain = uncertainty.Sums(records)
 
     def watch(rows: slice, errors: ExampleErrors, measured: tuple[Any, ...]) -> None:
-        best[rows] = errors.mpjpe[:, metrics.ERROR_NAMES.index("best")]
-        spread[rows] = np.mean(errors.spread, axis=(1, 2))
-        energy[rows] = measured[0].scores.pose
+        for name in ("z0", "best", "mean"):
+            number = metrics.ERROR_NAMES.index(name)
+            getattr(seen, name)[rows] = errors.mpjpe[:, number]
+        seen.aligned[rows] = errors.pa_mpjpe[:, metrics.ERROR_NAMES.index("best")]
+        seen.spread[rows] = np.mean(errors.spread, axis=(1, 2))
+        seen.energy[rows] = measured[0].scores.pose
         uncertain.add(rows, errors.hits, measured[0])
         for reduced in measured[1:]:
             sums.add_by_name(totals, sums.grouped(records.action[rows], reduced))
@@ -309,7 +318,7 @@ def _test(
         measures=(uncertainty.measure, *([reductions] if reductions else [])),
     )
     reduced = ReductionResult.of(reductions, totals) if reductions else None
-    return result, reduced, Frames(records, best, spread, energy), uncertain.result()
+    return result, reduced, seen, uncertain.result()
 
 
 def response_of(loaded: Loaded, records: PoseRecords) -> Response | None:

@@ -5,11 +5,16 @@ In: a ``Comparison``. Out: ``Table``s.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from jaxflow.evaluation.comparison import Comparison, Member
 from jaxflow.evaluation.paired import LEAST_TAKES, Difference
 from jaxflow.reporting.tables import Cell, Number, Row, Table
+
+# In the order of `comparison.Differences`.
+_PAIRED = "P1 z0", "P1 best", "P1 mean", "P2 best", "energy score", "ECE"
 
 
 def cost(comparison: Comparison) -> Table | None:
@@ -56,15 +61,15 @@ def paired(comparison: Comparison) -> Table | None:
     if found is None:
         return None
     leader, differences = found
-    count = next(iter(differences.values()))[0].takes
+    count = next(iter(differences.values())).best.takes
     takes = f"{count} takes" if count > 1 else "take"
-    rows = [
-        Row((name, *_cells(best), *_cells(energy), *_cells(error, digits=3)))
-        for name, (best, energy, error) in differences.items()
-    ]
-    figures = ("P1 best", "energy score", "ECE")
+    rows = []
+    for name, figures in differences.items():
+        digits = [3 if figure == "ece" else 1 for figure in figures._fields]
+        cells = [_cells(*pair) for pair in zip(figures, digits, strict=True)]
+        rows.append(Row((name, *itertools.chain(*cells))))
     columns = [
-        f"{name} {part}" for name in figures for part in ("less by", "90 %", "worse %")
+        f"{name} {part}" for name in _PAIRED for part in ("less by", "90 %", "worse %")
     ]
     return Table(
         "paired",
@@ -79,7 +84,7 @@ def paired(comparison: Comparison) -> Table | None:
     )
 
 
-def _cells(difference: Difference, digits: int = 1) -> tuple[Cell, ...]:
+def _cells(difference: Difference, digits: int) -> tuple[Cell, ...]:
     """The sign turned, so that more says more for the leader."""
     found = Number(-difference.mean, digits)
     if np.isnan(difference.low):

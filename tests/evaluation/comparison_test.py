@@ -148,10 +148,21 @@ def test_the_leader_is_beside_the_others_on_the_same_frames(compared):
     leader, differences = compared.paired()
     energies = {one.entry.name: one.frames[0].energy for one in compared.members}
     assert leader == min(energies, key=lambda name: energies[name].mean())
-    ((other, (_, energy, error)),) = differences.items()
+    ((other, figures),) = differences.items()
     wanted = (energies[leader] - energies[other]).mean()
-    assert energy.mean == pytest.approx(wanted, rel=1e-4) and energy.mean < 0
+    assert figures.energy.mean == pytest.approx(wanted, rel=1e-4)
+    assert figures.energy.mean < 0
+    pooled = {one.entry.name: one.test[0].pooled for one in compared.members}
+    for name, of in (
+        ("z0", lambda means: means.mpjpe[0]),
+        ("best", lambda means: means.mpjpe[1]),
+        ("mean", lambda means: means.mpjpe[2]),
+        ("aligned", lambda means: means.pa_mpjpe[1]),
+    ):
+        wanted = float(of(pooled[leader])) - float(of(pooled[other]))
+        assert getattr(figures, name).mean == pytest.approx(wanted, rel=1e-3, abs=1e-3)
     found = {one.entry.name: one.uncertainty[0].ece for one in compared.members}
+    error = figures.ece
     assert error.mean == pytest.approx(found[leader] - found[other])
     assert error.low < error.high and error.takes == 6
     assert "the 6 takes" in tell.tables_of(compared)["paired"].note
