@@ -1,16 +1,18 @@
 """Are hypotheses as uncertain as they should be? Scores, and calibration by sigma.
 
-    model, records -> Uncertainty: proper scores, calibration per joint, axis and fitted
-    sigma with its band over takes, consistency with the picture, bone lengths
+    model, records -> Uncertainty: proper scores, calibration per joint, axis, person
+    and fitted sigma, its band over takes, consistency with the picture, bone lengths
 
-The calibration error of all frames says little of unsure joints, which are few. Here
-frames are summed by take, whose frames are alike, whatever camera saw them: the bands
-come from drawing takes, not frames.
+The calibration error of all frames says little of unsure joints, which are few, and
+less of one person: a model that is too sure of one and not sure enough of the next has
+none. Here frames are summed by take, whose frames are alike, whatever camera saw them:
+the bands come from drawing takes, not frames.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -88,6 +90,7 @@ class Sums:
         """Of these frames."""
         self._totals: dict[str, Total] = {}
         self._names = records.takes()
+        self._subjects = dict(zip(self._names, map(str, records.subject), strict=True))
         sigma = np.abs(records.gaussfit[..., [3, 5]]).max(axis=-1)[:, _DETECTED]
         self._bins = np.digitize(sigma, SIGMA_EDGES[1:-1])
 
@@ -118,7 +121,8 @@ class Sums:
         Raises:
           ValueError: no frame was added.
         """
-        return Uncertainty.of(list(self._totals.values()))
+        subjects = [self._subjects[take] for take in self._totals]
+        return Uncertainty.of(list(self._totals.values()), subjects)
 
 
 class Bin(NamedTuple):
@@ -142,6 +146,22 @@ class Bin(NamedTuple):
     truth_inside: float
 
 
+class Person(NamedTuple):
+    """How sure hypotheses are of somebody.
+
+    Attributes:
+      name: the subject's.
+      frames: how many.
+      ece: calibration error of the median joint.
+      lean: mean of frequency less level: below 0 they are surer than they are right.
+    """
+
+    name: str
+    frames: int
+    ece: float
+    lean: float
+
+
 class Uncertainty(NamedTuple):
     """What an evaluation finds of the hypotheses' uncertainty; means over frames.
 
@@ -159,6 +179,7 @@ class Uncertainty(NamedTuple):
       ece_band: what 90 % of draws lie between.
       curve_band: (2, 21) the same of the frequency at each level.
       bins: by fitted sigma.
+      people: one by one, by name.
       bone_spread: mm, standard deviation of a bone's length over a frame's hypotheses.
       asymmetry: mm, mean difference of left and right bones.
     """
@@ -175,12 +196,13 @@ class Uncertainty(NamedTuple):
     ece_band: tuple[float, float]
     curve_band: np.ndarray
     bins: tuple[Bin, ...]
+    people: tuple[Person, ...]
     bone_spread: float
     asymmetry: float
 
     @classmethod
-    def of(cls, totals: list[Total]) -> Uncertainty:
-        """From a total a take."""
+    def of(cls, totals: list[Total], subjects: Sequence[str]) -> Uncertainty:
+        """From a total a take, and who is in it."""
         if not totals:
             raise ValueError("expected at least one frame; got none")
         total = sums.add(*totals)
@@ -201,9 +223,15 @@ class Uncertainty(NamedTuple):
             ece_band=_error_band(ece, drawn),
             curve_band=np.quantile(curves, _BAND, axis=0),
             bins=_bins(total.sums),
+            people=_people(totals, subjects),
             bone_spread=float(np.mean(picture.bone)),
             asymmetry=float(picture.asymmetry),
         )
+
+    @property
+    def person_ece(self) -> float:
+        """Calibration error of a person, mean over people."""
+        return float(np.mean([person.ece for person in self.people]))
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers; every name that has a unit ends in it."""
@@ -228,6 +256,15 @@ class Uncertainty(NamedTuple):
                     "truth_inside_share": _known(interval.truth_inside),
                 }
                 for interval in self.bins
+            ],
+            "people": [
+                {
+                    "subject": person.name,
+                    "frames": person.frames,
+                    "calibration_error": person.ece,
+                    "frequency_less_level": person.lean,
+                }
+                for person in self.people
             ],
             "bone_spread_mm": self.bone_spread,
             "bone_asymmetry_mm": self.asymmetry,
@@ -260,6 +297,18 @@ def _bins(total: Summed) -> tuple[Bin, ...]:
             shares = [float(error), float(inside), float(truth)]
         bins.append(Bin(least, most, joints, *shares))
     return tuple(bins)
+
+
+def _people(totals: list[Total], subjects: Sequence[str]) -> tuple[Person, ...]:
+    people = []
+    for name in sorted(set(subjects)):
+        pairs = zip(totals, subjects, strict=True)
+        theirs = sums.add(*(total for total, subject in pairs if subject == name))
+        curve = np.median(theirs.sums.hits / theirs.frames, axis=1)
+        lean = np.mean(curve - np.asarray(CALIBRATION_LEVELS))
+        person = Person(name, int(theirs.frames), float(_error(curve)), float(lean))
+        people.append(person)
+    return tuple(people)
 
 
 def _error_band(found: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:

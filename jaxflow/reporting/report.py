@@ -35,8 +35,9 @@ _TABLES = (
     *(published.PROTOCOL_1.name, published.PROTOCOL_2.name, published.AMBIGUOUS.name),
     *(published.FEWER_SAMPLES.name, published.CALIBRATION.name, published.SPREAD.name),
     *("test", "ambiguous-subset", "spread-of-the-hypotheses", "one-pose-out-of-many"),
-    *("uncertainty-per-joint", "uncertainty-by-sigma", "response-coverage"),
-    *("response-spread", "mpi-inf-3dhp", "table-3", "inference-time"),
+    *("uncertainty-per-joint", "uncertainty-by-sigma", "uncertainty-per-person"),
+    *("response-coverage", "response-spread"),
+    *("mpi-inf-3dhp", "table-3", "inference-time"),
     *("models-models-compared", "models-ambiguous-subset"),
     *("models-uncertainty-compared", "models-paired", "models-cost"),
 )

@@ -21,8 +21,8 @@ _FEW = 30  # joints: a bin with fewer says too little
 
 
 def of_uncertainty(result: Uncertainty) -> list[Table]:
-    """Proper scores and calibration per joint, and all by fitted sigma."""
-    return [by_joint(result), by_sigma(result.bins)]
+    """Proper scores and calibration per joint, by fitted sigma and person by person."""
+    return [by_joint(result), by_sigma(result.bins), by_person(result)]
 
 
 def by_joint(result: Uncertainty) -> Table:
@@ -87,6 +87,28 @@ def by_sigma(bins: Sequence[Bin]) -> Table:
     )
 
 
+def by_person(result: Uncertainty) -> Table:
+    """Calibration, a row a person."""
+    rows = [
+        Row((who.name, count(who.frames), Number(who.ece, 3), Number(who.lean, 3)))
+        for who in result.people
+    ]
+    frames = sum(who.frames for who in result.people)
+    lean = float(np.mean([who.lean for who in result.people]))
+    mean = "Mean", count(frames), Number(result.person_ece, 3), Number(lean, 3)
+    rows.append(Row(mean, closing=True))
+    return Table(
+        "uncertainty-per-person",
+        "Person by person",
+        ("Person", "frames", "ECE", "leans"),
+        tuple(rows),
+        note="Leans: how much more often than it should the truth lies within the "
+        "hypotheses' regions, mean over levels; below 0 they are surer of this person "
+        f"than they are right. What leans both ways cancels in the ECE of all frames "
+        f"({result.ece:.3f}).",
+    )
+
+
 def _or_dash(value: float, digits: int = 1) -> Cell:
     return "-" if np.isnan(value) else Number(float(value), digits)
 
@@ -143,13 +165,14 @@ def _joint_rows(result: Response, values: np.ndarray, digits: int) -> tuple[Row,
 
 
 def compared(comparison: Comparison) -> Table:
-    """A row a model: proper scores, the worst bin, and the response."""
+    """A row a model: proper scores, people, the worst bin, and the response."""
     rows = []
     for member in comparison.members:
         cells = np.asarray([_figures(member, i) for i in range(len(member.test))])
         mean = np.mean(cells, axis=0)
-        last = (_or_dash(value, 0) for value in mean[6:])
-        shown = (*numbers(mean[:5]), _or_dash(mean[5], 3), *last)
+        errors = (_or_dash(value, 3) for value in mean[5:7])
+        last = (_or_dash(value, 0) for value in mean[7:])
+        shown = (*numbers(mean[:5]), *errors, *last)
         rows.append(Row((member.entry.name, *shown)))
     low, high = regions.SIGMAS[0], regions.SIGMAS[-1]
     return Table(
@@ -160,17 +183,18 @@ def compared(comparison: Comparison) -> Table:
             "ES joint",
             "ES pose",
             *(f"CRPS {axis}" for axis in "xyz"),
+            "ECE person",
             "worst ECE",
             f"cover {low:g}",
             f"cover {high:g}",
             "cover least",
         ),
         tuple(rows),
-        better=(0, -1, -1, -1, -1, -1, -1, 0, 0, 1),
-        note="mm, less is better; worst ECE: of the ranges of fitted sigma with at "
-        f"least {_FEW} joints; cover: % of frames whose 90 % region holds the truth "
-        "where one joint's sigma is made so many px, mean of the joints, and the least "
-        "of all joints and sigmas. Means over seeds.",
+        better=(0, -1, -1, -1, -1, -1, -1, -1, 0, 0, 1),
+        note="mm, less is better; ECE person: of each person, mean; worst ECE: of the "
+        f"ranges of fitted sigma with at least {_FEW} joints; cover: % of frames whose "
+        "90 % region holds the truth where one joint's sigma is made so many px, mean "
+        "of the joints, and the least of all joints and sigmas. Means over seeds.",
     )
 
 
@@ -186,6 +210,7 @@ def _figures(member: Member, seed: int) -> list[float]:
         uncertainty.energy,
         uncertainty.pose_energy,
         *uncertainty.crps,
+        uncertainty.person_ece,
         worst,
         *covered,
     ]

@@ -229,9 +229,30 @@ def test_poses_without_a_distance_are_nowhere_in_the_picture(mixed):
     found = uncertain(about, Believer(True))
     for one in found.to_json()["by_fitted_sigma"]:
         assert one["inside_95_ellipse_share"] is one["truth_inside_share"] is None
-    (_, table) = uncertainty_tables.of_uncertainty(found)
+    (_, table, _) = uncertainty_tables.of_uncertainty(found)
     assert all(row.cells[-2:] == ("-", "-") for row in table.rows)
     assert found.bins[4].ece == far.bins[4].ece
+
+
+def test_people_who_lean_both_ways(records):
+    """One stands half as far from the middle as is drawn, the other twice as far."""
+    pose3d = records.pose3d.copy()
+    depth = pose3d[..., 2] - pose3d[:, :1, 2]
+    scale = np.where(np.arange(COUNT) % 2, 2.0, 0.5)[:, None]
+    pose3d[..., 2] = pose3d[:, :1, 2] + scale * depth
+    names = np.where(np.arange(COUNT) % 2, "far", "near")
+    both = dataclasses.replace(records, pose3d=pose3d, subject=names)
+    found = uncertain(both, Believer(True))
+    far, near = found.people
+    assert (far.name, near.name) == ("far", "near")
+    assert far.frames == near.frames == COUNT // 2
+    assert far.lean < -0.1 and near.lean > 0.1
+    assert found.person_ece == (far.ece + near.ece) / 2 > 2 * found.ece
+    table = uncertainty_tables.by_person(found)
+    assert [row.cells[0] for row in table.rows] == ["far", "near", "Mean"]
+    assert f"({found.ece:.3f})" in table.note and table.closing == 1
+    (first, _) = found.to_json()["people"]
+    assert first["subject"] == "far" and first["frequency_less_level"] == far.lean
 
 
 def test_one_take_has_no_band(mixed):
@@ -241,7 +262,7 @@ def test_one_take_has_no_band(mixed):
     assert document["takes"] == 1
     assert document["calibration_error_band"] is None
     assert document["calibration_curve_band"] is None
-    (table, _) = uncertainty_tables.of_uncertainty(found)
+    (table, *_) = uncertainty_tables.of_uncertainty(found)
     assert "Of 1 take there is no band" in table.note and "nan" not in table.note
 
 

@@ -125,6 +125,7 @@ TABLES = {
     "spread-of-the-hypotheses",
     "uncertainty-per-joint",
     "uncertainty-by-sigma",
+    "uncertainty-per-person",
     "response-coverage",
     "response-spread",
     "models-models-compared",
