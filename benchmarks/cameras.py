@@ -19,7 +19,7 @@ from absl import app, flags, logging
 
 from jaxflow import data, methods
 from jaxflow.evaluation import measuring
-from jaxflow.evaluation.calibrated import calibrated
+from jaxflow.evaluation.calibrated import Applied, calibrated
 from jaxflow.metrics import ERROR_NAMES, sums
 from jaxflow.metrics.sums import Means, Total
 from jaxflow.types import Model, PoseRecords
@@ -68,7 +68,8 @@ def main(argv: Sequence[str]) -> None:
         methods.load(_CHECKPOINT.value), _CHECKPOINT.value, _TEMPERATURE.value
     )
     totals = measured(model, temperature, records, bins(records))
-    print(f"T = {temperature:g}, 200 hypotheses, {len(records)} frames")
+    drawn = f"T = {temperature:g}{Applied.to(model)}"
+    print(f"{drawn}, 200 hypotheses, {len(records)} frames")
     print("\n| frames | | z0 | best | mean | PA best | ECE |")
     print("|---|---|---|---|---|---|---|")
     for labels in totals.values():

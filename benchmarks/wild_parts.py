@@ -22,7 +22,7 @@ from benchmarks import cameras
 from data_builders.human36m_lift import wild
 from data_builders.simulation import pictures
 from jaxflow import data, methods
-from jaxflow.evaluation.calibrated import calibrated
+from jaxflow.evaluation.calibrated import Applied, calibrated
 from jaxflow.metrics.sums import Means
 from jaxflow.types import PoseRecords
 
@@ -68,7 +68,8 @@ def main(argv: Sequence[str]) -> None:
     model, temperature = calibrated(
         methods.load(known.checkpoint), known.checkpoint, known.temperature
     )
-    print(f"T = {temperature:g}, 200 hypotheses, {len(records)} frames")
+    drawn = f"T = {temperature:g}{Applied.to(model)}"
+    print(f"{drawn}, 200 hypotheses, {len(records)} frames")
     print("\n| frames | | z0 | best | mean | PA best | ECE |")
     print("|---|---|---|---|---|---|---|")
     everything = {"all": np.full(len(records), "as they are")}

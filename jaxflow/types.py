@@ -192,7 +192,8 @@ class Sampled(NamedTuple):
 
     Attributes:
       poses: (..., M, 17, 3) metres, hip at the origin, camera frame.
-      log_density: (..., M) nats, up to a constant of each 2D pose.
+      log_density: (..., M) nats, up to a constant of each 2D pose; where limbs are held
+        (`evaluation.limbs`), of the poses before.
     """
 
     poses: jax.Array

@@ -7,11 +7,12 @@ draws hypotheses for training subjects that were held out of training (python -m
 jaxflow.train --hold_out=S7), at temperatures from 0.5 to 3, and stores the one with the
 least calibration error in the checkpoint; beside it, how much the hypotheses' own
 temperatures should differ from it, since people do (--notails leaves that out). With
---limbs below 1 a frame's hypotheses have more nearly one skeleton. Then
-each joint in turn is made less surely seen, and stored is by how much its hypotheses
-must be spread wider for their 90 % regions to hold the truth in 90 % of these frames
-(--nowidths leaves that out). --temperature=fitted of the other commands uses all;
-calibration.png shows the curves before and after. The test set is never looked at.
+--limbs below 1 a frame's hypotheses get more nearly one skeleton first, and all is
+fitted on these. Then each joint in turn is made less surely seen, and stored is by how
+much its hypotheses must be spread wider for their 90 % regions to hold the truth in
+90 % of these frames (--nowidths leaves that out). --temperature=fitted of the other
+commands uses all; calibration.png shows the curves before and after. The test set is
+never looked at.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     model, calibration.json -> model, temperature
 
 What may have been fitted: the temperature, how much the hypotheses' own differ from it
-(`tempered`), and how much wider unsure joints are drawn (`widened`); between these two
-limbs are held (`limbs`).
+(`tempered`), and how much wider unsure joints are drawn (`widened`). Between these two
+limbs may be held (`limbs`); an unsure joint, drawn wider, lengthens its limb again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Applied(NamedTuple):
     def __str__(self) -> str:
         """A few words that follow the temperature; nothing where there is nothing."""
         parts = [f"tails (spread {self.spread:g})"] if self.spread else []
-        parts += ["limbs held"] if self.limbs_kept < 1 else []
+        parts += [f"limbs held ({self.limbs_kept:g} kept)"] * (self.limbs_kept < 1)
         parts += ["widths"] if self.widths else []
         if len(parts) > 1:
             parts[-2:] = [" and ".join(parts[-2:])]

@@ -23,6 +23,7 @@ from jaxflow.config import (
     TrainConfig,
     at_least,
     at_most,
+    finite,
     option,
 )
 from jaxflow.evaluation import calibrated, protocol, temperature, tempered, widths
@@ -55,8 +56,8 @@ class CalibrationConfig:
     )
     limbs: float = option(
         1.0,
-        "of how much limbs' lengths differ between a frame's hypotheses, the share to "
-        "keep: people have one skeleton; 1 leaves limbs as they are drawn",
+        "share to keep of how much a limb's length differs between a frame's "
+        "hypotheses, since people have one skeleton; 1 leaves limbs as they are drawn",
     )
     widths: bool = option(
         True,
@@ -67,7 +68,7 @@ class CalibrationConfig:
     def __post_init__(self) -> None:
         """Refuses counts that fit nothing."""
         at_least(self, frames=1, num_hypotheses=2, seed=0)
-        at_least(self, limbs=0)
+        finite(self, "limbs")
         at_most(self, num_hypotheses=MOST_HYPOTHESES, seed=MOST_SEED, limbs=1)
 
 

@@ -7,10 +7,11 @@ where a limb's depth is unsure, some hypotheses have it long and others short. L
 geometric mean over the frame's hypotheses, S the bone's covariance there: S b is the
 direction in which another length takes the least, as in a Kalman update that has
 observed it. So what is unsure gives way, mostly depth, and what the picture tells
-hardly moves. No direction reaches a length that is shorter than what stands across it;
+hardly moves. Along it no length is reached that is shorter than what stands across;
 such bones come as near as they can.
 
-L and S are told by many hypotheses: whoever asks for few gets the first of many.
+L and S are told by many hypotheses: whoever asks for fewer than 64 gets the first of
+so many.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from jaxflow.skeleton import H36M_BONES, H36M_PARENTS
 from jaxflow.types import DensityModel, Model, Params, Sampled
 
 _MANY = 64  # hypotheses that tell of lengths
-_SHORT = 1e-6  # metres: a bone without a length
+_SHORT = 1e-6  # a bone without a length
 
 
 def held(poses: jax.Array, kept: float | jax.Array) -> jax.Array:
@@ -40,27 +41,28 @@ def held(poses: jax.Array, kept: float | jax.Array) -> jax.Array:
       kept: share of a length's deviation, in its logarithm, that stays: 1 for the
         poses as they are, 0 for one length.
     """
+    kept = jnp.asarray(kept, poses.dtype)
     bones = (poses - poses[..., np.asarray(H36M_PARENTS), :])[..., 1:, :]
     square = jnp.sum(bones**2, axis=-1)
     logs = jnp.log(jnp.maximum(square, _SHORT**2)) / 2
     mean = jnp.mean(logs, axis=-2, keepdims=True)
     wanted = jnp.exp(2 * (mean + kept * (logs - mean)))
-    moved = bones + _along(bones, square - wanted)
+    moved = bones + _steps(bones, square - wanted)
     chains = jnp.asarray(_chains(), moved.dtype)
     return poses[..., :1, :] + linalg.einsum("jk,...kd->...jd", chains, moved)
 
 
-def _along(bones: jax.Array, too_much: jax.Array) -> jax.Array:
+def _steps(bones: jax.Array, too_much: jax.Array) -> jax.Array:
     """What to add to bones (..., M, 16, 3) so that their squares lose this much."""
     offset = bones - jnp.mean(bones, axis=-3, keepdims=True)
     covariance = linalg.einsum("...mjd,...mje->...jde", offset, offset)
     direction = linalg.einsum("...jde,...mje->...mjd", covariance, bones)
-    length = jnp.linalg.norm(direction, axis=-1, keepdims=True)
+    length = linalg.length(direction)[..., None]
     direction = direction / jnp.where(length > 0, length, 1)
-    across = jnp.sum(bones * direction, axis=-1)
+    along = jnp.sum(bones * direction, axis=-1)
     # |b + t u|^2 = |b|^2 - too_much, and of both t the nearer one.
-    root = jnp.sqrt(jnp.maximum(across**2 - too_much, 0))
-    step = jnp.where(across < 0, -root, root) - across
+    left = linalg.root(jnp.maximum(along**2 - too_much, 0))
+    step = jnp.where(along < 0, -left, left) - along
     return step[..., None] * direction
 
 
@@ -119,7 +121,7 @@ class HeldDensity(Held):
     """The same of a model that knows the density of what it draws.
 
     Densities are the model's, of poses before their limbs are held: they rank
-    hypotheses, but know nothing of lengths.
+    hypotheses, but are not the density of what is returned.
     """
 
     def sample_with_log_density(

@@ -40,7 +40,7 @@ from jaxflow.types import DensityModel, Model, PoseRecords
 
 
 class Frames(NamedTuple):
-    """The frames of a test, and what to choose from them by.
+    """The frames of a test, and what was found of each.
 
     Attributes:
       records: N frames.
@@ -48,7 +48,7 @@ class Frames(NamedTuple):
       spread: (N,) mm, the hypotheses' mean standard deviation over joints and axes.
       energy: (N,) mm, energy score of the pose.
       z0: (N,) mm, MPJPE of the z = 0 pose.
-      mean: (N,) mm, of all hypotheses.
+      mean: (N,) mm, MPJPE, mean over hypotheses.
       aligned: (N,) mm, PA-MPJPE of the hypothesis that is best in it.
     """
 

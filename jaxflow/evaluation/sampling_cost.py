@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxflow.maths import operations
 from jaxflow.types import Model
 
-_FEW, _MANY = 2, 102
+_FEW, _MANY = 100, 200  # more than any model draws for whoever asks for less
 
 
 class SamplingCost(NamedTuple):

@@ -165,8 +165,14 @@ def fit(
 ) -> float:
     """Which of `SPREADS` has the least calibration error at a temperature.
 
-    Arguments as of ``temperature.curve``, the model one of each spread; ``progress``
-    gets to 13 N.
+    Args:
+      with_spread: gives the model of a spread.
+      batch: N frames; these and the next as of ``temperature.curve``.
+      targets: theirs.
+      key: a typed key.
+      temperature: of all.
+      num_hypotheses: M.
+      progress: gets to 13 N.
     """
     errors = []
     for spread in SPREADS:

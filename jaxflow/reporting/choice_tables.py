@@ -5,16 +5,21 @@ In: a ``Comparison``. Out: ``Table``s.
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from jaxflow.evaluation.comparison import Comparison, Member
 from jaxflow.evaluation.paired import LEAST_TAKES, Difference
 from jaxflow.reporting.tables import Cell, Number, Row, Table
 
-# In the order of `comparison.Differences`.
-_PAIRED = "P1 z0", "P1 best", "P1 mean", "P2 best", "energy score", "ECE"
+# Of `comparison.Differences`: what they are called, and their digits.
+_PAIRED = {
+    "z0": ("P1 z0", 1),
+    "best": ("P1 best", 1),
+    "mean": ("P1 mean", 1),
+    "aligned": ("P2 best", 1),
+    "energy": ("energy score", 1),
+    "ece": ("ECE", 3),
+}
 
 
 def cost(comparison: Comparison) -> Table | None:
@@ -63,20 +68,17 @@ def paired(comparison: Comparison) -> Table | None:
     leader, differences = found
     count = next(iter(differences.values())).best.takes
     takes = f"{count} takes" if count > 1 else "take"
-    rows = []
-    for name, figures in differences.items():
-        digits = [3 if figure == "ece" else 1 for figure in figures._fields]
-        cells = [_cells(*pair) for pair in zip(figures, digits, strict=True)]
-        rows.append(Row((name, *itertools.chain(*cells))))
-    columns = [
-        f"{name} {part}" for name in _PAIRED for part in ("less by", "90 %", "worse %")
+    rows = [
+        Row((name, title, *_cells(getattr(figures, field), digits)))
+        for name, figures in differences.items()
+        for field, (title, digits) in _PAIRED.items()
     ]
     return Table(
         "paired",
         f"How sure it is that {leader} is better",
-        ("Model", *columns),
+        ("Model", "figure", "less by", "90 %", "worse %"),
         tuple(rows),
-        better=(0,) * (1 + len(columns)),
+        better=(0,) * 5,
         note=f"mm, and of ECE, that the first seed of {leader}, which has the least "
         "energy score of poses, lies below each model's on the same frames with the "
         f"same noise; what 90 % of draws of the {takes} say; and the share of draws in "

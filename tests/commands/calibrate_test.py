@@ -155,8 +155,14 @@ def test_limbs_are_held_while_the_rest_is_fitted(run, data_dir):
     told = calibration.describe(found, None)
     assert "limbs held: 0.30 of how much their lengths differ is kept" in told
     assert jaxflow.Lifter.load(run).model.kept == np.float32(0.3)
-    with pytest.raises(ValueError, match="limbs must be at most 1"):
-        calibrated(run, data_dir, limbs=1.5)
+    tailed = calibrated(run, data_dir, limbs=0.3, tails=True)
+    assert tailed.spread is not None
+    np.testing.assert_array_equal(tailed.plain.ece, plain.curve.ece)
+    if not tailed.spread:
+        np.testing.assert_array_equal(tailed.curve.best, found.curve.best)
+    for wrong in (1.5, -0.1, float("nan")):
+        with pytest.raises(ValueError, match="limbs must be"):
+            calibrated(run, data_dir, limbs=wrong)
 
 
 def test_a_signal_stops_and_keeps_nothing(run, data_dir, monkeypatch):

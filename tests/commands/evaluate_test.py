@@ -96,16 +96,18 @@ def test_the_fitted_temperature_is_taken(small_checkpoint, fake_data, tmp_path):
 def test_all_that_was_fitted_is_told(small_checkpoint, fake_data, tmp_path):
     folder = shutil.copytree(small_checkpoint, tmp_path / "copy")
     factors = np.full(widened.SHAPE, 1.5).tolist()
-    content = {"temperature": 2.5, "temperature_spread": 0.25}
+    content = {"temperature": 2.5, "temperature_spread": 0.25, "limbs_kept": 0.3}
     calibration_file.save(folder, {**content, "widths": {"factors": factors}})
     loaded = load(folder, dataclasses.replace(TEST, temperature="fitted"))
     assert plain_config.to_dict(loaded.test)["temperature"] == "fitted"
     found = protocol.evaluate(loaded)
-    told = "drawn at temperature 2.5, with tails (spread 0.25) and widths."
-    assert told in result_tables.remarks(found)
+    told = (
+        "temperature 2.5, with tails (spread 0.25), limbs held (0.3 kept) and widths."
+    )
+    assert f"drawn at {told}" in result_tables.remarks(found)
     document = found.to_json()
-    fitted = [document[name] for name in ("temperature_spread", "widths")]
-    assert fitted == [0.25, True]
+    names = "temperature_spread", "limbs_kept", "widths"
+    assert [document[name] for name in names] == [0.25, 0.3, True]
 
 
 def run_main(monkeypatch, *arguments):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxflow.evaluation import tempered, widened
+from jaxflow.evaluation import limbs, tempered, widened
 from jaxflow.evaluation.baselines import ModeWithNoise
 from jaxflow.methods.mirrored import Mirrored
 from tests.helpers import methods as small
@@ -14,7 +14,7 @@ FACTORS = np.full((13, 5), 1.5)
 AROUND = {
     "mdn with detector noise": lambda model: ModeWithNoise(model, 0.1),
     "mdn and its mirror image": Mirrored,
-    "mdn": lambda model: widened.of(tempered.of(model, 0.3), FACTORS),
+    "mdn": lambda model: widened.of(limbs.of(tempered.of(model, 0.3), 0.4), FACTORS),
 }
 
 
@@ -28,7 +28,8 @@ def test_it_is_the_model_drawn_from_otherwise(model, name):
     other = AROUND[name](model)
     assert other.method == name and other.config is model.config
     parameters = other.parameters()
-    assert {*parameters} - {"widths", "temperature_spread"} == {*model.parameters()}
+    fitted = {"widths", "temperature_spread", "limbs_kept"}
+    assert {*parameters} - fitted == {*model.parameters()}
     leaves, tree = jax.tree.flatten(other)
     assert jax.tree.unflatten(tree, leaves) == other  # it passes through jit
 

@@ -66,8 +66,9 @@ def test_limbs_are_held_between_the_two(model, folder):
     assert whole.model.model.spread == 0.25 and whole.model.model.model is model
     assert whole.fresh(jax.random.key(0)).method == "flow"
     assert Applied.to(whole) == Applied(0.25, True, 0.3)
-    assert str(Applied.to(whole)) == ", with tails (spread 0.25), limbs held and widths"
-    assert str(Applied(limbs_kept=0.3)) == ", with limbs held"
+    told = ", with tails (spread 0.25), limbs held (0.3 kept) and widths"
+    assert str(Applied.to(whole)) == told
+    assert str(Applied(limbs_kept=0.3)) == ", with limbs held (0.3 kept)"
     assert str(Applied(0.2, True)) == ", with tails (spread 0.2) and widths"
     calibration_file.save(folder, {**content, "limbs_kept": 1})
     assert Applied.to(calibrated(model, folder, "auto")[0]) == Applied(0.25, True)

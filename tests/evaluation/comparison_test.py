@@ -165,7 +165,17 @@ def test_the_leader_is_beside_the_others_on_the_same_frames(compared):
     error = figures.ece
     assert error.mean == pytest.approx(found[leader] - found[other])
     assert error.low < error.high and error.takes == 6
-    assert "the 6 takes" in tell.tables_of(compared)["paired"].note
+    table = tell.tables_of(compared)["paired"]
+    assert "the 6 takes" in table.note
+    shown = {row.cells[1]: row.cells[2].value for row in table.rows}
+    assert shown == {
+        "P1 z0": -figures.z0.mean,
+        "P1 best": -figures.best.mean,
+        "P1 mean": -figures.mean.mean,
+        "P2 best": -figures.aligned.mean,
+        "energy score": -figures.energy.mean,
+        "ECE": -figures.ece.mean,
+    }
     assert Comparison(compared.members[:1]).paired() is None
 
 
@@ -177,7 +187,7 @@ def test_a_single_take_says_nothing_of_chance(compared):
         same = dataclasses.replace(frames.records, action=alone, subaction=alone)
         members.append(one._replace(frames=(frames._replace(records=same),)))
     table = tell.tables_of(Comparison(tuple(members)))["paired"]
-    assert table.rows[0].texts[2:4] == ("-", "-")
+    assert table.rows[0].texts[3:] == ("-", "-")
     assert "draws of the take say" in table.note
 
 
@@ -270,6 +280,7 @@ def calibrated_folder(folders, tmp_path):
     content = {
         "temperature": 1.4,
         "temperature_spread": 0.2,
+        "limbs_kept": 0.3,
         "widths": {"factors": np.full(widened.SHAPE, 1.2).tolist()},
     }
     calibration_file.save(folder, content)
@@ -279,7 +290,7 @@ def calibrated_folder(folders, tmp_path):
 def test_cost_and_curve_are_of_what_was_tested(
     compared, calibrated_folder, monkeypatch
 ):
-    """With widths and tails; what was fitted says nothing of another sampler."""
+    """With all that was fitted, which says nothing of another sampler."""
     found = protocol.Evaluation(compared.members[0].test[0], None, None)
     monkeypatch.setattr(protocol, "evaluate", lambda loaded: found)
     monkeypatch.setattr(data, "load_records", lambda *arguments: records())
@@ -291,8 +302,9 @@ def test_cost_and_curve_are_of_what_was_tested(
     fitted, plain, noise = comparison.compare(
         asked, config.DataConfig(), TEST, samplers.load
     ).members
-    assert fitted.cost.parameters == plain.cost.parameters + 13 * 5 + 1
+    assert fitted.cost.parameters == plain.cost.parameters + 13 * 5 + 2
     assert fitted.cost.pose > plain.cost.pose
+    assert fitted.cost.hypothesis > plain.cost.hypothesis
     assert plain.curves[0]["temperature"] == 1.4 and noise.curves == (None,)
 
 
@@ -303,7 +315,11 @@ def test_what_cannot_be_drawn_from_is_refused_before_anything_is_tested(
     good = json.loads(place.read_text())
     whole = Entry("whole", (folders[1],))
     monkeypatch.setattr(protocol, "load", lambda *arguments: pytest.fail("too late"))
-    for damage in ({"temperature_spread": "much"}, {"widths": {"factors": [1]}}):
+    for damage in (
+        {"temperature_spread": "much"},
+        {"limbs_kept": 2},
+        {"widths": {"factors": [1]}},
+    ):
         place.write_text(json.dumps({**good, **damage}))
         entries = whole, Entry("other", (calibrated_folder,), "fitted")
         with pytest.raises(DamagedError, match="damaged"):

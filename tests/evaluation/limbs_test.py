@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.common import made_up
-from jaxflow.evaluation import limbs
+from jaxflow.evaluation import limbs, sampling_cost
 from jaxflow.maths import geometry
 from jaxflow.skeleton import H36M_BONES, H36M_PARENTS
 from tests.helpers import methods as small
@@ -104,13 +104,38 @@ def test_few_hypotheses_are_the_first_of_many(method):
     np.testing.assert_allclose(more, held(plain, 0.4), atol=1e-5)
 
 
-def test_the_z0_pose_is_the_model_s():
+@pytest.mark.parametrize("temperature", [0.0, np.float32(0)])
+def test_the_z0_pose_is_the_model_s(temperature):
     model = small.model("mdn")
     of_both = (
-        draw(one, num_hypotheses=1, temperature=0.0)
+        draw(one, num_hypotheses=2, temperature=temperature)
         for one in (limbs.of(model, 0.0), model)
     )
-    np.testing.assert_allclose(*of_both, atol=1e-6)
+    np.testing.assert_allclose(*of_both, atol=2e-6)
+
+
+def test_slopes_are_finite(hypotheses):
+    """Of bones that cannot be so short, poses that are one, bones of no length."""
+    total = jax.jit(jax.grad(lambda poses: jnp.sum(limbs.held(poses, 0.2) ** 2)))
+    for poses in (hypotheses, hypotheses[:, :1].repeat(3, 1), 0 * hypotheses):
+        assert np.isfinite(held(poses, 0.2)).all()
+        assert np.isfinite(total(poses)).all()
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_numbers_stay_of_their_kind(hypotheses, dtype):
+    poses = jnp.asarray(hypotheses, dtype)
+    found = limbs.held(poses, jnp.float32(0.4))
+    assert found.dtype == dtype
+    exact = np.asarray(held(hypotheses, 0.4))
+    np.testing.assert_allclose(found.astype(jnp.float32), exact, atol=0.05)
+
+
+def test_costs_are_told_of_many():
+    """A hypothesis costs the same whether few or many are asked for."""
+    model = small.model("mdn")
+    plain, stiff = map(sampling_cost.of_model, (model, limbs.of(model, 0.3)))
+    assert stiff.pose == plain.pose and stiff.hypothesis > plain.hypothesis
 
 
 def test_a_frame_s_hypotheses_are_its_own_and_compile():
