@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from jaxflow.config import DataConfig
 from jaxflow.evaluation import paired, protocol, sampling_cost, seed_statistics
 from jaxflow.evaluation.calibrated import Applied, calibrated
-from jaxflow.evaluation.paired import Difference
+from jaxflow.evaluation.frames import Frames
+from jaxflow.evaluation.paired import Differences
 from jaxflow.evaluation.response import Response
 from jaxflow.evaluation.sampling_cost import SamplingCost
 from jaxflow.evaluation.seed_statistics import ABLATION_COLUMNS, BEST, ECE, TEST_COLUMNS
@@ -81,7 +82,7 @@ class Member(NamedTuple):
     applied: tuple[Applied, ...] = (Applied(),)
     uncertainty: tuple[Uncertainty, ...] = ()
     response: tuple[Response | None, ...] = ()
-    frames: tuple[protocol.Frames | None, ...] = ()
+    frames: tuple[Frames | None, ...] = ()
     cost: SamplingCost | None = None
     curves: tuple[dict[str, Any] | None, ...] = ()
     trained: tuple[float | None, ...] = ()
@@ -101,22 +102,6 @@ class Member(NamedTuple):
         """Whether its best of M is better, but it is worse calibrated."""
         (best, error), (theirs, their_error) = self.sharpness, other.sharpness
         return best < (1 - _BETTER_BY) * theirs and error > their_error + _WORSE_BY
-
-
-class Differences(NamedTuple):
-    """Of figures that are better when they are less; see `paired`.
-
-    Attributes:
-      z0, best, mean, aligned, energy: as `protocol.Frames` has them.
-      ece: calibration error.
-    """
-
-    z0: Difference
-    best: Difference
-    mean: Difference
-    aligned: Difference
-    energy: Difference
-    ece: Difference
 
 
 class Comparison(NamedTuple):

@@ -39,6 +39,22 @@ class Difference(NamedTuple):
     takes: int
 
 
+class Differences(NamedTuple):
+    """Of two models' figures that are better when they are less.
+
+    Attributes:
+      z0, best, mean, aligned, energy: as `frames.Frames` has them.
+      ece: calibration error.
+    """
+
+    z0: Difference
+    best: Difference
+    mean: Difference
+    aligned: Difference
+    energy: Difference
+    ece: Difference
+
+
 def difference(first: np.ndarray, second: np.ndarray, take: np.ndarray) -> Difference:
     """The difference and its band.
 

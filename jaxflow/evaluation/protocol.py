@@ -12,10 +12,9 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 import tqdm
 
-from jaxflow import data, metrics
+from jaxflow import data
 from jaxflow.config import (
     MOST_HYPOTHESES,
     MOST_SEED,
@@ -26,6 +25,7 @@ from jaxflow.config import (
 )
 from jaxflow.evaluation import measuring, mpi_inf_3dhp, response, uncertainty
 from jaxflow.evaluation.calibrated import Applied, calibrated
+from jaxflow.evaluation.frames import Frames
 from jaxflow.evaluation.measuring import Draw
 from jaxflow.evaluation.mpi_inf_3dhp import TARGETS, SettingsResult
 from jaxflow.evaluation.reductions import ReductionResult, Reductions
@@ -37,28 +37,6 @@ from jaxflow.metrics.errors import ExampleErrors
 from jaxflow.metrics.sums import EvaluationResult, Total
 from jaxflow.runs.errors import UserError
 from jaxflow.types import DensityModel, Model, PoseRecords
-
-
-class Frames(NamedTuple):
-    """The frames of a test, and what was found of each.
-
-    Attributes:
-      records: N frames.
-      best: (N,) mm, MPJPE of the best hypothesis.
-      spread: (N,) mm, the hypotheses' mean standard deviation over joints and axes.
-      energy: (N,) mm, energy score of the pose.
-      z0: (N,) mm, MPJPE of the z = 0 pose.
-      mean: (N,) mm, MPJPE, mean over hypotheses.
-      aligned: (N,) mm, PA-MPJPE of the hypothesis that is best in it.
-    """
-
-    records: PoseRecords
-    best: np.ndarray
-    spread: np.ndarray
-    energy: np.ndarray
-    z0: np.ndarray
-    mean: np.ndarray
-    aligned: np.ndarray
 
 
 class Evaluation(NamedTuple):
@@ -290,7 +268,7 @@ def _test(
     loaded: Loaded, records: PoseRecords
 ) -> tuple[EvaluationResult, ReductionResult | None, Frames, Uncertainty]:
     """The test itself; what each frame was like is kept in a few numbers."""
-    seen = Frames(records, *np.zeros((len(Frames._fields) - 1, len(records)), "f4"))
+    seen = Frames.of(records)
     totals: dict[str, Total] = {}
     reductions, density = None, isinstance(loaded.model, DensityModel)
     if loaded.test.reductions:
@@ -298,12 +276,7 @@ def _test(
     uncertain = uncertainty.Sums(records)
 
     def watch(rows: slice, errors: ExampleErrors, measured: tuple[Any, ...]) -> None:
-        for name in ("z0", "best", "mean"):
-            number = metrics.ERROR_NAMES.index(name)
-            getattr(seen, name)[rows] = errors.mpjpe[:, number]
-        seen.aligned[rows] = errors.pa_mpjpe[:, metrics.ERROR_NAMES.index("best")]
-        seen.spread[rows] = np.mean(errors.spread, axis=(1, 2))
-        seen.energy[rows] = measured[0].scores.pose
+        seen.add(rows, errors, measured[0].scores.pose)
         uncertain.add(rows, errors.hits, measured[0])
         for reduced in measured[1:]:
             sums.add_by_name(totals, sums.grouped(records.action[rows], reduced))

@@ -11,7 +11,7 @@ from jaxflow.evaluation.comparison import Comparison, Member
 from jaxflow.evaluation.paired import LEAST_TAKES, Difference
 from jaxflow.reporting.tables import Cell, Number, Row, Table
 
-# Of `comparison.Differences`: what they are called, and their digits.
+# Of `paired.Differences`: what they are called, and their digits.
 _PAIRED = {
     "z0": ("P1 z0", 1),
     "best": ("P1 best", 1),

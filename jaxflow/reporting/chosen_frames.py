@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxflow import data, metrics
 from jaxflow.evaluation import protocol
-from jaxflow.evaluation.protocol import Frames
+from jaxflow.evaluation.frames import Frames
 from jaxflow.maths import geometry, keys
 from jaxflow.reporting.viewer import viewer
 from jaxflow.types import DensityModel, Hypotheses, PoseRecords

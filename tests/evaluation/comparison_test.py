@@ -14,38 +14,14 @@ from jaxflow.evaluation import seed_statistics as statistics
 from jaxflow.evaluation.calibrated import Applied
 from jaxflow.evaluation.comparison import Comparison, Entry, Member
 from jaxflow.evaluation.sampling_cost import SamplingCost
-from jaxflow.flow import calibration_file, checkpoint
+from jaxflow.flow import calibration_file
 from jaxflow.methods import samplers
 from jaxflow.reporting import comparison as tell
 from jaxflow.reporting import tables
 from jaxflow.runs.checkpoint import DamagedError
 from jaxflow.runs.errors import UserError
 from jaxflow.training import presets
-from tests.helpers import flows
 from tests.helpers.evaluation import TEST, records
-
-SMALL = config.FlowConfig(hidden=8, blocks=2)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """Three checkpoints of one architecture."""
-    found = []
-    for seed in range(3):
-        folder = tmp_path_factory.mktemp(f"seed{seed}")
-        params = flows.some(SMALL, seed=seed)
-        checkpoint.save_params(folder, params, config.TrainConfig(flow=SMALL))
-        found.append(str(folder))
-    return found
-
-
-@pytest.fixture(scope="module")
-def compared(folders):
-    """The full model with two seeds, and another with one."""
-    entries = Entry("full", tuple(folders[:2])), Entry("other", (folders[2],))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load_records", lambda *arguments: records())
-        return comparison.compare(entries, config.DataConfig(), TEST, samplers.load)
 
 
 @pytest.mark.slow
@@ -142,53 +118,6 @@ def test_without_ambiguous_frames_it_says_so(compared):
     assert "no ambiguous frame" in tell.describe(found)
     assert found.to_json()["models"][0]["ambiguous"] == {}
     assert "no ambiguous frame" not in tell.describe(compared)
-
-
-def test_the_leader_is_beside_the_others_on_the_same_frames(compared):
-    leader, differences = compared.paired()
-    energies = {one.entry.name: one.frames[0].energy for one in compared.members}
-    assert leader == min(energies, key=lambda name: energies[name].mean())
-    ((other, figures),) = differences.items()
-    wanted = (energies[leader] - energies[other]).mean()
-    assert figures.energy.mean == pytest.approx(wanted, rel=1e-4)
-    assert figures.energy.mean < 0
-    pooled = {one.entry.name: one.test[0].pooled for one in compared.members}
-    for name, of in (
-        ("z0", lambda means: means.mpjpe[0]),
-        ("best", lambda means: means.mpjpe[1]),
-        ("mean", lambda means: means.mpjpe[2]),
-        ("aligned", lambda means: means.pa_mpjpe[1]),
-    ):
-        wanted = float(of(pooled[leader])) - float(of(pooled[other]))
-        assert getattr(figures, name).mean == pytest.approx(wanted, rel=1e-3, abs=1e-3)
-    found = {one.entry.name: one.uncertainty[0].ece for one in compared.members}
-    error = figures.ece
-    assert error.mean == pytest.approx(found[leader] - found[other])
-    assert error.low < error.high and error.takes == 6
-    table = tell.tables_of(compared)["paired"]
-    assert "the 6 takes" in table.note
-    shown = {row.cells[1]: row.cells[2].value for row in table.rows}
-    assert shown == {
-        "P1 z0": -figures.z0.mean,
-        "P1 best": -figures.best.mean,
-        "P1 mean": -figures.mean.mean,
-        "P2 best": -figures.aligned.mean,
-        "energy score": -figures.energy.mean,
-        "ECE": -figures.ece.mean,
-    }
-    assert Comparison(compared.members[:1]).paired() is None
-
-
-def test_a_single_take_says_nothing_of_chance(compared):
-    members = []
-    for one in compared.members:
-        frames = one.frames[0]
-        alone = np.full(len(frames.records), "0")
-        same = dataclasses.replace(frames.records, action=alone, subaction=alone)
-        members.append(one._replace(frames=(frames._replace(records=same),)))
-    table = tell.tables_of(Comparison(tuple(members)))["paired"]
-    assert table.rows[0].texts[3:] == ("-", "-")
-    assert "draws of the take say" in table.note
 
 
 def made_up(name, result, scale, shift):

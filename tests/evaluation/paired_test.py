@@ -1,9 +1,13 @@
 """Differences over takes: sure where they are all alike, unsure where not."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from jaxflow.evaluation import paired
+from jaxflow.evaluation.comparison import Comparison
+from jaxflow.reporting import comparison as tell
 
 TAKE = np.repeat(np.arange(20), 10)
 HARD = np.random.default_rng(0).normal(100, 30, 200)  # what both find hard
@@ -54,3 +58,50 @@ def test_draws_of_a_figure_that_is_no_mean():
 def test_frames_must_be_the_same():
     with pytest.raises(ValueError, match="200, 199 and 200"):
         paired.difference(HARD, HARD[1:], TAKE)
+
+
+def test_the_leader_is_beside_the_others_on_the_same_frames(compared):
+    leader, differences = compared.paired()
+    energies = {one.entry.name: one.frames[0].energy for one in compared.members}
+    assert leader == min(energies, key=lambda name: energies[name].mean())
+    ((other, figures),) = differences.items()
+    wanted = (energies[leader] - energies[other]).mean()
+    assert figures.energy.mean == pytest.approx(wanted, rel=1e-4)
+    assert figures.energy.mean < 0
+    pooled = {one.entry.name: one.test[0].pooled for one in compared.members}
+    for name, of in (
+        ("z0", lambda means: means.mpjpe[0]),
+        ("best", lambda means: means.mpjpe[1]),
+        ("mean", lambda means: means.mpjpe[2]),
+        ("aligned", lambda means: means.pa_mpjpe[1]),
+    ):
+        wanted = float(of(pooled[leader])) - float(of(pooled[other]))
+        assert getattr(figures, name).mean == pytest.approx(wanted, rel=1e-3, abs=1e-3)
+    found = {one.entry.name: one.uncertainty[0].ece for one in compared.members}
+    error = figures.ece
+    assert error.mean == pytest.approx(found[leader] - found[other])
+    assert error.low < error.high and error.takes == 6
+    table = tell.tables_of(compared)["paired"]
+    assert "the 6 takes" in table.note
+    shown = {row.cells[1]: row.cells[2].value for row in table.rows}
+    assert shown == {
+        "P1 z0": -figures.z0.mean,
+        "P1 best": -figures.best.mean,
+        "P1 mean": -figures.mean.mean,
+        "P2 best": -figures.aligned.mean,
+        "energy score": -figures.energy.mean,
+        "ECE": -figures.ece.mean,
+    }
+    assert Comparison(compared.members[:1]).paired() is None
+
+
+def test_a_single_take_says_nothing_of_chance(compared):
+    members = []
+    for one in compared.members:
+        frames = one.frames[0]
+        alone = np.full(len(frames.records), "0")
+        same = dataclasses.replace(frames.records, action=alone, subaction=alone)
+        members.append(one._replace(frames=(frames._replace(records=same),)))
+    table = tell.tables_of(Comparison(tuple(members)))["paired"]
+    assert table.rows[0].texts[3:] == ("-", "-")
+    assert "draws of the take say" in table.note
