@@ -2,13 +2,14 @@
 
     bone b of length l -> b + t S b, whose length is L (l / L)^kept
 
-Whoever is in a picture has limbs of one length. A Gaussian in space does not know it:
-where a limb's depth is unsure, some hypotheses have it long and others short. L is the
-geometric mean over the frame's hypotheses, S the bone's covariance there: S b is the
-direction in which another length takes the least, as in a Kalman update that has
-observed it. So what is unsure gives way, mostly depth, and what the picture tells
-hardly moves. Along it no length is reached that is shorter than what stands across;
-such bones come as near as they can.
+Whoever is in a picture has limbs of one length, left and right alike. A Gaussian in
+space does not know it: where a limb's depth is unsure, some hypotheses have it long and
+others short. Of the logarithms of a limb's length and of the other side's, each with
+its mean and variance over the frame's hypotheses, L is where the two meet: the surer
+one counts more. S is the bone's covariance: S b is the direction in which another
+length takes the least, as in a Kalman update that has observed it. So what is unsure
+gives way, mostly depth, and what the picture tells hardly moves. Along it no length is
+reached that is shorter than what stands across; such bones come as near as they can.
 
 L and S are told by many hypotheses: whoever asks for fewer than 64 gets the first of
 so many.
@@ -26,11 +27,13 @@ import numpy as np
 
 from jaxflow.evaluation.around import Fitted
 from jaxflow.maths import linalg
-from jaxflow.skeleton import H36M_BONES, H36M_PARENTS
+from jaxflow.skeleton import H36M_BONES, H36M_MIRRORED, H36M_PARENTS
 from jaxflow.types import DensityModel, Model, Params, Sampled
 
 _MANY = 64  # hypotheses that tell of lengths
 _SHORT = 1e-6  # a bone without a length
+_UNLIKE = 0.02  # by how much, in its logarithm, a limb differs from the other side's
+_OTHER = np.asarray(H36M_MIRRORED[1:]) - 1  # the other side's bone
 
 
 def held(poses: jax.Array, kept: float | jax.Array) -> jax.Array:
@@ -45,11 +48,19 @@ def held(poses: jax.Array, kept: float | jax.Array) -> jax.Array:
     bones = (poses - poses[..., np.asarray(H36M_PARENTS), :])[..., 1:, :]
     square = jnp.sum(bones**2, axis=-1)
     logs = jnp.log(jnp.maximum(square, _SHORT**2)) / 2
-    mean = jnp.mean(logs, axis=-2, keepdims=True)
-    wanted = jnp.exp(2 * (mean + kept * (logs - mean)))
+    mean, variance = _mean_and_variance(logs)
+    other, unsure = mean[..., _OTHER], variance[..., _OTHER] + _UNLIKE**2
+    length = mean + (other - mean) * variance / (variance + unsure)
+    wanted = jnp.exp(2 * (length + kept * (logs - mean)))
     moved = bones + _steps(bones, square - wanted)
     chains = jnp.asarray(_chains(), moved.dtype)
     return poses[..., :1, :] + linalg.einsum("jk,...kd->...jd", chains, moved)
+
+
+def _mean_and_variance(logs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Over hypotheses (..., M, 16), which stay an axis of one."""
+    mean = jnp.mean(logs, axis=-2, keepdims=True)
+    return mean, jnp.mean((logs - mean) ** 2, axis=-2, keepdims=True)
 
 
 def _steps(bones: jax.Array, too_much: jax.Array) -> jax.Array:
