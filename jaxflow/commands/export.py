@@ -8,7 +8,8 @@ stablehlo and onnx are the sampler alone, at a temperature of 1 and without what
 fitted to calibrate it. Fits (b, 16, 7), 2D joints (b, 16, 2) and normal noise (b, m,
 16) in, hypotheses (b, m, 17, 3) in metres out, for any b and m. The file is read back
 and compared with the checkpoint before it takes its name, and a short program that uses
-it is printed.
+it is printed. Of other methods than the flow there is a StableHLO file: it takes seeds
+(b, 2) and a temperature in place of the noise, and draws --num_hypotheses.
 --check compares a file that is there already and writes nothing.
 
 ONNX needs the extra `onnx-export`; StableHLO (for JAX, which reads it for six months of
@@ -25,11 +26,14 @@ import pathlib
 from collections.abc import Sequence
 
 from jaxflow import commands, methods
+from jaxflow.config import MOST_HYPOTHESES
 from jaxflow.flow import exported, onnx_graph
+from jaxflow.methods import exported as sampler_files
 from jaxflow.methods import weights
 from jaxflow.methods.flow import FlowModel
 from jaxflow.runs import files, weights_file
 from jaxflow.runs.errors import UserError
+from jaxflow.types import Model
 
 flags = commands.Flags(__name__)
 
@@ -40,6 +44,13 @@ _FORMAT = flags.DEFINE_enum(
 )
 _CHECK = flags.DEFINE_bool(
     "check", False, "Only compare the file with the checkpoint; write nothing."
+)
+_NUMBER = flags.DEFINE_integer(
+    "num_hypotheses",
+    200,
+    "Of a StableHLO file of another method than the flow: how many it draws.",
+    lower_bound=1,
+    upper_bound=MOST_HYPOTHESES,
 )
 _LINE = flags.DEFINE_string(
     "line", "", "Of weights: what the model is, for jaxflow.pretrained()."
@@ -63,15 +74,9 @@ def main(argv: Sequence[str]) -> None:
     if kind == "weights":
         return _hand_on(out)
     model = methods.load(_CHECKPOINT.value)
-    if not isinstance(model, FlowModel):
-        raise UserError(
-            f"{_CHECKPOINT.value} holds the method {model.method}; expected a flow, "
-            "whose latents alone go into the file from outside"
-        )
-    params, clamp = model.active, model.config.clamp
-    content = out.read_bytes() if _CHECK.value else _WRITERS[kind](params, clamp)
+    content = out.read_bytes() if _CHECK.value else _written(model, kind)
     try:
-        difference = exported.check(_READERS[kind](content), params, clamp)
+        difference = _difference(_READERS[kind](content), model)
     except ValueError as error:
         raise UserError(f"{out}: {error}") from error
     if not _CHECK.value:
@@ -81,7 +86,25 @@ def main(argv: Sequence[str]) -> None:
         f"{verb}: {out}, {len(content) / 1e6:.1f} MB; poses differ from the "
         f"checkpoint's by at most {difference:.1g} of the largest coordinate\n"
     )
-    print(exported.program(kind, str(out)))
+    seeded = not isinstance(model, FlowModel)
+    print(exported.program(kind, str(out), seeded=seeded))
+
+
+def _written(model: Model, kind: str) -> bytes:
+    if isinstance(model, FlowModel):
+        return _WRITERS[kind](model.active, model.config.clamp)
+    if kind != "stablehlo":
+        raise UserError(
+            f"{_CHECKPOINT.value} holds the method {model.method}; expected a flow for "
+            f"{kind}, or --format=stablehlo"
+        )
+    return sampler_files.to_stablehlo(model, _NUMBER.value)
+
+
+def _difference(run: exported.Sampler, model: Model) -> float:
+    if isinstance(model, FlowModel):
+        return exported.check(run, model.active, model.config.clamp)
+    return sampler_files.check(run, model, _NUMBER.value)
 
 
 def _hand_on(out: pathlib.Path) -> None:

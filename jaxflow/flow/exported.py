@@ -53,7 +53,7 @@ class SamplerInputs(NamedTuple):
     z: Any
 
 
-Sampler = Callable[[Any, Any, Any], Any]
+Sampler = Callable[..., Any]
 
 
 def sampler(params: Params, clamp: SoftClamp) -> Sampler:
@@ -128,21 +128,39 @@ def check(run: Sampler, params: Params, clamp: SoftClamp) -> float:
     for shape in _SHAPES:
         inputs = example_inputs(*shape)
         expected = np.asarray(_library(params, inputs, clamp))
-        got = np.asarray(run(*inputs))
-        if got.shape != expected.shape:
-            raise UserError(
-                f"it gives {got.shape} for {shape}; the checkpoint {expected.shape}"
-            )
-        size = max(float(np.abs(expected).max()), 1.0)
-        difference = float(np.abs(got - expected).max()) / size
-        if not difference <= TOLERANCE:
-            raise UserError(
-                f"its poses differ from the checkpoint's by {difference:.2g} of the "
-                f"largest coordinate, expected at most {TOLERANCE:g}: it was made of "
-                "another checkpoint, or is damaged"
-            )
-        worst = max(worst, difference)
+        got = functools.partial(run, *inputs)
+        worst = max(worst, compared(got, expected, str(shape)))
     return worst
+
+
+def compared(run: Callable[[], Any], expected: np.ndarray, what: str) -> float:
+    """The difference of what a sampler gives, in units of the largest coordinate.
+
+    Args:
+      run: draws with a file that was read back.
+      expected: what the checkpoint gives.
+      what: was asked for.
+
+    Raises:
+      UserError: another shape, or a difference above ``TOLERANCE``.
+    """
+    try:
+        got = np.asarray(run())
+    except (TypeError, ValueError) as error:
+        raise UserError(f"it does not take {what}: {error}") from error
+    if got.shape != expected.shape:
+        raise UserError(
+            f"it gives {got.shape} for {what}; the checkpoint {expected.shape}"
+        )
+    size = max(float(np.abs(expected).max()), 1.0)
+    difference = float(np.abs(got - expected).max()) / size
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"its poses differ from the checkpoint's by {difference:.2g} of the "
+            f"largest coordinate, expected at most {TOLERANCE:g}: it was made of "
+            "another checkpoint, or is damaged"
+        )
+    return difference
 
 
 @functools.partial(jax.jit, static_argnames="clamp")
@@ -180,34 +198,49 @@ import numpy as np
 with np.load("fits.npz") as file:  # from python -m jaxflow.fit
     fits = file["fits"].reshape(-1, 16, 7)
 pose2d = fits[..., 1:3]  # or the detector's joints (n, 16, 2), any unit, y down
-z = np.random.default_rng(0).normal(size=(len(fits), 200, 16)).astype(np.float32)
+{noise}
 {call}
 print(poses.shape, poses[0].std(axis=0).max())  # (n, 200, 17, 3) metres
 """
 
+_LATENTS = (
+    "z = np.random.default_rng(0).normal(size=(len(fits), 200, 16)).astype(np.float32)"
+)
+_STABLEHLO = {
+    "imports": "from jax import export",
+    "opening": 'with open({path!r}, "rb") as file:\n'
+    "    sampler = export.deserialize(bytearray(file.read()))",
+    "noise": _LATENTS,
+    "call": "poses = np.asarray(sampler.call(fits, pose2d, z))",
+}
 _FORMS = {
-    "stablehlo": {
-        "imports": "from jax import export",
-        "opening": 'with open({path!r}, "rb") as file:\n'
-        "    sampler = export.deserialize(bytearray(file.read()))",
-        "call": "poses = np.asarray(sampler.call(fits, pose2d, z))",
-    },
+    "stablehlo": _STABLEHLO,
     "onnx": {
         "imports": "import onnxruntime",
         "opening": "session = onnxruntime.InferenceSession({path!r})",
+        "noise": _LATENTS,
         "call": 'poses = session.run(None, {{"fits": fits, "pose2d": pose2d, '
         '"z": z}})[0]',
     },
 }
 FORMATS = tuple(_FORMS)
+_SEEDED = {
+    **_STABLEHLO,
+    "noise": "seeds = np.random.default_rng(0).integers("
+    "0, 2**32, (len(fits), 2), np.uint32)",
+    "call": "poses = np.asarray(sampler.call(fits, pose2d, seeds, np.float32(1)))",
+}
 
 
-def program(kind: str, path: str) -> str:
+def program(kind: str, path: str, *, seeded: bool = False) -> str:
     """A short program that draws hypotheses with the file and without this package.
 
     Args:
       kind: one of ``FORMATS``.
       path: of the file; the program has it as a string, whatever it holds.
+      seeded: it takes seeds and a temperature in place of latents, as other methods'
+        files do (``methods.exported``).
     """
-    parts = {name: text.format(path=path) for name, text in _FORMS[kind].items()}
+    form = _SEEDED if seeded else _FORMS[kind]
+    parts = {name: text.format(path=path) for name, text in form.items()}
     return textwrap.dedent(_PROGRAM).format(**parts).lstrip()
