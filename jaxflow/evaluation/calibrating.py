@@ -223,7 +223,7 @@ def _fit(
 
 
 def _fitted(curve: Curve) -> float:
-    return float(curve.temperatures[curve.fitted])
+    return round(float(curve.temperatures[curve.fitted]), 6)
 
 
 def document(

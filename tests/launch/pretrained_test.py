@@ -38,7 +38,8 @@ def test_from_data_to_a_file(tmp_path):
         *module, "jaxflow.train", flagfile, data, "--iterations=9", made
     ]  # fmt: skip
     wild = "--dataset=cmu_mocap_lift/wild"
-    assert calibration == [*module, "jaxflow.calibrate", checkpoint, data, wild]
+    calibrated = "jaxflow.calibrate", checkpoint, data, wild, "--limbs=0.25"
+    assert calibration == [*module, *calibrated]
     figures = f"{folder}/evaluation.json"
     assert test == [
         *module, "jaxflow.evaluate", checkpoint, data, wild, "--temperature=fitted",
