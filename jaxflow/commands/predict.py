@@ -33,6 +33,7 @@ from jaxflow import commands
 from jaxflow.config import MOST_HYPOTHESES
 from jaxflow.detector.readers.boxes import MIN_SCORE
 from jaxflow.detector.readers.pictures import MEGAPIXELS
+from jaxflow.evaluation.calibrated import Applied
 from jaxflow.gaussians import scales
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.metrics import selection
@@ -212,7 +213,8 @@ def main(argv: Sequence[str]) -> int:
         print(tally.skipped(), file=sys.stderr)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    print(f"temperature of the latents: {lifter.temperature:g}")
+    drawn = f"{lifter.temperature:g}{Applied.to(lifter.model)}"
+    print(f"temperature of the latents: {drawn}")
     if _TIMING.value:
         print(task.clock.table())
     return SKIPPED_SOME if tally.problems else 0

@@ -25,6 +25,7 @@ import jax
 
 from jaxflow import commands
 from jaxflow.commands import _multihost
+from jaxflow.evaluation.calibrated import Applied
 from jaxflow.prediction import set_files, sets
 from jaxflow.prediction.set_sampling import SampleConfig, SetToSample
 from jaxflow.runs import files, multihost
@@ -65,7 +66,8 @@ def main(argv: Sequence[str]) -> None:
     # The first builds the data set, where it has to be built.
     source = multihost.first_does(load) or load()
     if multihost.is_first():
-        print(f"temperature of the latents: {source.temperature:g}")
+        drawn = f"{source.temperature:g}{Applied.to(source.model)}"
+        print(f"temperature of the latents: {drawn}")
     manifest = sets.describe(source, where, settings)
     with Run(_OUT.value, flag="--out") as run:
         shards = set_files.claim(run.folder, manifest)

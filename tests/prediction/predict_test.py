@@ -14,6 +14,7 @@ import jaxflow
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers import boxes
 from jaxflow.detector.readers.records import Seen
+from jaxflow.flow import calibration_file
 from jaxflow.prediction import files as prediction_files
 from jaxflow.prediction import page as prediction_page
 from jaxflow.prediction import pictures, stream, unfinished
@@ -234,9 +235,11 @@ def test_bad_inputs_leave_the_others_unharmed(drawn, models, tmp_path):
     people = np.random.default_rng(0).uniform(50, 200, (2, 2, 16, 2))
     np.savez(tmp_path / "two.npz", keypoints=people)
     inputs = folder, *(tmp_path / name for name in ("zeros.json", "two.npz", "no.jpg"))
+    model = shutil.copytree(models / "flow", tmp_path / "calibrated")
+    calibration_file.save(model, {"temperature": 1.5, "limbs_kept": 0.3})
     process = command(
         *map(str, inputs),
-        f"--checkpoint={models / 'flow'}",
+        f"--checkpoint={model}",
         f"--out={tmp_path / 'out'}",
         f"--detector={models / 'detector'}",
         "--num_hypotheses=20",
@@ -248,6 +251,7 @@ def test_bad_inputs_leave_the_others_unharmed(drawn, models, tmp_path):
     for name in ("cut.jpg", "drawing.jpg", "zeros.json", "no.jpg"):
         assert name in text[text.index("skipped 4") :], name
     assert "4 people from 2 inputs" in text and "share" in text
+    assert "temperature of the latents: 1.5, with limbs held (0.3 kept)\n" in text
     out = tmp_path / "out"
     with np.load(out / "two" / prediction_files.ARRAYS) as file:
         assert file["hypotheses"].shape == (4, 20, 17, 3)
