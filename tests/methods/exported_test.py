@@ -1,9 +1,6 @@
 """Other methods' samplers as files: what the library draws, without the library."""
 
 import dataclasses
-import os
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -17,7 +14,7 @@ from jaxflow.maths import geometry
 from jaxflow.methods import exported
 from jaxflow.runs import checkpoint
 from jaxflow.runs.errors import UserError
-from tests.helpers import in_process
+from tests.helpers import alone, in_process
 from tests.helpers import methods as small
 
 pytest.importorskip("flatbuffers", reason="StableHLO needs the extra 'export'")
@@ -82,18 +79,7 @@ def test_the_command_and_its_program_without_the_package(folder, capfd):
     text = capfd.readouterr().out
     assert "written" in text
     program = text[text.index("import numpy") :]
-    blocked = "import sys; sys.modules['jaxflow'] = None\n" + program
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    result = subprocess.run(
-        [sys.executable, "-c", blocked],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert result.returncode == 0, result.stderr
-    assert "(3, 200, 17, 3)" in result.stdout
+    assert "(3, 200, 17, 3)" in alone.output(program, folder)
     assert not in_process.run(export, *flags, "--check")
     assert "checked" in capfd.readouterr().out
     assert in_process.run(export, *flags, "--check", "--num_hypotheses=7") == 1
