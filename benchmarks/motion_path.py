@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from data_builders.cmu_mocap_lift import amc, asf, generation, kinematics, source
-from data_builders.simulation import cameras, views
+from data_builders.simulation import cameras, studio, views
 from jaxflow.metrics import paths
 from jaxflow.prediction import motions
 from jaxflow.prediction.lifter import Lifter
@@ -82,7 +82,7 @@ def read(
             own = [take for take in archive.takes if int(take.subject) == number]
             own = own[:: max(1, len(own) // takes)][:takes]
             body = asf.parse(archive.read(own[0].skeleton), own[0].skeleton)
-            studio = cameras.studio(np.random.default_rng([7, number]))
+            four = cameras.studio(np.random.default_rng([7, number]))
             for take in own:
                 motion = amc.parse(archive.read(take.motion), body, take.motion)
                 rows = np.arange(0, len(motion.position), STEP)[:frames]
@@ -90,9 +90,9 @@ def read(
                 ends = kinematics.bone_ends(body, kept)
                 joints = kinematics.joints(body, ends, take.skeleton)
                 rng = np.random.default_rng([8, number, int(take.number)])
-                world = generation.placed(rng, joints)
+                world = studio.placed(rng, joints)
                 names = (take.subject, generation.ACTION, take.number)
-                camera = studio[int(take.number) % len(studio)]
+                camera = four[int(take.number) % len(four)]
                 seen = views.view(rng, names, camera, world, rows)
                 found.append(views.detected(rng, [seen]))
     return found

@@ -60,6 +60,7 @@ data_builders/cmu_mocap_lift
     data_builders.cmu_mocap_lift.generation
     data_builders.cmu_mocap_lift.recordings
     data_builders.simulation.cameras
+    data_builders.simulation.studio
 data_builders/cmu_mocap_source
     data_builders.cmu_mocap_lift.download
     data_builders.cmu_mocap_lift.source
@@ -87,8 +88,8 @@ data_builders/human36m_sources
     data_builders.human36m_lift.positions
     data_builders.human36m_lift.recordings
     data_builders.human36m_lift.sources
-data_builders/human36m_wild
-    data_builders.human36m_lift.wild
+data_builders/human36m_refilmed
+    data_builders.human36m_lift.refilmed
 data_builders/mpi_inf_3dhp
     data_builders.mpi_inf_3dhp_lift.mpi_inf_3dhp_lift_dataset_builder
     data_builders.mpi_inf_3dhp_lift.parse

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
 
 from data_builders import features
@@ -14,6 +13,7 @@ from data_builders.cmu_mocap_lift.configurations import CmuConfig
 from data_builders.files import DataFileError
 from data_builders.lift_builder import Examples, LiftBuilder
 from data_builders.simulation import pictures
+from data_builders.simulation.views import TRUE_2D
 
 SPLITS: tuple[str, ...] = ("train", "test")
 
@@ -24,9 +24,7 @@ class Builder(LiftBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
     BUILDER_CONFIGS = [CmuConfig(), CmuConfig(wild=True)]
-    EXTRA_FEATURES = {
-        "pose2d_true": tfds.features.Tensor(shape=(16, 2), dtype=np.float32)
-    }
+    EXTRA_FEATURES = TRUE_2D
     RAW_FOLDER = "optional"
 
     @classmethod

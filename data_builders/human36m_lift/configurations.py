@@ -2,9 +2,9 @@
 
 A configuration's name says all of it, so that sets of different make never share a
 folder: ``every64``, ``ambiguous``, ``train-S1-S5_test-S9``,
-``train-S1-S5_test-S9_every64``, and ``wild``, ``wild-seed1-views2`` alone or before any
-of these. Without a configuration: the recordings' own cameras, all frames, subjects as
-published.
+``train-S1-S5_test-S9_every64``, and ``wild``, ``wild-seed1-views2``, ``studio`` or
+``studio-seed1`` alone or before any of these. Without a configuration: the recordings'
+own cameras, all frames, subjects as published.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from jaxflow.types import PoseRecords
 # Every 16th test frame of an action: every 64th video frame (paper section 4.1).
 PROTOCOL_STRIDE = 16
 
-_WILD = re.compile(
-    r"wild(?:-seed(?P<seed>\d{1,18}))?(?:-views(?P<views>[1-9]\d{0,3}))?(?:_(?=.)|$)"
+_CAMERAS = re.compile(
+    r"(?P<cameras>wild|studio)(?:-seed(?P<seed>\d{1,18}))?"
+    r"(?:(?<!studio)-views(?P<views>[1-9]\d{0,3}))?(?:_(?=.)|$)"
 )
 _NAME = re.compile(
     r"(?:train(?P<train>(?:-[A-Za-z0-9]+)+)_test(?P<test>(?:-[A-Za-z0-9]+)+)"
@@ -35,8 +36,8 @@ _EXPECTED = (
     "expected a human36m_lift configuration: every64 (test: every 64th video frame), "
     "ambiguous (test: ambiguous frames), subjects such as train-S1-S5_test-S9, or "
     "these with _every64 or _ambiguous behind; wild or wild-seed1-views2 for pictures "
-    "as anybody takes them, alone or with _ before any of these; none for all frames "
-    "of all subjects"
+    "as anybody takes them, studio or studio-seed1 for another studio's, alone or with "
+    "_ before any of these; none for all frames of all subjects"
 )
 
 
@@ -46,8 +47,9 @@ class Human36mConfig(tfds.core.BuilderConfig):
 
     Attributes:
       name: says all; empty for the default.
-      wild: the poses in pictures as anybody takes them, not the recordings' own.
-      seed: of everything random, where wild.
+      cameras: "own", the recordings'; "wild", as anybody takes pictures; "studio", four
+        others, before one of which each pose is.
+      seed: of everything random, where the cameras are not the recordings'.
       views: pictures of each pose, where wild.
       subjects: of the splits "train" and "test"; none where they are those that the
         raw files have.
@@ -55,7 +57,7 @@ class Human36mConfig(tfds.core.BuilderConfig):
     """
 
     name: str = ""
-    wild: bool = False
+    cameras: str = "own"
     seed: int = 0
     views: int = 1
     subjects: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
@@ -68,8 +70,8 @@ class Human36mConfig(tfds.core.BuilderConfig):
         Raises:
           UserError: no such name, or a subject twice.
         """
-        wild = _WILD.match(name)
-        rest = name[wild.end() :] if wild else name
+        seen = _CAMERAS.match(name)
+        rest = name[seen.end() :] if seen else name
         match = _NAME.fullmatch(rest)
         if match is None or not name:
             raise UserError(f"{_EXPECTED}; got {name!r}")
@@ -83,12 +85,13 @@ class Human36mConfig(tfds.core.BuilderConfig):
             raise UserError(
                 f"expected each subject once; got {', '.join(twice)} twice in {name!r}"
             )
-        seed = int((wild and wild["seed"]) or 0)
-        views = int((wild and wild["views"]) or 1)
-        pictures = "wild" + f"-seed{seed}" * (seed > 0) + f"-views{views}" * (views > 1)
+        cameras = seen["cameras"] if seen else "own"
+        seed = int((seen and seen["seed"]) or 0)
+        views = int((seen and seen["views"]) or 1)
+        by = cameras + f"-seed{seed}" * (seed > 0) + f"-views{views}" * (views > 1)
         return cls(
-            name="_".join(filter(None, (pictures if wild else "", rest))),
-            wild=wild is not None,
+            name="_".join(filter(None, (by if seen else "", rest))),
+            cameras=cameras,
             seed=seed,
             views=views,
             subjects=subjects,

@@ -11,10 +11,11 @@ import tqdm
 
 from data_builders import features
 from data_builders.files import DataFileError
-from data_builders.human36m_lift import forms, recordings, sources, wild
+from data_builders.human36m_lift import forms, recordings, refilmed, sources
 from data_builders.human36m_lift.configurations import PROTOCOL_STRIDE, Human36mConfig
 from data_builders.lift_builder import Examples, LiftBuilder
 from data_builders.simulation import pictures
+from data_builders.simulation.views import TRUE_2D
 from jaxflow.types import PoseRecords
 
 
@@ -46,8 +47,10 @@ class Builder(LiftBuilder):
         return Human36mConfig.from_name(name)
 
     def extra_features(self) -> dict[str, Any]:
-        """Those of pictures, where wild; see the base class."""
-        return pictures.FEATURES if self.chosen.wild else self.EXTRA_FEATURES
+        """Those of the cameras; see the base class."""
+        return {"own": {}, "wild": pictures.FEATURES, "studio": TRUE_2D}[
+            self.chosen.cameras
+        ]
 
     def raw_files(self, folder: pathlib.Path) -> list[pathlib.Path]:
         """Pickles, files of 3D poses and of fits; see the base class.
@@ -68,17 +71,18 @@ class Builder(LiftBuilder):
     def _examples(self, source: sources.Source, split: str) -> Examples:
         """Numbered examples, recording by recording, so that little is held at once.
 
-        Of ``wild`` all poses of the split are.
+        Before other cameras all poses of the split are.
         """
         tally = sources.Tally()
         readers = source.recordings(split, self._subjects(split), tally)
-        doing = "reading" if self.chosen.wild else "writing"
+        anew = self.chosen.cameras != "own"
+        doing = "reading" if anew else "writing"
         with tqdm.tqdm(readers, desc=f"{doing} {split}", unit=" recordings") as bar:
             stream: Iterator[PoseRecords] = (
                 records for reader in bar if len(records := reader())
             )
-            if self.chosen.wild:
-                stream = wild.generate(stream, self.chosen.seed, self.chosen.views)
+            if anew:
+                stream = refilmed.generate(stream, self.chosen)
             if split == "test":
                 stream = self.chosen.choose_test(stream)
             row = 0

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data_builders.simulation import occlusion, proportions, snapshots, two_detectors
+from data_builders.simulation.views import TRUE_2D
 from jaxflow.skeleton import MPII_TO_H36M
 from jaxflow.types import PoseRecords
 
@@ -24,7 +25,7 @@ _BODIES, _CAMERAS, _DETECTORS = range(3, 6)
 _NUMBERS = ("pitch", "roll", "fov", "height", "distance")
 
 FEATURES: dict[str, Any] = {
-    "pose2d_true": tfds.features.Tensor(shape=(16, 2), dtype=np.float32),
+    **TRUE_2D,
     "cut": tfds.features.Tensor(shape=(16,), dtype=np.bool_),
     **{name: tfds.features.Scalar(np.float32) for name in _NUMBERS},
 }

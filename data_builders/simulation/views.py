@@ -8,13 +8,19 @@ detector's error as ``extra["pose2d_true"]``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow_datasets as tfds
 
 from data_builders.simulation import cameras, detector, motion, occlusion
 from jaxflow.skeleton import MPII_TO_H36M
 from jaxflow.types import PoseRecords
+
+# The feature of a set whose detector is simulated.
+TRUE_2D: dict[str, Any] = {
+    "pose2d_true": tfds.features.Tensor(shape=(16, 2), dtype=np.float32)
+}
 
 
 class View(NamedTuple):

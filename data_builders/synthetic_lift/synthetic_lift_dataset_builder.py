@@ -6,11 +6,11 @@ import dataclasses
 import pathlib
 import re
 
-import numpy as np
 import tensorflow_datasets as tfds
 
 from data_builders import features
 from data_builders.lift_builder import Examples, LiftBuilder
+from data_builders.simulation.views import TRUE_2D
 from data_builders.synthetic_lift import generation
 from jaxflow.runs.errors import UserError
 
@@ -61,9 +61,7 @@ class Builder(LiftBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
     BUILDER_CONFIGS = [SyntheticConfig()]
-    EXTRA_FEATURES = {
-        "pose2d_true": tfds.features.Tensor(shape=(16, 2), dtype=np.float32)
-    }
+    EXTRA_FEATURES = TRUE_2D
 
     @classmethod
     def configuration(cls, name: str) -> tfds.core.BuilderConfig:

@@ -8,8 +8,8 @@ configuration behind a slash if need be; each has a README.md in data_builders/N
 tells where its raw files come from. --check looks whether they are all there, and
 builds nothing. A set that is there already is reused; an interrupted build leaves
 nothing half built. cmu_mocap_lift/wild and human36m_lift/wild are motion capture in
-pictures as anybody takes them: for models of photographs. Beside the set lies
-data_card.png: sample frames and counts.
+pictures as anybody takes them: for models of photographs; human36m_lift/studio has its
+poses before other cameras. Beside the set lies data_card.png: sample frames and counts.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _CONFIGURED: dict[str, set[str]] = {
     "cmu_mocap_lift": {"seed", "test_subjects"},
     "cmu_mocap_lift/wild": {"seed", "views", "test_subjects"},
     "human36m_lift/wild": {"seed", "views"},
+    "human36m_lift/studio": {"seed"},
 }
 
 _DATASET = flags.DEFINE_string(
@@ -62,8 +63,8 @@ _CARD = flags.DEFINE_bool(
 _SEED = flags.DEFINE_integer(
     "seed",
     None,
-    "synthetic_lift, cmu_mocap_lift, human36m_lift/wild: seed of everything random; "
-    f"default {_DEFAULT.seed}.",
+    "synthetic_lift, cmu_mocap_lift, human36m_lift/wild, human36m_lift/studio: seed of "
+    f"everything random; default {_DEFAULT.seed}.",
 )
 _TRAIN_FRAMES = flags.DEFINE_integer(
     "train_frames",
@@ -146,7 +147,7 @@ def configured(name: str, given: dict[str, Any]) -> str:
     """The full name of a data set that flags configure."""
     if name == "synthetic_lift":
         return f"{name}/{SyntheticConfig(**given).name}"
-    if name == "human36m_lift/wild":
+    if name.startswith("human36m_lift/"):
         parts = [f"-{what}{number}" for what, number in sorted(given.items())]
         return name + "".join(parts)
     kind, _, wild = name.partition("/")

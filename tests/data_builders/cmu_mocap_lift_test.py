@@ -7,7 +7,7 @@ import pytest
 
 from data_builders import files, registry
 from data_builders.cmu_mocap_lift import generation, recordings, source
-from data_builders.simulation import cameras
+from data_builders.simulation import cameras, studio
 from jaxflow import data
 from jaxflow.skeleton import H36M_BONES, HIP
 from tests.helpers import cmu as cmu
@@ -195,7 +195,7 @@ def test_nobody_walks_into_a_camera():
     rng = np.random.default_rng(0)
     pose = rng.normal(scale=300, size=(17, 3)) + [4000, 900, -2000]
     joints = pose + steps
-    world = generation.placed(rng, joints)
+    world = studio.placed(rng, joints)
     assert np.linalg.norm(world[:, HIP, :2], axis=-1).max() < 1500 + 1e-6
     np.testing.assert_allclose(world[..., 2], joints[..., 1])  # heights
     parent, child = np.asarray(H36M_BONES).T

@@ -1,22 +1,25 @@
-"""Recordings as pictures that anybody may take: the configuration ``wild``.
+"""Recordings before other cameras: the configurations ``wild`` and ``studio``.
 
-In: recordings as the other configurations have them. Out: their poses before other
-cameras, with other bodies and detections (``simulation.pictures``), recording by
-recording. The files do not say which way is up: it is the direction in which a subject
-stands before a camera on average, and the floor lies under a recording's lowest joints.
+In: recordings as the other configurations have them. Out: their poses in pictures that
+anybody may take (``simulation.pictures``) or in another studio (``simulation.studio``),
+with detections of these, recording by recording. The files do not say which way is up:
+it is the direction in which a subject stands before a camera on average, and the floor
+lies under a recording's lowest joints.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tqdm
 
 from data_builders.files import DataFileError
-from data_builders.simulation import pictures
+from data_builders.human36m_lift.configurations import Human36mConfig
+from data_builders.simulation import pictures, studio
 from jaxflow.skeleton import H36M_JOINTS, HIP
 from jaxflow.types import PoseRecords
 
@@ -40,24 +43,24 @@ class _Poses(NamedTuple):
 
 
 def generate(
-    stream: Iterable[PoseRecords], seed: int, views: int
+    stream: Iterable[PoseRecords], config: Human36mConfig
 ) -> Iterator[PoseRecords]:
-    """The pictures of each recording.
+    """Each recording, seen anew.
 
     All poses are read before the first is given: a camera's vertical is of them all.
 
     Args:
       stream: recordings with frames, camera frame.
-      seed: of everything random.
-      views: pictures of each pose.
+      config: by which cameras; its seed is of everything random.
 
     Raises:
       DataFileError: a camera whose vertical the people in front of it do not show.
     """
     kept = [_poses(records) for records in stream]
     verticals = _verticals(kept)
+    seen = _pictured if config.cameras == "wild" else _filmed
     for poses in tqdm.tqdm(kept, desc="taking pictures", unit=" recordings"):
-        yield _pictured(poses, verticals[_seen_by(poses)], seed, views)
+        yield seen(poses, upright(poses.pose3d, verticals[_seen_by(poses)]), config)
 
 
 def _poses(records: PoseRecords) -> _Poses:
@@ -118,9 +121,24 @@ def upright(pose3d: np.ndarray, up: np.ndarray) -> np.ndarray:
     return joints
 
 
-def _pictured(poses: _Poses, up: np.ndarray, seed: int, views: int) -> PoseRecords:
+def _pictured(poses: _Poses, joints: np.ndarray, config: Human36mConfig) -> PoseRecords:
     *names, camera = poses.names
-    number = zlib.crc32("/".join(poses.names).encode())
-    shots = pictures.taken(upright(poses.pose3d, up), views, seed, (number,))
-    cameras = [f"{camera}-view{view + 1}" for view in range(views)]
+    shots = pictures.taken(joints, config.views, config.seed, (_number(poses.names),))
+    cameras = [f"{camera}-view{view + 1}" for view in range(config.views)]
     return shots.records(names, cameras, poses.frame)
+
+
+def _filmed(poses: _Poses, joints: np.ndarray, config: Human36mConfig) -> PoseRecords:
+    subject, action, subaction, camera = poses.names
+    numbers = _number((subject,)), _number(poses.names)
+    names = subject, action, subaction
+    take = studio.Take(names, numbers, poses.frame, joints)
+    (records,) = studio.filmed([(numbers, [take])], config.seed)
+    return dataclasses.replace(
+        records, camera=np.char.add(f"{camera}-", records.camera)
+    )
+
+
+def _number(names: Sequence[str]) -> int:
+    """What random numbers depend on: the names alone, not what else there is."""
+    return zlib.crc32("/".join(names).encode())

@@ -1,11 +1,12 @@
-"""Human3.6M's poses in pictures as anybody takes them."""
+"""Human3.6M's poses before other cameras: anybody's, and another studio's."""
 
 import numpy as np
 import pytest
 
 from data_builders import files, registry
-from data_builders.human36m_lift import parse, recordings, wild
+from data_builders.human36m_lift import parse, recordings, refilmed
 from data_builders.human36m_lift.configurations import Human36mConfig
+from data_builders.simulation import cameras
 from jaxflow import data
 from jaxflow.commands import build_data
 from jaxflow.skeleton import H36M_BONES, H36M_JOINTS
@@ -38,8 +39,8 @@ def manual(tmp_path_factory):
         content = helpers.pickled(len(split), subjects, ("Eating", "Walking"))
         for subject in content.values():
             for action in subject.values():
-                for cameras in action.values():
-                    for one in cameras.values():
+                for seen_by in action.values():
+                    for one in seen_by.values():
                         frames = len(one["3d_gt"])
                         poses = seen(standing(rng, frames), (200, 700, 4500))
                         one["3d_gt"] = poses.swapaxes(1, 2).reshape(frames, 51)
@@ -57,7 +58,7 @@ def load(manual, tmp_path_factory):
 
 def test_up_is_found_and_the_floor_is_below():
     joints = standing(np.random.default_rng(1), 500)
-    found = wild.upright(seen(joints, (300, 1500, 5000)), UP)
+    found = refilmed.upright(seen(joints, (300, 1500, 5000)), UP)
     at = found - found[:, :1]
     np.testing.assert_allclose(at[..., 1], (joints - joints[:, :1])[..., 1], atol=1e-6)
     # No mirror image: the camera's right and what is near to it.
@@ -104,6 +105,32 @@ def test_cameras_are_about_where_they_say(load):
     np.testing.assert_allclose(pictures.extra["height"], lowest, atol=0.35)
 
 
+def test_the_studio(load):
+    """The same people, turned and moved as a whole, each pose by one of its cameras."""
+    poses, filmed = load("train"), load("train", "/studio")
+    assert set(filmed.extra) == {"pose2d_true"}
+    assert {camera[9:] for camera in filmed.camera} <= set(cameras.CAMERA_NAMES)
+    assert len(set(filmed.camera)) > 4
+    row = {name: number for number, name in enumerate(_names(poses))}
+    rows = [row[name] for name in _names(filmed)]
+    assert sorted(rows) == [*range(len(poses))]
+    between = [
+        np.linalg.norm(one[:, :, None] - one[:, None], axis=-1)
+        for one in (filmed.pose3d, poses.pose3d[rows])
+    ]
+    np.testing.assert_allclose(*between, atol=0.02)
+    handed = [
+        np.linalg.det(one[:, [1, 7, 11]] - one[:, :1])
+        for one in (filmed.pose3d.astype(float), poses.pose3d[rows].astype(float))
+    ]
+    np.testing.assert_allclose(*handed, rtol=1e-3, atol=1e3)
+    assert filmed.pose3d[..., 2].min() > 1000
+    error = filmed.pose2d - filmed.extra["pose2d_true"]
+    assert 0.5 < np.median(np.linalg.norm(error, axis=-1)) < 4
+    other = load("train", "/studio-seed1")
+    assert not np.allclose(other.pose3d, filmed.pose3d)
+
+
 def test_only_names_and_seed_matter(load, manual, tmp_path):
     name = "/wild_train-S5-S1_test-S9_every64"
     again = data.load_records(f"human36m_lift{name}", "train", tmp_path, manual)
@@ -117,24 +144,26 @@ def test_only_names_and_seed_matter(load, manual, tmp_path):
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("wild", (True, 0, 1, {}, "all")),
-        ("wild-seed7-views3", (True, 7, 3, {}, "all")),
-        ("wild-views2_every64", (True, 0, 2, {}, "every64")),
+        ("wild", ("wild", 0, 1, {}, "all")),
+        ("wild-seed7-views3", ("wild", 7, 3, {}, "all")),
+        ("wild-views2_every64", ("wild", 0, 2, {}, "every64")),
         (
             "wild_train-S1_test-S9",
-            (True, 0, 1, {"train": ("S1",), "test": ("S9",)}, "all"),
+            ("wild", 0, 1, {"train": ("S1",), "test": ("S9",)}, "all"),
         ),
-        ("ambiguous", (False, 0, 1, {}, "ambiguous")),
+        ("studio-seed2_every64", ("studio", 2, 1, {}, "every64")),
+        ("ambiguous", ("own", 0, 1, {}, "ambiguous")),
     ],
 )
 def test_names(name, parts):
     found = Human36mConfig.from_name(name)
-    assert (found.wild, found.seed, found.views) == parts[:3]
+    assert (found.cameras, found.seed, found.views) == parts[:3]
     assert (found.subjects, found.test_frames) == parts[3:]
 
 
 @pytest.mark.parametrize(
-    "name", ["wild_", "wild-views0", "wilder", "wild-every64", "every64_wild"]
+    "name",
+    ["wild_", "wild-views0", "wilder", "wild-every64", "every64_wild", "studio-views2"],
 )
 def test_unknown_names(name):
     with pytest.raises(ValueError, match="wild or wild-seed1-views2"):
@@ -164,13 +193,15 @@ def test_a_camera_that_looks_straight_down_is_refused():
         ),
     )
     with pytest.raises(files.DataFileError, match="S1, camera 54138969: expected"):
-        list(wild.generate([records], 0, 1))
+        list(refilmed.generate([records], Human36mConfig.from_name("wild")))
 
 
 def test_flags_make_the_name():
     made = build_data.configured("human36m_lift/wild", {"seed": 4, "views": 2})
     assert made == "human36m_lift/wild-seed4-views2"
     assert build_data.configured("human36m_lift/wild", {}) == "human36m_lift/wild"
+    made = build_data.configured("human36m_lift/studio", {"seed": 4})
+    assert made == "human36m_lift/studio-seed4"
 
 
 def test_the_set_has_a_folder_of_its_own(tmp_path):
