@@ -56,7 +56,7 @@ class CalibrationConfig:
     )
     limbs: float = option(
         1.0,
-        "share to keep of how much a limb's length differs between a frame's "
+        "share to keep of how much the proportions of limbs differ between a frame's "
         "hypotheses, since people have one skeleton; 1 leaves limbs as they are drawn",
     )
     widths: bool = option(

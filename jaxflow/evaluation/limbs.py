@@ -1,17 +1,20 @@
 """Any model whose hypotheses of a frame have more nearly one skeleton.
 
-    bone b of length l -> b + t S b, whose length is L (l / l_mean)^kept
+    bone b of length l -> b + t S b, whose length is L s (l / (s l_mean))^kept
 
-Whoever is in a picture has limbs of one length, left and right alike. A Gaussian in
-space does not know it: where a limb's depth is unsure, some hypotheses have it long and
-others short. Of the logarithms of a limb's length and of the other side's, each with
-its mean (l_mean) and variance over the frame's hypotheses, L is where the two meet: the
-surer one counts more. S is the bone's covariance: S b is the direction in which another
-length takes the least, as in a Kalman update that has observed it. So what is unsure
-gives way, mostly depth, and what the picture tells hardly moves. Along it no length is
-reached that is shorter than what stands across; such bones come as near as they can.
+Whoever is in a picture has limbs of one length, left and right alike; how large they
+are a picture does not tell. A Gaussian in space does not know the one: where a limb's
+depth is unsure, some hypotheses have it long and others short. It knows the other. So
+a hypothesis keeps its size s, what all its bones are longer than on average, the surer
+ones counting more, and its proportions are held. Of the logarithms of a limb's length
+and of the other side's, each with its mean (l_mean) and variance over the frame's
+hypotheses, L is where the two meet, the surer one counting more here, too. S is the
+bone's covariance: S b is the direction in which another length takes the least, as in a
+Kalman update that has observed it. So what is unsure gives way, mostly depth, and what
+the picture tells hardly moves. Along it no length is reached that is shorter than what
+stands across; such bones come as near as they can.
 
-L and S are told by many hypotheses: whoever asks for fewer than 64 gets the first of
+L, s and S are told by many hypotheses: whoever asks for fewer than 64 gets the first of
 so many.
 """
 
@@ -43,8 +46,9 @@ def held(poses: jax.Array, kept: float | jax.Array) -> jax.Array:
 
     Args:
       poses: metres, or any other unit.
-      kept: share of a length's deviation, in its logarithm, that stays: 0 for one
-        length; with 1 left and right meet, and that is all.
+      kept: share of a length's deviation from what the hypothesis's size makes of it,
+        in its logarithm, that stays: 0 for one skeleton in several sizes; with 1 left
+        and right meet, and that is all.
 
     Returns:
       The poses, of the same shape, unit and type.
@@ -56,7 +60,10 @@ def held(poses: jax.Array, kept: float | jax.Array) -> jax.Array:
     mean, variance = _mean_and_variance(logs)
     other, unsure = mean[..., _OTHER], variance[..., _OTHER] + _UNLIKE**2
     length = mean + (other - mean) * variance / (variance + unsure)
-    wanted = jnp.exp(2 * (length + kept * (logs - mean)))
+    sure = 1 / (variance + _UNLIKE**2)
+    share = sure / jnp.sum(sure, axis=-1, keepdims=True)
+    size = jnp.sum((logs - mean) * share, axis=-1, keepdims=True)
+    wanted = jnp.exp(2 * (length + size + kept * (logs - mean - size)))
     moved = bones + _steps(bones, square - wanted)
     chains = jnp.asarray(_chains(), moved.dtype)
     return poses[..., :1, :] + linalg.einsum("jk,...kd->...jd", chains, moved)
@@ -99,7 +106,7 @@ def _chains() -> np.ndarray:
 )
 @dataclasses.dataclass(frozen=True)
 class Held(Fitted):
-    """A model whose hypotheses' limbs are held to one length.
+    """A model whose hypotheses' limbs are held to one skeleton's proportions.
 
     Attributes:
       model: any.

@@ -35,7 +35,7 @@ def bones(poses):
 
 
 def log_lengths(poses):
-    return np.log(np.linalg.norm(bones(poses), axis=-1))
+    return np.log(np.maximum(np.linalg.norm(bones(poses), axis=-1), 1e-6))
 
 
 def draw(model, **how):
@@ -61,26 +61,46 @@ def test_the_surer_side_tells_the_other(hypotheses):
     length = 1.2 * np.exp(log_lengths(hypotheses)[..., left - 1].mean(1))
     shin = np.stack([0 * length, length, 0 * length], axis=-1)[:, None]
     poses[..., right, :] = poses[..., right - 1, :] + shin
-    found = np.exp(log_lengths(held(poses, 0.0)))
-    np.testing.assert_allclose(found[..., right - 1] / length[:, None], 1, rtol=1e-5)
+    found = np.exp(log_lengths(held(poses, 0.0)).mean(axis=1))
+    np.testing.assert_allclose(found[..., right - 1] / length, 1, rtol=1e-5)
     before = np.exp(log_lengths(poses)[..., left - 1].mean(1))
-    share = (found[..., left - 1].mean(1) - before) / (length - before)
+    share = (found[..., left - 1] - before) / (length - before)
     assert (share > 0.5).all() and (share < 1).all()
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.4, 0.8])
-def test_lengths_differ_by_the_share_that_is_kept(hypotheses, kept):
-    """About the mean of both sides, the surer counting more, where that is reached."""
-    found, before = (log_lengths(p) for p in (held(hypotheses, kept), hypotheses))
-    mean, variance = (f(axis=1, keepdims=True) for f in (before.mean, before.var))
+def wanted_logs(before, kept):
+    """What the logarithms of lengths (..., M, 16) should become."""
+    mean, variance = (f(axis=-2, keepdims=True) for f in (before.mean, before.var))
     other, unsure = (each[..., OTHER] for each in (mean, variance + 0.02**2))
     length = (mean * unsure + other * variance) / (variance + unsure)
-    wanted = length + kept * (before - mean)
+    weights = np.broadcast_to(1 / (variance + 0.02**2), before.shape)
+    size = np.average(before - mean, weights=weights, axis=-1)[..., None]
+    return length + size + kept * (before - mean - size)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.4, 0.8])
+def test_proportions_differ_by_the_share_that_is_kept(hypotheses, kept):
+    """About the mean of both sides, the surer counting more, where that is reached."""
+    found, before = (log_lengths(p) for p in (held(hypotheses, kept), hypotheses))
+    wanted = wanted_logs(before, kept)
     reached = np.abs(found - wanted) < 1e-4
     assert reached.mean() > 0.9
     # Elsewhere a bone across the direction is longer already, and shrinks to that.
     assert (found[~reached] > wanted[~reached]).all()
     assert (found[~reached] < before[~reached] + 1e-6).all()
+
+
+def test_a_hypothesis_keeps_its_size(hypotheses):
+    """The same pose, larger and smaller: nothing is to be held."""
+    poses = hypotheses[:, :1] * np.linspace(0.8, 1.25, 9)[:, None, None]
+    sides = np.minimum(H36M_MIRRORED, range(17))  # left of the right's length
+    poses = poses.astype(np.float32)
+    same = log_lengths(poses)[..., sides[1:] - 1]
+    alike = bones(poses) * np.exp(same - log_lengths(poses))[..., None]
+    joints = np.zeros(poses.shape, np.float64)
+    for parent, joint in H36M_BONES:
+        joints[..., joint, :] = joints[..., parent, :] + alike[..., joint - 1, :]
+    np.testing.assert_allclose(held(joints.astype(np.float32), 0.0), joints, atol=2e-6)
 
 
 def test_what_is_sure_hardly_moves(hypotheses):
@@ -95,18 +115,16 @@ def test_a_bone_by_hand():
     poses = np.zeros((3, 17, 3), np.float32)
     poses[:, 1] = np.stack([0.1 * np.ones(3), 0.2 * np.ones(3), depths], axis=-1)
     found = np.asarray(held(poses, 0.0))[:, 1]
-    lengths = np.linalg.norm(poses[:, 1], axis=-1, keepdims=True)
     # The other side has no length, and is sure of it; its hypotheses are all one.
-    variance = np.log(lengths).var()
-    share = variance / (variance + 0.02**2)
-    log = np.log(lengths).mean() * (1 - share) + np.log(1e-6) * share
-    assert np.exp(log) < np.hypot(0.1, 0.2)
+    wanted = np.exp(wanted_logs(log_lengths(poses), 0.0))
+    assert wanted[:, 0].max() < np.hypot(0.1, 0.2)
     np.testing.assert_allclose(found[:, 2], 0, atol=1e-3)
     poses[:, 4] = poses[:, 1]  # now the sides are alike
     found = np.asarray(held(poses, 0.0))[:, 1]
-    left = np.exp(2 * np.log(lengths).mean()) - 0.1**2 - 0.2**2
+    wanted = np.exp(wanted_logs(log_lengths(poses), 0.0))
+    left = wanted[:, :1] ** 2 - 0.1**2 - 0.2**2
     np.testing.assert_allclose(found[:, :2], poses[:, 1, :2], atol=1e-5)
-    np.testing.assert_allclose(found[:, 2], np.sqrt(left), rtol=1e-4)
+    np.testing.assert_allclose(found[:, 2], np.sqrt(left[:, 0]), rtol=1e-4)
 
 
 def test_a_mirror_changes_nothing_else(hypotheses):
