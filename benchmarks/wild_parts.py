@@ -19,7 +19,7 @@ import numpy as np
 from absl import app, flags, logging
 
 from benchmarks import cameras
-from data_builders.human36m_lift import wild
+from data_builders.human36m_lift import refilmed
 from data_builders.simulation import pictures
 from jaxflow import data, methods
 from jaxflow.evaluation.calibrated import Applied, calibrated
@@ -37,7 +37,7 @@ def pictured(records: PoseRecords, *, varied: bool) -> PoseRecords:
     for number, camera in enumerate(np.unique(seen_by)):
         own = np.flatnonzero(seen_by == camera)
         poses = records.pose3d[own]
-        joints = wild.upright(poses, wild.vertical(poses))
+        joints = refilmed.upright(poses, refilmed.vertical(poses))
         shots = pictures.taken(joints, 1, _SEED, (number,), varied=varied)
         for name, values in (shots._asdict() | shots.extra).items():
             if name != "extra":

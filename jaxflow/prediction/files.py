@@ -225,16 +225,14 @@ class PeopleWriter:
           OSError: no space, no permission.
         """
         self._end_frame()
-        if self.people:
-            self._write_people()
+        frames = self._write_people() if self.people else 0
         for kind, drawings in self._drawings.items():
             for name, content in drawings.contents.items():
                 files.write_bytes(self._folder / kind / name, content)
-        frames = self._places() if self.people else []
         summary = {
             **self._about,
             "people": self.people,
-            "frames": len(set(frames)),
+            "frames": frames,
             "frames_read": self.frames,
             **self._skipped,
             **self._noted,
@@ -243,8 +241,8 @@ class PeopleWriter:
         unfinished.remove(self._folder)
         return summary
 
-    def _write_people(self) -> None:
-        """poses.npz, poses.json, and what other programs read."""
+    def _write_people(self) -> int:
+        """poses.npz, poses.json, and what other programs read; of how many frames."""
         arrays = self._arrays()
         lines: Iterator[bytes] = (line[:-1] for line in self._columns.lines("lines"))
         moving = motions.find(arrays, self._fps)
@@ -255,12 +253,8 @@ class PeopleWriter:
         files.write_npz(self._folder / ARRAYS, arrays)
         document.write(self._folder / DOCUMENT, self._about, self._skipped, lines)
         exports.write(self._folder, self._output.formats, arrays, moving, self._fps)
-
-    def _places(self) -> list[tuple[str, int]]:
-        """File and frame of each person."""
-        names = [json.loads(line)[0] for line in self._columns.lines("names")]
-        frame = self._columns.array("frame", np.int64, (self.people,))
-        return list(zip(names, frame.tolist(), strict=True))
+        places = zip(arrays["source"].tolist(), arrays["frame"].tolist(), strict=True)
+        return len({*places})
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Those of poses.npz, straight from the columns."""

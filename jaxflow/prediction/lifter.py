@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from jaxflow.config import at_least
+from jaxflow.config import at_least, at_most, finite
 from jaxflow.gaussians import keypoints
 from jaxflow.maths import batching, checks
 from jaxflow.metrics import selection
@@ -74,15 +74,8 @@ class Lifter:
             )
         checks.whole("num_hypotheses", self.num_hypotheses)
         at_least(self, num_hypotheses=1)
-        if self.num_hypotheses > _MOST_LIFTED:
-            raise UserError(
-                f"expected at most {_MOST_LIFTED} hypotheses a person; got "
-                f"{self.num_hypotheses}"
-            )
-        if not 0 <= self.temperature < np.inf:
-            raise UserError(
-                f"expected a temperature of at least 0; got {self.temperature}"
-            )
+        at_most(self, num_hypotheses=_MOST_LIFTED)
+        finite(self, "temperature")
 
     @classmethod
     def load(
@@ -246,7 +239,8 @@ class Lifter:
           Prediction whose ``pose2d`` is in pixels of the pictures.
 
         Raises:
-          TypeError, ValueError: no detector was given, or arrays of another kind.
+          TypeError, ValueError: no detector was given, arrays of another kind, or fewer
+            than four joints found.
         """
         from jaxflow.detector.blazepose.detector import BlazePose
         from jaxflow.detector.crops import crop, warp
@@ -260,7 +254,8 @@ class Lifter:
         wholes = [[0, 0, picture.width, picture.height] for picture in upright]
         squares = crop.from_box(wholes, 1.0) if boxes is None else crop.from_box(boxes)
         if isinstance(self.detector, BlazePose):
-            fit, mean = self.detector.look(upright, squares)
+            fit, mean, found = self.detector.look(upright, squares)
+            lifting.check_found(found)
             pose2d = crop.heatmap_to_image(mean.astype(np.float64), squares)
             return self.lift_fits(fit, pose2d, positions=positions)
         maps = self.detector.detect(warp.crops(upright, squares))
@@ -297,16 +292,16 @@ class Lifter:
         detected = keypoints.from_sigma(
             places, jnp.zeros(places.shape[:-1], places.dtype)
         )
+        scores = jnp.ones(places.shape[:-1], places.dtype)
         if confidence is not None:
             scores = jnp.asarray(np.asarray(confidence, np.float32))
             if np.any(scores > keypoints.MOST_SURE):
                 raise UserError("expected confidences of 0 to 1; got percents, or more")
             detected = detected._replace(found=detected.found & (scores > 0))
-            _, pixel = keypoints.crop_of(detected)
-            detected = keypoints.from_confidence(places, scores, pixel)
+        corner, pixel = keypoints.crop_of(keypoints.to_mpii(detected, skeleton))
+        detected = keypoints.from_confidence(places, scores, pixel)
         joints = keypoints.to_mpii(detected, skeleton)
-        corner, pixel = keypoints.crop_of(joints)
-        fits = keypoints.to_fits(joints)
+        fits = keypoints.to_fits(joints, corner, pixel)
         lifting.check_found(np.asarray(fits.converged))
         pose2d = corner[..., None, :] + pixel[..., None, None] * fits.mean
         rows = np.asarray(fits.as_array())

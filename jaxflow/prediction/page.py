@@ -24,6 +24,8 @@ from jaxflow.runs.errors import UserError
 
 PAGE = "index.html"
 _TITLE = "From pictures to 3D"
+# What a kind of event is called where only their number is told.
+_MORE = {"skipped": "that could not be used", "noted": "with a note"}
 LISTED = 100  # of what was skipped
 _TEXT = (
     "First the chosen pose: {}. The slider leads through all hypotheses: poses for the "
@@ -70,14 +72,14 @@ def write(
     peopled = [source for source in done if source.summary["people"]]
     poses, scenes = page_people.shown(peopled, rule)
     people = sum(source.summary["people"] for source in done)
-    lines = [*failed, *(line for source in done for line in problems(source))]
+    lines = [*failed, *(line for source in done for line in told(source, "skipped"))]
     sections = []
     if poses:
         text = _TEXT.format(_rule_in_words(rule))
         sections.append(viewer.section(poses, "People in 3D", text, scenes=scenes))
     if lines:
         sections.append(_listed("What could not be used", "Skipped", lines))
-    if noted := [line for source in done for line in notes(source)]:
+    if noted := [line for source in done for line in told(source, "noted")]:
         sections.append(_listed("What is to be known", "Notes", noted))
     of_all = f"{len(poses)} of " if len(poses) < people else ""
     who = "person" if people == 1 else "people"
@@ -103,20 +105,12 @@ def _rule_in_words(rule: str) -> str:
     return motions.TEXT if known is None else known.text
 
 
-def problems(done: Done) -> Iterator[str]:
-    """A line for each frame or person of a source that was skipped."""
-    for event in done.summary["skipped"]:
+def told(done: Done, kind: str) -> Iterator[str]:
+    """A line for each frame or person of a source that was "skipped", or "noted"."""
+    for event in done.summary.get(kind, ()):
         yield problem(*(event[k] for k in ("source", "frame", "person_id", "reason")))
-    if more := done.summary.get("skipped_left_out"):
-        yield f"{done.folder.name}: and {more} more that could not be used"
-
-
-def notes(done: Done) -> Iterator[str]:
-    """A line for each person of a source of whom something is to be known."""
-    for event in done.summary.get("noted", ()):
-        yield problem(*(event[k] for k in ("source", "frame", "person_id", "reason")))
-    if more := done.summary.get("noted_left_out"):
-        yield f"{done.folder.name}: and {more} more with a note"
+    if more := done.summary.get(f"{kind}_left_out"):
+        yield f"{done.folder.name}: and {more} more {_MORE[kind]}"
 
 
 def problem(

@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import os
 import pathlib
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
 from tqdm import tqdm
 
 from jaxflow._version import __version__
@@ -29,7 +26,7 @@ from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.page import Done, problem
 from jaxflow.prediction.records import Ended, Mark
 from jaxflow.prediction.unfinished import Begun
-from jaxflow.runs import checkpoint
+from jaxflow.runs import checkpoint, trees
 from jaxflow.runs import files as run_files
 from jaxflow.runs.profiling import Clock
 from jaxflow.runs.run import Run, Stop
@@ -73,7 +70,7 @@ class Tally(NamedTuple):
       resumed: how many of them were so already.
       continued: how many were under way.
       problems: a line for each file, frame or person that could not be used.
-      page: the page's path, if anything is on it.
+      page: the page's path.
     """
 
     people: int
@@ -81,7 +78,7 @@ class Tally(NamedTuple):
     resumed: int
     continued: int
     problems: list[str]
-    page: pathlib.Path | None
+    page: pathlib.Path
 
     def told(self) -> str:
         """What was done, in two lines, and some of what is to be known of it."""
@@ -90,7 +87,7 @@ class Tally(NamedTuple):
         earlier = f" ({', '.join(before)})" if before else ""
         people = "1 person" if self.people == 1 else f"{self.people} people"
         inputs = "1 input" if len(self.done) == 1 else f"{len(self.done)} inputs"
-        noted = [line for source in self.done for line in page.notes(source)]
+        noted = [line for source in self.done for line in page.told(source, "noted")]
         note = "".join(f"\nnote: {line}" for line in noted[:_TOLD])
         if (more := len(noted) - _TOLD) > 0:
             note += f" (and {more} more, in summary.json)"
@@ -215,7 +212,7 @@ def predict(
         problems += [event.reason for event in task.reading.boxes.skipped]
     with task.clock("write"):
         path = page.write(task.output.folder, whole, problems)
-    problems += [line for source in whole for line in page.problems(source)]
+    problems += [line for source in whole for line in page.told(source, "skipped")]
     people = sum(source.summary["people"] for source in whole)
     return Tally(people, whole, len(plan.done), len(plan.begun), problems, path)
 
@@ -228,13 +225,10 @@ def about_run(
 ) -> dict[str, Any]:
     """Everything that results depend on, as plain values."""
     lifter, reading, output, _ = task
-    checksum = 0
-    for leaf in jax.tree.leaves(lifter.model.parameters()):
-        checksum = zlib.crc32(np.asarray(leaf).tobytes(), checksum)
     return {
         "jaxflow": __version__,
         "checkpoint": os.fspath(checkpoint),
-        "parameters_crc32": checksum,
+        "parameters_crc32": trees.checksum(lifter.model.parameters()),
         "detector": _detector(task, detector),
         "flip_test": lifter.detector.flip_test if lifter.detector else None,
         "num_hypotheses": lifter.num_hypotheses,

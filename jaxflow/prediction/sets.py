@@ -92,18 +92,10 @@ def describe(
             "crc32": zlib.crc32(sums.encode()),
             source.model.method: plain_config.to_dict(source.model.config),
         },
-        "data_crc32": _checksum(records.pose2d, records.gaussfit),
+        "data_crc32": trees.checksum([records.pose2d, records.gaussfit]),
         "frames": len(records),
         "columns": set_files.describe_columns(columns),
     }
-
-
-def _checksum(*arrays: np.ndarray) -> int:
-    """CRC-32 of all that the network sees."""
-    checksum = 0
-    for array in arrays:
-        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-    return checksum
 
 
 def sample_missing(

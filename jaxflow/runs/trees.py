@@ -28,12 +28,18 @@ def differences(stored: Any, wanted: Any) -> list[str]:
     return problems
 
 
+def checksum(tree: Any) -> int:
+    """CRC-32 of the bytes of all arrays, one after the other."""
+    total = 0
+    for leaf in jax.tree.leaves(jax.device_get(tree)):
+        data = np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data
+        total = zlib.crc32(data, total)
+    return total
+
+
 def checksums(tree: Any) -> dict[str, int]:
     """CRC-32 of the bytes of every array, by its path in the tree."""
-    return {
-        name: zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)
-        for name, leaf in by_path(jax.device_get(tree)).items()
-    }
+    return {name: checksum(leaf) for name, leaf in by_path(tree).items()}
 
 
 def other_bits(tree: Any, recorded: Mapping[str, int]) -> list[str]:

@@ -7,7 +7,6 @@ Of several processes each reads its part and they exchange what they read.
 
 from __future__ import annotations
 
-import zlib
 from typing import NamedTuple
 
 import jax
@@ -16,7 +15,7 @@ import numpy as np
 
 from jaxflow import data
 from jaxflow.config import AugmentConfig, RunConfig, TrainConfig
-from jaxflow.runs import multihost
+from jaxflow.runs import multihost, trees
 from jaxflow.runs.errors import UserError
 from jaxflow.training import augmentation
 from jaxflow.types import Batch, Held, PoseRecords, RawFrames
@@ -136,8 +135,5 @@ def _split(config: RunConfig, split: str) -> PoseRecords:
 
 def fingerprint(records: PoseRecords) -> dict[str, int]:
     """Tells data sets apart: a run must not go on with other data."""
-    arrays = (records.pose3d, records.pose2d, records.gaussfit)
-    checksum = 0
-    for array in arrays:
-        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-    return {"frames": len(records), "crc32": checksum}
+    arrays = [records.pose3d, records.pose2d, records.gaussfit]
+    return {"frames": len(records), "crc32": trees.checksum(arrays)}

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 import jaxflow
+from jaxflow.detector.blazepose.detector import BlazePose
 from jaxflow.detector.network.loading import Detector
 from jaxflow.flow.exported import example_inputs
 from jaxflow.gaussians import heatmaps, keypoints
 from jaxflow.methods.flow import FlowModel
 from jaxflow.metrics import selection
 from jaxflow.prediction.lifter import Lifter
+from jaxflow.runs.errors import UserError
 from jaxflow.types import GaussianFit
 from tests.helpers import flows
 
@@ -190,8 +192,23 @@ def test_pictures_go_through_the_detector(model, fits, maps):
     assert lifter.lift_pictures([]).chosen.shape == (0, 17, 3)
 
 
+class Blind(BlazePose):
+    """Sees three joints of anybody."""
+
+    def look(self, pictures, squares):
+        count = len(pictures)
+        found = np.arange(16)[None].repeat(count, 0) < 3
+        return np.ones((count, 16, 7), np.float32), np.ones((count, 16, 2)), found
+
+
+def test_nobody_in_a_picture_is_refused(model):
+    lifter = Lifter(model, num_hypotheses=M, detector=Blind("lite", None, None, 1))
+    with pytest.raises(UserError, match="frame 0: nobody: 3 joints found"):
+        lifter.lift_pictures([np.zeros((64, 64, 3), np.uint8)])
+
+
 def test_keypoints_of_another_detector(lifter):
-    """As `detections` would have them, a joint that was not found among them."""
+    """As keypoint files are read, a joint that was not found among them."""
     rng = np.random.default_rng(0)
     points = rng.uniform(100, 300, (2, 17, 2)).astype(np.float32)
     confidence = rng.uniform(0.3, 1, (2, 17)).astype(np.float32)
@@ -204,7 +221,7 @@ def test_keypoints_of_another_detector(lifter):
         lifter.lift_keypoints(points, 100 * confidence, skeleton="coco_17")
     sure = keypoints.from_sigma(jnp.asarray(points), jnp.zeros((2, 17)))
     sure = sure._replace(found=jnp.asarray(confidence > 0))
-    _, pixel = keypoints.crop_of(sure)
+    _, pixel = keypoints.crop_of(keypoints.to_mpii(sure, "coco_17"))
     want = keypoints.to_mpii(
         keypoints.from_confidence(points, confidence, pixel), "coco_17"
     )

@@ -91,12 +91,16 @@ class BlazePose:
 
     def look(
         self, pictures: Sequence[Picture], squares: Crop
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Fits (B, 16, 7) and means (B, 16, 2) of upright squares (B,) of pictures."""
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of upright squares (B,) of pictures.
+
+        Returns:
+          Fits (B, 16, 7), means (B, 16, 2) and which joints (B, 16) were found.
+        """
         pairs = zip(pictures, squares.center, squares.side, strict=True)
         patches = [turned.cut(picture, Crop(*where)) for picture, *where in pairs]
         seen = self.observe(stacked(patches), np.zeros(len(patches)))
-        return seen.fit, seen.mean
+        return seen.fit, seen.mean, seen.found
 
     def _observe(self, least: float, *columns: np.ndarray) -> tuple[Any, ...]:
         patches, turn = Patch(*columns[:-1]), columns[-1]

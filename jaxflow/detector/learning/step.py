@@ -54,16 +54,13 @@ class LearningConfig:
 
     def __post_init__(self) -> None:
         """Refuses what cannot be trained with."""
-        at_least(self, steps=1, batch_size=1, warmup=0, seed=0)
+        at_least(self, steps=1, batch_size=1, warmup=0, seed=0, lower_rate_after=0)
         at_most(self, seed=MOST_SEED)
         finite(self, "learning_rate", "rotation")
         if not self.learning_rate > 0:
             raise UserError(f"learning_rate must be above 0, not {self.learning_rate}")
-        if not 0 <= self.scaling < 1 or self.lower_rate_after < 0:
-            raise UserError(
-                "rotation and lower_rate_after must be 0 or more and scaling in "
-                f"[0, 1); got {self.rotation}, {self.lower_rate_after}, {self.scaling}"
-            )
+        if not 0 <= self.scaling < 1:
+            raise UserError(f"scaling must be in [0, 1), not {self.scaling}")
         if self.crop_size < MULTIPLE or self.crop_size % MULTIPLE:
             raise UserError(
                 f"crop_size must be a multiple of {MULTIPLE}, not {self.crop_size}"

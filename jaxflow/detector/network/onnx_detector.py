@@ -40,7 +40,7 @@ from jaxflow.gaussians.fitting import fit_gaussians
 from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.maths import batching
-from jaxflow.runs.errors import UserError, missing
+from jaxflow.runs.errors import UserError, missing, reason
 from jaxflow.skeleton import MPII_JOINTS
 
 _DTYPES = {
@@ -118,7 +118,7 @@ def load(
     try:
         answers = session.run(names, {picture.name: _prepare(probe, picture)})
     except Exception as error:  # onnxruntime's own kinds
-        raise UserError(f"{path}: the model does not run: {_line(error)}") from error
+        raise UserError(f"{path}: the model does not run: {reason(error)}") from error
     heatmap = _output(path, dict(zip(names, answers, strict=True)), picture, skeleton)
 
     def network(crops: np.ndarray) -> np.ndarray:
@@ -145,7 +145,7 @@ def _session(path: pathlib.Path) -> Any:
             str(path), providers=[name for name in wanted if name in available]
         )
     except Exception as error:  # onnxruntime's own kinds
-        raise UserError(f"{path}: no usable ONNX model: {_line(error)}") from error
+        raise UserError(f"{path}: no usable ONNX model: {reason(error)}") from error
 
 
 def _input(path: pathlib.Path, inputs: Sequence[Any], pixels: str) -> _Input:
@@ -314,8 +314,3 @@ def _draw(maps: jax.Array, skeleton: str, joints: tuple[int, ...]) -> jax.Array:
     bumps = bumps._replace(amplitude=jnp.where(bumps.converged, bumps.amplitude, 0))
     bumps = jax.tree.map(lambda field: field[:, jnp.asarray(joints)], bumps)
     return heatmaps.render(bumps, HEATMAP_SIZE, HEATMAP_SIZE)
-
-
-def _line(error: Exception) -> str:
-    """The first line of onnxruntime's message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

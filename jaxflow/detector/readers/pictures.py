@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxflow.runs.errors import UserError, missing
+from jaxflow.runs.errors import UserError
 
 # Decoding takes about 7 bytes a pixel: 4 in Pillow, 3 in the array.
 MEGAPIXELS = 100.0
@@ -80,7 +80,7 @@ def from_array(pixels: np.ndarray) -> Picture:
             f"{pixels.shape} of {pixels.dtype}"
         )
     height, width = pixels.shape[:2]
-    _check_small("the array", width, height)
+    _check_small(width, height)
     return Picture(pixels, width, height)
 
 
@@ -108,19 +108,17 @@ def read(path: str | os.PathLike[str], megapixels: float = MEGAPIXELS) -> Pictur
 
     Raises:
       FileNotFoundError: no such file.
-      ImportError: Pillow is not installed.
       PictureError: no picture, damaged, cut short, too large, or below 16 pixels wide
         or high; the file is named.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such picture: {path}")
-    _pillow(path)
     try:
         # Pillow warns of what is checked here, and of odd metadata.
         with warnings.catch_warnings(action="ignore"), _open(path) as image:
             width, height = image.size
-            _check_small(path, width, height)
+            _check_small(width, height)
             step = _reduce(image, megapixels)
             pixels = _rgb(image)
             # Now, as Pillow turns TIFFs when it loads them, and then forgets the tag.
@@ -164,13 +162,6 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
         for part in parts
         if part
     ] + [(2, 0, name)]
-
-
-def _pillow(path: Any) -> None:
-    try:
-        import PIL  # noqa: F401
-    except ImportError as error:
-        raise missing(f"reading {path}", "Pillow", "detector") from error
 
 
 def _open(path: pathlib.Path) -> Any:
@@ -217,7 +208,7 @@ def _unlimited(image: Any) -> Iterator[None]:
             image.MAX_IMAGE_PIXELS = before
 
 
-def _check_small(what: Any, width: int, height: int) -> None:
+def _check_small(width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise PictureError(
             f"{width} x {height} pixels; expected at least {MIN_SIDE} x {MIN_SIDE}, or "
