@@ -136,7 +136,7 @@ def test_hypotheses_are_ranked_as_they_were_drawn(seen):
     inputs, drawn = seen
     got = log_prob(inputs[0], drawn.poses, *inputs[1:], observation_scale=SCALE)
     assert np.std(drawn.log_density) > 1
-    assert np.std(got - drawn.log_density) < 0.2
+    assert np.std(got - drawn.log_density) < 0.1 * np.std(drawn.log_density)
     # While the blocks are the identity it is a Gaussian, densest at its mean.
     mean = jnp.mean(drawn.poses, axis=0)
     assert log_prob(inputs[0], mean, *inputs[1:], observation_scale=SCALE) > got.max()
