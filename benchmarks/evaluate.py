@@ -154,7 +154,9 @@ def parts(poses: int, repeats: int) -> str:
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["params"], meta_fields=["config"]
+    jax.tree_util.register_dataclass,
+    data_fields=["params"],
+    meta_fields=["config", "idle"],
 )
 @dataclasses.dataclass(frozen=True)
 class Rough(FlowModel):
@@ -168,7 +170,7 @@ class Rough(FlowModel):
 
 def precisions(options: argparse.Namespace) -> str:
     """The test set's figures, mm, and seconds, in several precisions."""
-    exact = methods.flow.load(options.checkpoint)
+    exact = methods.load(options.checkpoint)
     records = data.load_records(options.dataset, "test", options.data_dir, None)
     records = data.every_nth_per_action(records, data.protocol_stride(options.dataset))
     rows = []
