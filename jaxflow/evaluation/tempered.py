@@ -17,7 +17,6 @@ pose as they are, modes and projection with them. The mixture is finite, so that
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -38,9 +37,7 @@ _FREEDOM = 45  # numbers of a pose that are free
 _OWN = 0x7E3  # of a frame's key, for its hypotheses' temperatures
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["model", "spread"], meta_fields=[]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Tempered(AboutMode):
     """A model whose hypotheses differ in temperature.
@@ -95,9 +92,7 @@ class Tempered(AboutMode):
         return jax.vmap(of_frame)(each).reshape(*batch, count)
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["model", "spread"], meta_fields=[]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TemperedDensity(Tempered):
     """The same of a model that knows the density of what it draws."""

@@ -12,7 +12,6 @@ that densities stay exact.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -52,9 +51,7 @@ def shares(sigma: jax.Array) -> jax.Array:
     return jnp.maximum(1 - jnp.abs(place[..., None] - numbers), 0)
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["model", "factors"], meta_fields=[]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Widened(AboutMode):
     """A model whose unsure joints are drawn wider.
@@ -94,9 +91,7 @@ class Widened(AboutMode):
         return ones.at[..., _JOINTS].set(jnp.exp(logs))
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["model", "factors"], meta_fields=[]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class WidenedDensity(Widened):
     """The same of a model that knows the density of what it draws."""
