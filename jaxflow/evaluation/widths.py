@@ -93,9 +93,10 @@ def fit(
     needed = np.zeros_like(sigma)
     for j, joint in enumerate(JOINTS):
         error_key, draw_key = jax.random.split(jax.random.fold_in(key, j))
-        changed, sigma[j] = made_unsure(records, joint, error_key)
+        number = np.int32(MPII_JOINTS.index(joint))
+        changed, sigma[j] = made_unsure(records, number, error_key)
         batch, targets = data.to_batch(changed), data.targets_of(changed)
-        of_joint = jax.tree_util.Partial(_of_joint, np.int32(MPII_JOINTS.index(joint)))
+        of_joint = jax.tree_util.Partial(_of_joint, number)
         for rows, (ratios,) in measuring.stream(
             model, batch, targets, draw_key, [of_joint], draw
         ):
@@ -135,7 +136,7 @@ def was_sure(records: PoseRecords) -> np.ndarray:
 
 
 def made_unsure(
-    records: PoseRecords, joint: str, key: jax.Array
+    records: PoseRecords, joint: np.int32, key: jax.Array
 ) -> tuple[PoseRecords, np.ndarray]:
     """Every frame with a joint less surely seen, and the deviations (N,) px.
 
@@ -149,7 +150,7 @@ def made_unsure(
     first, last = math.log(widened.KNOTS[0]), math.log(_WIDEST)
     sigma = jnp.exp(first + (last - first) * place)
     longer = jnp.where(jnp.arange(count) % 2 == 0, 1.0, _ASPECT)
-    covariance = response.covariances(
+    covariance = response.covariance(
         sigma, longer, math.pi * jax.random.uniform(angle_key, (count,))
     )
     pose2d, gaussfit = response.make_unsure(

@@ -91,8 +91,8 @@ def test_both_sides_have_one_factor(fitted):
 
 
 def test_the_deviations_that_are_asked():
-    changed, sigma = widths.made_unsure(RECORDS, "Head", jax.random.key(3))
-    index = 9
+    index = 9  # the head
+    changed, sigma = widths.made_unsure(RECORDS, np.int32(index), jax.random.key(3))
     others = np.arange(16) != index
     np.testing.assert_array_equal(changed.pose2d[:, others], RECORDS.pose2d[:, others])
     covariance = people.covariance(changed.gaussfit[:, index])
