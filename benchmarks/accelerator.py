@@ -16,7 +16,6 @@ works.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import statistics
 from collections.abc import Callable
@@ -274,9 +273,7 @@ def table(sizes: Sizes, sheet: devices.Sheet | None) -> str:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--flops", type=float, help="exact float32 products a second")
     parser.add_argument("--bandwidth", type=float, help="bytes a second of its memory")
     parser.add_argument("--anyway", action="store_true")

@@ -199,9 +199,7 @@ def precisions(options: argparse.Namespace) -> str:
 
 def main() -> None:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--poses", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peer", choices=["torch"])

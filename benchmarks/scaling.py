@@ -11,8 +11,6 @@ configuration. No accelerator is used.
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import functools
 import os
 import statistics
@@ -178,16 +176,12 @@ def expectation(config: TrainConfig, machine: Machine) -> str:
 
 def main() -> None:
     """Prints both tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--hypotheses", type=int, default=50)
     parser.add_argument("--measure", default="1,2,4,8", help="'' for the arithmetic")
     options = parser.parse_args()
-    config = dataclasses.replace(
-        TrainConfig(), batch_size=options.batch_size, hypotheses=options.hypotheses
-    )
+    config = TrainConfig(batch_size=options.batch_size, hypotheses=options.hypotheses)
     counts = [int(count) for count in options.measure.split(",") if count]
     if counts:
         print(f"{os.cpu_count()} CPU cores, batch {config.batch_size} over all devices")
