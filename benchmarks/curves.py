@@ -13,7 +13,6 @@ was stopped goes on with --only.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import pathlib
 import statistics
@@ -78,9 +77,9 @@ def over_poses(params: Params, seconds: float) -> str:
 
 def over_loss_hypotheses(seconds: float) -> str:
     """L in training, where a part of the cost does not depend on it; sizes in turn."""
-    base, runs = TrainConfig(), {}
+    runs = {}
     for count in LOSS_HYPOTHESES:
-        run = train_step.Run(dataclasses.replace(base, hypotheses=count))
+        run = train_step.Run(TrainConfig(hypotheses=count))
         runs[str(count)] = lambda r=run: r(2)
     times = common.take_turns(runs, max(3, round(seconds / 4)))
     taken = [statistics.median(each) / 2 for each in times.values()]
