@@ -124,7 +124,9 @@ def from_ratios(needed: np.ndarray, at: np.ndarray) -> Widths:
                 continue
             held[j, knot] = np.average(ratios < 1, weights=weights)
             if knot and frames[j, knot] >= LEAST_FRAMES:
-                quantile = weighted_quantile(ratios, weights, _LEVEL)
+                quantile = np.quantile(
+                    ratios, _LEVEL, weights=weights, method="inverted_cdf"
+                )
                 factors[j, knot] = np.clip(quantile, _LEAST, _MOST)
     return Widths(factors, held, frames)
 
@@ -164,14 +166,6 @@ def made_unsure(
         records, pose2d=np.asarray(pose2d), gaussfit=np.asarray(gaussfit)
     )
     return changed, np.asarray(sigma, float)
-
-
-def weighted_quantile(values: np.ndarray, weights: np.ndarray, level: float) -> float:
-    """The least value up to which a share ``level`` of the weight lies."""
-    order = np.argsort(values, axis=None)
-    weight = np.cumsum(weights.ravel()[order])
-    place = np.searchsorted(weight, level * weight[-1])
-    return float(values.ravel()[order][min(place, len(order) - 1)])
 
 
 def _pairs() -> list[list[int]]:

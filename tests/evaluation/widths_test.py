@@ -117,10 +117,3 @@ def test_joints_that_were_unsure_before_tell_nothing():
     head, wrist = widths.JOINTS.index("Head"), widths.JOINTS.index("LWrist")
     assert not sure[head, :3].any() and sure[head, 3:].all()
     assert not sure[wrist].any() and sure.sum() == 12 * 400 - 3
-
-
-def test_a_quantile_by_weight():
-    values, weights = np.asarray([3.0, 1.0, 2.0]), np.asarray([1.0, 1.0, 8.0])
-    assert widths.weighted_quantile(values, weights, 0.05) == 1
-    assert widths.weighted_quantile(values, weights, 0.5) == 2
-    assert widths.weighted_quantile(values, weights, 0.95) == 3
