@@ -16,7 +16,6 @@ works.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import statistics
 from collections.abc import Callable
@@ -47,10 +46,6 @@ COLUMNS = (
     "rate",
 )
 EPOCHS, PER_EPOCH = 155, 482
-LAUNCH = 2e-6  # seconds
-# Of a call, `python -m benchmarks.aot PROGRAM h100`; of a bulk of tiles and of fits,
-# whose loops the host follows, nobody can say beforehand.
-KERNELS = {"training": 1354, "one": 78, "HRNet": 1261}
 _FIT_PASSES = 6  # over a map: the median number of iterations
 
 
@@ -98,14 +93,14 @@ def row(
     if sheet is not None:
         least = work[0] / sheet.peak(names[1]), work[1] / sheet.bandwidth
         shares = [f"{floor / took:.0%}" if floor else "-" for floor in least]
-    launches = f"{1e3 * LAUNCH * started:.2f}" if started else "-"
+    launches = f"{1e3 * devices.LAUNCH * started:.2f}" if started else "-"
     measured = f"{1e3 * took:.2f} ({1e3 * min(times):.2f})"
     return [*names, measured, *shares, launches, rate(took)]
 
 
 def kernels(program: str, sizes: Sizes) -> int:
-    """See `KERNELS`, which are of the whole sizes."""
-    return KERNELS[program] if sizes is SIZES else 0
+    """See `devices.KERNELS`, which are of the whole sizes."""
+    return devices.KERNELS[program] if sizes is SIZES else 0
 
 
 def timed(run: Callable[[], Any], calls: int) -> list[float]:
@@ -278,9 +273,7 @@ def table(sizes: Sizes, sheet: devices.Sheet | None) -> str:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--flops", type=float, help="exact float32 products a second")
     parser.add_argument("--bandwidth", type=float, help="bytes a second of its memory")
     parser.add_argument("--anyway", action="store_true")

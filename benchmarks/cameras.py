@@ -60,21 +60,30 @@ def main(argv: Sequence[str]) -> None:
     """Prints the table."""
     del argv
     logging.set_verbosity(logging.ERROR)
-    records = data.load_records(_DATASET.value, "test", _DATA_DIR.value)
+    records, model, temperature = opened()
     if "pitch" not in records.extra:
         sys.exit(f"{_DATASET.value} does not say what its cameras are like")
-    records = data.every_nth_per_action(records, _STRIDE.value)
-    model, temperature = calibrated(
-        methods.load(_CHECKPOINT.value), _CHECKPOINT.value, _TEMPERATURE.value
-    )
     totals = measured(model, temperature, records, bins(records))
+    begin_table(records, model, temperature)
+    for labels in totals.values():
+        for label in sorted(labels, key=lambda label: -labels[label].frames):
+            print(row(label, Means.of(labels[label])))
+
+
+def opened() -> tuple[PoseRecords, Model, float]:
+    """The test frames that the flags ask for, the model and its temperature."""
+    records = data.load_records(_DATASET.value, "test", _DATA_DIR.value)
+    records = data.every_nth_per_action(records, _STRIDE.value)
+    model = methods.load(_CHECKPOINT.value)
+    return records, *calibrated(model, _CHECKPOINT.value, _TEMPERATURE.value)
+
+
+def begin_table(records: PoseRecords, model: Model, temperature: float) -> None:
+    """Prints what was drawn, and the table's head."""
     drawn = f"T = {temperature:g}{Applied.to(model)}"
     print(f"{drawn}, 200 hypotheses, {len(records)} frames")
     print("\n| frames | | z0 | best | mean | PA best | ECE |")
     print("|---|---|---|---|---|---|---|")
-    for labels in totals.values():
-        for label in sorted(labels, key=lambda label: -labels[label].frames):
-            print(row(label, Means.of(labels[label])))
 
 
 def measured(

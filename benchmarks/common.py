@@ -6,6 +6,7 @@ does meets all alike; ratios are of medians, the floor is of the fastest product
 
 from __future__ import annotations
 
+import argparse
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +59,13 @@ class Speed(NamedTuple):
             f"{device_name()}: matrix product {self.flops / 1e9:.0f} GFLOP/s, copy "
             f"{self.bandwidth / 1e9:.1f} GB/s"
         )
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Of a benchmark's flags; its help is what the module says of itself."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def take_turns(
@@ -172,6 +180,14 @@ def made_up(frames: int, seed: int = 0) -> Batch:
             for size, scale in ((48, 0.3), (32, 1.0), (78, 0.3))
         )
     )
+
+
+def drawing(params: Params, poses: int, hypotheses: int) -> Callable[[], Any]:
+    """Sampling as a user calls it, the inputs on the device."""
+    inputs = made_up(poses)
+    pose2d, cond = jnp.asarray(inputs.pose2d), jnp.asarray(inputs.cond)
+    key = jax.random.key(0)
+    return lambda: sampling.sample(params, pose2d, cond, key, num_hypotheses=hypotheses)
 
 
 def sample_bfloat16(

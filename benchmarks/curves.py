@@ -13,8 +13,6 @@ was stopped goes on with --only.
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import functools
 import pathlib
 import statistics
@@ -25,13 +23,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common, train_step
 from jaxflow import flow
 from jaxflow.config import TrainConfig
-from jaxflow.flow import sampling
 from jaxflow.types import Params
 
 HYPOTHESES = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
@@ -67,31 +63,23 @@ def curve(name: str, sizes: Sequence[int], taken: Sequence[float], base: int) ->
     )
 
 
-def drawing(params: Params, poses: int, hypotheses: int) -> Callable[[], Any]:
-    """Sampling as a user calls it, the inputs on the device."""
-    inputs = common.made_up(poses)
-    pose2d, cond = jnp.asarray(inputs.pose2d), jnp.asarray(inputs.cond)
-    key = jax.random.key(0)
-    return lambda: sampling.sample(params, pose2d, cond, key, num_hypotheses=hypotheses)
-
-
 def over_hypotheses(params: Params, seconds: float) -> str:
     """M for one pose."""
-    taken = [measured(drawing(params, 1, m), seconds / 10) for m in HYPOTHESES]
+    taken = [measured(common.drawing(params, 1, m), seconds / 10) for m in HYPOTHESES]
     return curve("M", HYPOTHESES, taken, 300)
 
 
 def over_poses(params: Params, seconds: float) -> str:
     """B with 200 hypotheses each."""
-    taken = [measured(drawing(params, b, 200), seconds / 7) for b in POSES]
+    taken = [measured(common.drawing(params, b, 200), seconds / 7) for b in POSES]
     return curve("B", POSES, taken, 16)
 
 
 def over_loss_hypotheses(seconds: float) -> str:
     """L in training, where a part of the cost does not depend on it; sizes in turn."""
-    base, runs = TrainConfig(), {}
+    runs = {}
     for count in LOSS_HYPOTHESES:
-        run = train_step.Run(dataclasses.replace(base, hypotheses=count))
+        run = train_step.Run(TrainConfig(hypotheses=count))
         runs[str(count)] = lambda r=run: r(2)
     times = common.take_turns(runs, max(3, round(seconds / 4)))
     taken = [statistics.median(each) / 2 for each in times.values()]
@@ -146,9 +134,7 @@ def streamed(params: Params, count: int = STREAMED, each: int = EACH) -> str:
 
 def main() -> None:
     """Prints the tables asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--only", default="M,B,stream,L,devices")
     parser.add_argument("--seconds", type=float, default=20, help="about, a curve")
     options = parser.parse_args()

@@ -1,6 +1,7 @@
 """Data sheets of accelerators: the floors of what is measured on them.
 
-A device's name, as JAX gives it -> operations and bytes a second at best
+A device's name, as JAX gives it -> operations and bytes a second at best; and what a
+GPU takes to start a program's kernels
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ def _tpu(bfloat16: float, bandwidth: float) -> Sheet:
     return Sheet(bfloat16 / 6, bfloat16 / 3, bfloat16, bfloat16, bandwidth)
 
 
+LAUNCH = 2e-6  # seconds to start a kernel
+# Of a call, `python -m benchmarks.aot PROGRAM h100`; of a bulk of tiles and of fits,
+# whose loops the host follows, nobody can say beforehand.
+KERNELS = {"training": 1015, "one": 78, "HRNet": 1261}
 PRECISIONS = ("highest", "high", "default", "bfloat16")
 # By a part of the name that JAX gives. A T4 has neither TF32 nor bfloat16. A device is
 # half a chip of TPU v2 and v3, and a whole one of later TPUs.

@@ -154,7 +154,9 @@ def parts(poses: int, repeats: int) -> str:
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["params"], meta_fields=["config"]
+    jax.tree_util.register_dataclass,
+    data_fields=["params"],
+    meta_fields=["config", "idle"],
 )
 @dataclasses.dataclass(frozen=True)
 class Rough(FlowModel):
@@ -168,7 +170,7 @@ class Rough(FlowModel):
 
 def precisions(options: argparse.Namespace) -> str:
     """The test set's figures, mm, and seconds, in several precisions."""
-    exact = methods.flow.load(options.checkpoint)
+    exact = methods.load(options.checkpoint)
     records = data.load_records(options.dataset, "test", options.data_dir, None)
     records = data.every_nth_per_action(records, data.protocol_stride(options.dataset))
     rows = []
@@ -197,9 +199,7 @@ def precisions(options: argparse.Namespace) -> str:
 
 def main() -> None:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--poses", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peer", choices=["torch"])

@@ -10,7 +10,6 @@ test subjects. Prints a Markdown table; nothing else should run on the machine.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import pathlib
@@ -34,9 +33,7 @@ _COLUMNS = "z0", "best", "mean", "worst"
 
 def main() -> None:
     """Makes the set, trains, tests, prints."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--manual_dir", type=pathlib.Path, required=True)
     parser.add_argument("--init_from", default="cmu")
     parser.add_argument("--frames", type=int, default=2000)

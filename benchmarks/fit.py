@@ -11,7 +11,6 @@ released code fits; there is no PyTorch one. Also: how the answers agree with Sc
 
 from __future__ import annotations
 
-import argparse
 import concurrent.futures
 import importlib.util
 import os
@@ -175,9 +174,7 @@ def table(rows: Sequence[tuple[str, list[float]]], count: int, least: Floor) -> 
 
 def main() -> None:
     """Runs everything and prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--maps", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()

@@ -11,8 +11,6 @@ what training alone needs. Linux only.
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 from typing import Any
 
 import jax
@@ -62,18 +60,14 @@ def measure(config: TrainConfig, frames: int) -> list[list[str]]:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--hypotheses", type=int, default=200)
     parser.add_argument("--frames", type=int, default=59301)
     parser.add_argument("--compilation_cache", default=compilation_cache.OFF)
     options = parser.parse_args()
     compilation_cache.enable(options.compilation_cache)
-    config = dataclasses.replace(
-        TrainConfig(), batch_size=options.batch_size, hypotheses=options.hypotheses
-    )
+    config = TrainConfig(batch_size=options.batch_size, hypotheses=options.hypotheses)
     rows = measure(config, options.frames)
     print(f"Batch {config.batch_size}, {config.hypotheses} hypotheses")
     print(common.markdown(["stage", "at most, MiB", "now, MiB"], rows))

@@ -10,7 +10,6 @@ were rounded so. Prints how far joints move from where exact products put them.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import jax
@@ -49,9 +48,7 @@ def passes(count: int) -> Any:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--checkpoint", default="cmu")
     parser.add_argument("--dataset", default="synthetic_lift")
     parser.add_argument("--data_dir")

@@ -12,7 +12,6 @@ through M and B, and `benchmarks.accelerator` has what is asked of a GPU.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
 import time
@@ -35,14 +34,6 @@ RELEASED = (
     "The released code itself, on two cores: 64 x 200 0.76 to 0.88 s, 512 x 200 15 to "
     "18 s, 1 x 200 8.3 ms, 1 x 1000 31 to 60 ms."
 )
-
-
-def ours(params: Params, poses: int, hypotheses: int) -> Callable[[], Any]:
-    """A call as a user makes it, the inputs on the device."""
-    inputs = common.made_up(poses)
-    pose2d, cond = jnp.asarray(inputs.pose2d), jnp.asarray(inputs.cond)
-    key = jax.random.key(0)
-    return lambda: sampling.sample(params, pose2d, cond, key, num_hypotheses=hypotheses)
 
 
 def peers(params: Params, poses: int, hypotheses: int) -> Callable[[], Any]:
@@ -93,7 +84,7 @@ def table(params: Params, sizes: str, peer: bool, repeats: int) -> str:
     rows = []
     for size in sizes.split(","):
         poses, hypotheses = map(int, size.split("x"))
-        runs = {"jaxflow": ours(params, poses, hypotheses)}
+        runs = {"jaxflow": common.drawing(params, poses, hypotheses)}
         if peer:
             runs["PyTorch"] = peers(params, poses, hypotheses)
         many = repeats * (3 if poses == 1 else 1)
@@ -120,7 +111,7 @@ def table(params: Params, sizes: str, peer: bool, repeats: int) -> str:
 
 def now_and_then(params: Params, peer: bool, repeats: int) -> str:
     """One pose, called every third of a second: the threads must wake up each time."""
-    runs = {"jaxflow": ours(params, 1, 200)}
+    runs = {"jaxflow": common.drawing(params, 1, 200)}
     if peer:
         runs["PyTorch"] = peers(params, 1, 200)
     common.take_turns(runs, 1)
@@ -189,9 +180,7 @@ def idle(sizes: str, repeats: int) -> str:
 
 def main() -> None:
     """Prints the tables asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--peer", choices=["torch"])
     parser.add_argument("--sizes", default=SIZES, help="poses x hypotheses")
     parser.add_argument("--precisions", action="store_true")

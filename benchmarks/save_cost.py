@@ -10,8 +10,6 @@ difference of the medians is what a save costs, blocking and background together
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import pathlib
 import statistics
 import tempfile
@@ -63,14 +61,12 @@ def measure(
 
 def main() -> None:
     """Prints the medians and the share."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--hypotheses", type=int, default=200)
     parser.add_argument("--saves", type=int, default=3)
     parser.add_argument("--folder", default=None)
     options = parser.parse_args()
-    config = dataclasses.replace(TrainConfig(), hypotheses=options.hypotheses)
+    config = TrainConfig(hypotheses=options.hypotheses)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         plain, saving, calls = measure(config, pathlib.Path(folder), options.saves)
     without, with_save = statistics.median(plain), statistics.median(saving)

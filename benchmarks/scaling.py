@@ -11,8 +11,6 @@ configuration. No accelerator is used.
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import functools
 import os
 import statistics
@@ -29,6 +27,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import common
+from benchmarks.devices import KERNELS, LAUNCH
 from jaxflow.config import TrainConfig
 from jaxflow.methods import flow
 from jaxflow.training import epochs, parallel, state
@@ -63,9 +62,9 @@ MACHINES = (
     # A core: half of a chip's 123 TFLOP/s in bfloat16, six passes for float32, half of
     # its 900 GB/s; links of 70 GB/s.
     Machine("TPU v3-8", 8, 61.5e12 / 6, 450e9, 70e9, 30e-6),
-    # 67 TFLOP/s in float32, 4.8 TB/s, NVLink of 450 GB/s in each direction; 1,354
-    # kernels (`python -m benchmarks.aot iteration h100`) that take 2 us each to start.
-    Machine("8 x H200", 8, 67e12, 4.8e12, 450e9, 20e-6, 1354 * 2e-6),
+    # 67 TFLOP/s in float32, 4.8 TB/s, NVLink of 450 GB/s in each direction; and the
+    # iteration's kernels to start.
+    Machine("8 x H200", 8, 67e12, 4.8e12, 450e9, 20e-6, KERNELS["training"] * LAUNCH),
 )
 
 
@@ -177,16 +176,12 @@ def expectation(config: TrainConfig, machine: Machine) -> str:
 
 def main() -> None:
     """Prints both tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--hypotheses", type=int, default=50)
     parser.add_argument("--measure", default="1,2,4,8", help="'' for the arithmetic")
     options = parser.parse_args()
-    config = dataclasses.replace(
-        TrainConfig(), batch_size=options.batch_size, hypotheses=options.hypotheses
-    )
+    config = TrainConfig(batch_size=options.batch_size, hypotheses=options.hypotheses)
     counts = [int(count) for count in options.measure.split(",") if count]
     if counts:
         print(f"{os.cpu_count()} CPU cores, batch {config.batch_size} over all devices")

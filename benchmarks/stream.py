@@ -13,7 +13,6 @@ command twice, tiny, and prints the most memory that each had.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import pathlib
@@ -115,9 +114,7 @@ def memory(folder: pathlib.Path, frames: int) -> list[list[str]]:
 
 def main() -> None:
     """Prints a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--frames", type=int, default=50_000)
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--hypotheses", type=int, default=25)

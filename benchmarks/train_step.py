@@ -18,7 +18,6 @@ for data sets of several sizes. `benchmarks.curves` goes through L and devices a
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
 import time
@@ -218,9 +217,7 @@ def beside(
 
 def main() -> None:
     """Prints one line for each number of hypotheses."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--hypotheses", type=int, nargs="+", default=[25, 50, 200])
     parser.add_argument("--peer", choices=["torch"])
@@ -228,7 +225,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", help="of the data set")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    base = dataclasses.replace(TrainConfig(), batch_size=options.batch_size)
+    base = TrainConfig(batch_size=options.batch_size)
     print(common.speed().text() + "\n")
     if options.recipes:
         config = dataclasses.replace(base, hypotheses=options.hypotheses[-1])

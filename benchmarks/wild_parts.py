@@ -16,13 +16,11 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from absl import app, flags, logging
+from absl import app, logging
 
 from benchmarks import cameras
 from data_builders.human36m_lift import refilmed
 from data_builders.simulation import pictures
-from jaxflow import data, methods
-from jaxflow.evaluation.calibrated import Applied, calibrated
 from jaxflow.metrics.sums import Means
 from jaxflow.types import PoseRecords
 
@@ -62,16 +60,8 @@ def main(argv: Sequence[str]) -> None:
     """Prints the table."""
     del argv
     logging.set_verbosity(logging.ERROR)
-    known = flags.FLAGS
-    records = data.load_records(known.dataset, "test", known.data_dir)
-    records = data.every_nth_per_action(records, known.stride)
-    model, temperature = calibrated(
-        methods.load(known.checkpoint), known.checkpoint, known.temperature
-    )
-    drawn = f"T = {temperature:g}{Applied.to(model)}"
-    print(f"{drawn}, 200 hypotheses, {len(records)} frames")
-    print("\n| frames | | z0 | best | mean | PA best | ECE |")
-    print("|---|---|---|---|---|---|---|")
+    records, model, temperature = cameras.opened()
+    cameras.begin_table(records, model, temperature)
     everything = {"all": np.full(len(records), "as they are")}
     _tell("studio", cameras.measured(model, temperature, records, everything))
     for varied, name in ((False, "own bodies"), (True, "varied bodies")):

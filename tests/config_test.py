@@ -77,6 +77,10 @@ def test_configurations_are_static_arguments():
         ),
         (lambda: TrainConfig(iterations=-1), "iterations must be at least 0, not -1"),
         (lambda: LoopConfig(log_every=0), "log_every must be at least 1"),
+        (
+            lambda: LoopConfig(validation_hypotheses=1),
+            "validation_hypotheses must be at least 2, not 1",
+        ),
         (lambda: LoopConfig(devices=-1), "devices must be 0 or more"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import pathlib
 import sys
 import time
@@ -75,9 +74,7 @@ def floor(flops: float, kind: str, precision: str) -> str:
 
 def main() -> int:
     """Prints a line for each program."""
-    parser = argparse.ArgumentParser(
-        description=aot.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(aot.__doc__)
     names = [*programs.PROGRAMS, "all"]
     parser.add_argument("program", choices=names)
     parser.add_argument("target", choices=list(targets.TARGETS))

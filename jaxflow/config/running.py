@@ -85,7 +85,7 @@ class LoopConfig:
     def __post_init__(self) -> None:
         """Refuses intervals that never come."""
         at_least(self, log_every=1, checkpoint_every=1, keep=1, heartbeat=1)
-        at_least(self, validation_frames=1, validation_hypotheses=1)
+        at_least(self, validation_frames=1, validation_hypotheses=2)
         at_most(self, validation_hypotheses=MOST_HYPOTHESES)
         finite(self, "validate_every", "devices")
         at_least(self, patience=0)

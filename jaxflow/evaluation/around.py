@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import jax.typing
 
 from jaxflow.maths import checks, geometry
-from jaxflow.types import Model, Params
+from jaxflow.types import Model, Params, Sampled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,36 @@ class Fitted(Around):
 
 @dataclasses.dataclass(frozen=True)
 class AboutMode(Fitted):
-    """Poses of the model, moved about its z = 0 pose."""
+    """Poses of the model, each joint so many times as far from where z = 0 has it.
+
+    What is beside the model in it says how many times.
+    """
+
+    def sample(
+        self,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
+        key: jax.Array,
+        *,
+        num_hypotheses: int = 200,
+        temperature: float | jax.Array = 1.0,
+    ) -> jax.Array:
+        """Hypotheses (..., M, 17, 3)."""
+        poses = self.model.sample(
+            pose2d, cond, key, num_hypotheses=num_hypotheses, temperature=temperature
+        )
+        scale = self._scale(pose2d, cond, key, num_hypotheses)
+        return self._moved(poses, scale, pose2d, cond, key)
+
+    def _scale(self, pose2d: Any, cond: Any, key: jax.Array, count: int) -> jax.Array:
+        """How many times, (..., M or 1, 17 or 1, 1)."""
+        raise NotImplementedError
+
+    def _moved(
+        self, poses: jax.Array, scale: jax.Array, pose2d: Any, cond: Any, key: jax.Array
+    ) -> jax.Array:
+        middle = self._middle(pose2d, cond, key)
+        return middle + scale * (poses - middle)
 
     def _middle(self, pose2d: Any, cond: Any, key: jax.Array) -> jax.Array:
         """The z = 0 pose, (..., 1, 17, 3)."""
@@ -92,3 +122,29 @@ class AboutMode(Fitted):
         # Behind the batch's axes there may be one of hypotheses.
         axes = tuple(range(len(batch), poses.ndim - 2))
         return poses, jnp.expand_dims(middle, axes)
+
+
+@dataclasses.dataclass(frozen=True)
+class AboutModeDensity(AboutMode):
+    """The same of a model that knows the density of what it draws."""
+
+    def sample_with_log_density(
+        self,
+        pose2d: jax.typing.ArrayLike,
+        cond: jax.typing.ArrayLike,
+        key: jax.Array,
+        *,
+        num_hypotheses: int = 200,
+        temperature: float | jax.Array = 1.0,
+    ) -> Sampled:
+        """The poses of ``sample``, and the log-density of each given its scale."""
+        drawn = self.model.sample_with_log_density(
+            pose2d, cond, key, num_hypotheses=num_hypotheses, temperature=temperature
+        )
+        scale = self._scale(pose2d, cond, key, num_hypotheses)
+        poses = self._moved(drawn.poses, scale, pose2d, cond, key)
+        return Sampled(poses, drawn.log_density - self._log_det(scale))
+
+    def _log_det(self, scale: jax.Array) -> jax.Array:
+        """Of the map of poses, (..., M or 1), from what ``_scale`` gives."""
+        raise NotImplementedError

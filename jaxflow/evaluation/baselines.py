@@ -10,7 +10,6 @@ Gaussian in depth.
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +24,7 @@ from jaxflow.skeleton import CONDITIONED_H36M_16
 _SQUARE_METRES = 0.01
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["model"], meta_fields=["depth"]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class ModeWithNoise(Around):
     """A model's z = 0 pose of each frame with noise on its joints: a model itself.
@@ -41,7 +38,7 @@ class ModeWithNoise(Around):
 
     WAY = " with detector noise"
 
-    depth: float
+    depth: float = dataclasses.field(metadata={"static": True})
 
     def sample(
         self,

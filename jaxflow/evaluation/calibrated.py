@@ -23,7 +23,8 @@ class Applied(NamedTuple):
     Attributes:
       spread: how much the hypotheses' own temperatures differ, see `tempered`; else 0.
       widths: whether unsure joints are drawn wider, see `widened`.
-      limbs_kept: share of limbs' deviations from their length, see `limbs`; else 1.
+      limbs_kept: share of how much limbs' proportions differ that is kept, see
+        `limbs`; else 1.
     """
 
     spread: float = 0.0

@@ -133,11 +133,12 @@ def calibrate(
     with Run(folder, flag="--checkpoint") as run:
         stop = run.listen()
         records = _frames(source, subjects, settings.frames)
-        fits = _fit(model, records, settings, stop)
+        fits = _fit(model, records, settings, stop, folder / calibration_file.NAME)
         if fits.widths is not None and fits.widths.unknown:
             warn(_few(fits.widths, len(records)))
         content = document(fits, source.dataset, subjects, len(records), settings)
-        return Calibrated(*fits, calibration_file.save(folder, content))
+        calibration_file.save(folder, content)
+        return fits
 
 
 def _subjects(
@@ -176,19 +177,13 @@ def _frames(source: DataConfig, subjects: Sequence[str], count: int) -> PoseReco
     return data.evenly(protocol.counted(held_out), count)
 
 
-class Fits(NamedTuple):
-    """As `Calibrated` has them."""
-
-    curve: Curve
-    plain: Curve
-    widths: Widths | None
-    spread: float | None
-    limbs_kept: float
-
-
 def _fit(
-    model: Model, records: PoseRecords, settings: CalibrationConfig, stop: Stop
-) -> Fits:
+    model: Model,
+    records: PoseRecords,
+    settings: CalibrationConfig,
+    stop: Stop,
+    path: pathlib.Path,
+) -> Calibrated:
     held = settings.limbs < 1
     rounds = (1 + held) * temperature.TRIED + settings.widths * len(widths.JOINTS)
     rounds += settings.tails * (temperature.TRIED + len(tempered.SPREADS))
@@ -219,7 +214,7 @@ def _fit(
             draw = Draw(settings.num_hypotheses, _fitted(curve))
             key = jax.random.fold_in(key, len(records))  # no frame's
             wider = widths.fit(around(spread or 0), records, key, draw, done)
-        return Fits(curve, plain, wider, spread, settings.limbs)
+        return Calibrated(curve, plain, wider, spread, settings.limbs, path)
 
 
 def _fitted(curve: Curve) -> float:
@@ -227,7 +222,7 @@ def _fitted(curve: Curve) -> float:
 
 
 def document(
-    fits: Fits,
+    fits: Calibrated,
     dataset: str,
     subjects: Sequence[str],
     frames: int,

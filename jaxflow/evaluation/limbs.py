@@ -21,7 +21,6 @@ so many.
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -101,9 +100,7 @@ def _chains() -> np.ndarray:
     return chains
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["model", "kept"], meta_fields=[]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Held(Fitted):
     """A model whose hypotheses' limbs are held to one skeleton's proportions.
@@ -139,9 +136,7 @@ class Held(Fitted):
         return held(poses, self.kept)[..., :num_hypotheses, :, :]
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["model", "kept"], meta_fields=[]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class HeldDensity(Held):
     """The same of a model that knows the density of what it draws.

@@ -119,7 +119,7 @@ def measure(
       watch: given each batch's figures as they arrive.
 
     Raises:
-      UserError: no frames, lengths that differ, or densities of a model without.
+      UserError: densities of a model without.
       FloatingPointError: hypotheses that are not finite; says of which frame.
 
     Source: paper section 4.3.
@@ -164,10 +164,9 @@ def stream(
     if log_density and not isinstance(model, DensityModel):
         raise UserError(f"the method {model.method} knows no log-density of poses")
     inputs = np.asarray(batch.pose2d), np.asarray(batch.cond), targets
-    count = _check_sizes(*inputs)
 
     def started() -> Iterator[tuple[slice, tuple[Any, ...]]]:
-        for rows, examples in batching.blocks(count, draw.batch_size):
+        for rows, examples in batching.blocks(len(targets), draw.batch_size):
             frame_keys = keys.per_example(key, jnp.asarray(examples))
             block = (*(array[examples] for array in inputs), frame_keys)
             scale, many = jnp.float32(draw.temperature), draw.num_hypotheses
@@ -242,18 +241,6 @@ def _fetch(rows: slice, measured: tuple[Any, ...]) -> tuple[slice, tuple[Any, ..
             "not finite: the parameters or this frame's input are broken"
         )
     return rows, fetched
-
-
-def _check_sizes(pose2d: np.ndarray, cond: np.ndarray, targets: np.ndarray) -> int:
-    """The number of frames."""
-    if not len(pose2d) == len(cond) == len(targets):
-        raise UserError(
-            "expected as many targets as inputs; got "
-            f"{len(pose2d)} 2D poses, {len(cond)} conditions, {len(targets)} targets"
-        )
-    if len(targets) == 0:
-        raise UserError("expected at least one frame to evaluate; the set is empty")
-    return len(targets)
 
 
 def mean_pose_error(train: PoseRecords, test: PoseRecords) -> float:

@@ -62,15 +62,7 @@ def difference(first: np.ndarray, second: np.ndarray, take: np.ndarray) -> Diffe
       first: (N,) a figure of each frame, of one model.
       second: (N,) of the other.
       take: (N,) each frame's, of any kind.
-
-    Raises:
-      ValueError: lengths that differ, or no frames.
     """
-    if not len(first) == len(second) == len(take) or not len(first):
-        raise ValueError(
-            "expected a figure of both models for each frame; got "
-            f"{len(first)}, {len(second)} and {len(take)}"
-        )
     _, number = np.unique(take, return_inverse=True)
     frames = np.bincount(number).astype(float)
     total = np.bincount(number, np.asarray(first, float) - np.asarray(second, float))

@@ -151,9 +151,10 @@ def measure(
     coverage, spread = np.zeros(shape), np.zeros(shape)
     for j, joint in enumerate(joints):
         error_key, draw_key = jax.random.split(jax.random.fold_in(key, j))
-        changed = _made_unsure(every, joint, settings, error_key)
+        number = np.int32(MPII_JOINTS.index(joint))
+        changed = _made_unsure(every, number, settings, error_key)
         batch = data.to_batch(changed)
-        of_joint = jax.tree_util.Partial(_of_joint, np.int32(MPII_JOINTS.index(joint)))
+        of_joint = jax.tree_util.Partial(_of_joint, number)
         held = np.zeros((len(every), 3))
         wide = np.zeros((len(every), 3))
         for rows, (measured,) in measuring.stream(
@@ -167,7 +168,7 @@ def measure(
 
 
 def _made_unsure(
-    records: PoseRecords, joint: str, settings: tuple[Setting, ...], key: jax.Array
+    records: PoseRecords, joint: np.int32, settings: tuple[Setting, ...], key: jax.Array
 ) -> PoseRecords:
     """The frames, which are there once a setting, with the joint less surely seen.
 

@@ -17,7 +17,6 @@ pose as they are, modes and projection with them. The mixture is finite, so that
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -28,9 +27,9 @@ import jax.typing
 import numpy as np
 
 from jaxflow.evaluation import temperature as temperatures
-from jaxflow.evaluation.around import AboutMode
+from jaxflow.evaluation.around import AboutMode, AboutModeDensity
 from jaxflow.maths import keys
-from jaxflow.types import Batch, DensityModel, Model, Params, Sampled
+from jaxflow.types import Batch, DensityModel, Model, Params
 
 SPREADS = tuple(float(i) / 20 for i in range(13))  # that are tried
 _COUNT = 16
@@ -38,9 +37,7 @@ _FREEDOM = 45  # numbers of a pose that are free
 _OWN = 0x7E3  # of a frame's key, for its hypotheses' temperatures
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["model", "spread"], meta_fields=[]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Tempered(AboutMode):
     """A model whose hypotheses differ in temperature.
@@ -57,70 +54,34 @@ class Tempered(AboutMode):
         """The model's, and the spread."""
         return {**self.model.parameters(), "temperature_spread": self.spread}
 
-    def sample(
-        self,
-        pose2d: jax.typing.ArrayLike,
-        cond: jax.typing.ArrayLike,
-        key: jax.Array,
-        *,
-        num_hypotheses: int = 200,
-        temperature: float | jax.Array = 1.0,
-    ) -> jax.Array:
-        """Hypotheses (..., M, 17, 3), each as far from the z = 0 pose as its s says."""
-        poses = self.model.sample(
-            pose2d, cond, key, num_hypotheses=num_hypotheses, temperature=temperature
-        )
-        scale = self._scale(jnp.shape(pose2d)[:-1], key, num_hypotheses)
-        return self._scaled(poses, scale, pose2d, cond, key)
-
-    def _scaled(
-        self, poses: jax.Array, scale: jax.Array, pose2d: Any, cond: Any, key: jax.Array
-    ) -> jax.Array:
-        middle = self._middle(pose2d, cond, key)
-        return middle + scale[..., None, None] * (poses - middle)
-
     def scales(self) -> jax.Array:
         """(16,) all s_k."""
         share = (np.arange(_COUNT) + 0.5) / _COUNT
         return jnp.exp(self.spread * jax.scipy.stats.norm.ppf(share))
 
-    def _scale(self, batch: tuple[int, ...], key: jax.Array, count: int) -> jax.Array:
-        """Each hypothesis's, (..., M)."""
+    def _scale(self, pose2d: Any, cond: Any, key: jax.Array, count: int) -> jax.Array:
+        """Each hypothesis's, (..., M, 1, 1)."""
+        batch = jnp.shape(pose2d)[:-1]
 
         def of_frame(key: jax.Array) -> jax.Array:
             own = jax.random.fold_in(key, _OWN)
             return self.scales()[jax.random.randint(own, (count,), 0, _COUNT)]
 
         each = keys.for_batch(key, batch).reshape(-1)
-        return jax.vmap(of_frame)(each).reshape(*batch, count)
+        return jax.vmap(of_frame)(each).reshape(*batch, count, 1, 1)
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["model", "spread"], meta_fields=[]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class TemperedDensity(Tempered):
-    """The same of a model that knows the density of what it draws."""
+class TemperedDensity(Tempered, AboutModeDensity):
+    """The same of a model that knows the density of what it draws.
 
-    def sample_with_log_density(
-        self,
-        pose2d: jax.typing.ArrayLike,
-        cond: jax.typing.ArrayLike,
-        key: jax.Array,
-        *,
-        num_hypotheses: int = 200,
-        temperature: float | jax.Array = 1.0,
-    ) -> Sampled:
-        """The poses of ``sample``, and the log-density of each given its own s.
+    What is drawn comes with its density given its own s. The mixture's, as ``log_prob``
+    gives it, would cost 16 densities a hypothesis.
+    """
 
-        The mixture's, as ``log_prob`` gives it, would cost 16 densities a hypothesis.
-        """
-        drawn = self.model.sample_with_log_density(
-            pose2d, cond, key, num_hypotheses=num_hypotheses, temperature=temperature
-        )
-        scale = self._scale(jnp.shape(pose2d)[:-1], key, num_hypotheses)
-        poses = self._scaled(drawn.poses, scale, pose2d, cond, key)
-        return Sampled(poses, drawn.log_density - _FREEDOM * jnp.log(scale))
+    def _log_det(self, scale: jax.Array) -> jax.Array:
+        return _FREEDOM * jnp.log(scale[..., 0, 0])
 
     def log_prob(
         self,

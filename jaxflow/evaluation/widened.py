@@ -12,7 +12,6 @@ that densities stay exact.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -20,10 +19,10 @@ import jax.numpy as jnp
 import jax.typing
 import numpy as np
 
-from jaxflow.evaluation.around import AboutMode
+from jaxflow.evaluation.around import AboutMode, AboutModeDensity
 from jaxflow.gaussians.condition import PER_JOINT
 from jaxflow.skeleton import CONDITIONED_H36M_16
-from jaxflow.types import DensityModel, Model, Params, Sampled
+from jaxflow.types import DensityModel, Model, Params
 
 # Heatmap pixels, of the larger deviation; f is 1 at the first, and between two of them
 # linear in the logarithms of both.
@@ -52,9 +51,7 @@ def shares(sigma: jax.Array) -> jax.Array:
     return jnp.maximum(1 - jnp.abs(place[..., None] - numbers), 0)
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["model", "factors"], meta_fields=[]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Widened(AboutMode):
     """A model whose unsure joints are drawn wider.
@@ -70,21 +67,9 @@ class Widened(AboutMode):
         """The model's, and the factors."""
         return {**self.model.parameters(), "widths": self.factors}
 
-    def sample(
-        self,
-        pose2d: jax.typing.ArrayLike,
-        cond: jax.typing.ArrayLike,
-        key: jax.Array,
-        *,
-        num_hypotheses: int = 200,
-        temperature: float | jax.Array = 1.0,
-    ) -> jax.Array:
-        """Hypotheses (..., M, 17, 3), spread wider about the z = 0 pose."""
-        poses = self.model.sample(
-            pose2d, cond, key, num_hypotheses=num_hypotheses, temperature=temperature
-        )
-        middle = self._middle(pose2d, cond, key)
-        return middle + self._factor(cond)[..., None, :, None] * (poses - middle)
+    def _scale(self, pose2d: Any, cond: Any, key: jax.Array, count: int) -> jax.Array:
+        """Each joint's in all hypotheses, (..., 1, 17, 1)."""
+        return self._factor(cond)[..., None, :, None]
 
     def _factor(self, cond: jax.typing.ArrayLike) -> jax.Array:
         """How much wider each joint is drawn, (..., 17)."""
@@ -94,29 +79,13 @@ class Widened(AboutMode):
         return ones.at[..., _JOINTS].set(jnp.exp(logs))
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["model", "factors"], meta_fields=[]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class WidenedDensity(Widened):
+class WidenedDensity(Widened, AboutModeDensity):
     """The same of a model that knows the density of what it draws."""
 
-    def sample_with_log_density(
-        self,
-        pose2d: jax.typing.ArrayLike,
-        cond: jax.typing.ArrayLike,
-        key: jax.Array,
-        *,
-        num_hypotheses: int = 200,
-        temperature: float | jax.Array = 1.0,
-    ) -> Sampled:
-        """The poses of ``sample`` and the log-density of each."""
-        drawn = self.model.sample_with_log_density(
-            pose2d, cond, key, num_hypotheses=num_hypotheses, temperature=temperature
-        )
-        middle, factor = self._middle(pose2d, cond, key), self._factor(cond)
-        poses = middle + factor[..., None, :, None] * (drawn.poses - middle)
-        return Sampled(poses, drawn.log_density - _log_det(factor)[..., None])
+    def _log_det(self, scale: jax.Array) -> jax.Array:
+        return 3 * jnp.sum(jnp.log(scale[..., 0]), axis=-1)
 
     def log_prob(
         self,
@@ -130,12 +99,12 @@ class WidenedDensity(Widened):
         poses, middle = self._posed(pose3d, pose2d, cond)
         factor = self._factor(cond)
         hypotheses = tuple(range(factor.ndim - 1, poses.ndim - 2))
-        factor = jnp.expand_dims(factor, hypotheses)
-        drawn = middle + (poses - middle) / factor[..., None]
+        scale = jnp.expand_dims(factor, hypotheses)[..., None]
+        drawn = middle + (poses - middle) / scale
         density = self.model.log_prob(
             drawn, pose2d, cond, observation_scale=observation_scale
         )
-        return density - _log_det(factor)
+        return density - self._log_det(scale)
 
 
 def of(model: Model, factors: Any) -> Model:
@@ -144,8 +113,3 @@ def of(model: Model, factors: Any) -> Model:
     if isinstance(model, DensityModel):
         return WidenedDensity(model, table)
     return Widened(model, table)
-
-
-def _log_det(factor: jax.Array) -> jax.Array:
-    """Of the map of poses, (..., 17) to (...): three numbers a joint."""
-    return 3 * jnp.sum(jnp.log(factor), axis=-1)

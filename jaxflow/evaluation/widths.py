@@ -93,9 +93,10 @@ def fit(
     needed = np.zeros_like(sigma)
     for j, joint in enumerate(JOINTS):
         error_key, draw_key = jax.random.split(jax.random.fold_in(key, j))
-        changed, sigma[j] = made_unsure(records, joint, error_key)
+        number = np.int32(MPII_JOINTS.index(joint))
+        changed, sigma[j] = made_unsure(records, number, error_key)
         batch, targets = data.to_batch(changed), data.targets_of(changed)
-        of_joint = jax.tree_util.Partial(_of_joint, np.int32(MPII_JOINTS.index(joint)))
+        of_joint = jax.tree_util.Partial(_of_joint, number)
         for rows, (ratios,) in measuring.stream(
             model, batch, targets, draw_key, [of_joint], draw
         ):
@@ -123,7 +124,9 @@ def from_ratios(needed: np.ndarray, at: np.ndarray) -> Widths:
                 continue
             held[j, knot] = np.average(ratios < 1, weights=weights)
             if knot and frames[j, knot] >= LEAST_FRAMES:
-                quantile = weighted_quantile(ratios, weights, _LEVEL)
+                quantile = np.quantile(
+                    ratios, _LEVEL, weights=weights, method="inverted_cdf"
+                )
                 factors[j, knot] = np.clip(quantile, _LEAST, _MOST)
     return Widths(factors, held, frames)
 
@@ -135,7 +138,7 @@ def was_sure(records: PoseRecords) -> np.ndarray:
 
 
 def made_unsure(
-    records: PoseRecords, joint: str, key: jax.Array
+    records: PoseRecords, joint: np.int32, key: jax.Array
 ) -> tuple[PoseRecords, np.ndarray]:
     """Every frame with a joint less surely seen, and the deviations (N,) px.
 
@@ -149,7 +152,7 @@ def made_unsure(
     first, last = math.log(widened.KNOTS[0]), math.log(_WIDEST)
     sigma = jnp.exp(first + (last - first) * place)
     longer = jnp.where(jnp.arange(count) % 2 == 0, 1.0, _ASPECT)
-    covariance = response.covariances(
+    covariance = response.covariance(
         sigma, longer, math.pi * jax.random.uniform(angle_key, (count,))
     )
     pose2d, gaussfit = response.make_unsure(
@@ -163,14 +166,6 @@ def made_unsure(
         records, pose2d=np.asarray(pose2d), gaussfit=np.asarray(gaussfit)
     )
     return changed, np.asarray(sigma, float)
-
-
-def weighted_quantile(values: np.ndarray, weights: np.ndarray, level: float) -> float:
-    """The least value up to which a share ``level`` of the weight lies."""
-    order = np.argsort(values, axis=None)
-    weight = np.cumsum(weights.ravel()[order])
-    place = np.searchsorted(weight, level * weight[-1])
-    return float(values.ravel()[order][min(place, len(order) - 1)])
 
 
 def _pairs() -> list[list[int]]:

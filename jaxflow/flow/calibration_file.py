@@ -157,7 +157,7 @@ def spread_of(document: dict[str, Any], directory: str | pathlib.Path) -> float:
 
 
 def limbs_kept_of(document: dict[str, Any], directory: str | pathlib.Path) -> float:
-    """Share of limbs' deviations from their length that stays; 1: limbs as drawn.
+    """Share of how much limbs' proportions differ that is kept; 1: all of it.
 
     Args:
       document: from `load`.

@@ -1,6 +1,7 @@
 """Shape and dtype checks that run once, when a function is traced.
 
-Each returns its argument as a JAX array, so a caller checks and converts in one line.
+`floating` and `exactly` return their argument as a JAX array, so a caller checks and
+converts in one line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The dense layer of every net here: a Flax layer with its precision pinned.
+"""What all nets here multiply by: dense layers and products, their precision pinned.
 
 Accelerators multiply float32 matrices in lower precision by default; the flow must
 invert what it computed, so exact products are the default everywhere. Who prefers speed

@@ -21,7 +21,7 @@ import jax.typing
 from jaxflow.gaussians import unsure
 from jaxflow.maths import checks
 from jaxflow.metrics.coverage import lower_median
-from jaxflow.skeleton import MPII_JOINTS, MPII_TO_H36M
+from jaxflow.skeleton import MPII_TO_H36M
 
 REGIONS = (0.5, 0.9, 0.95)
 JOINTS = ("LWrist", "LElbow", "LKnee", "LFoot", "Head")
@@ -44,14 +44,11 @@ class Response(NamedTuple):
     spread: jax.Array
 
 
-# Joints may be told by their numbers, which are data: one program serves all of them.
-Joint = str | jax.typing.ArrayLike
-
-
+@functools.partial(jax.jit, static_argnames="moved")
 def make_unsure(
     pose2d: jax.Array,
     gaussfit: jax.Array,
-    joint: Joint,
+    joint: jax.typing.ArrayLike,
     covariance: jax.Array,
     normal: jax.Array,
     *,
@@ -65,7 +62,8 @@ def make_unsure(
     Args:
       pose2d: (..., 16, 2) crop pixels.
       gaussfit: (..., 16, 7) heatmap pixels.
-      joint: of `skeleton.MPII_JOINTS`, or its number there.
+      joint: its number in `skeleton.MPII_JOINTS`, which is data: one program serves
+        all of them.
       covariance: (..., 2, 2) px^2, pose frame, both deviations at least 2 px.
       normal: (..., 2) standard normal numbers.
       moved: draw the error; without, the place stays as it was.
@@ -73,61 +71,46 @@ def make_unsure(
     Returns:
       Both, changed.
     """
-    return _make_unsure(
-        pose2d, gaussfit, _number(joint), covariance, normal, moved=moved
-    )
-
-
-@functools.partial(jax.jit, static_argnames="moved")
-def _make_unsure(
-    pose2d: jax.Array,
-    gaussfit: jax.Array,
-    number: jax.Array,
-    covariance: jax.Array,
-    normal: jax.Array,
-    *,
-    moved: bool,
-) -> tuple[jax.Array, jax.Array]:
     excess = covariance - BLOB**2 * jnp.eye(2, dtype=covariance.dtype)
     error = unsure.draw_error(excess, normal) if moved else jnp.zeros_like(normal)
     place, fit = unsure.reported(
-        pose2d[..., number, :],
-        gaussfit[..., number, :],
+        pose2d[..., joint, :],
+        gaussfit[..., joint, :],
         error,
         jnp.broadcast_to(covariance, (*normal.shape[:-1], 2, 2)),
         area=_USUAL_AREA,
     )
-    return pose2d.at[..., number, :].set(place), gaussfit.at[..., number, :].set(fit)
-
-
-def covariance(sigma: float, aspect: float = 1.0, angle: float = 0.0) -> jax.Array:
-    """(2, 2) px^2, pose frame, of a Gaussian whose longer axis has this deviation.
-
-    Args:
-      sigma: heatmap pixels, at least `BLOB`.
-      aspect: the longer axis over the shorter one, which is no less than `BLOB`.
-      angle: radians from x towards up, of the longer axis.
-    """
-    return covariances(jnp.asarray(sigma), jnp.asarray(aspect), jnp.asarray(angle))
+    return pose2d.at[..., joint, :].set(place), gaussfit.at[..., joint, :].set(fit)
 
 
 @jax.jit
-def covariances(sigma: jax.Array, aspect: jax.Array, angle: jax.Array) -> jax.Array:
-    """(..., 2, 2) px^2: `covariance` of arrays (...)."""
+def covariance(
+    sigma: jax.typing.ArrayLike,
+    aspect: jax.typing.ArrayLike = 1.0,
+    angle: jax.typing.ArrayLike = 0.0,
+) -> jax.Array:
+    """(..., 2, 2) px^2, pose frame, of Gaussians whose longer axis has this deviation.
+
+    Args:
+      sigma: (...) heatmap pixels, at least `BLOB`.
+      aspect: (...) the longer axis over the shorter one, which is no less than `BLOB`.
+      angle: (...) radians from x towards up, of the longer axis.
+    """
     sigmas = jnp.stack([sigma, jnp.maximum(sigma / aspect, BLOB)], axis=-1)
     return unsure.covariance_pose_frame(sigmas, angle)
 
 
 def of_example(
-    hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike, joint: Joint
+    hypotheses: jax.typing.ArrayLike,
+    target: jax.typing.ArrayLike,
+    joint: jax.typing.ArrayLike,
 ) -> Response:
     """What hypotheses of a changed frame say of its joint.
 
     Args:
       hypotheses: (..., M, 17, 3) metres, hip at the origin.
       target: (..., 17, 3) metres, hip at the origin.
-      joint: of `skeleton.MPII_JOINTS`, or its number there, one with a counterpart in
-        H36M-17.
+      joint: its number in `skeleton.MPII_JOINTS`, one with a counterpart in H36M-17.
 
     Raises:
       As ``mpjpe``.
@@ -143,7 +126,7 @@ def of_example(
 def needed(
     hypotheses: jax.typing.ArrayLike,
     target: jax.typing.ArrayLike,
-    joint: Joint,
+    joint: jax.typing.ArrayLike,
     level: float,
 ) -> jax.Array:
     """By which factor (...) a region would have to grow to reach the truth.
@@ -155,18 +138,14 @@ def needed(
 
 
 def _of_joint(
-    hypotheses: jax.typing.ArrayLike, target: jax.typing.ArrayLike, joint: Joint
+    hypotheses: jax.typing.ArrayLike,
+    target: jax.typing.ArrayLike,
+    joint: jax.typing.ArrayLike,
 ) -> tuple[jax.Array, jax.Array]:
     hypotheses = checks.floating("hypotheses", hypotheses, (None, 17, 3))
     target = checks.floating("target", target, (17, 3))
-    index = jnp.asarray(MPII_TO_H36M, jnp.int32)[_number(joint)]
+    index = jnp.asarray(MPII_TO_H36M, jnp.int32)[joint]
     return hypotheses[..., index, :], target[..., index, :]
-
-
-def _number(joint: Joint) -> jax.Array:
-    """() int32, of `skeleton.MPII_JOINTS`."""
-    number = MPII_JOINTS.index(joint) if isinstance(joint, str) else joint
-    return jnp.asarray(number, jnp.int32)
 
 
 def _radii(drawn: jax.Array, truth: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -73,15 +73,8 @@ def sums_of(
       pose2d: (N, 16, 2) detected, px of the 256-px crop, MPII-16.
       pose2d_true: (N, 16, 2) true, likewise.
 
-    Raises:
-      ValueError: shapes that do not fit, or numbers that are not finite; names the
-        array, and the frame within it.
-
     Source: paper appendix B.
     """
-    arrays = {"gaussfit": gaussfit, "pose2d": pose2d, "pose2d_true": pose2d_true}
-    for name, array, size in zip(arrays, arrays.values(), (7, 2, 2), strict=True):
-        _check(name, array, (len(pose2d), 16, size))
     sigmas = np.abs(np.asarray(gaussfit, np.float64)[..., [3, 5]])
     sigma = np.mean(np.clip(sigmas, *SIGMA_RANGE), axis=-1)
     offset = np.asarray(pose2d, np.float64) - np.asarray(pose2d_true, np.float64)
@@ -97,14 +90,6 @@ def sums_of(
     return SigmaErrorSums(table, by_bin, moments)
 
 
-def _check(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
-    if np.shape(array) != shape:
-        raise ValueError(f"expected {name} of shape {shape}; got {np.shape(array)}")
-    finite = np.isfinite(array).all(axis=(1, 2))
-    if not finite.all():
-        raise ValueError(f"{name} of frame {int(np.argmin(finite))} is not finite")
-
-
 def _bin(values: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:
     """The bin of each value; the last takes all that lie above."""
     bins = np.searchsorted(edges, values, side="right") - 1
@@ -112,14 +97,8 @@ def _bin(values: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:
 
 
 def summarize(sums: SigmaErrorSums) -> SigmaError:
-    """Means and the correlation.
-
-    Raises:
-      ValueError: no observations.
-    """
+    """Means and the correlation, of at least one observation."""
     count = sums.table.sum(axis=1)
-    if not count.any():
-        raise ValueError("expected at least one frame to compare sigma and error of")
     with np.errstate(invalid="ignore"):  # 0 / 0: bins without observations
         sigma, error = (sums.by_bin / count[:, None]).T
     return SigmaError(

@@ -57,7 +57,7 @@ def _limbs(kept: float) -> str:
     """How limbs were held, where they were."""
     if kept == 1:
         return ""
-    return f"limbs held: {kept:.2f} of how much their lengths differ is kept\n"
+    return f"limbs held: {kept:.2f} of how much their proportions differ is kept\n"
 
 
 def _widths(fitted: Widths | None) -> str:

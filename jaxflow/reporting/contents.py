@@ -54,9 +54,6 @@ class Extras(NamedTuple):
     comparison: Comparison | None = None
 
 
-NOTHING_MORE = Extras()
-
-
 class Content(NamedTuple):
     """Everything that a page shows.
 

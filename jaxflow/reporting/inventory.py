@@ -5,10 +5,9 @@ In: the ``PoseRecords`` of its splits. Out: counts, and a table of them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
-
-import numpy as np
 
 from jaxflow import data
 from jaxflow.reporting import tables
@@ -37,15 +36,9 @@ def of(records: PoseRecords) -> Inventory:
     return Inventory(
         frames=len(records),
         ambiguous=int(data.ambiguous(records).sum()),
-        subjects=_in_order(records.subject),
-        actions=dict(sorted(_in_order(records.action).items())),
+        subjects=dict(Counter(records.subject.tolist())),
+        actions=dict(sorted(Counter(records.action.tolist()).items())),
     )
-
-
-def _in_order(names: np.ndarray) -> dict[str, int]:
-    """Frames by name, in the order in which the names first come."""
-    unique, first, counts = np.unique(names, return_index=True, return_counts=True)
-    return {str(unique[i]): int(counts[i]) for i in np.argsort(first)}
 
 
 def table(title: str, splits: Mapping[str, Inventory]) -> tables.Table:

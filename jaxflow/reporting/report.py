@@ -15,14 +15,7 @@ import tqdm
 
 from jaxflow.evaluation import protocol
 from jaxflow.reporting import comparison, published, result_tables, tables
-from jaxflow.reporting.contents import (
-    NOTHING_MORE,
-    About,
-    Content,
-    Extras,
-    all_tables,
-    render,
-)
+from jaxflow.reporting.contents import About, Content, Extras, all_tables, render
 from jaxflow.runs import files, plain_config, released, writer
 from jaxflow.runs.errors import UserError, missing
 
@@ -65,7 +58,7 @@ def write(
     loaded: protocol.Loaded,
     evaluated: protocol.Evaluation,
     about: About,
-    extras: Extras = NOTHING_MORE,
+    extras: Extras,
 ) -> pathlib.Path:
     """Draws and writes everything; returns the page's path.
 
@@ -158,10 +151,7 @@ def training_log(checkpoint: str) -> list[dict[str, Any]]:
 
 
 def write_tables(
-    out: pathlib.Path,
-    evaluated: protocol.Evaluation,
-    about: About,
-    extras: Extras = NOTHING_MORE,
+    out: pathlib.Path, evaluated: protocol.Evaluation, about: About, extras: Extras
 ) -> None:
     """evaluation.json, and every table as Markdown, CSV and JSON below tables/."""
     document = {**document_of(about), **result_tables.to_json(evaluated)}

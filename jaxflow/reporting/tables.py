@@ -14,8 +14,6 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple, TextIO
 
-from jaxflow.runs.errors import UserError
-
 MISSING = "–"  # how a cell without a number is shown
 _WIDTH = 88  # columns of text on the console
 
@@ -113,17 +111,9 @@ def best_cells(table: Table) -> frozenset[tuple[int, int]]:
 
     Numbers are compared as they are shown, so that what looks equal is marked alike. A
     group in which all are equal has no best.
-
-    Raises:
-      UserError: ``better`` has not one entry a column.
     """
     if not table.better:
         return frozenset()
-    if len(table.better) != len(table.columns):
-        raise UserError(
-            f"{table.title}: expected {len(table.columns)} entries of better, one a "
-            f"column; got {len(table.better)}"
-        )
     best = set()
     start = 0
     for size in table.groups or (len(table.rows),):

@@ -22,37 +22,32 @@ import jax
 
 _Result = TypeVar("_Result")
 
+_TRACED = range(2, 4)  # calls of `steady`, from 0; the ones before compile
+
 # Of a prediction.
 STAGES = ("reading", "people", "crop", "detector", "fit", "lift", "write")
 
 
-@contextlib.contextmanager
-def traced(folder: str | pathlib.Path) -> Iterator[None]:
+def traced(folder: str | pathlib.Path) -> contextlib.AbstractContextManager[Any]:
     """Traces what happens inside; nothing where the folder is ""."""
     if not str(folder):
-        yield
-        return
-    _start(folder)
-    try:
-        yield
-    finally:
-        _stop()
+        return contextlib.nullcontext()
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0  # Python's calls would bury the device's work
+    place = str(pathlib.Path(folder).absolute())
+    return jax.profiler.trace(
+        place, create_perfetto_trace=True, profiler_options=options
+    )
 
 
 def steady(
-    function: Callable[..., _Result],
-    folder: str | pathlib.Path,
-    *,
-    first: int = 2,
-    calls: int = 2,
+    function: Callable[..., _Result], folder: str | pathlib.Path
 ) -> Callable[..., _Result]:
     """The function, of which some calls, once it runs steadily, are traced.
 
     Args:
       function: gives arrays, and is called again and again.
       folder: where to write; "" for no trace, and the function itself.
-      first: the first call that is traced, from 0; the ones before compile.
-      calls: how many are.
 
     Returns:
       A function that does the same. It waits for the call before the first traced one
@@ -62,36 +57,23 @@ def steady(
         return function
     numbers = itertools.count()
     under_way: list[Any] = []
+    trace = contextlib.ExitStack()
 
     def call(*arguments: Any) -> _Result:
         number = next(numbers)
-        if number == first:
+        if number == _TRACED[0]:
             jax.block_until_ready(under_way)
-            _start(folder)
-            atexit.register(_stop)
+            trace.enter_context(traced(folder))
+            atexit.register(trace.close)
         result = function(*arguments)
-        under_way[:] = [result] if number == first - 1 else []
-        if number == first + calls - 1:
+        under_way[:] = [result] if number == _TRACED[0] - 1 else []
+        if number == _TRACED[-1]:
             jax.block_until_ready(result)
-            atexit.unregister(_stop)
-            _stop()
+            atexit.unregister(trace.close)
+            trace.close()
         return result
 
     return call
-
-
-def _stop() -> None:
-    jax.profiler.stop_trace()
-
-
-def _start(folder: str | pathlib.Path) -> None:
-    options = jax.profiler.ProfileOptions()
-    options.python_tracer_level = 0  # Python's calls would bury the device's work
-    jax.profiler.start_trace(
-        str(pathlib.Path(folder).absolute()),
-        create_perfetto_trace=True,
-        profiler_options=options,
-    )
 
 
 class Clock:

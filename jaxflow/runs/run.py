@@ -25,7 +25,7 @@ import filelock
 import jax
 import numpy as np
 
-from jaxflow.runs import files, multihost, profiling
+from jaxflow.runs import files, multihost
 from jaxflow.runs.checkpointer import Checkpointer
 from jaxflow.runs.errors import NonFiniteError
 from jaxflow.runs.window import Window
@@ -222,12 +222,6 @@ class Run:
         if step is None:
             return "no checkpoint is kept"
         return f"the checkpoint of step {step} is kept"
-
-    def profiled(
-        self, function: Callable[..., Any], folder: str | pathlib.Path
-    ) -> Callable[..., Any]:
-        """`profiling.steady`: some calls, once it runs steadily, are traced."""
-        return profiling.steady(function, folder)
 
 
 def _text(error: OSError) -> str:

@@ -246,7 +246,7 @@ class _Training:
         advance = parallel.make_run(
             program, self.devices, most, self._method, frames.part
         )
-        advance = self._run.profiled(advance, self._config.loop.profile)
+        advance = profiling.steady(advance, self._config.loop.profile)
         plan = dispatch.Plan(most, self.devices, self._run.stop)
         if self._beginning and not self._step:
             self._validate_beginning(held_out)

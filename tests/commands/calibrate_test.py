@@ -153,7 +153,7 @@ def test_limbs_are_held_while_the_rest_is_fitted(run, data_dir):
     assert stored["temperature_alone"] == plain.temperature
     assert jaxflow.load_temperature(run) == plain.temperature
     told = calibration.describe(found, None)
-    assert "limbs held: 0.30 of how much their lengths differ is kept" in told
+    assert "limbs held: 0.30 of how much their proportions differ is kept" in told
     assert jaxflow.Lifter.load(run).model.kept == np.float32(0.3)
     tailed = calibrated(run, data_dir, limbs=0.3, tails=True)
     assert tailed.spread is not None

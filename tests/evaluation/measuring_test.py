@@ -239,12 +239,8 @@ def test_a_broken_frame_is_named(case):
         run((model, batch._replace(pose2d=pose2d), targets))
 
 
-def test_empty_sets_and_wrong_sizes_are_refused(case):
-    with pytest.raises(ValueError, match="at least one frame"):
-        run(case, rows=slice(0, 0))
+def test_too_few_hypotheses_and_untyped_keys_are_refused(case):
     model, batch, targets = case
-    with pytest.raises(ValueError, match="11 2D poses.*10 targets"):
-        run((model, batch, targets[1:]))
     with pytest.raises(ValueError, match="at least 2 hypotheses"):
         Draw(num_hypotheses=1)
     with pytest.raises(TypeError, match="typed key"):

@@ -55,11 +55,6 @@ def test_draws_of_a_figure_that_is_no_mean():
     assert unknown.mean == pytest.approx(0.01) and np.isnan(unknown[1:4]).all()
 
 
-def test_frames_must_be_the_same():
-    with pytest.raises(ValueError, match="200, 199 and 200"):
-        paired.difference(HARD, HARD[1:], TAKE)
-
-
 def test_the_leader_is_beside_the_others_on_the_same_frames(compared):
     leader, differences = compared.paired()
     energies = {one.entry.name: one.frames[0].energy for one in compared.members}

@@ -10,7 +10,7 @@ from jaxflow import data
 from jaxflow.evaluation import widened
 from jaxflow.maths import geometry
 from jaxflow.metrics import response
-from jaxflow.skeleton import H36M_JOINTS
+from jaxflow.skeleton import H36M_JOINTS, MPII_JOINTS
 from tests.helpers import methods as small
 from tests.helpers import people
 
@@ -30,7 +30,7 @@ def seen(sigma, aspect=1.0, joint="LWrist"):
     pose2d, gaussfit = response.make_unsure(
         frames.pose2d,
         frames.gaussfit,
-        joint,
+        MPII_JOINTS.index(joint),
         response.covariance(sigma, aspect, 0.4),
         np.zeros((4, 2), np.float32),
     )

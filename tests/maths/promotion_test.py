@@ -7,9 +7,11 @@ import pytest
 from jaxflow import critic, fit_gaussians, flow, losses, metrics
 from jaxflow.gaussians import widening
 from jaxflow.metrics import consistency, errors, paths, response, selection
+from jaxflow.skeleton import MPII_JOINTS
 from jaxflow.types import RawFrames
 
 N, M, B = 3, 4, 5  # frames, hypotheses, rows of a batch
+HEAD = MPII_JOINTS.index("Head")
 
 
 def array(*shape):
@@ -62,7 +64,7 @@ def of_uncertainty(*batch):
 
     def unsure(pose2d, fits, noise):
         covariance = response.covariance(6.0, 2.0)
-        return response.make_unsure(pose2d, fits, "Head", covariance, noise)
+        return response.make_unsure(pose2d, fits, HEAD, covariance, noise)
 
     return {
         "widening.widened": (
@@ -72,7 +74,7 @@ def of_uncertainty(*batch):
         ),
         "consistency.of_example": (consistency.of_example, hypotheses, seen),
         "response.of_example": (
-            lambda h, t: response.of_example(h, t, "Head"),
+            lambda h, t: response.of_example(h, t, HEAD),
             hypotheses,
             target,
         ),

@@ -6,11 +6,11 @@ from jaxflow.metrics import response
 from jaxflow.skeleton import MPII_JOINTS, MPII_TO_H36M
 from tests.helpers import people
 
-WRIST = MPII_JOINTS.index("LWrist")
+WRIST, HEAD = (MPII_JOINTS.index(name) for name in ("LWrist", "Head"))
 JOINT = MPII_TO_H36M[WRIST]
 
 # Compiled whole: op by op, the first call of each costs seconds.
-of_example = jax.jit(response.of_example, static_argnums=2)
+of_example = jax.jit(response.of_example)
 
 
 def hypotheses_of(scale, frames=1500, count=100):
@@ -23,14 +23,14 @@ def hypotheses_of(scale, frames=1500, count=100):
 
 
 def test_a_calibrated_sampler_holds_the_truth_as_often_as_its_regions_say():
-    found = of_example(*hypotheses_of(1.0), "LWrist")
+    found = of_example(*hypotheses_of(1.0), WRIST)
     share = np.mean(found.held, axis=0)
     np.testing.assert_allclose(share, response.REGIONS, atol=0.04)
     np.testing.assert_allclose(np.mean(found.spread, axis=0), 100, rtol=0.02)
 
 
 def test_one_that_does_not_respond_holds_it_less():
-    found = of_example(*hypotheses_of(0.25), "LWrist")
+    found = of_example(*hypotheses_of(0.25), WRIST)
     assert np.mean(found.held, axis=0)[1] < 0.2
 
 
@@ -40,9 +40,7 @@ def test_only_the_joint_itself_is_asked():
     moved = drawn.copy()
     moved[:, :, others] += 1
     for one, other in zip(
-        of_example(drawn, target, "LWrist"),
-        of_example(moved, target, "LWrist"),
-        strict=True,
+        of_example(drawn, target, WRIST), of_example(moved, target, WRIST), strict=True
     ):
         np.testing.assert_allclose(one, other, rtol=1e-4)
 
@@ -53,7 +51,7 @@ def test_a_joint_is_made_as_unsure_as_was_asked(aspect):
     covariance = response.covariance(6.0, aspect, 0.5)
     normal = jax.random.normal(jax.random.key(0), (4000, 2))
     pose2d, fits = response.make_unsure(
-        frames.pose2d, frames.gaussfit, "LWrist", covariance, normal
+        frames.pose2d, frames.gaussfit, WRIST, covariance, normal
     )
     np.testing.assert_allclose(
         people.covariance(fits[:, WRIST]),
@@ -81,14 +79,13 @@ def test_its_place_is_kept_where_that_is_asked_for():
     pose2d, fits = response.make_unsure(
         frames.pose2d,
         frames.gaussfit,
-        "Head",
+        HEAD,
         response.covariance(10.0),
         np.ones((2, 2), np.float32),
         moved=False,
     )
     np.testing.assert_array_equal(pose2d, frames.pose2d)
-    head = MPII_JOINTS.index("Head")
-    np.testing.assert_allclose(fits[:, head, 3:6:2], 10.0, rtol=1e-4)
+    np.testing.assert_allclose(fits[:, HEAD, 3:6:2], 10.0, rtol=1e-4)
 
 
 def test_no_axis_is_surer_than_the_detector_can_be():

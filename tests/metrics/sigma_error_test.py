@@ -1,7 +1,6 @@
 """Sigma against 2D error: sums, means and the correlation, by hand and by SciPy."""
 
 import numpy as np
-import pytest
 import scipy.stats
 
 from jaxflow.metrics.sigma_error import ERROR_EDGES, SIGMA_EDGES, summarize, sums_of
@@ -86,27 +85,3 @@ def test_no_correlation_where_nothing_varies():
         np.isnan(result.correlation)
         and result.observations.sum() == result.observations[4] == 32
     )
-
-
-@pytest.mark.parametrize(
-    ("which", "change", "message"),
-    [
-        (0, lambda a: a[..., :6], r"gaussfit of shape \(4, 16, 7\); got \(4, 16, 6\)"),
-        (2, lambda a: a[:3], r"pose2d_true of shape \(4, 16, 2\); got \(3, 16, 2\)"),
-        (
-            1,
-            lambda a: np.where(np.arange(4)[:, None, None] == 2, np.nan, a),
-            "pose2d of frame 2 is not finite",
-        ),
-    ],
-)
-def test_bad_input(which, change, message):
-    inputs = list(frames(4, count=4))
-    inputs[which] = change(inputs[which])
-    with pytest.raises(ValueError, match=message):
-        sums_of(*inputs)
-
-
-def test_no_frames_have_no_figures():
-    with pytest.raises(ValueError, match="at least one frame"):
-        summarize(sums_of(*(a[:0] for a in frames(5))))

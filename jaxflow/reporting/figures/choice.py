@@ -13,8 +13,6 @@ from jaxflow.evaluation.comparison import Comparison
 from jaxflow.metrics import errors
 from jaxflow.reporting.figures import curves, style
 
-_SIZE = (4.4, 3.5)
-
 
 def against_number(comparison: Comparison) -> Figure:
     """Error of the best of m against m, a line a model."""
@@ -29,9 +27,7 @@ def against_operations(comparison: Comparison) -> Figure:
     A model that draws cheaply may draw more.
     """
     members = [member for member in comparison.members if member.cost]
-    with style.themed():
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        axes = figure.subplots()
+    with style.plot() as (figure, axes):
         for member, look in zip(members, curves.looks(len(members)), strict=True):
             assert member.cost is not None
             counts = errors.sample_counts(member.test[0].num_hypotheses)
@@ -68,9 +64,7 @@ def against_calibration(comparison: Comparison) -> Figure | None:
     members = [member for member in comparison.members if any(member.curves)]
     if not members:
         return None
-    with style.themed():
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        axes = figure.subplots()
+    with style.plot() as (figure, axes):
         for member, look in zip(members, curves.looks(len(members)), strict=True):
             document = next(found for found in member.curves if found)
             curve = document["curve"]

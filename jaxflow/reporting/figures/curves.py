@@ -23,7 +23,6 @@ from jaxflow.reporting.figures import style
 from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import H36M_JOINTS
 
-_SIZE = (4.4, 3.5)
 _COLOURS = (style.LEFT, style.RIGHT, style.GOOD, style.MODE, style.MIDDLE)
 _LINES = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
 
@@ -41,9 +40,7 @@ def calibration(series: Mapping[str, Means]) -> Figure:
     Args:
       series: figures by name.
     """
-    with style.themed():
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        axes = figure.subplots()
+    with style.plot() as (figure, axes):
         calibration_axes(axes)
         for (name, means), look in zip(series.items(), looks(len(series)), strict=True):
             axes.plot(
@@ -89,9 +86,7 @@ def samples(series: Mapping[str, Means], num_hypotheses: int) -> Figure:
       num_hypotheses: M that they all rest on.
     """
     above = _labelled_above([float(means.best_of[-1]) for means in series.values()])
-    with style.themed():
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        axes = figure.subplots()
+    with style.plot() as (figure, axes):
         for (name, means), look, high in zip(
             series.items(), looks(len(series)), above, strict=True
         ):
@@ -144,9 +139,7 @@ def _labelled_above(values: Sequence[float]) -> list[bool]:
 
 def cps(series: Mapping[str, Means]) -> Figure:
     """Share of frames with a correct hypothesis against the threshold."""
-    with style.themed():
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        axes = figure.subplots()
+    with style.plot() as (figure, axes):
         for (name, means), look in zip(series.items(), looks(len(series)), strict=True):
             axes.plot(
                 metrics.CPS_THRESHOLDS,
@@ -169,9 +162,7 @@ def cps(series: Mapping[str, Means]) -> Figure:
 
 def spread(figures: Means) -> Figure:
     """Standard deviation of the hypotheses per joint, a bar an axis."""
-    with style.themed():
-        figure = Figure(figsize=(4.4, 5.6), layout="constrained")
-        axes = figure.subplots()
+    with style.plot((4.4, 5.6)) as (figure, axes):
         rows = np.arange(len(H36M_JOINTS) - 1)[::-1]  # the hip never moves
         look = (
             ("x, across", style.LEFT),

@@ -5,6 +5,7 @@ In: the ``PoseRecords`` of its splits. Out: one figure.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -97,13 +98,10 @@ def _pose(axes: Axes, pose: np.ndarray) -> None:
 
 def _bars(axes: Axes, title: str, counts: Mapping[str, Mapping[str, int]]) -> None:
     """Frames by name, stacked by split; the largest groups where there are many."""
-    totals: dict[str, int] = {}
-    for column in counts.values():
-        for name, count in column.items():
-            totals[name] = totals.get(name, 0) + count
+    totals: Counter[str] = sum(map(Counter, counts.values()), Counter())
     names = list(totals)
     if len(names) > _BARS:
-        largest = set(sorted(names, key=lambda group: -totals[group])[:_BARS])
+        largest = dict(totals.most_common(_BARS))
         title += f" (the {_BARS} largest of {len(names)})"
         names = [name for name in names if name in largest]
     places = np.arange(len(names))

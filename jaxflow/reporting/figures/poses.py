@@ -95,22 +95,10 @@ def ellipse(
     angle = np.rad2deg(np.arctan2(vectors[1, 1], vectors[0, 1]))
     for deviations, opacity in ((2, 0.13), (1, 0.22)):
         height, width = 2 * deviations * np.sqrt(np.maximum(values, 0))
+        look: Any = {"color": style.GOOD, "alpha": opacity, "zorder": 1}
         if outline:
-            shape: Any = {"fill": False, "ec": outline, "alpha": 4 * opacity}
-            patch = Ellipse(tuple(mean), width, height, angle=angle, lw=0.8, **shape)
-            axes.add_patch(patch)
-            continue
-        patch = Ellipse(
-            tuple(mean),
-            width,
-            height,
-            angle=angle,
-            facecolor=style.GOOD,
-            edgecolor=style.GOOD,
-            alpha=opacity,
-            linewidth=0.8,
-            zorder=1,
-        )
+            look = {"fill": False, "ec": outline, "alpha": 4 * opacity}
+        patch = Ellipse(tuple(mean), width, height, angle=angle, lw=0.8, **look)
         axes.add_patch(patch)
 
 

@@ -12,7 +12,6 @@ from jaxflow.evaluation.response import Response
 from jaxflow.metrics.response import REGIONS
 from jaxflow.reporting.figures import curves, style
 
-_SIZE = (4.4, 3.5)
 _REGION = REGIONS.index(0.9)
 
 
@@ -20,9 +19,7 @@ def response(result: Response) -> Figure:
     """The share of frames whose 90 % region holds the truth, a line a joint."""
     settings = result.of()
     sigmas = [result.settings[i].sigma for i in settings]
-    with style.themed():
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        axes = figure.subplots()
+    with style.plot() as (figure, axes):
         axes.axhline(REGIONS[_REGION], color=style.MUTED, linewidth=1, linestyle=":")
         looks = curves.looks(len(result.joints))
         for j, (joint, look) in enumerate(zip(result.joints, looks, strict=True)):

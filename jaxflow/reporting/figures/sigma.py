@@ -19,9 +19,7 @@ _FEWEST = 5  # observations that a mean is drawn of
 
 def sigma(result: SigmaError) -> Figure:
     """How often each error goes with each sigma, and the mean error per sigma."""
-    with style.themed():
-        figure = Figure(figsize=(4.4, 3.5), layout="constrained")
-        axes = figure.subplots()
+    with style.plot() as (figure, axes):
         _cells(axes, result)
         drawn = result.observations >= _FEWEST
         axes.plot(

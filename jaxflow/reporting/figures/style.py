@@ -80,6 +80,14 @@ def themed() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def plot(size: tuple[float, float] = (4.4, 3.5)) -> Iterator[tuple[Figure, Axes]]:
+    """A figure of one plot, inches, and its axes, for its drawing."""
+    with themed():
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure, figure.subplots()
+
+
 def bare(axes: Axes) -> None:
     """No ticks, grid or frame: a drawing, not a plot; equal scales."""
     axes.set_axis_off()
