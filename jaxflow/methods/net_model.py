@@ -189,6 +189,7 @@ class NetDensityModel(NetLikelihoodModel):
         return Sampled(*(_draw(*inputs, **static, density=d) for d in (False, True)))
 
 
+@checks.promoting
 @batching.bucketed
 @functools.partial(
     jax.jit, static_argnames=("sampler", "config", "num_hypotheses", "density")
