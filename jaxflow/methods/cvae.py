@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.methods import regression, trunk, whitening
 from jaxflow.methods.supervised import Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.types import Params
 
 _DECODED = 10
@@ -153,15 +153,9 @@ def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, L
     return total, Learned(losses, nets.statistics)
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
+    key, temperature, num_hypotheses = how
     z_key, noise_key = jax.random.split(key)
     z = temperature * jax.random.normal(z_key, (num_hypotheses, _latent(config)))
     net, statistics = params["net"], params["statistics"]["decoder"]

@@ -29,7 +29,7 @@ import jax.numpy as jnp
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.methods import denoiser, whitening
 from jaxflow.methods.supervised import Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.types import Params
 
 Velocity = Callable[[jax.Array, Any], jax.Array]
@@ -82,25 +82,16 @@ def midpoint(velocity: Velocity, x: jax.Array, steps: int) -> jax.Array:
     return jax.lax.scan(step, x, size * jnp.arange(steps, dtype=x.dtype))[0]
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
+    key, temperature, num_hypotheses = how
     noise = temperature * jax.random.normal(key, (num_hypotheses, whitening.SIZE))
     r = midpoint(_velocity(params["net"], seen.inputs), noise, config.steps)
     return whitening.pose(params["whitening"], r, seen.centre)
 
 
-def density(
-    params: Params, pose3d: jax.Array, seen: Seen, config: NetConfig
-) -> jax.Array:
-    """See `net_model.Sampler`; the same for any number of steps."""
-    del config
+def density(params: Params, pose3d: jax.Array, seen: Seen) -> jax.Array:
+    """See `Supervised`; the same for any number of steps."""
     velocity = _velocity(params["net"], seen.inputs)
     r = whitening.residual(params["whitening"], pose3d, seen.centre)
     return log_density(velocity, r) - whitening.log_det(params["whitening"])

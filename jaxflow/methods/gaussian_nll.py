@@ -23,7 +23,7 @@ from jaxflow.flow import affine
 from jaxflow.maths.layers import product
 from jaxflow.methods import whitening
 from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.types import Params
 
 _LOG_RANGE = (-2.0, 5.0)  # of A's diagonal
@@ -76,16 +76,10 @@ def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, L
     return likelihood, Learned(Losses(likelihood))
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
     del config
+    key, temperature, num_hypotheses = how
     mean, factor = _gaussian(params["net"], seen.inputs)
     noise = jax.random.normal(key, (whitening.SIZE, num_hypotheses))
     moved = jax.scipy.linalg.solve_triangular(factor, noise, lower=True)
@@ -93,11 +87,8 @@ def draw(
     return whitening.pose(params["whitening"], r, seen.centre)
 
 
-def density(
-    params: Params, pose3d: jax.Array, seen: Seen, config: NetConfig
-) -> jax.Array:
-    """See `net_model.Sampler`."""
-    del config
+def density(params: Params, pose3d: jax.Array, seen: Seen) -> jax.Array:
+    """See `Supervised`."""
     whitened = params["whitening"]
     r = whitening.residual(whitened, pose3d, seen.centre)
     scale = whitening.log_det(whitened)

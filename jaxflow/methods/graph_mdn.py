@@ -31,7 +31,7 @@ from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.maths.layers import product
 from jaxflow.methods import trunk, whitening
 from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.skeleton import (
     CONDITIONED_MPII,
     H36M_JOINTS,
@@ -253,15 +253,9 @@ def _poses(params: Params, y: jax.Array, seen: Seen) -> jax.Array:
     return seen.centre + _units(params["whitening"]) * flat
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
+    key, temperature, num_hypotheses = how
     found = _seen_mixture(params, seen, config)
     choice_key, noise_key = jax.random.split(key)
     joints = _JOINTS if config.joint_level else 1

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.methods import trunk, whitening
 from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.types import Params
 
 
@@ -50,16 +50,10 @@ def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, L
     return squared, Learned(Losses(squared), statistics)
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
     del config
+    key, temperature, num_hypotheses = how
     net, units = params["net"], params["whitening"]["pose"]
     hidden = trunk.features(net["trunk"], params["statistics"], seen.inputs)
     pose = units["place"] + units["scale"] * trunk.dense(net["pose"], hidden)
