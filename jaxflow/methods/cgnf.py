@@ -38,7 +38,7 @@ from jaxflow.gaussians.condition import PER_JOINT, SIGMA_UNIT
 from jaxflow.maths import geometry
 from jaxflow.maths.layers import product
 from jaxflow.methods import denoiser, graph_mdn, trunk, whitening
-from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
+from jaxflow.methods.supervised import ADAM, CONSTANT_RATE, Learned, Lesson, Supervised
 from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.skeleton import (
     CONDITIONED_MPII,
@@ -331,10 +331,7 @@ PUBLISHED: dict[str, Any] = {
     "depth": 10,
     "batch_size": 200,
     "epochs": 200,
-    "learning_rate": 1e-3,
-    "beta1": 0.9,
-    "beta2": 0.999,
-    "clip_norm": 1.0,
+    **ADAM,
     **CONSTANT_RATE,
 }
 

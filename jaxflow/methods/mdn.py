@@ -88,18 +88,19 @@ def log_density(of: Mixture, r: jax.Array) -> jax.Array:
 
 def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, Learned]:
     """The likelihood of the batch and the weights' prior."""
-    hidden, statistics = trunk.lesson_features(net["trunk"], lesson, config)
+    norm = trunk.InTraining.of(net["trunk"], lesson, config)
+    hidden = trunk.run(norm, lesson.seen.inputs)
     found = mixture(net, hidden)
     likelihood = -jnp.mean(log_density(found, lesson.residual))
     prior = -jnp.mean(jnp.sum(found.log_alpha, axis=-1))
     losses = Losses(likelihood / whitening.SIZE, prior / config.net.components)
-    return likelihood + prior, Learned(losses, statistics)
+    return likelihood + prior, Learned(losses, norm.after)
 
 
 def _seen_mixture(params: Params, seen: Seen) -> Mixture:
     net = params["net"]
-    hidden = trunk.features(net["trunk"], params["statistics"], seen.inputs)
-    return mixture(net, hidden)
+    norm = trunk.Trained(net["trunk"], params["statistics"])
+    return mixture(net, trunk.run(norm, seen.inputs))
 
 
 def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:

@@ -32,6 +32,8 @@ GROUPS = 8
 _EXAMPLES = 6
 # Of `published`, for methods whose authors do not halve the rate.
 CONSTANT_RATE = {"halve_after_epoch": 100_000}
+# Likewise: Adam at its usual numbers, the gradient's norm bounded.
+ADAM = {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "clip_norm": 1.0}
 
 
 class State(NamedTuple):
