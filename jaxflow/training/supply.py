@@ -135,9 +135,8 @@ def opened(config: RunConfig, method: Method, devices: Sequence[jax.Device]) -> 
         ("this machine's", count * _LOADING, profiling.host_room()),
     )
     wanting = [need for need in needs if need[1] > _SHARE * need[2]]
-    short = bool(wanting)
-    if multihost.several():  # all do the same
-        short = bool(multihost.gather_column(np.asarray([short])).any())
+    # All processes do the same.
+    short = bool(multihost.gather_column(np.asarray([bool(wanting)])).any())
     stream = short if config.loop.stream == "auto" else config.loop.stream == "always"
     if multihost.is_first():
         whose, taken, room = (wanting or needs)[0]
