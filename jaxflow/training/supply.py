@@ -126,9 +126,7 @@ def opened(config: RunConfig, method: Method, devices: Sequence[jax.Device]) -> 
       UserError: see `frames.load`.
     """
     where = config.data
-    builders = data.prepared(
-        where.dataset, where.data_dir or None, where.manual_dir or None
-    )
+    builders = data.prepared(where.dataset, where.data_dir, where.manual_dir)
     count = sum(store.frames_of(builder, "train") for builder in builders)
     needs = (
         ("a device's", count * _bytes(config.train, method), _device_room(devices)),
