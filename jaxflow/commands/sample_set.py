@@ -21,14 +21,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import jax
+
 from jaxflow import commands
 from jaxflow.commands import _multihost
 from jaxflow.evaluation.calibrated import Applied
 from jaxflow.prediction import set_files, sets
 from jaxflow.prediction.set_sampling import SampleConfig, SetToSample
 from jaxflow.runs import files, multihost
+from jaxflow.runs.errors import UserError
 from jaxflow.runs.run import Run
-from jaxflow.training import parallel
 
 flags = commands.Flags(__name__)
 
@@ -56,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
     where = flags.data([_CHECKPOINT.value])
     files.check_folder(_OUT.value, "--out")  # or fail after the set is built
     _multihost.join_others()
-    devices = parallel.own_devices(_DEVICES.value)
+    devices = _devices(_DEVICES.value)
 
     def load() -> SetToSample:
         return sets.load(_CHECKPOINT.value, where, settings)
@@ -73,6 +75,20 @@ def main(argv: Sequence[str]) -> None:
             source, settings, shards, devices, _BATCH_SIZE.value, run.listen()
         )
         multihost.wait_for_all("the end")
+
+
+def _devices(wanted: int) -> tuple[jax.Device, ...]:
+    """The first so many of this process's devices; 0: all.
+
+    Raises:
+      UserError: there are not so many.
+    """
+    available = jax.local_devices()
+    if wanted > len(available):
+        raise UserError(
+            f"devices = {wanted}, but this machine has {len(available)}: {available}"
+        )
+    return tuple(available[: wanted or len(available)])
 
 
 if __name__ == "__main__":

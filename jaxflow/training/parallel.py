@@ -62,27 +62,17 @@ def choose(config: TrainConfig, wanted: int = 0) -> tuple[jax.Device, ...]:
     Raises:
       UserError: there are not so many, or the batch does not divide over them.
     """
-    own_devices(wanted)
+    available = jax.local_devices()
+    if wanted > len(available):
+        raise UserError(
+            f"devices = {wanted}, but this machine has {len(available)}: {available}"
+        )
     devices: list[jax.Device] = []
     for process in range(jax.process_count()):
         of_process = jax.local_devices(process_index=process)
         devices += of_process[: wanted or len(of_process)]
     check_divides(config, len(devices))
     return tuple(devices)
-
-
-def own_devices(wanted: int) -> tuple[jax.Device, ...]:
-    """The first so many of this process's devices; 0: all.
-
-    Raises:
-      UserError: there are not so many.
-    """
-    available = jax.local_devices()
-    if wanted > len(available):
-        raise UserError(
-            f"devices = {wanted}, but this machine has {len(available)}: {available}"
-        )
-    return tuple(available[: wanted or len(available)])
 
 
 def own(devices: Sequence[jax.Device]) -> tuple[jax.Device, ...]:
