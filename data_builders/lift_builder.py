@@ -24,6 +24,8 @@ class LiftBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
     """A data set for 2D-to-3D lifting.
 
     Attributes:
+      CONFIG: class of the configurations, which makes one of a name (``from_name``);
+        None: ``BUILDER_CONFIGS`` are all there are.
       EXTRA_FEATURES: features beyond those of ``features.lift_features``.
       TEST_STRIDE: the data set's test counts every so many test frames of an action.
       RAW_FOLDER: "none" if nothing is read, "needed" if the user must have fetched the
@@ -31,6 +33,7 @@ class LiftBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
       raw_folder: where the user has the raw files; set before building.
     """
 
+    CONFIG: Any = None
     EXTRA_FEATURES: dict[str, Any] = {}
     TEST_STRIDE = 16
     RAW_FOLDER = "none"
@@ -44,6 +47,9 @@ class LiftBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
           UserError: there is none of this name; says which there are.
         """
         known = cls.builder_configs
+        if cls.CONFIG:
+            made: tfds.core.BuilderConfig = cls.CONFIG.from_name(name)
+            return known.get(made.name, made)  # TFDS wants its own instance
         if name in known:
             return known[name]
         if not known:

@@ -67,7 +67,6 @@ data_builders/cmu_mocap_source
     data_builders.registry
 data_builders/cmu_mocap_wild
     data_builders.cmu_mocap_lift.configurations
-    data_builders.cmu_mocap_lift.wild
     data_builders.simulation.pictures
     data_builders.simulation.proportions
     data_builders.simulation.snapshots

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from data_builders import features
-from data_builders.cmu_mocap_lift import download, generation, recordings, source, wild
+from data_builders.cmu_mocap_lift import download, generation, recordings, source
 from data_builders.cmu_mocap_lift.configurations import CmuConfig
 from data_builders.files import DataFileError
 from data_builders.lift_builder import Examples, LiftBuilder
@@ -23,15 +23,10 @@ class Builder(LiftBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
+    CONFIG = CmuConfig
     BUILDER_CONFIGS = [CmuConfig(), CmuConfig(wild=True)]
     EXTRA_FEATURES = TRUE_2D
     RAW_FOLDER = "optional"
-
-    @classmethod
-    def configuration(cls, name: str) -> tfds.core.BuilderConfig:
-        """A configuration of any seed and test subjects; see the base class."""
-        made = CmuConfig.from_name(name)
-        return cls.builder_configs.get(made.name, made)  # TFDS wants its own instance
 
     def extra_features(self) -> dict[str, Any]:
         """Those of pictures, too, where there are some; see the base class."""
@@ -70,7 +65,7 @@ class Builder(LiftBuilder):
         config = self.builder_config
         if config.wild:
             total *= config.views
-            parts = wild.generate(own, config.seed, config.views)
+            parts = generation.pictured(own, config.seed, config.views)
         else:
             parts = generation.generate(own, config.seed)
         yield from features.examples(parts, split, total)

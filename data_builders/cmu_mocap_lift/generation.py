@@ -1,7 +1,8 @@
-"""Recordings as pose records: filmed in the studio, and which split they are of.
+"""Recordings as pose records, and which split they are of.
 
-In: the ``Recording``s of a split and a seed. Out: ``PoseRecords``, a subject at a time,
-ordered by subject, take, camera and frame.
+In: the ``Recording``s of a split and a seed. Out: ``PoseRecords``, filmed in the studio
+a subject at a time or, for the configuration ``wild``, as pictures that anybody may
+take, a take at a time; ordered by subject, take, camera and frame.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from data_builders.cmu_mocap_lift.recordings import Recording
-from data_builders.simulation import studio
+from data_builders.simulation import pictures, studio
 from jaxflow.types import PoseRecords
 
 # Neither file says what is done in a take, so all are one action.
@@ -40,6 +41,23 @@ def generate(recordings: Sequence[Recording], seed: int) -> Iterator[PoseRecords
     people = itertools.groupby(recordings, key=lambda one: one.subject)
     together = (((int(name),), [*map(_take, own)]) for name, own in people)
     return studio.filmed(together, seed)
+
+
+def pictured(
+    recordings: Sequence[Recording], seed: int, views: int
+) -> Iterator[PoseRecords]:
+    """The records of a split as pictures, a take at a time.
+
+    Args:
+      recordings: of the split, in order.
+      seed: of everything random.
+      views: pictures of each pose.
+    """
+    cameras = [f"view{number + 1}" for number in range(views)]
+    for one in recordings:
+        numbers = (int(one.subject), int(one.number))
+        shots = pictures.taken(one.joints, views, seed, numbers)
+        yield shots.records((one.subject, ACTION, one.number), cameras, one.frame)
 
 
 def _take(recording: Recording) -> studio.Take:

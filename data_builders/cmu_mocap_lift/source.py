@@ -85,7 +85,9 @@ def opened(folder: pathlib.Path) -> Iterator[Source]:
             f"{folder} is not the CMU database: expected subjects/01/01.asf, "
             "subjects/01/01_01.amc, ... in it, or the archive allasfamc.zip"
         )
-    with _archive(archives[0]) as file:
+    with _named(str(archives[0])):
+        file = zipfile.ZipFile(archives[0])
+    with file:
         yield _of_archive(archives[0], file)
 
 
@@ -102,14 +104,6 @@ def _of_folder(root: pathlib.Path, paths: list[pathlib.Path]) -> Source:
     used = {name for take in takes for name in (take.skeleton, take.motion)}
     files = tuple(path for path, name in zip(paths, names, strict=True) if name in used)
     return Source(str(root), takes, others, files, read)
-
-
-@contextlib.contextmanager
-def _archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
-    with contextlib.ExitStack() as stack:
-        with _named(str(path)):
-            file = stack.enter_context(zipfile.ZipFile(path))
-        yield file
 
 
 def _of_archive(path: pathlib.Path, file: zipfile.ZipFile) -> Source:

@@ -28,6 +28,7 @@ class Builder(LiftBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
+    CONFIG = Human36mConfig
     TEST_STRIDE = PROTOCOL_STRIDE
     RAW_FOLDER = "needed"
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"Give a folder as --manual_dir: {forms.EXPECTED}."
@@ -40,11 +41,6 @@ class Builder(LiftBuilder):
     def chosen(self) -> Human36mConfig:
         """Cameras, subjects and test frames."""
         return self.builder_config or Human36mConfig()
-
-    @classmethod
-    def configuration(cls, name: str) -> tfds.core.BuilderConfig:
-        """Subjects and test frames by name; see the base class."""
-        return Human36mConfig.from_name(name)
 
     def extra_features(self) -> dict[str, Any]:
         """Those of the cameras; see the base class."""

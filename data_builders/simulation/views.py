@@ -55,8 +55,11 @@ def view(
       names: subject, action, subaction.
       camera: of the studio.
       world: (T, 17, 3) mm, H36M-17 order, in the frame of ``Camera.see``.
-      frame: (T,) numbers of the frames; default every ``motion.FRAME_STEP``-th.
+      frame: (T,) numbers of the frames; default every ``motion.FRAME_STEP``-th,
+        counted from 1.
     """
+    if frame is None:
+        frame = motion.FRAME_STEP * np.arange(1, len(world) + 1, dtype=np.int32)
     pose3d = camera.see(world)
     order = list(MPII_TO_H36M)
     pixels = camera.project(pose3d)[:, order]
@@ -65,7 +68,7 @@ def view(
         pose3d=pose3d,
         truth=cameras.crop(rng, pixels),
         hidden=occlusion.hidden(pose3d)[:, order],
-        frame=_frame_numbers(len(world)) if frame is None else frame,
+        frame=frame,
     )
 
 
@@ -97,8 +100,3 @@ def detected(
         frame=np.concatenate([one.frame for one in views]).astype(np.int32),
         extra={"pose2d_true": truth.astype(np.float32)},
     )
-
-
-def _frame_numbers(count: int) -> np.ndarray:
-    """Numbers of the kept video frames, counted from 1."""
-    return motion.FRAME_STEP * np.arange(1, count + 1, dtype=np.int32)

@@ -60,14 +60,9 @@ class Builder(LiftBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
+    CONFIG = SyntheticConfig
     BUILDER_CONFIGS = [SyntheticConfig()]
     EXTRA_FEATURES = TRUE_2D
-
-    @classmethod
-    def configuration(cls, name: str) -> tfds.core.BuilderConfig:
-        """A configuration of any seed and size; see the base class."""
-        made = SyntheticConfig.from_name(name)
-        return cls.builder_configs.get(made.name, made)  # TFDS wants its own instance
 
     def splits(self, folder: pathlib.Path) -> dict[str, Examples]:
         """Training and test frames; see the base class."""

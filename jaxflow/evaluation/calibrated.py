@@ -97,7 +97,7 @@ def calibrated(
         document = calibration_file.fitted(directory)
     if document is None:
         return model, calibration_file.resolve(directory, wanted)
-    spread = calibration_file.spread_of(document, directory)
-    kept = calibration_file.limbs_kept_of(document, directory)
+    spread = calibration_file.number_of(document, "temperature_spread", directory)
+    kept = calibration_file.number_of(document, "limbs_kept", directory)
     factors = calibration_file.factors_of(document, directory, widened.SHAPE)
     return around(model, spread, kept, factors), float(document["temperature"])

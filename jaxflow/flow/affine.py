@@ -29,7 +29,7 @@ import numpy as np
 from jaxflow.config import FlowConfig
 from jaxflow.flow import mirror, stack
 from jaxflow.gaussians.condition import PER_JOINT
-from jaxflow.maths.layers import apply, precision
+from jaxflow.maths.layers import apply, precision, product
 from jaxflow.types import Params
 
 # Metres: what the nets' outputs are in units of. A latent starts as so much depth, the
@@ -242,7 +242,7 @@ def after_blocks(
         # Of one vector, sums and differences are less work than of the factor's rows.
         rows = jnp.moveaxis(columns, 0, -1)
         rows = parted(rows) if symmetric(params) else rows
-        rows = _product(base.triangle, rows[..., None])[..., 0]
+        rows = product(base.triangle, rows[..., None])[..., 0]
         rows = mirror.of_pose(rows) if symmetric(params) else rows
         pose = mean + jnp.moveaxis(rows, -1, 0)
         return _turned(pose, back=True), log_det
@@ -289,8 +289,8 @@ def hypotheses(
     latents = z.shape[-1]
     reached, observed = jnp.split(factor(params, layer), [latents], axis=-1)
     z = z + shift(params, pose2d, cond)[..., None, :]
-    place = layer.mean + _product(observed, pose2d[..., None])[..., 0]
-    moved = _product(z, jnp.swapaxes(reached, -1, -2))
+    place = layer.mean + product(observed, pose2d[..., None])[..., 0]
+    moved = product(z, jnp.swapaxes(reached, -1, -2))
     return jnp.roll(place[..., None, :] + moved, -latents, axis=-1)
 
 
@@ -313,7 +313,3 @@ def log_prob(
     normal = jax.scipy.stats.norm.logpdf
     likelihood = jnp.sum(normal(predicted, pose2d, _OBSERVED), axis=-1)
     return jnp.sum(normal(z), axis=-1) + likelihood - _log_det(layer)
-
-
-def _product(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.matmul(a, b, precision=precision())

@@ -13,6 +13,7 @@ import json
 import math
 import pathlib
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,13 @@ NAME = "calibration.json"
 FITTED = "fitted"
 AUTO = "auto"
 ALONE = "temperature_alone"  # fitted for hypotheses as the model draws them
-MOST_SPREAD = 3.0  # of temperatures' logarithm: a file that says more is damaged
+# Fitted beside the temperature: what holds where it was not, what may be, in words.
+# The temperatures' spread is of their logarithm; of how much limbs' proportions differ
+# the share stays, and 1 is all of it.
+NUMBERS: dict[str, tuple[float, Callable[[float], bool], str]] = {
+    "temperature_spread": (0.0, lambda value: 0 <= value < 3, "at least 0 and below 3"),
+    "limbs_kept": (1.0, lambda value: 0 <= value <= 1, "from 0 to 1"),
+}
 
 
 def save(directory: str | pathlib.Path, document: dict[str, Any]) -> pathlib.Path:
@@ -136,47 +143,28 @@ def fitted(directory: str | pathlib.Path) -> dict[str, Any]:
     return found
 
 
-def spread_of(document: dict[str, Any], directory: str | pathlib.Path) -> float:
-    """How much the hypotheses' temperatures differ; 0 where that was not fitted.
+def number_of(
+    document: dict[str, Any], name: str, directory: str | pathlib.Path
+) -> float:
+    """A number of `NUMBERS` that was fitted, or what stands for it where it was not.
 
     Args:
       document: from `load`.
-      directory: that it is of.
+      name: of the number.
+      directory: that the document is of.
 
     Raises:
-      DamagedError: what is there is no spread.
+      DamagedError: what is there is no such number.
     """
-    found = document.get("temperature_spread", 0.0)
-    if not _is_number(found) or not 0 <= found < MOST_SPREAD:
+    otherwise, allowed, words = NUMBERS[name]
+    found = document.get(name, otherwise)
+    number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not number or not allowed(found):
         raise checkpoint.DamagedError(
-            f"{checkpoint.find(directory)}: the fitted spread of temperatures is "
-            f"damaged; expected a number of at least 0 and below {MOST_SPREAD:g}, got "
-            f"{found!r}"
+            f"{checkpoint.find(directory)}: {name} is damaged; expected a number "
+            f"{words}, got {found!r}"
         )
     return float(found)
-
-
-def limbs_kept_of(document: dict[str, Any], directory: str | pathlib.Path) -> float:
-    """Share of how much limbs' proportions differ that is kept; 1: all of it.
-
-    Args:
-      document: from `load`.
-      directory: that it is of.
-
-    Raises:
-      DamagedError: what is there is no share.
-    """
-    found = document.get("limbs_kept", 1.0)
-    if not _is_number(found) or not 0 <= found <= 1:
-        raise checkpoint.DamagedError(
-            f"{checkpoint.find(directory)}: limbs_kept is damaged; expected a number "
-            f"from 0 to 1, got {found!r}"
-        )
-    return float(found)
-
-
-def _is_number(found: Any) -> bool:
-    return isinstance(found, int | float) and not isinstance(found, bool)
 
 
 def factors_of(

@@ -56,7 +56,7 @@ def to_onnx(params: Params, clamp: SoftClamp) -> bytes:
     cond, latents = _condition(graph), "z"
     if "affine" in params:
         latents = _shifted(graph, params["affine"], cond)
-    encoded = _encoder(graph, params["encoder"], cond)
+    encoded = _net(graph, params["encoder"], cond)
     blocks, size = params["blocks"], flow.size(params)
     pose = _inverse(graph, blocks, latents, encoded, clamp, size)
     if "affine" in params:
@@ -171,12 +171,6 @@ def _variance(graph: _Graph, sigma: str) -> str:
     doubled = graph.node("Where", uncertain, graph.node("Mul", sigma, 2.0), sigma)
     scaled = graph.node("Div", doubled, SIGMA_UNIT)
     return graph.node("Mul", scaled, scaled)
-
-
-def _encoder(graph: _Graph, encoder: Params, cond: str) -> str:
-    """(b, 78) -> (b, 56)."""
-    hidden = graph.node("Relu", graph.dense(cond, encoder["Dense_0"]))
-    return graph.dense(hidden, encoder["Dense_1"])
 
 
 def _inverse(

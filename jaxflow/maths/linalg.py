@@ -13,8 +13,6 @@ import itertools
 import jax
 import jax.numpy as jnp
 
-from jaxflow.maths import checks
-
 # Cyclic Jacobi converges quadratically: a 4x4 matrix is diagonal to float64 after six.
 _SWEEPS = 7
 
@@ -84,15 +82,8 @@ def eigh_jacobi(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
     Returns:
       values (..., n), in no particular order, and vectors (..., n, n): column k belongs
       to value k.
-
-    Raises:
-      TypeError: not floating point.
-      ValueError: not square.
     """
-    matrix = checks.floating("matrix", matrix, (None, None))
     size = matrix.shape[-1]
-    if matrix.shape[-2] != size:
-        raise ValueError(f"expected square matrices (..., n, n); got {matrix.shape}")
     # Entries near one, so that squares neither overflow nor vanish.
     largest = jnp.max(jnp.abs(matrix), axis=(-2, -1))
     scale = jnp.where(largest > 0, largest, 1)

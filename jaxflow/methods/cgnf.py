@@ -38,8 +38,8 @@ from jaxflow.gaussians.condition import PER_JOINT, SIGMA_UNIT
 from jaxflow.maths import geometry
 from jaxflow.maths.layers import product
 from jaxflow.methods import denoiser, graph_mdn, trunk, whitening
-from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.supervised import ADAM, CONSTANT_RATE, Learned, Lesson, Supervised
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.skeleton import (
     CONDITIONED_MPII,
     H36M_JOINTS,
@@ -300,16 +300,10 @@ def _of_normal(z: jax.Array, log_det: jax.Array) -> jax.Array:
     return jnp.sum(jax.scipy.stats.norm.logpdf(z), axis=(-2, -1)) + log_det
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
     del config
+    key, temperature, num_hypotheses = how
     z = temperature * jax.random.normal(key, (num_hypotheses, len(NODES), 3))
     u = inverse(
         params["net"]["layers"], shares(params["net"], seen.inputs, sure(seen.cond)), z
@@ -317,11 +311,8 @@ def draw(
     return params["whitening"]["pose"]["place"] + to_pose(u)
 
 
-def density(
-    params: Params, pose3d: jax.Array, seen: Seen, config: NetConfig
-) -> jax.Array:
-    """See `net_model.Sampler`."""
-    del config
+def density(params: Params, pose3d: jax.Array, seen: Seen) -> jax.Array:
+    """See `Supervised`."""
     u = to_nodes(pose3d - params["whitening"]["pose"]["place"])
     shared = shares(params["net"], seen.inputs, sure(seen.cond))
     z, log_det = forward(params["net"]["layers"], shared, u)
@@ -340,10 +331,7 @@ PUBLISHED: dict[str, Any] = {
     "depth": 10,
     "batch_size": 200,
     "epochs": 200,
-    "learning_rate": 1e-3,
-    "beta1": 0.9,
-    "beta2": 0.999,
-    "clip_norm": 1.0,
+    **ADAM,
     **CONSTANT_RATE,
 }
 

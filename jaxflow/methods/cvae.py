@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.methods import regression, trunk, whitening
 from jaxflow.methods.supervised import Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.types import Params
 
 _DECODED = 10
@@ -96,16 +96,15 @@ class _Nets:
 
     def run(self, name: str, x: jax.Array, keys: jax.Array, **more: Any) -> jax.Array:
         """One of the trunks."""
-        out, self.statistics[name] = trunk.learning(
+        norm = trunk.InTraining(
             self.net[name],
             self.lesson.params["statistics"][name],
-            x,
             keys,
-            dropout=self._config.net.dropout,
-            axis_name=self.lesson.axis_name,
-            **more,
+            self._config.net.dropout,
+            self.lesson.axis_name,
         )
-        return out
+        self.statistics[name] = norm.after
+        return trunk.run(norm, x, **more)
 
     def recognised(self) -> tuple[jax.Array, jax.Array]:
         """Mean and log-variance (B, L) of q."""
@@ -153,20 +152,14 @@ def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, L
     return total, Learned(losses, nets.statistics)
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
+    key, temperature, num_hypotheses = how
     z_key, noise_key = jax.random.split(key)
     z = temperature * jax.random.normal(z_key, (num_hypotheses, _latent(config)))
-    net, statistics = params["net"], params["statistics"]["decoder"]
-    hidden = trunk.features(net["decoder"], statistics, seen.inputs, joined=z)
-    r = trunk.dense(net["pose"], hidden)
+    net = params["net"]
+    norm = trunk.Trained(net["decoder"], params["statistics"]["decoder"])
+    r = trunk.dense(net["pose"], trunk.run(norm, seen.inputs, joined=z))
     if config.elbo:
         deviation = temperature * jnp.exp(net["log_deviation"])
         r += deviation * jax.random.normal(noise_key, r.shape)

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.methods import trunk, whitening
-from jaxflow.methods.supervised import CONSTANT_RATE, Lesson
+from jaxflow.methods.supervised import ADAM, CONSTANT_RATE, Lesson
 from jaxflow.types import Params
 
 _WAVES = 4
@@ -35,10 +35,7 @@ SETTINGS: dict[str, Any] = {
     "dropout": 0.1,
     "batch_size": 256,
     "iterations": 10_000,
-    "learning_rate": 1e-3,
-    "beta1": 0.9,
-    "beta2": 0.999,
-    "clip_norm": 1.0,
+    **ADAM,
     "weight_decay": 1e-2,
     "warmup": 300,
     "average_decay": 0.999,

@@ -26,7 +26,7 @@ import numpy as np
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.methods import denoiser, whitening
 from jaxflow.methods.supervised import Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.types import Params
 
 _OFFSET, _MOST_BETA = 0.008, 0.999
@@ -73,15 +73,9 @@ def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, L
     return squared, Learned(Losses(squared))
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
+    key, temperature, num_hypotheses = how
     net, steps, size = params["net"], config.steps, (num_hypotheses, whitening.SIZE)
     share = denoiser.share_of(net, seen.inputs)
     left = schedule(steps)

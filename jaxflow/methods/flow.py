@@ -7,7 +7,6 @@ flow learns is ``training.step``; what it learns from there is in ``training.sta
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,11 +41,7 @@ name, losses, groups = "flow", Losses, 0
 published: Mapping[str, Any] = {}  # the configuration's defaults
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["params"],
-    meta_fields=["config", "idle"],
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class FlowModel:
     """A trained flow; see `jaxflow.types.DensityModel`.
@@ -58,8 +53,8 @@ class FlowModel:
     """
 
     params: Params
-    config: FlowConfig
-    idle: bool = False
+    config: FlowConfig = dataclasses.field(metadata={"static": True})
+    idle: bool = dataclasses.field(default=False, metadata={"static": True})
 
     @classmethod
     def of(cls, params: Params, config: FlowConfig = FlowConfig()) -> FlowModel:
@@ -148,9 +143,9 @@ def model(params: Params, config: TrainConfig) -> FlowModel:
     return FlowModel.of(params, config.flow)
 
 
-def prepare(state: TrainState, sample: Sample, config: TrainConfig) -> TrainState:
+def prepare(state: TrainState, sample: Sample) -> TrainState:
     """The state as it is: a flow learns all that it knows."""
-    del sample, config
+    del sample
     return state
 
 

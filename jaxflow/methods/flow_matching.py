@@ -29,11 +29,12 @@ import jax.numpy as jnp
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.methods import denoiser, whitening
 from jaxflow.methods.supervised import Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.types import Params
 
 Velocity = Callable[[jax.Array, Any], jax.Array]
-# Of the way back, of fourth order: its error is below 0.01 nats a number.
+# Of the way back, of Runge and Kutta's fourth order, four calls with all derivatives
+# each: its error is below 0.01 nats a number.
 _DENSITY_STEPS = 4
 
 
@@ -82,40 +83,29 @@ def midpoint(velocity: Velocity, x: jax.Array, steps: int) -> jax.Array:
     return jax.lax.scan(step, x, size * jnp.arange(steps, dtype=x.dtype))[0]
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
+    key, temperature, num_hypotheses = how
     noise = temperature * jax.random.normal(key, (num_hypotheses, whitening.SIZE))
     r = midpoint(_velocity(params["net"], seen.inputs), noise, config.steps)
     return whitening.pose(params["whitening"], r, seen.centre)
 
 
-def density(
-    params: Params, pose3d: jax.Array, seen: Seen, config: NetConfig
-) -> jax.Array:
-    """See `net_model.Sampler`; the same for any number of steps."""
-    del config
+def density(params: Params, pose3d: jax.Array, seen: Seen) -> jax.Array:
+    """See `Supervised`; the same for any number of steps."""
     velocity = _velocity(params["net"], seen.inputs)
     r = whitening.residual(params["whitening"], pose3d, seen.centre)
     return log_density(velocity, r) - whitening.log_det(params["whitening"])
 
 
-def log_density(velocity: Velocity, r: jax.Array, steps: int | None = None) -> Any:
+def log_density(velocity: Velocity, r: jax.Array) -> jax.Array:
     """Log-density, nats, of r (D,) where N(0, I) is taken along a velocity.
 
     Args:
       velocity: v(x, t).
       r: (D,) at time 1.
-      steps: of Runge and Kutta's fourth order, four calls with all derivatives each.
     """
-    count = steps or _DENSITY_STEPS
-    size = -1 / count
+    size = -1 / _DENSITY_STEPS
 
     def rate(state: tuple[jax.Array, jax.Array], time: jax.Array) -> Any:
         jacobian = jax.jacfwd(lambda x: velocity(x, time))(state[0])
@@ -135,7 +125,7 @@ def log_density(velocity: Velocity, r: jax.Array, steps: int | None = None) -> A
             state = moved(state, rates, size / part)
         return state, None
 
-    times = 1 + size * jnp.arange(count, dtype=r.dtype)
+    times = 1 + size * jnp.arange(_DENSITY_STEPS, dtype=r.dtype)
     (x, change), _ = jax.lax.scan(step, (r, jnp.zeros((), r.dtype)), times)
     return jnp.sum(jax.scipy.stats.norm.logpdf(x)) + change
 

@@ -22,7 +22,7 @@ from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.maths.layers import product
 from jaxflow.methods import whitening
 from jaxflow.methods.supervised import Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Fitted, Seen
+from jaxflow.methods.whitening import Asked, Fitted, Seen
 from jaxflow.types import Params
 
 # Of log-variances, about those of all frames: a factor of 4.5 in the deviation.
@@ -43,14 +43,13 @@ def net(key: jax.Array, config: NetConfig) -> Params:
     return {"net": {"log_variance": jnp.zeros((config.features + 1, whitening.SIZE))}}
 
 
-def fit(params: Params, fitted: Fitted, config: TrainConfig) -> Params:
+def fit(params: Params, fitted: Fitted) -> Params:
     """The log-variances' regression on what the frames' residuals are.
 
     The logarithm of a squared normal number lies below that of its variance; each axis
     is moved so that the squares over their predicted variances have mean 1. Where the
     variances' bounds hold none back, one round is enough.
     """
-    del config
     squares = fitted.residuals**2
     logs = np.log(squares + _SMALL)
     weights = fitted.ridge.fit(logs)
@@ -80,26 +79,17 @@ def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, L
     return likelihood, Learned(Losses(likelihood))
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
     del config
+    key, temperature, num_hypotheses = how
     noise = jax.random.normal(key, (num_hypotheses, whitening.SIZE))
     deviation = temperature * jnp.exp(_log_variance(params["net"], seen.features) / 2)
     return whitening.pose(params["whitening"], deviation * noise, seen.centre)
 
 
-def density(
-    params: Params, pose3d: jax.Array, seen: Seen, config: NetConfig
-) -> jax.Array:
-    """See `net_model.Sampler`."""
-    del config
+def density(params: Params, pose3d: jax.Array, seen: Seen) -> jax.Array:
+    """See `Supervised`."""
     r = whitening.residual(params["whitening"], pose3d, seen.centre)
     deviation = jnp.exp(_log_variance(params["net"], seen.features) / 2)
     normal = jax.scipy.stats.norm.logpdf(r, scale=deviation)

@@ -12,7 +12,7 @@ Not published; the flow's affine layer is the same without the regression under 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,20 +22,15 @@ from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.flow import affine
 from jaxflow.maths.layers import product
 from jaxflow.methods import whitening
-from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.gaussian import Losses
+from jaxflow.methods.supervised import ADAM, CONSTANT_RATE, Learned, Lesson, Supervised
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.types import Params
 
 _LOG_RANGE = (-2.0, 5.0)  # of A's diagonal
 _NUMBERS = whitening.SIZE * (whitening.SIZE + 1) // 2
 # What the net of A gives is in units of so much, so that it begins slowly.
 _UNIT = 0.1
-
-
-class Losses(NamedTuple):
-    """Mean negative log-density by number of a whitened pose, nats."""
-
-    likelihood: jax.Array
 
 
 def net(key: jax.Array, config: NetConfig) -> Params:
@@ -76,16 +71,10 @@ def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, L
     return likelihood, Learned(Losses(likelihood))
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
     del config
+    key, temperature, num_hypotheses = how
     mean, factor = _gaussian(params["net"], seen.inputs)
     noise = jax.random.normal(key, (whitening.SIZE, num_hypotheses))
     moved = jax.scipy.linalg.solve_triangular(factor, noise, lower=True)
@@ -93,11 +82,8 @@ def draw(
     return whitening.pose(params["whitening"], r, seen.centre)
 
 
-def density(
-    params: Params, pose3d: jax.Array, seen: Seen, config: NetConfig
-) -> jax.Array:
-    """See `net_model.Sampler`."""
-    del config
+def density(params: Params, pose3d: jax.Array, seen: Seen) -> jax.Array:
+    """See `Supervised`."""
     whitened = params["whitening"]
     r = whitening.residual(whitened, pose3d, seen.centre)
     scale = whitening.log_det(whitened)
@@ -108,10 +94,7 @@ PUBLISHED: dict[str, Any] = {
     "width": 512,
     "batch_size": 256,
     "iterations": 2000,
-    "learning_rate": 1e-3,
-    "beta1": 0.9,
-    "beta2": 0.999,
-    "clip_norm": 1.0,
+    **ADAM,
     "warmup": 200,
     "average_decay": 0.998,
     **CONSTANT_RATE,

@@ -26,7 +26,7 @@ from jaxflow import losses
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.methods import denoiser, trunk, whitening
 from jaxflow.methods.supervised import Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.types import Params
 
 _RANGE = 3.0  # of the gates' logarithms
@@ -87,16 +87,10 @@ def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, L
     return score, Learned(Losses(score, zero))
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
     del config
+    key, temperature, num_hypotheses = how
     gates, share = _gates(params["net"], seen.inputs)
     noise = jax.random.normal(key, (num_hypotheses, whitening.SIZE))
     gated = temperature * gates * noise

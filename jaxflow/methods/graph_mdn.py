@@ -30,8 +30,8 @@ import numpy as np
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.maths.layers import product
 from jaxflow.methods import trunk, whitening
-from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.supervised import ADAM, CONSTANT_RATE, Learned, Lesson, Supervised
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.skeleton import (
     CONDITIONED_MPII,
     H36M_JOINTS,
@@ -225,13 +225,7 @@ def _units(whitened: Params) -> jax.Array:
 
 def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, Learned]:
     """How unlikely the batch is."""
-    norm = trunk.InTraining(
-        _norms(net),
-        lesson.params["statistics"],
-        lesson.keys,
-        config.net.dropout,
-        lesson.axis_name,
-    )
+    norm = trunk.InTraining.of(_norms(net), lesson, config)
     each = config.net.joint_level
     found = mixture(net, norm, lesson.seen.inputs, each)
     y = lesson.batch.pose3d - lesson.seen.centre
@@ -253,15 +247,9 @@ def _poses(params: Params, y: jax.Array, seen: Seen) -> jax.Array:
     return seen.centre + _units(params["whitening"]) * flat
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
+    key, temperature, num_hypotheses = how
     found = _seen_mixture(params, seen, config)
     choice_key, noise_key = jax.random.split(key)
     joints = _JOINTS if config.joint_level else 1
@@ -289,10 +277,7 @@ PUBLISHED: dict[str, Any] = {
     "components": 5,
     "batch_size": 64,
     "epochs": 30,
-    "learning_rate": 1e-3,
-    "beta1": 0.9,
-    "beta2": 0.999,
-    "clip_norm": 1.0,
+    **ADAM,
     **CONSTANT_RATE,
 }
 

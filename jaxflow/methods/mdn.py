@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.methods import regression, trunk, whitening
 from jaxflow.methods.supervised import Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.types import Params
 
 _LEAST_SIGMA, _LEAST_ALPHA = 1e-3, 1e-8
@@ -88,51 +88,37 @@ def log_density(of: Mixture, r: jax.Array) -> jax.Array:
 
 def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, Learned]:
     """The likelihood of the batch and the weights' prior."""
-    hidden, statistics = trunk.lesson_features(net["trunk"], lesson, config)
+    norm = trunk.InTraining.of(net["trunk"], lesson, config)
+    hidden = trunk.run(norm, lesson.seen.inputs)
     found = mixture(net, hidden)
     likelihood = -jnp.mean(log_density(found, lesson.residual))
     prior = -jnp.mean(jnp.sum(found.log_alpha, axis=-1))
     losses = Losses(likelihood / whitening.SIZE, prior / config.net.components)
-    return likelihood + prior, Learned(losses, statistics)
+    return likelihood + prior, Learned(losses, norm.after)
 
 
 def _seen_mixture(params: Params, seen: Seen) -> Mixture:
     net = params["net"]
-    hidden = trunk.features(net["trunk"], params["statistics"], seen.inputs)
-    return mixture(net, hidden)
+    norm = trunk.Trained(net["trunk"], params["statistics"])
+    return mixture(net, trunk.run(norm, seen.inputs))
 
 
-def drawn(
-    of: Mixture, key: jax.Array, temperature: jax.Array, num_hypotheses: int
-) -> jax.Array:
-    """(M, 45) whitened residuals of a mixture of one pose."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
+    del config
+    key, temperature, num_hypotheses = how
+    of = _seen_mixture(params, seen)
     choice_key, noise_key = jax.random.split(key)
     count, size = of.mu.shape
     gumbel = jax.random.gumbel(choice_key, (num_hypotheses, count))
     chosen = jnp.argmax(of.log_alpha + temperature * gumbel, axis=-1)
     noise = jax.random.normal(noise_key, (num_hypotheses, size))
-    return of.mu[chosen] + temperature * of.sigma[chosen, None] * noise
-
-
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
-    del config
-    r = drawn(_seen_mixture(params, seen), key, temperature, num_hypotheses)
+    r = of.mu[chosen] + temperature * of.sigma[chosen, None] * noise
     return whitening.pose(params["whitening"], r, seen.centre)
 
 
-def density(
-    params: Params, pose3d: jax.Array, seen: Seen, config: NetConfig
-) -> jax.Array:
-    """See `net_model.Sampler`."""
-    del config
+def density(params: Params, pose3d: jax.Array, seen: Seen) -> jax.Array:
+    """See `Supervised`."""
     r = whitening.residual(params["whitening"], pose3d, seen.centre)
     scale = whitening.log_det(params["whitening"])
     return log_density(_seen_mixture(params, seen), r) - scale

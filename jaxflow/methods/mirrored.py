@@ -23,9 +23,7 @@ from jaxflow.maths import geometry
 _MIRROR = 1  # keys the mirror image's latents
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["model"], meta_fields=[]
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Mirrored(Around):
     """A model and its mirror image.

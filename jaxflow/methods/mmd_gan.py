@@ -37,7 +37,7 @@ from jaxflow.maths import geometry
 from jaxflow.maths.layers import product
 from jaxflow.methods import denoiser, trunk, whitening
 from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.skeleton import MPII_JOINTS, MPII_TO_H36M
 from jaxflow.types import Params
 
@@ -232,15 +232,9 @@ def _slope(
     return jnp.mean((norm - 1) ** 2)
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
+    key, temperature, num_hypotheses = how
     z = temperature * jax.random.normal(key, (num_hypotheses, config.width))
     standard = _generated(params["net"], seen.inputs, z)
     return _metres(standard, params["whitening"]["pose"])

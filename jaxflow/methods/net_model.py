@@ -2,8 +2,8 @@
 
     params, pose2d (..., 32), cond (..., 78), key -> (..., M, 17, 3) metres
 
-A method gives functions of one pose (`Sampler`); batches, keys, tiles and the pose's
-frame are the same for all.
+A method gives functions of one pose (`supervised.Supervised`); batches, keys, tiles and
+the pose's frame are the same for all.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,46 +21,11 @@ from jaxflow.config import NetConfig
 from jaxflow.flow import sampling
 from jaxflow.maths import batching, checks, geometry, keys
 from jaxflow.methods import whitening
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.types import Params, Sampled
 
 
-class Sampler(Protocol):
-    """What a method makes of one detected pose; hashable, as it is static.
-
-    Parameters are those of a checkpoint: ``net``, ``whitening`` and, of nets with batch
-    normalisation, ``statistics``.
-    """
-
-    @property
-    def name(self) -> str:
-        """Of the method."""
-
-    def fresh(self, key: jax.Array, config: NetConfig) -> Params:
-        """Parameters before any training."""
-
-    @property
-    def draw(self) -> Callable[..., jax.Array]:
-        """Poses (M, 48), network's frame, metres.
-
-        Called as ``draw(params, seen, key, temperature, num_hypotheses, config)`` with
-        what is `Seen` of one pose and its own key. Temperature 0 gives one pose.
-        """
-
-    @property
-    def density(self) -> Callable[..., jax.Array] | None:
-        """The log-density of a pose, or None.
-
-        Called as ``density(params, pose3d, seen, config)`` with pose3d (48,); nats on
-        the 45-dimensional space of centred poses, at temperature 1.
-        """
-
-
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["params"],
-    meta_fields=["sampler", "config"],
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class NetModel:
     """A trained method; see `jaxflow.types.Model`.
@@ -73,8 +37,8 @@ class NetModel:
     """
 
     params: Params
-    sampler: Any
-    config: NetConfig
+    sampler: Any = dataclasses.field(metadata={"static": True})
+    config: NetConfig = dataclasses.field(metadata={"static": True})
 
     @property
     def method(self) -> str:
@@ -113,11 +77,7 @@ class NetModel:
         )
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["params"],
-    meta_fields=["sampler", "config"],
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class NetLikelihoodModel(NetModel):
     """A trained method that knows its density, but not cheaply enough for each draw."""
@@ -157,16 +117,11 @@ class NetLikelihoodModel(NetModel):
             pose2d.reshape(count, 32),
             cond.reshape(count, 78),
             sampler=self.sampler,
-            config=self.config,
         )
         return density.reshape(vector.shape[:-1])
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["params"],
-    meta_fields=["sampler", "config"],
-)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class NetDensityModel(NetLikelihoodModel):
     """A trained method that knows its density; see `jaxflow.types.DensityModel`."""
@@ -189,6 +144,7 @@ class NetDensityModel(NetLikelihoodModel):
         return Sampled(*(_draw(*inputs, **static, density=d) for d in (False, True)))
 
 
+@checks.promoting
 @batching.bucketed
 @functools.partial(
     jax.jit, static_argnames=("sampler", "config", "num_hypotheses", "density")
@@ -210,10 +166,11 @@ def _draw(
 
     def of_pose(pose2d: jax.Array, cond: jax.Array, key: jax.Array) -> jax.Array:
         seen = whitening.seen(params["whitening"], pose2d, cond)
-        poses = sampler.draw(params, seen, key, temperature, num_hypotheses, config)
+        how = Asked(key, temperature, num_hypotheses)
+        poses = sampler.draw(params, seen, how, config)
         if not density:
             return geometry.denormalize_pose3d(poses)
-        return _each_density(params, poses, seen, sampler, config)
+        return _each_density(params, poses, seen, sampler)
 
     def of_tile(*rows: jax.Array) -> jax.Array:
         return jax.vmap(of_pose)(*rows) if rows[0].ndim > 1 else of_pose(*rows)
@@ -225,7 +182,7 @@ def _draw(
     return drawn.reshape(*batch_shape, *drawn.shape[1:])
 
 
-@functools.partial(jax.jit, static_argnames=("sampler", "config"))
+@functools.partial(jax.jit, static_argnames="sampler")
 def _densities(
     params: Params,
     poses: jax.Array,
@@ -233,16 +190,15 @@ def _densities(
     cond: jax.Array,
     *,
     sampler: Any,
-    config: NetConfig,
 ) -> jax.Array:
     """(B, M) log-densities of poses (B, M, 48) of detected ones (B, ...)."""
     seen = whitening.seen(params["whitening"], pose2d, cond)
-    each = functools.partial(_each_density, params, sampler=sampler, config=config)
-    return jax.vmap(lambda poses, seen: each(poses, seen))(poses, seen)
+    each = functools.partial(_each_density, params, sampler=sampler)
+    return jax.vmap(each)(poses, seen)
 
 
 def _each_density(
-    params: Params, poses: jax.Array, seen: Seen, sampler: Any, config: NetConfig
+    params: Params, poses: jax.Array, seen: Seen, sampler: Any
 ) -> jax.Array:
     """(M,) of poses (M, 48) of one detected pose."""
-    return jax.vmap(lambda pose: sampler.density(params, pose, seen, config))(poses)
+    return jax.vmap(lambda pose: sampler.density(params, pose, seen))(poses)

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 
 from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.methods import trunk, whitening
-from jaxflow.methods.supervised import CONSTANT_RATE, Learned, Lesson, Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.supervised import ADAM, CONSTANT_RATE, Learned, Lesson, Supervised
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.types import Params
 
 
@@ -43,25 +43,21 @@ def net(key: jax.Array, config: NetConfig) -> Params:
 
 def loss(net: Params, lesson: Lesson, config: TrainConfig) -> tuple[jax.Array, Learned]:
     """The squared error."""
-    hidden, statistics = trunk.lesson_features(net["trunk"], lesson, config)
+    norm = trunk.InTraining.of(net["trunk"], lesson, config)
+    hidden = trunk.run(norm, lesson.seen.inputs)
     units = lesson.params["whitening"]["pose"]
     target = (lesson.batch.pose3d - units["place"]) / units["scale"]
     squared = jnp.mean((trunk.dense(net["pose"], hidden) - target) ** 2)
-    return squared, Learned(Losses(squared), statistics)
+    return squared, Learned(Losses(squared), norm.after)
 
 
-def draw(
-    params: Params,
-    seen: Seen,
-    key: jax.Array,
-    temperature: jax.Array,
-    num_hypotheses: int,
-    config: NetConfig,
-) -> jax.Array:
-    """See `net_model.Sampler`."""
+def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
+    """See `Supervised`."""
     del config
+    key, temperature, num_hypotheses = how
     net, units = params["net"], params["whitening"]["pose"]
-    hidden = trunk.features(net["trunk"], params["statistics"], seen.inputs)
+    norm = trunk.Trained(net["trunk"], params["statistics"])
+    hidden = trunk.run(norm, seen.inputs)
     pose = units["place"] + units["scale"] * trunk.dense(net["pose"], hidden)
     noise = temperature * jax.random.normal(key, (num_hypotheses, whitening.SIZE))
     return whitening.pose(params["whitening"], noise, pose)
@@ -73,10 +69,7 @@ PUBLISHED: dict[str, Any] = {
     "dropout": 0.5,
     "batch_size": 64,
     "epochs": 200,
-    "learning_rate": 1e-3,
-    "beta1": 0.9,
-    "beta2": 0.999,
-    "clip_norm": 1.0,
+    **ADAM,
     **CONSTANT_RATE,
 }
 

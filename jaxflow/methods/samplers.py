@@ -24,7 +24,7 @@ from jaxflow.evaluation.baselines import ModeWithNoise
 from jaxflow.methods.mirrored import Mirrored
 from jaxflow.methods.net_model import NetModel
 from jaxflow.methods.supervised import Supervised
-from jaxflow.methods.whitening import Seen
+from jaxflow.methods.whitening import Asked, Seen
 from jaxflow.runs.errors import UserError
 from jaxflow.types import Model, Params
 
@@ -83,19 +83,11 @@ def means_sampler(sampler: Supervised) -> Supervised:
     """A mixture's, giving its means instead of draws."""
     assert sampler.means is not None
 
-    def draw(
-        params: Params,
-        seen: Seen,
-        key: jax.Array,
-        temperature: jax.Array,
-        num_hypotheses: int,
-        config: NetConfig,
-    ) -> jax.Array:
-        del key
+    def draw(params: Params, seen: Seen, how: Asked, config: NetConfig) -> jax.Array:
         assert sampler.means is not None
         means = sampler.means(params, seen, config)
-        wanted = jnp.arange(num_hypotheses) % len(means)
-        return means[jnp.where(temperature > 0, wanted, 0)]
+        wanted = jnp.arange(how.num_hypotheses) % len(means)
+        return means[jnp.where(how.temperature > 0, wanted, 0)]
 
     return dataclasses.replace(
         sampler, name=f"{sampler.name} means", draw=draw, density=None

@@ -21,7 +21,7 @@ from jaxflow.config import NetConfig, TrainConfig
 from jaxflow.maths import keys
 from jaxflow.methods import whitening
 from jaxflow.methods.net_model import NetDensityModel, NetLikelihoodModel, NetModel
-from jaxflow.methods.whitening import Fitted, Seen
+from jaxflow.methods.whitening import Asked, Fitted, Seen
 from jaxflow.training.method import Sample
 from jaxflow.training.state import optimizer
 from jaxflow.training.updates import over_devices, running_average, update
@@ -32,6 +32,8 @@ GROUPS = 8
 _EXAMPLES = 6
 # Of `published`, for methods whose authors do not halve the rate.
 CONSTANT_RATE = {"halve_after_epoch": 100_000}
+# Likewise: Adam at its usual numbers, the gradient's norm bounded.
+ADAM = {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "clip_norm": 1.0}
 
 
 class State(NamedTuple):
@@ -62,7 +64,6 @@ class Lesson(NamedTuple):
       residual: (B, 45) whitened, of the poses from that centre.
       keys: (B,) each example's own, for all that is drawn.
       params: ``whitening`` and, where there are any, ``statistics``.
-      step: () int32, iterations done.
       axis_name: of the devices that share the batch, or None.
       others: (B, 48) poses of other frames, where the method is ``unpaired``.
     """
@@ -72,7 +73,6 @@ class Lesson(NamedTuple):
     residual: jax.Array
     keys: jax.Array
     params: Params
-    step: jax.Array
     axis_name: str | None
     others: jax.Array | None = None
 
@@ -99,12 +99,15 @@ class Supervised:
       net: ``net(key, config) -> params``: ``{"net": ...}`` and, with batch
         normalisation, ``statistics``.
       loss: ``loss(net, lesson, config) -> scalar, Learned``, with `TrainConfig`.
-      draw: see `net_model.Sampler`.
-      density: likewise.
+      draw: ``draw(params, seen, how, config) -> (M, 48)`` metres, network's frame, of
+        what is `Seen` of one pose and how poses are `Asked` for. Parameters are those
+        of a checkpoint: ``net``, ``whitening`` and, if there are any, ``statistics``.
+      density: ``density(params, pose3d, seen)``, or None: the log-density of a pose
+        (48,), nats on the 45-dimensional space of centred poses, at temperature 1.
       published: see there.
       groups: see there.
-      fit: ``fit(params, fitted, config) -> params`` with what the method itself
-        computes in closed form of the frames, by `whitening.fit`.
+      fit: ``fit(params, fitted) -> params`` with what the method itself computes in
+        closed form of the frames, by `whitening.fit`.
       means: ``means(params, seen, config) -> (K, 48)`` of a mixture, see `samplers`.
       density_on_demand: whether the density costs so much more than a pose that
         hypotheses come without it, and `log_prob` alone gives it.
@@ -117,11 +120,11 @@ class Supervised:
     losses: Any
     net: Callable[[jax.Array, NetConfig], Params]
     loss: Callable[[Params, Lesson, TrainConfig], tuple[jax.Array, Learned]]
-    draw: Callable[..., jax.Array]
-    density: Callable[..., jax.Array] | None = None
+    draw: Callable[[Params, Seen, Asked, NetConfig], jax.Array]
+    density: Callable[[Params, jax.Array, Seen], jax.Array] | None = None
     published: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     groups: int = GROUPS
-    fit: Callable[[Params, Fitted, TrainConfig], Params] | None = None
+    fit: Callable[[Params, Fitted], Params] | None = None
     means: Callable[[Params, Seen, NetConfig], jax.Array] | None = None
     density_on_demand: bool = False
     any_steps: bool = False
@@ -152,7 +155,7 @@ class Supervised:
             average=_copy(params) if config.optimizer.average_decay else None,
         )
 
-    def prepare(self, state: State, sample: Sample, config: TrainConfig) -> State:
+    def prepare(self, state: State, sample: Sample) -> State:
         """The state with the frames' regression and what the method makes of it."""
         batch, group = sample(whitening.MOST_FRAMES)
         # It takes some seconds, behind no bar.
@@ -161,7 +164,7 @@ class Supervised:
         fitted = whitening.fit(known, batch, group, self.groups)
         params = {**state.params, "whitening": fitted.params}
         if self.fit:
-            params = self.fit(params, fitted, config)
+            params = self.fit(params, fitted)
         return state._replace(
             params=params,
             means=jnp.asarray(fitted.means),
@@ -238,9 +241,7 @@ class Supervised:
         residual = whitening.residual(whitened, batch.pose3d, seen.centre)
         given = {name: tree for name, tree in state.params.items() if name != "net"}
         others = batches.frames.pose3d[1] if len(batches.group) > 1 else None
-        return Lesson(
-            batch, seen, residual, noise, given, state.step, axis_name, others
-        )
+        return Lesson(batch, seen, residual, noise, given, axis_name, others)
 
     def shown(self, state: State) -> str:
         """The average where there is one."""

@@ -66,58 +66,26 @@ def init(
     return layers, statistics
 
 
-def features(
-    layers: Params, statistics: Params, x: jax.Array, joined: jax.Array | None = None
-) -> jax.Array:
-    """(..., I) -> (..., W) of trained layers, each row by itself.
+def run(norm: Norm, x: jax.Array, joined: jax.Array | None = None) -> jax.Array:
+    """(..., I) -> (..., W) of `init`'s layers.
 
     Args:
-      layers: from `init`.
-      statistics: of training.
+      norm: has the layers, and normalises what they give.
       x: (..., I).
       joined: further numbers for the blocks, (..., `init`'s ``joined``) with as many or
         more rows than x.
     """
-    return _residual(layers, x, Trained(layers, statistics), joined)
-
-
-def learning(
-    layers: Params,
-    statistics: Params,
-    x: jax.Array,
-    keys: jax.Array,
-    *,
-    dropout: float,
-    axis_name: str | None,
-    joined: jax.Array | None = None,
-) -> tuple[jax.Array, Params]:
-    """The same in training, and the running statistics after it.
-
-    Args:
-      layers: from `init`.
-      statistics: so far.
-      x: (B, I).
-      keys: (B,) each example's own.
-      dropout: share of the features left out.
-      axis_name: of the devices that share the batch.
-      joined: see `features`.
-    """
-    norm = InTraining(layers, statistics, keys, dropout, axis_name)
-    return _residual(layers, x, norm, joined), norm.after
-
-
-def lesson_features(
-    layers: Params, lesson: Lesson, config: TrainConfig
-) -> tuple[jax.Array, Params]:
-    """`learning` of a lesson's inputs."""
-    return learning(
-        layers,
-        lesson.params["statistics"],
-        lesson.seen.inputs,
-        lesson.keys,
-        dropout=config.net.dropout,
-        axis_name=lesson.axis_name,
-    )
+    layers = norm.layers
+    h = norm.activated("layer0", product(x, layers["layer0"]["kernel"]))
+    if joined is not None:
+        rows = jnp.broadcast_to(h, (*joined.shape[:-1], h.shape[-1]))
+        h = jnp.concatenate([rows, joined], axis=-1)
+    for i in range(1, len(layers), 2):
+        inner = h
+        for name in (f"layer{i}", f"layer{i + 1}"):
+            inner = norm.activated(name, product(inner, layers[name]["kernel"]))
+        h = h + inner
+    return h
 
 
 def dropped(h: jax.Array, keys: jax.Array, number: int, share: float) -> jax.Array:
@@ -140,23 +108,12 @@ def dropped(h: jax.Array, keys: jax.Array, number: int, share: float) -> jax.Arr
     return jnp.where(jax.vmap(kept)(keys), h / (1 - share), 0.0)
 
 
-def _residual(
-    layers: Params, x: jax.Array, norm: Norm, joined: jax.Array | None
-) -> jax.Array:
-    h = norm.activated("layer0", product(x, layers["layer0"]["kernel"]))
-    if joined is not None:
-        rows = jnp.broadcast_to(h, (*joined.shape[:-1], h.shape[-1]))
-        h = jnp.concatenate([rows, joined], axis=-1)
-    for i in range(1, len(layers), 2):
-        inner = h
-        for name in (f"layer{i}", f"layer{i + 1}"):
-            inner = norm.activated(name, product(inner, layers[name]["kernel"]))
-        h = h + inner
-    return h
-
-
 class Norm(Protocol):
     """What normalises what layers give, (..., W), by their names."""
+
+    @property
+    def layers(self) -> Params:
+        """Of `init`, or their ``scale`` and ``bias`` alone."""
 
     def normalised(self, name: str, h: jax.Array) -> jax.Array:
         """Centred, of deviation 1, then the layer's scale and bias."""
@@ -208,6 +165,12 @@ class InTraining:
     dropout: float
     axis_name: str | None
     after: Params = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, layers: Params, lesson: Lesson, config: TrainConfig) -> InTraining:
+        """Of a net that alone has statistics."""
+        statistics, share = lesson.params["statistics"], config.net.dropout
+        return cls(layers, statistics, lesson.keys, share, lesson.axis_name)
 
     def normalised(self, name: str, h: jax.Array) -> jax.Array:
         """See `Norm`."""

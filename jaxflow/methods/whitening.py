@@ -52,6 +52,20 @@ class Seen(NamedTuple):
     centre: jax.Array
 
 
+class Asked(NamedTuple):
+    """How poses are to be drawn.
+
+    Attributes:
+      key: of this detected pose alone.
+      temperature: () of all noise; 0 gives one pose.
+      num_hypotheses: M, static.
+    """
+
+    key: jax.Array
+    temperature: jax.Array
+    num_hypotheses: int
+
+
 def inputs() -> int:
     """How many numbers methods see of a detected pose."""
     return POSE2D + affine.features(CONDITION)

@@ -137,29 +137,8 @@ def batches(
       config: static.
     """
     change = functools.partial(augment, up=up, config=config)
-    changed = jax.vmap(change)(frames, each, lenders)
+    changed = jax.vmap(jax.vmap(change))(frames, each, lenders)
     return data.network_inputs(changed)
-
-
-def augment(
-    frames: RawFrames,
-    frame_keys: jax.Array,
-    lenders: jax.Array | None,
-    up: jax.Array,
-    config: AugmentConfig,
-) -> RawFrames:
-    """Each frame changed in the ways that are configured.
-
-    Args:
-      frames: (B, ...).
-      frame_keys: (B,) typed keys.
-      lenders: (B, G, 17, 3) poses of the data set whose limbs are borrowed, one for
-        each of `GROUPS`; None where no limbs are.
-      up: (3,) unit vector that people stand along, camera frame.
-      config: static; what is off leaves no trace in the program.
-    """
-    change = functools.partial(_augment_one, up=up, config=config)
-    return jax.vmap(change)(frames, frame_keys, lenders)
 
 
 def _limbs_keys(key: jax.Array, number: int) -> jax.Array:
@@ -168,13 +147,23 @@ def _limbs_keys(key: jax.Array, number: int) -> jax.Array:
     return jax.random.split(limbs_key)
 
 
-def _augment_one(
+def augment(
     frame: RawFrames,
     key: jax.Array,
     lenders: jax.Array | None,
     up: jax.Array,
     config: AugmentConfig,
 ) -> RawFrames:
+    """A frame changed in the ways that are configured.
+
+    Args:
+      frame: one.
+      key: typed.
+      lenders: (G, 17, 3) poses of the data set whose limbs are borrowed, one for each
+        of `GROUPS`; None where no limbs are.
+      up: (3,) unit vector that people stand along, camera frame.
+      config: static; what is off leaves no trace in the program.
+    """
     turn_key, mirror_key, detection_key = jax.random.split(key, 3)
     if config.proportions:
         build_key = jax.random.fold_in(key, _BUILD)

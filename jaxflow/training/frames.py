@@ -127,9 +127,7 @@ def _split(config: RunConfig, split: str) -> PoseRecords:
     """The split's frames, built first if need be; each process reads its part."""
     where = config.data
     part = multihost.own_part(split) if multihost.several() else split
-    records = data.load_records(
-        where.dataset, part, where.data_dir or None, where.manual_dir or None
-    )
+    records = data.load_records(where.dataset, part, where.data_dir, where.manual_dir)
     return multihost.gather(records) if multihost.several() else records
 
 

@@ -213,9 +213,7 @@ class _Training:
             fresh = method.init(key, train)
             # The others are given the first process's.
             prepared = multihost.is_first()
-            return (
-                method.prepare(fresh, self._frames.sample, train) if prepared else fresh
-            )
+            return method.prepare(fresh, self._frames.sample) if prepared else fresh
         target = jax.eval_shape(lambda: method.init(key, train))
         check_tree(begun.params, shown_params(method, target), begun.name)
         return method.init(key, train, begun.params)

@@ -65,7 +65,7 @@ class Method(Hashable, Protocol):
           params: as `shown_params` gives them, to begin with; default drawn ones.
         """
 
-    def prepare(self, state: Any, sample: Sample, config: TrainConfig) -> Any:
+    def prepare(self, state: Any, sample: Sample) -> Any:
         """A state with what it takes from the training frames before the first batch.
 
         Done once, before the first iteration of a run that begins with no parameters;
@@ -74,7 +74,6 @@ class Method(Hashable, Protocol):
         Args:
           state: as `init` gives it.
           sample: gives frames.
-          config: of the run.
         """
 
     def batches(self, config: TrainConfig) -> int:

@@ -211,9 +211,7 @@ def _host() -> jax.Device | None:
 
 def _source(config: RunConfig, split: str) -> Source:
     where = config.data
-    return Source(
-        where.dataset, split, where.data_dir or None, where.manual_dir or None
-    )
+    return Source(where.dataset, split, where.data_dir, where.manual_dir)
 
 
 def _most(config: TrainConfig, batches: int) -> int:

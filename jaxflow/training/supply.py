@@ -126,18 +126,15 @@ def opened(config: RunConfig, method: Method, devices: Sequence[jax.Device]) -> 
       UserError: see `frames.load`.
     """
     where = config.data
-    builders = data.prepared(
-        where.dataset, where.data_dir or None, where.manual_dir or None
-    )
+    builders = data.prepared(where.dataset, where.data_dir, where.manual_dir)
     count = sum(store.frames_of(builder, "train") for builder in builders)
     needs = (
         ("a device's", count * _bytes(config.train, method), _device_room(devices)),
         ("this machine's", count * _LOADING, profiling.host_room()),
     )
     wanting = [need for need in needs if need[1] > _SHARE * need[2]]
-    short = bool(wanting)
-    if multihost.several():  # all do the same
-        short = bool(multihost.gather_column(np.asarray([short])).any())
+    # All processes do the same.
+    short = bool(multihost.gather_column(np.asarray([bool(wanting)])).any())
     stream = short if config.loop.stream == "auto" else config.loop.stream == "always"
     if multihost.is_first():
         whose, taken, room = (wanting or needs)[0]

@@ -106,7 +106,9 @@ def survey(source: Source, held_out: tuple[str, ...]) -> Survey:
         ahead.close()
         bar.close()
     part = _Found(list(numbers), np.concatenate(each), checksums)
-    return _whole(_exchanged(part), _least(nearest), _sum(torsos), held_out)
+    least = float(multihost.gather_column(np.asarray([nearest])).min())
+    summed = multihost.gather_column(torsos[None]).sum(axis=0)
+    return _whole(_exchanged(part), least, summed, held_out)
 
 
 class _Found(NamedTuple):
@@ -181,15 +183,3 @@ def _exchanged(part: _Found) -> _Found:
     known = np.asarray([numbers.setdefault(row, len(numbers)) for row in table])
     checksums = multihost.gather_column(part.checksums)
     return _Found(list(numbers), known[each].astype(np.int32), checksums)
-
-
-def _least(value: float) -> float:
-    if not multihost.several():
-        return value
-    return float(multihost.gather_column(np.asarray([value])).min())
-
-
-def _sum(value: np.ndarray) -> np.ndarray:
-    if not multihost.several():
-        return value
-    return multihost.gather_column(value[None]).sum(axis=0)

@@ -97,5 +97,5 @@ def test_a_damaged_spread(model, folder, spread):
     place = calibration_file.save(folder, {"temperature": 1.5})
     document = json.loads(place.read_text())
     place.write_text(json.dumps({**document, "temperature_spread": spread}))
-    with pytest.raises(DamagedError, match=r"spread of temperatures is damaged"):
+    with pytest.raises(DamagedError, match=r"temperature_spread is damaged"):
         calibrated(model, folder, "fitted")

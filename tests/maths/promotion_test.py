@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxflow import critic, fit_gaussians, flow, losses, metrics
+from jaxflow import critic, fit_gaussians, flow, losses, methods, metrics
 from jaxflow.gaussians import widening
 from jaxflow.metrics import consistency, errors, paths, response, selection
 from jaxflow.skeleton import MPII_JOINTS
 from jaxflow.types import RawFrames
+from tests.helpers import methods as small
 
 N, M, B = 3, 4, 5  # frames, hypotheses, rows of a batch
 HEAD = MPII_JOINTS.index("Head")
@@ -21,6 +22,9 @@ def array(*shape):
 KEY = jax.eval_shape(lambda: jax.random.key(0))
 CRITIC = jax.eval_shape(critic.init, KEY)
 FLOW = jax.eval_shape(flow.init, KEY)
+MODELS = {
+    name: jax.eval_shape(lambda n=name: small.model(n)) for name in methods.METHODS
+}
 
 
 def calls(*batch):
@@ -31,6 +35,7 @@ def calls(*batch):
         **of_selection(*batch),
         **of_losses(),
         **of_networks(),
+        **of_methods(*batch),
     }
 
 
@@ -120,6 +125,20 @@ def of_networks():
         "flow.encode": (flow.encode, FLOW, cond),
         "flow.forward": (flow.forward, FLOW, rows, cond),
         "flow.inverse": (flow.inverse, FLOW, array(B, 16), array(B, 32), cond),
+    }
+
+
+def of_methods(*batch):
+    seen = array(*batch, 32), array(*batch, 78), KEY
+
+    def draw(call):
+        return lambda model, *seen: getattr(model, call)(*seen, num_hypotheses=M)
+
+    return {
+        f"{name}.{call}": (draw(call), model, *seen)
+        for name, model in MODELS.items()
+        for call in ("sample", "sample_with_log_density")
+        if hasattr(model, call)
     }
 
 

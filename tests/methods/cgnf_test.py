@@ -125,7 +125,7 @@ def test_layers_invert_and_the_density_is_that_of_what_is_drawn(model, seen):
     log_det = np.linalg.slogdet(whitening.basis().T @ jacobian)[1]
     expected = np.sum(-(np.asarray(z, np.float64) ** 2) / 2 - np.log(2 * np.pi) / 2)
     place = params["whitening"]["pose"]["place"]
-    density = cgnf.density(params, place + cgnf.to_pose(u), one, model.config)
+    density = cgnf.density(params, place + cgnf.to_pose(u), one)
     np.testing.assert_allclose(density, expected - log_det, atol=2e-3)
 
 

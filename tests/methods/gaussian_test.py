@@ -31,7 +31,7 @@ def test_variances_fit_where_their_bounds_hold_some_back():
 
     residuals = np.sqrt(squares).astype(np.float32)
     fitted = whitening.Fitted({}, np.zeros(0), Ridge(), residuals)
-    net = gaussian.fit({}, fitted, TINY)["net"]
+    net = gaussian.fit({}, fitted)["net"]
     features = jnp.asarray(np.hstack([given, np.ones((N, 1))]), jnp.float32)
     variances = np.exp(gaussian._log_variance(net, features))
     np.testing.assert_allclose(np.mean(squares / variances, axis=0), 1, rtol=0.02)
@@ -53,7 +53,7 @@ def test_widths_are_those_that_the_frames_were_drawn_with():
     )
     start["features"] = {"kernel": kernel, "bias": jnp.asarray([-1.0, -1.0])}
     fitted = whitening.fit(start, frames, np.arange(N) % 4, 4)
-    params = gaussian.fit({"whitening": fitted.params}, fitted, TINY)
+    params = gaussian.fit({"whitening": fitted.params}, fitted)
     model = gaussian.METHOD.model(params, TINY)
     rows = [int(np.argmin(pose2d[:, 0])), int(np.argmax(pose2d[:, 0]))]
     poses = model.sample(

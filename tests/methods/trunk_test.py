@@ -22,7 +22,8 @@ def rows():
 
 def learn(net, rows, dropout=0.0):
     keys = jax.random.split(jax.random.key(1), len(rows))
-    return trunk.learning(*net, rows, keys, dropout=dropout, axis_name=None)
+    norm = trunk.InTraining(*net, keys, dropout, axis_name=None)
+    return trunk.run(norm, rows), norm.after
 
 
 def test_blocks_are_added_to_what_they_get(net, rows):
@@ -44,7 +45,7 @@ def test_rows_are_judged_by_what_batches_had(net, rows):
     layers, statistics = net
     for _ in range(150):
         got, statistics = learn((layers, statistics), rows)
-    alone = trunk.features(layers, statistics, rows[0])
+    alone = trunk.run(trunk.Trained(layers, statistics), rows[0])
     np.testing.assert_allclose(alone, got[0], atol=1e-3)
 
 

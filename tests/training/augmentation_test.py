@@ -17,8 +17,14 @@ from tests.helpers import people
 UP = np.float32([0.0, -0.98, -0.199])
 OTHERS = people.frames(6, seed=3).pose3d
 
+
 # Compiled whole: op by op, the first call of each costs seconds.
-augment = jax.jit(augmentation.augment, static_argnums=4)
+@functools.partial(jax.jit, static_argnums=4)
+def augment(frames, keys, lenders, up, config):
+    change = functools.partial(augmentation.augment, up=up, config=config)
+    return jax.vmap(change)(frames, keys, lenders)
+
+
 mirrored_of = jax.jit(augmentation.mirrored)
 turned_of = jax.jit(augmentation.turned)
 built_of = jax.jit(augmentation.built)
