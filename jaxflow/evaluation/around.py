@@ -7,6 +7,7 @@ fitted for the model (`Fitted`); of these two move what it draws about its z = 0
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from typing import Any, ClassVar
 
@@ -66,7 +67,7 @@ class Fitted(Around):
 
 
 @dataclasses.dataclass(frozen=True)
-class AboutMode(Fitted):
+class AboutMode(Fitted, abc.ABC):
     """Poses of the model, each joint so many times as far from where z = 0 has it.
 
     What is beside the model in it says how many times.
@@ -88,9 +89,9 @@ class AboutMode(Fitted):
         scale = self._scale(pose2d, cond, key, num_hypotheses)
         return self._moved(poses, scale, pose2d, cond, key)
 
+    @abc.abstractmethod
     def _scale(self, pose2d: Any, cond: Any, key: jax.Array, count: int) -> jax.Array:
         """How many times, (..., M or 1, 17 or 1, 1)."""
-        raise NotImplementedError
 
     def _moved(
         self, poses: jax.Array, scale: jax.Array, pose2d: Any, cond: Any, key: jax.Array
@@ -145,6 +146,6 @@ class AboutModeDensity(AboutMode):
         poses = self._moved(drawn.poses, scale, pose2d, cond, key)
         return Sampled(poses, drawn.log_density - self._log_det(scale))
 
+    @abc.abstractmethod
     def _log_det(self, scale: jax.Array) -> jax.Array:
         """Of the map of poses, (..., M or 1), from what ``_scale`` gives."""
-        raise NotImplementedError
