@@ -13,6 +13,7 @@ import re
 
 import tensorflow_datasets as tfds
 
+from data_builders.simulation import pictures
 from jaxflow.runs.errors import UserError
 
 WILD_TEST_SUBJECTS: tuple[int, ...] = (3, 5, 9)
@@ -61,6 +62,9 @@ class CmuConfig(tfds.core.BuilderConfig):
         if self.test_subjects != default:
             parts.append(f"test{'+'.join(map(str, self.test_subjects))}")
         self.name = "-".join(parts)
+        if self.wild:
+            self.version = pictures.VERSION
+            self.release_notes = pictures.RELEASE_NOTES
 
     @classmethod
     def from_name(cls, name: str) -> CmuConfig:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
+from data_builders.simulation import pictures
 from jaxflow.gaussians.ellipses import AMBIGUOUS_SIGMA
 from jaxflow.runs.errors import UserError
 from jaxflow.types import PoseRecords
@@ -62,6 +63,12 @@ class Human36mConfig(tfds.core.BuilderConfig):
     views: int = 1
     subjects: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     test_frames: str = "all"
+
+    def __post_init__(self) -> None:
+        """Sets of pictures have a version of their own."""
+        if self.cameras == "wild":
+            self.version = pictures.VERSION
+            self.release_notes = pictures.RELEASE_NOTES
 
     @classmethod
     def from_name(cls, name: str) -> Human36mConfig:

@@ -1,8 +1,9 @@
 """Poses as pictures that anybody may take: bodies, cameras and detections drawn.
 
 In: poses (T, 17, 3), mm, y up, the floor at y = 0, a seed and how many pictures each is
-in. Out: what ``PoseRecords`` hold of V T pictures, those of the first view first. Every
-picture has a body, a camera and detections of its own; what is made of some poses
+in. Out: what ``PoseRecords`` hold of V T pictures, those of the first view first, poses
+in the frame of the camera turned to the middle of the crop (`snapshots.looked_at`).
+Every picture has a body, a camera and detections of its own; what is made of some poses
 depends on these, their names, the seed and the number of views alone.
 """
 
@@ -24,9 +25,14 @@ _BODIES, _CAMERAS, _DETECTORS = range(3, 6)
 # Of the camera that took a picture, for figures by kind of picture.
 _NUMBERS = ("pitch", "roll", "fov", "height", "distance")
 
+# Of sets of pictures; the first had poses in the frames of the cameras as they stood.
+VERSION = tfds.core.Version("2.0.0")
+RELEASE_NOTES = {"2.0.0": "Poses are in the frame of a camera that looks at the crop."}
+
 FEATURES: dict[str, Any] = {
     **TRUE_2D,
     "cut": tfds.features.Tensor(shape=(16,), dtype=np.bool_),
+    "ray": tfds.features.Tensor(shape=(3,), dtype=np.float32),
     **{name: tfds.features.Scalar(np.float32) for name in _NUMBERS},
 }
 
@@ -35,7 +41,7 @@ class Pictures(NamedTuple):
     """N = V T pictures.
 
     Attributes:
-      pose3d: (N, 17, 3) float32, mm, camera frame.
+      pose3d: (N, 17, 3) float32, mm, frame of the camera turned to the crop's middle.
       pose2d: (N, 16, 2) float32, pixels of the 256-px crop, as detected.
       gaussfit: (N, 16, 7) float32, pixels of the 64-px heatmap.
       extra: by the names of ``FEATURES``.
@@ -96,12 +102,13 @@ def taken(
     seen = two_detectors.detect(detectors, shots.truth, hidden, shots.cut)
     numbers = {name: getattr(shots, name).astype(np.float32) for name in _NUMBERS}
     return Pictures(
-        pose3d=shots.pose3d.astype(np.float32),
+        pose3d=snapshots.looked_at(shots.pose3d, shots.ray).astype(np.float32),
         pose2d=seen.pose2d,
         gaussfit=seen.gaussfit,
         extra={
             "pose2d_true": shots.truth.astype(np.float32),
             "cut": shots.cut,
+            "ray": shots.ray.astype(np.float32),
             **numbers,
         },
     )

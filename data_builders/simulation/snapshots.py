@@ -8,6 +8,11 @@ they do, or do not.
 
 In: joints (N, 17, 3) mm, y up, the floor at y = 0. Out: ``Snapshots``. Camera: x right,
 y down, z away. In pictures lengths are tangents: x / z and y / z.
+
+A crop does not say where in the picture it was, nor through which lens. So nothing in
+it tells by which angle a camera looks past a person, and a pose in the camera's frame
+is turned by that angle. `looked_at` gives poses as the camera would have them if it
+looked at the middle of the crop.
 """
 
 from __future__ import annotations
@@ -50,6 +55,7 @@ class Snapshots(NamedTuple):
       pitch, roll, fov: (N,) degrees.
       height: (N,) m, of the camera above the person's floor.
       distance: (N,) m.
+      ray: (N, 3) direction of the crop's middle, of length 1, camera frame.
     """
 
     pose3d: np.ndarray
@@ -60,6 +66,7 @@ class Snapshots(NamedTuple):
     fov: np.ndarray
     height: np.ndarray
     distance: np.ndarray
+    ray: np.ndarray
 
 
 class _Lens(NamedTuple):
@@ -121,17 +128,46 @@ def _attempt(
     possible &= (PITCH[0] <= pitch) & (pitch <= PITCH[1])
     possible &= pose3d[..., 2].min(axis=1) > _NEAREST
     possible &= inside.sum(axis=1) >= LEAST_INSIDE
+    truth, crop = _cropped(rng, pixels, inside, lens.half)
     shots = Snapshots(
         pose3d=pose3d,
-        truth=_cropped(rng, pixels, inside, lens.half),
+        truth=truth,
         cut=~inside,
         pitch=pitch,
         roll=np.rad2deg(lens.roll),
         fov=lens.fov,
         height=height,
         distance=lens.distance,
+        ray=_direction(crop),
     )
     return shots, possible
+
+
+def looked_at(pose3d: np.ndarray, ray: np.ndarray) -> np.ndarray:
+    """Poses in the frames of cameras turned the shortest way to look along rays.
+
+    Args:
+      pose3d: (N, 17, 3), camera frame.
+      ray: (N, 3) of length 1, in front of the camera.
+
+    Returns:
+      (N, 17, 3) in the unit of the poses; what was along a ray is along z. Rays with
+      x and y of the other sign turn them back.
+    """
+    x, y, z = ray.T
+    share = 1 / (1 + z)
+    turn = [
+        [1 - share * x * x, -share * x * y, -x],
+        [-share * x * y, 1 - share * y * y, -y],
+        [x, y, z],
+    ]
+    return np.einsum("abn,njb->nja", np.asarray(turn), pose3d)
+
+
+def _direction(picture: np.ndarray) -> np.ndarray:
+    """(N, 3) of length 1, through points (N, 2) of the pictures."""
+    ray = np.concatenate([picture, np.ones((len(picture), 1))], axis=-1)
+    return ray / np.linalg.norm(ray, axis=-1, keepdims=True)
 
 
 def _lenses(rng: np.random.Generator, level: np.ndarray) -> tuple[_Lens, np.ndarray]:
@@ -147,8 +183,7 @@ def _lenses(rng: np.random.Generator, level: np.ndarray) -> tuple[_Lens, np.ndar
     half = np.tan(np.deg2rad(fov) / 2)[:, None] * shape
     place = _PLACE_SPREAD * rng.standard_normal((count, 2))
     possible = (np.abs(place) < 1).all(axis=1)
-    ray = np.concatenate([place * half, np.ones((count, 1))], axis=-1)
-    ray = ray / np.linalg.norm(ray, axis=-1, keepdims=True)
+    ray = _direction(place * half)
     roll = np.clip(_ROLL[0] * rng.standard_normal(count), -_ROLL[1], _ROLL[1])
     lens = _Lens(half, ray, np.zeros(count), np.deg2rad(roll), fov, distance)
     # A ray climbs by M sin(pitch - own): the pitch that a height asks for is known.
@@ -193,8 +228,8 @@ def _seen(rng: np.random.Generator, joints: np.ndarray, lens: _Lens) -> np.ndarr
 
 def _cropped(
     rng: np.random.Generator, pixels: np.ndarray, inside: np.ndarray, half: np.ndarray
-) -> np.ndarray:
-    """2D joints (N, 16, 2) in px of the crop that a box of the person gives.
+) -> tuple[np.ndarray, np.ndarray]:
+    """2D joints (N, 16, 2) in px of the crop that a box gives, and its middle (N, 2).
 
     The box holds the joints inside and the bones up to the border, or, where it is one
     that guesses the whole body, all joints.
@@ -215,4 +250,4 @@ def _cropped(
     middle = (low + high) / 2
     middle = middle + _BOX_SHIFT * side[:, None] * rng.standard_normal((count, 2))
     scale = (CROP_SIZE / side)[:, None, None]
-    return (pixels - middle[:, None]) * scale + CROP_SIZE / 2
+    return (pixels - middle[:, None]) * scale + CROP_SIZE / 2, middle

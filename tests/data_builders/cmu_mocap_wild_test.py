@@ -117,6 +117,27 @@ def test_crops_are_pictures_moved_and_scaled(pictures):
     assert np.abs(shot.truth[~shot.cut] - 128).max() < 145
 
 
+def test_cameras_turn_the_shortest_way_to_the_middle_of_the_crop(pictures):
+    shot = pictures
+    pixels = shot.pose3d[:, ORDER, :2] / shot.pose3d[:, ORDER, 2:]
+    slope = shot.ray[:, :2] / shot.ray[:, 2:]
+    np.testing.assert_allclose(np.linalg.norm(shot.ray, axis=-1), 1)
+    # Of the crop, as joints are: as far from its middle as they are from the ray.
+    scale = np.ptp(shot.truth, axis=1).max(-1) / np.ptp(pixels, axis=1).max(-1)
+    expected = (pixels - slope[:, None]) * scale[:, None, None] + 128
+    np.testing.assert_allclose(shot.truth, expected, atol=1e-4)
+    seen = snapshots.looked_at(shot.pose3d, shot.ray)
+    np.testing.assert_allclose(
+        np.linalg.det(seen[:, [1, 7, 11]]), np.linalg.det(shot.pose3d[:, [1, 7, 11]])
+    )
+    ahead = snapshots.looked_at(shot.ray[:, None], shot.ray)[:, 0]
+    np.testing.assert_allclose(ahead, np.tile([0.0, 0, 1], (len(ahead), 1)), atol=1e-9)
+    axis = np.cross(shot.ray, [0.0, 0, 1])[:, None]  # of the shortest turn: it stays
+    np.testing.assert_allclose(snapshots.looked_at(axis, shot.ray), axis, atol=1e-9)
+    back = snapshots.looked_at(seen, shot.ray * [-1, -1, 1])
+    np.testing.assert_allclose(back, shot.pose3d, rtol=1e-9)
+
+
 def test_detections_are_calibrated(pictures, found):
     """Errors have the covariance that the fits report, beyond the detector's blob."""
     fits = found.gaussfit
@@ -192,7 +213,20 @@ def test_the_set(built):
         assert set(records.camera) == {"view1", "view2", "view3"}
         assert records.extra["cut"].shape == (len(records), 16)
         assert records.extra["fov"].shape == (len(records),)
+        _check_frames(records)
         assert np.isfinite(data.to_batch(records).cond).all()
+
+
+def _check_frames(records):
+    """Poses of a set, turned back, are what the crop shows of the camera's picture."""
+    ray = records.extra["ray"].astype(float)
+    pose3d = snapshots.looked_at(records.pose3d, ray * [-1, -1, 1])
+    slopes = (
+        pose3d[:, ORDER, :2] / pose3d[:, ORDER, 2:] - (ray[:, :2] / ray[:, 2:])[:, None]
+    )
+    truth = records.extra["pose2d_true"] - 128
+    scale = (slopes * truth).sum((1, 2)) / np.square(slopes).sum((1, 2))
+    np.testing.assert_allclose(truth, scale[:, None, None] * slopes, atol=0.02)
 
 
 def test_takes_are_alike_whatever_else_there_is(built, tmp_path):
