@@ -2,9 +2,9 @@
 
 A configuration's name says all of it, so that sets of different make never share a
 folder: ``every64``, ``ambiguous``, ``train-S1-S5_test-S9``,
-``train-S1-S5_test-S9_every64``, and ``wild``, ``wild-seed1-views2``, ``studio`` or
-``studio-seed1`` alone or before any of these. Without a configuration: the recordings'
-own cameras, all frames, subjects as published.
+``train-S1-S5_test-S9_every64``, and ``wild``, ``wild-seed1-views2``, ``studio``,
+``studio-seed1`` or ``centred`` alone or before any of these. Without a configuration:
+the recordings' own cameras, all frames, subjects as published.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from jaxflow.types import PoseRecords
 PROTOCOL_STRIDE = 16
 
 _CAMERAS = re.compile(
-    r"(?P<cameras>wild|studio)(?:-seed(?P<seed>\d{1,18}))?"
-    r"(?:(?<!studio)-views(?P<views>[1-9]\d{0,3}))?(?:_(?=.)|$)"
+    r"(?P<cameras>wild|studio|centred)(?:-seed(?P<seed>\d{1,18}))?"
+    r"(?:-views(?P<views>[1-9]\d{0,3}))?(?:_(?=.)|$)"
 )
+# What may stand behind the cameras.
+_PARTS = {"wild": {"seed", "views"}, "studio": {"seed"}, "centred": set[str]()}
 _NAME = re.compile(
     r"(?:train(?P<train>(?:-[A-Za-z0-9]+)+)_test(?P<test>(?:-[A-Za-z0-9]+)+)"
     r"(?:_(?P<also>every64|ambiguous))?|(?P<only>every64|ambiguous)|)"
@@ -37,8 +39,9 @@ _EXPECTED = (
     "expected a human36m_lift configuration: every64 (test: every 64th video frame), "
     "ambiguous (test: ambiguous frames), subjects such as train-S1-S5_test-S9, or "
     "these with _every64 or _ambiguous behind; wild or wild-seed1-views2 for pictures "
-    "as anybody takes them, studio or studio-seed1 for another studio's, alone or with "
-    "_ before any of these; none for all frames of all subjects"
+    "as anybody takes them, studio or studio-seed1 for another studio's, centred for "
+    "their own cameras turned to the crops, alone or with _ before any of these; none "
+    "for all frames of all subjects"
 )
 
 
@@ -48,8 +51,9 @@ class Human36mConfig(tfds.core.BuilderConfig):
 
     Attributes:
       name: says all; empty for the default.
-      cameras: "own", the recordings'; "wild", as anybody takes pictures; "studio", four
-        others, before one of which each pose is.
+      cameras: "own", the recordings'; "centred", the same, turned to look at the crop;
+        "wild", as anybody takes pictures; "studio", four others, before one of which
+        each pose is.
       seed: of everything random, where the cameras are not the recordings'.
       views: pictures of each pose, where wild.
       subjects: of the splits "train" and "test"; none where they are those that the
@@ -80,7 +84,8 @@ class Human36mConfig(tfds.core.BuilderConfig):
         seen = _CAMERAS.match(name)
         rest = name[seen.end() :] if seen else name
         match = _NAME.fullmatch(rest)
-        if match is None or not name:
+        said = {part for part in ("seed", "views") if seen and seen[part]}
+        if match is None or not name or (seen and said - _PARTS[seen["cameras"]]):
             raise UserError(f"{_EXPECTED}; got {name!r}")
         subjects = {
             split: tuple(match[split][1:].split("-"))

@@ -14,7 +14,7 @@ from data_builders.files import DataFileError
 from data_builders.human36m_lift import forms, recordings, refilmed, sources
 from data_builders.human36m_lift.configurations import PROTOCOL_STRIDE, Human36mConfig
 from data_builders.lift_builder import Examples, LiftBuilder
-from data_builders.simulation import pictures
+from data_builders.simulation import centred, pictures
 from data_builders.simulation.views import TRUE_2D
 from jaxflow.types import PoseRecords
 
@@ -44,9 +44,12 @@ class Builder(LiftBuilder):
 
     def extra_features(self) -> dict[str, Any]:
         """Those of the cameras; see the base class."""
-        return {"own": {}, "wild": pictures.FEATURES, "studio": TRUE_2D}[
-            self.chosen.cameras
-        ]
+        return {
+            "own": {},
+            "centred": centred.FEATURES,
+            "wild": pictures.FEATURES,
+            "studio": TRUE_2D,
+        }[self.chosen.cameras]
 
     def raw_files(self, folder: pathlib.Path) -> list[pathlib.Path]:
         """Pickles, files of 3D poses and of fits; see the base class.
@@ -71,7 +74,7 @@ class Builder(LiftBuilder):
         """
         tally = sources.Tally()
         readers = source.recordings(split, self._subjects(split), tally)
-        anew = self.chosen.cameras != "own"
+        anew = self.chosen.cameras in ("wild", "studio")
         doing = "reading" if anew else "writing"
         with tqdm.tqdm(readers, desc=f"{doing} {split}", unit=" recordings") as bar:
             stream: Iterator[PoseRecords] = (
@@ -79,6 +82,8 @@ class Builder(LiftBuilder):
             )
             if anew:
                 stream = refilmed.generate(stream, self.chosen)
+            if self.chosen.cameras == "centred":
+                stream = map(centred.records, stream)
             if split == "test":
                 stream = self.chosen.choose_test(stream)
             row = 0

@@ -2,9 +2,9 @@
 
 In: poses (T, 17, 3), mm, y up, the floor at y = 0, a seed and how many pictures each is
 in. Out: what ``PoseRecords`` hold of V T pictures, those of the first view first, poses
-in the frame of the camera turned to the middle of the crop (`snapshots.looked_at`).
-Every picture has a body, a camera and detections of its own; what is made of some poses
-depends on these, their names, the seed and the number of views alone.
+in the frame of the camera turned to the middle of the crop (`centred`). Every picture
+has a body, a camera and detections of its own; what is made of some poses depends on
+these, their names, the seed and the number of views alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_builders.simulation import occlusion, proportions, snapshots, two_detectors
+from data_builders.simulation import (
+    centred,
+    occlusion,
+    proportions,
+    snapshots,
+    two_detectors,
+)
 from data_builders.simulation.views import TRUE_2D
 from jaxflow.skeleton import MPII_TO_H36M
 from jaxflow.types import PoseRecords
@@ -31,8 +37,8 @@ RELEASE_NOTES = {"2.0.0": "Poses are in the frame of a camera that looks at the 
 
 FEATURES: dict[str, Any] = {
     **TRUE_2D,
+    **centred.FEATURES,
     "cut": tfds.features.Tensor(shape=(16,), dtype=np.bool_),
-    "ray": tfds.features.Tensor(shape=(3,), dtype=np.float32),
     **{name: tfds.features.Scalar(np.float32) for name in _NUMBERS},
 }
 
@@ -102,7 +108,7 @@ def taken(
     seen = two_detectors.detect(detectors, shots.truth, hidden, shots.cut)
     numbers = {name: getattr(shots, name).astype(np.float32) for name in _NUMBERS}
     return Pictures(
-        pose3d=snapshots.looked_at(shots.pose3d, shots.ray).astype(np.float32),
+        pose3d=centred.turned(shots.pose3d, shots.ray).astype(np.float32),
         pose2d=seen.pose2d,
         gaussfit=seen.gaussfit,
         extra={

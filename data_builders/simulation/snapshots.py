@@ -8,11 +8,6 @@ they do, or do not.
 
 In: joints (N, 17, 3) mm, y up, the floor at y = 0. Out: ``Snapshots``. Camera: x right,
 y down, z away. In pictures lengths are tangents: x / z and y / z.
-
-A crop does not say where in the picture it was, nor through which lens. So nothing in
-it tells by which angle a camera looks past a person, and a pose in the camera's frame
-is turned by that angle. `looked_at` gives poses as the camera would have them if it
-looked at the middle of the crop.
 """
 
 from __future__ import annotations
@@ -21,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data_builders.simulation import centred
 from data_builders.simulation.cameras import CROP_SIZE
 from jaxflow.gaussians.keypoints import CROP_MARGIN
 from jaxflow.skeleton import MPII_BONES, MPII_TO_H36M
@@ -138,36 +134,9 @@ def _attempt(
         fov=lens.fov,
         height=height,
         distance=lens.distance,
-        ray=_direction(crop),
+        ray=centred.direction(crop),
     )
     return shots, possible
-
-
-def looked_at(pose3d: np.ndarray, ray: np.ndarray) -> np.ndarray:
-    """Poses in the frames of cameras turned the shortest way to look along rays.
-
-    Args:
-      pose3d: (N, 17, 3), camera frame.
-      ray: (N, 3) of length 1, in front of the camera.
-
-    Returns:
-      (N, 17, 3) in the unit of the poses; what was along a ray is along z. Rays with
-      x and y of the other sign turn them back.
-    """
-    x, y, z = ray.T
-    share = 1 / (1 + z)
-    turn = [
-        [1 - share * x * x, -share * x * y, -x],
-        [-share * x * y, 1 - share * y * y, -y],
-        [x, y, z],
-    ]
-    return np.einsum("abn,njb->nja", np.asarray(turn), pose3d)
-
-
-def _direction(picture: np.ndarray) -> np.ndarray:
-    """(N, 3) of length 1, through points (N, 2) of the pictures."""
-    ray = np.concatenate([picture, np.ones((len(picture), 1))], axis=-1)
-    return ray / np.linalg.norm(ray, axis=-1, keepdims=True)
 
 
 def _lenses(rng: np.random.Generator, level: np.ndarray) -> tuple[_Lens, np.ndarray]:
@@ -183,7 +152,7 @@ def _lenses(rng: np.random.Generator, level: np.ndarray) -> tuple[_Lens, np.ndar
     half = np.tan(np.deg2rad(fov) / 2)[:, None] * shape
     place = _PLACE_SPREAD * rng.standard_normal((count, 2))
     possible = (np.abs(place) < 1).all(axis=1)
-    ray = _direction(place * half)
+    ray = centred.direction(place * half)
     roll = np.clip(_ROLL[0] * rng.standard_normal(count), -_ROLL[1], _ROLL[1])
     lens = _Lens(half, ray, np.zeros(count), np.deg2rad(roll), fov, distance)
     # A ray climbs by M sin(pitch - own): the pitch that a height asks for is known.

@@ -6,7 +6,13 @@ import pytest
 from data_builders import registry
 from data_builders.cmu_mocap_lift import generation
 from data_builders.cmu_mocap_lift.configurations import CmuConfig
-from data_builders.simulation import occlusion, proportions, snapshots, two_detectors
+from data_builders.simulation import (
+    centred,
+    occlusion,
+    proportions,
+    snapshots,
+    two_detectors,
+)
 from jaxflow import data
 from jaxflow.commands import build_data
 from jaxflow.gaussians import ellipses
@@ -126,15 +132,15 @@ def test_cameras_turn_the_shortest_way_to_the_middle_of_the_crop(pictures):
     scale = np.ptp(shot.truth, axis=1).max(-1) / np.ptp(pixels, axis=1).max(-1)
     expected = (pixels - slope[:, None]) * scale[:, None, None] + 128
     np.testing.assert_allclose(shot.truth, expected, atol=1e-4)
-    seen = snapshots.looked_at(shot.pose3d, shot.ray)
+    seen = centred.turned(shot.pose3d, shot.ray)
     np.testing.assert_allclose(
         np.linalg.det(seen[:, [1, 7, 11]]), np.linalg.det(shot.pose3d[:, [1, 7, 11]])
     )
-    ahead = snapshots.looked_at(shot.ray[:, None], shot.ray)[:, 0]
+    ahead = centred.turned(shot.ray[:, None], shot.ray)[:, 0]
     np.testing.assert_allclose(ahead, np.tile([0.0, 0, 1], (len(ahead), 1)), atol=1e-9)
     axis = np.cross(shot.ray, [0.0, 0, 1])[:, None]  # of the shortest turn: it stays
-    np.testing.assert_allclose(snapshots.looked_at(axis, shot.ray), axis, atol=1e-9)
-    back = snapshots.looked_at(seen, shot.ray * [-1, -1, 1])
+    np.testing.assert_allclose(centred.turned(axis, shot.ray), axis, atol=1e-9)
+    back = centred.turned(seen, shot.ray * [-1, -1, 1])
     np.testing.assert_allclose(back, shot.pose3d, rtol=1e-9)
 
 
@@ -220,7 +226,7 @@ def test_the_set(built):
 def _check_frames(records):
     """Poses of a set, turned back, are what the crop shows of the camera's picture."""
     ray = records.extra["ray"].astype(float)
-    pose3d = snapshots.looked_at(records.pose3d, ray * [-1, -1, 1])
+    pose3d = centred.turned(records.pose3d, ray * [-1, -1, 1])
     slopes = (
         pose3d[:, ORDER, :2] / pose3d[:, ORDER, 2:] - (ray[:, :2] / ray[:, 2:])[:, None]
     )

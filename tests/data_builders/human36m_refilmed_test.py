@@ -6,7 +6,7 @@ import pytest
 from data_builders import files, registry
 from data_builders.human36m_lift import parse, recordings, refilmed
 from data_builders.human36m_lift.configurations import Human36mConfig
-from data_builders.simulation import cameras, snapshots
+from data_builders.simulation import cameras, centred
 from jaxflow import data
 from jaxflow.commands import build_data
 from jaxflow.skeleton import H36M_BONES, H36M_JOINTS
@@ -94,7 +94,7 @@ def _lengths(pose3d):
 def test_cameras_are_about_where_they_say(load):
     """By the direction in which people stand and the height that is stated."""
     pictures = load("train", "/wild-views2")
-    pose3d = snapshots.looked_at(pictures.pose3d, pictures.extra["ray"] * [-1, -1, 1])
+    pose3d = centred.turned(pictures.pose3d, pictures.extra["ray"] * [-1, -1, 1])
     torso = pose3d[:, H36M_JOINTS.index("Thorax")] - pose3d[:, 0]
     pitch, roll = (np.deg2rad(pictures.extra[name]) for name in ("pitch", "roll"))
     level = np.cos(pitch)
@@ -132,6 +132,15 @@ def test_the_studio(load):
     assert not np.allclose(other.pose3d, filmed.pose3d)
 
 
+def test_centred(load):
+    """The crops are those of the recordings, and the cameras look at their middle."""
+    poses, seen = load("test"), load("test", "/centred")
+    np.testing.assert_array_equal(seen.pose2d, poses.pose2d)
+    np.testing.assert_array_equal(seen.gaussfit, poses.gaussfit)
+    back = centred.turned(seen.pose3d, seen.extra["ray"] * [-1, -1, 1])
+    np.testing.assert_allclose(back, poses.pose3d, atol=0.05)
+
+
 def test_only_names_and_seed_matter(load, manual, tmp_path):
     name = "/wild_train-S5-S1_test-S9_every64"
     again = data.load_records(f"human36m_lift{name}", "train", tmp_path, manual)
@@ -153,6 +162,8 @@ def test_only_names_and_seed_matter(load, manual, tmp_path):
             ("wild", 0, 1, {"train": ("S1",), "test": ("S9",)}, "all"),
         ),
         ("studio-seed2_every64", ("studio", 2, 1, {}, "every64")),
+        ("centred", ("centred", 0, 1, {}, "all")),
+        ("centred_ambiguous", ("centred", 0, 1, {}, "ambiguous")),
         ("ambiguous", ("own", 0, 1, {}, "ambiguous")),
     ],
 )
@@ -164,7 +175,16 @@ def test_names(name, parts):
 
 @pytest.mark.parametrize(
     "name",
-    ["wild_", "wild-views0", "wilder", "wild-every64", "every64_wild", "studio-views2"],
+    [
+        "wild_",
+        "wild-views0",
+        "wilder",
+        "wild-every64",
+        "every64_wild",
+        "studio-views2",
+        "studio-seed1-views2",
+        "centred-seed1",
+    ],
 )
 def test_unknown_names(name):
     with pytest.raises(ValueError, match="wild or wild-seed1-views2"):
