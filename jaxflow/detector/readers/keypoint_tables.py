@@ -123,8 +123,7 @@ def _row(
         index = number_or_name(named)
     points = np.array([[_number(row, x), _number(row, y)] for x, y, _ in joints])
     confidence = np.array([_number(row, c) if c else 1.0 for _, _, c in joints])
-    person = Detection(source, frame, index, points, confidence)
-    return person._replace(numbered=not named)
+    return Detection(source, frame, index, points, confidence, numbered=not named)
 
 
 def whole_number(name: str, value: Any) -> int:
