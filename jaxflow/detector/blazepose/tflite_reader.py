@@ -146,9 +146,7 @@ def _values(model: Any, tensor: Any) -> np.ndarray:
     dtype = np.dtype(_TYPES[tensor.Type()])
     stored = model.Buffers(tensor.Buffer()).DataAsNumpy().view(dtype)
     stored = stored.astype(np.int32 if dtype == np.int32 else np.float32)
-    shape = tuple(int(n) for n in np.atleast_1d(tensor.ShapeAsNumpy()))
-    if tensor.ShapeLength() == 0:
-        shape = ()
+    shape = tuple(tensor.Shape(i) for i in range(tensor.ShapeLength()))
     sparsity = tensor.Sparsity()
     if sparsity is None:
         return stored.reshape(shape)

@@ -220,7 +220,19 @@ class _Reader:
     @functools.cached_property
     def _about(self) -> _About:
         """What the file says of itself, wherever in it."""
-        return _about(self._path)
+        about = _About({}, {}, {})
+        for key, entry in json_stream.items(self._path):
+            if not isinstance(entry, dict):
+                continue
+            number, names = entry.get("id"), entry.get("keypoints")
+            if key == "meta_info":
+                return about._replace(meta=entry)  # nothing else in such a file
+            has_name = "file_name" in entry and isinstance(number, int | str)
+            if key == "images" and has_name:
+                about.pictures[number] = str(entry["file_name"])
+            elif key == "categories" and isinstance(names, list) and names:
+                about.categories[str(number)] = [str(name) for name in names]
+        return about
 
     @functools.cached_property
     def _mmpose_joints(self) -> _Said:
@@ -252,21 +264,6 @@ class _About(NamedTuple):
     pictures: dict[Any, str]
     categories: dict[str, list[str]]
     meta: dict[str, Any]
-
-
-def _about(path: pathlib.Path) -> _About:
-    about = _About({}, {}, {})
-    for key, entry in json_stream.items(path):
-        if not isinstance(entry, dict):
-            continue
-        number, names = entry.get("id"), entry.get("keypoints")
-        if key == "meta_info":
-            return about._replace(meta=entry)  # nothing else in such a file
-        if key == "images" and "file_name" in entry and isinstance(number, int | str):
-            about.pictures[number] = str(entry["file_name"])
-        elif key == "categories" and isinstance(names, list) and names:
-            about.categories[str(number)] = [str(name) for name in names]
-    return about
 
 
 def _number(text: str) -> int:
