@@ -23,17 +23,12 @@ _DENSE = 0  # of its DimensionType
 _WIDTHS = {1: "Int32Vector", 2: "Uint16Vector", 3: "Uint8Vector"}
 _PADDINGS = ("SAME", "VALID")
 _ACTIVATIONS = {0: "", 1: "relu", 3: "relu6"}
+_CONVOLVES = ("Padding", "StrideH", "StrideW", "FusedActivationFunction")
 # What the schema calls the table of an operator's options, and which of them count.
 _OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ADD": ("AddOptions", ("FusedActivationFunction",)),
-    "CONV_2D": (
-        "Conv2DOptions",
-        ("Padding", "StrideH", "StrideW", "FusedActivationFunction"),
-    ),
-    "DEPTHWISE_CONV_2D": (
-        "DepthwiseConv2DOptions",
-        ("Padding", "StrideH", "StrideW", "FusedActivationFunction"),
-    ),
+    "CONV_2D": ("Conv2DOptions", _CONVOLVES),
+    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _CONVOLVES),
     "MAX_POOL_2D": (
         "Pool2DOptions",
         ("Padding", "StrideH", "StrideW", "FilterHeight", "FilterWidth"),
