@@ -109,11 +109,11 @@ def mirrored(angles: np.ndarray) -> np.ndarray:
     """Angles (..., D) of the pose seen in a mirror: left and right exchanged."""
     left, right = SIDES
     other = {left: right, right: left}
+    # Only angles about the midline change sign; sided ones are mirrored by definition.
     order, sign = [], []
     for name in ANGLES:
         side, _, joint = name.partition("_")
         order.append(column(f"{other.get(side, side)}_{joint}"))
-        # Only angles about the midline do; sided ones are mirrored by definition.
         sign.append(-1.0 if name.endswith(("roll", "lateral", "twist")) else 1.0)
     return angles[..., order] * np.asarray(sign)
 

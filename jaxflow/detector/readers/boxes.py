@@ -237,8 +237,8 @@ def _json(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
         if isinstance(entry, Mapping):
             entry = dict(entry)
             for field, _ in _EXPLAINED.values():
-                if (name := names.get((field, str(entry.get(field))))) is not None:
-                    entry[field] = name
+                if (said := names.get((field, str(entry.get(field))))) is not None:
+                    entry[field] = said
         yield f"entry {number}", entry
 
 

@@ -176,13 +176,8 @@ class _Reader:
             source = image
         frame = 0 if source is not None else whole_number("image_id", image)
         person = Detection(
-            source or str(self._path),
-            frame,
-            index,
-            numbers[:, :2],
-            confidence,
-            numbered=own is None,
-        )
+            source or str(self._path), frame, index, numbers[:, :2], confidence
+        )._replace(numbered=own is None)
         return _in_order(person, self._coco_joints(entry)) if dataset else person
 
     def _openpose(self, entry: dict) -> Detection:
@@ -194,13 +189,8 @@ class _Reader:
         source, frame = named.groups() if named else (str(self._path), None)
         person = index if own == -1 else own
         return Detection(
-            source,
-            int(frame or 0),
-            person,
-            numbers[:, :2],
-            numbers[:, 2],
-            numbered=own == -1,
-        )
+            source, int(frame or 0), person, numbers[:, :2], numbers[:, 2]
+        )._replace(numbered=own == -1)
 
     def _mmpose_frame(self, entry: dict, said: _Said) -> Iterator[Detection | Skipped]:
         """The instances of a frame; one that is damaged does no harm to the others."""
