@@ -72,8 +72,8 @@ def main() -> None:
     batch = crops(options.photos, options.size)
     path = fetch.ready(options.size).pose
     content = path.read_bytes()
-    graph = tflite_reader.read(content, path.name)
-    function, weights = network.build(graph, [MAPS], path.name)
+    graph = tflite_reader.read(content)
+    function, weights = network.build(graph, [MAPS])
     run = jax.jit(function)
     ours = np.asarray(run(weights, batch)[0])
     with jax.enable_x64(True):

@@ -10,8 +10,6 @@ from jaxflow.runs.errors import UserError
 
 Fingerprint = dict[str, dict[str, int | str]]
 
-_CHUNK = 1 << 20
-
 
 class DataFileError(UserError):
     """A raw or prepared file is missing, damaged or not what was expected."""
@@ -21,10 +19,8 @@ def fingerprint(paths: Iterable[pathlib.Path], folder: pathlib.Path) -> Fingerpr
     """Size and SHA-256 of files, by their paths below a folder."""
     result: Fingerprint = {}
     for path in paths:
-        digest = hashlib.sha256()
         with open(path, "rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+            digest = hashlib.file_digest(file, "sha256")
         result[path.relative_to(folder).as_posix()] = {
             "bytes": path.stat().st_size,
             "sha256": digest.hexdigest(),

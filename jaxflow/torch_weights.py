@@ -19,8 +19,10 @@ import numpy as np
 from jaxflow import critic, flow
 from jaxflow.config import FlowConfig
 from jaxflow.runs import torch_files
-from jaxflow.runs.errors import UserError
+from jaxflow.runs.errors import UserError, listed
 from jaxflow.types import Params
+
+_LISTED = 20  # of what is wrong
 
 
 def read(path: pathlib.Path, *, exact_clamp: bool = False) -> tuple[Params, FlowConfig]:
@@ -146,21 +148,10 @@ def _collect(
     state: Mapping[str, Any], names: Mapping[str, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
     """The named arrays as float32, or an error that lists everything that is wrong."""
-    problems = [f"missing: {name}" for name in names if name not in state]
-    problems += [f"unknown: {name}" for name in state if name not in names]
-    arrays = {name: np.asarray(state[name]) for name in names if name in state}
-    for name, array in arrays.items():
-        if array.shape != tuple(names[name]):
-            problems.append(
-                f"wrong shape: {name} is {array.shape}, expected {tuple(names[name])}"
-            )
-        elif not np.all(np.isfinite(array.astype(np.float32))):
-            problems.append(f"not finite in float32: {name}")
-    if problems:
-        listed = "\n  ".join(problems[:20])
-        more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise UserError(f"these weights are not the model's:\n  {listed}{more}")
-    return {name: array.astype(np.float32) for name, array in arrays.items()}
+    if problems := torch_files.problems(state, names):
+        first = listed(problems, _LISTED)
+        raise UserError(f"these weights are not the model's:\n  {first}")
+    return {name: np.asarray(state[name], np.float32) for name in names}
 
 
 def _dense(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

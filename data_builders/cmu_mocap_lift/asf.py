@@ -183,16 +183,17 @@ def _root_order(line: _Line) -> tuple[str, ...]:
     return order
 
 
-def _rotation_order(line: _Line, word: str) -> str:
-    if word.upper() not in _ORDERS:
+def _rotation_order(line: _Line) -> str:
+    order = line.words[-1].upper()
+    if order not in _ORDERS:
         raise line.error("an order of rotation such as XYZ")
-    return word.upper()
+    return order
 
 
 def _root_bone(fields: _Fields, where: str) -> Bone:
     axis = _field(fields, "axis", where)
     orientation = _field(fields, "orientation", where).numbers(3)
-    order = _rotation_order(axis, axis.words[-1])
+    order = _rotation_order(axis)
     return Bone(ROOT, -1, np.zeros(3), orientation, order, ANGLES)
 
 
@@ -222,7 +223,7 @@ def _bone(name: str, parent: int, fields: _Fields, unit: float, where: str) -> B
         parent=parent,
         offset=unit * length * direction,
         axis=axis.numbers(3),
-        order=_rotation_order(axis, axis.words[-1]),
+        order=_rotation_order(axis),
         dof=tuple(dof),
     )
 

@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
 
 from data_builders.files import DataFileError
 from data_builders.human36m_lift import cdf, fits, parse, positions, recordings
@@ -107,7 +110,7 @@ class MergedPickles(Source):
         entries = self._entries(split, subjects, tally)
         pickles = " and ".join(self._pickles(split, subjects))
         tally.files = f"{len(entries)} recordings of {pickles}"
-        return [_merged_reader(entry) for entry in entries]
+        return [functools.partial(_read_merged, entry) for entry in entries]
 
     def _pickles(self, split: str, subjects: Subjects) -> list[str]:
         """Files that a split is read from; chosen subjects may be in either."""
@@ -141,8 +144,8 @@ class MergedPickles(Source):
         )
 
 
-def _merged_reader(entry: parse.Entry) -> Reader:
-    return lambda: recordings.to_records(entry.names, *parse.merged(entry))
+def _read_merged(entry: parse.Entry) -> PoseRecords:
+    return recordings.to_records(entry.names, *parse.merged(entry))
 
 
 class PicklesAndPositions(MergedPickles):
@@ -171,29 +174,26 @@ class PicklesAndPositions(MergedPickles):
             f"{len(entries)} recordings of {pickles} and as many files of 3D poses"
         )
         reader = cdf.Reader()
-        return [_joined_reader(e, found[e.names], tally, reader) for e in entries]
+        return [
+            functools.partial(_read_joined, entry, found[entry.names], tally, reader)
+            for entry in entries
+        ]
 
     def _is_gap(self, entry: parse.Entry) -> bool:
         """The known gaps, and recordings without frames."""
         return entry.is_empty or entry.names in recordings.GAPS
 
 
-def _joined_reader(
+def _read_joined(
     entry: parse.Entry, path: pathlib.Path, tally: Tally, reader: cdf.Reader
-) -> Reader:
-    def read() -> PoseRecords:
-        found, pose3d = parse.detections(entry), reader.read(path).pose3d
-        count, surplus = len(found.frame), len(pose3d) - len(found.frame)
-        if surplus < 0:
-            raise DataFileError(
-                f"{path} holds {len(pose3d)} kept frames (every 4th), fewer than the "
-                f"{count} of {entry.where}"
-            )
-        tally.surplus += surplus
-        tally.short += surplus > 0
-        return recordings.to_records(entry.names, pose3d[:count], found)
-
-    return read
+) -> PoseRecords:
+    found, pose3d = parse.detections(entry), reader.read(path).pose3d
+    if len(pose3d) < len(found.frame):
+        raise DataFileError(
+            f"{path} holds {len(pose3d)} kept frames (every 4th), fewer than the "
+            f"{len(found.frame)} of {entry.where}"
+        )
+    return _as_long(entry.names, pose3d, found, tally)
 
 
 class FitsAndPositions(Source):
@@ -218,7 +218,8 @@ class FitsAndPositions(Source):
         ]
         reader = cdf.Reader()
         return [
-            _fits_reader(n, of_poses[n], of_fits[n], tally, reader) for n in of_poses
+            functools.partial(_read_fits, names, path, of_fits[names], tally, reader)
+            for names, path in of_poses.items()
         ]
 
     def _subjects(self, split: str, subjects: Subjects) -> list[str]:
@@ -244,22 +245,26 @@ class FitsAndPositions(Source):
         return of_poses, of_fits
 
 
-def _fits_reader(
+def _read_fits(
     names: Names,
     path: pathlib.Path,
     of_fits: pathlib.Path,
     tally: Tally,
     reader: cdf.Reader,
-) -> Reader:
-    def read() -> PoseRecords:
-        poses = reader.read(path)
-        found = fits.read(of_fits, poses.video_frames)
-        surplus = len(poses.pose3d) - len(found.frame)
-        tally.surplus += surplus
-        tally.short += surplus > 0
-        return recordings.to_records(names, poses.pose3d[: len(found.frame)], found)
+) -> PoseRecords:
+    poses = reader.read(path)
+    found = fits.read(of_fits, poses.video_frames)
+    return _as_long(names, poses.pose3d, found, tally)
 
-    return read
+
+def _as_long(
+    names: Names, pose3d: np.ndarray, found: recordings.Detections, tally: Tally
+) -> PoseRecords:
+    """A recording without the 3D poses behind its last detection, which are counted."""
+    surplus = len(pose3d) - len(found.frame)
+    tally.surplus += surplus
+    tally.short += surplus > 0
+    return recordings.to_records(names, pose3d[: len(found.frame)], found)
 
 
 def _require_subjects(

@@ -107,19 +107,15 @@ def within_limits(angles: np.ndarray) -> np.ndarray:
 
 def mirrored(angles: np.ndarray) -> np.ndarray:
     """Angles (..., D) of the pose seen in a mirror: left and right exchanged."""
-    order = []
-    sign = []
-    for name in ANGLES:
-        other = name
-        if name.startswith("left_"):
-            other = "right_" + name.removeprefix("left_")
-        elif name.startswith("right_"):
-            other = "left_" + name.removeprefix("right_")
-        order.append(column(other))
-        sign.append(-1.0 if name.endswith(("roll", "lateral", "twist")) else 1.0)
-    sign_array = np.asarray(sign)
+    left, right = SIDES
+    other = {left: right, right: left}
     # Only angles about the midline change sign; sided ones are mirrored by definition.
-    return angles[..., order] * sign_array
+    order, sign = [], []
+    for name in ANGLES:
+        side, _, joint = name.partition("_")
+        order.append(column(f"{other.get(side, side)}_{joint}"))
+        sign.append(-1.0 if name.endswith(("roll", "lateral", "twist")) else 1.0)
+    return angles[..., order] * np.asarray(sign)
 
 
 def rotation(axis: int, degrees: np.ndarray) -> np.ndarray:

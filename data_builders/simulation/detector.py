@@ -27,9 +27,8 @@ AMBIGUOUS_SHARE = 0.07  # of all frames
 # Logarithmic mean and spread of E's larger standard deviation, heatmap pixels.
 _SURE = (np.log(0.45), 0.38)
 _HIDDEN = (np.log(0.95), 0.55)
-_SURE_TO_LOSE = (
-    0.004  # how much likelier a hidden joint is lost than one in sight: 250x
-)
+# How much likelier a hidden joint is lost than one in sight: 250x.
+_SURE_TO_LOSE = 0.004
 _LOST_SPREAD = 0.5
 _ASPECT_SPREAD = 0.45
 
@@ -105,9 +104,7 @@ def _spread(
     rng: np.random.Generator, hidden: np.ndarray, lost: np.ndarray
 ) -> np.ndarray:
     """E's two standard deviations, (F, J, 2) heatmap pixels, in either order."""
-    limit = np.sqrt(
-        AMBIGUOUS_SIGMA**2 - START_SIGMA**2
-    )  # where the fitted sigma reaches 5
+    limit = np.sqrt(AMBIGUOUS_SIGMA**2 - START_SIGMA**2)  # the fitted sigma reaches 5
     mean = np.where(hidden, _HIDDEN[0], _SURE[0])
     scale = np.where(hidden, _HIDDEN[1], _SURE[1])
     larger = np.exp(mean + scale * rng.standard_normal(hidden.shape))

@@ -72,10 +72,7 @@ def _names(moving: Sequence[Motion]) -> list[str]:
         of = f"{stem}-" if len(files_of) > 1 else ""
         name = f"{of}person-{one.person}-from-{one.first}"
         safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
-        short, number = files.short(safe, _LONGEST), 2
-        while short in names:
-            short, number = f"{files.short(safe, _LONGEST)}-{number}", number + 1
-        names.append(short)
+        names.append(files.free(files.short(safe, _LONGEST), names))
     return names
 
 

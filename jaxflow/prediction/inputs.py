@@ -31,7 +31,7 @@ from jaxflow.gaussians.keypoints import HEATMAP_SIZE
 from jaxflow.prediction.records import Mark
 from jaxflow.runs import array_files
 from jaxflow.runs.errors import UserError
-from jaxflow.runs.files import printable, short
+from jaxflow.runs.files import free, printable, short
 
 PICTURE, VIDEO, HEATMAPS, KEYPOINTS = "picture", "video", "heatmaps", "keypoints"
 NEED_DETECTOR = PICTURE, VIDEO
@@ -172,10 +172,7 @@ def _names(files: Sequence[pathlib.Path]) -> list[str]:
     names: list[str] = []
     taken = set(_OTHERS)
     for path, stem in zip(files, stems, strict=True):
-        base = name = stem if stems.count(stem) == 1 else short(path.name)
-        number = 2
-        while name in taken:
-            name, number = f"{base}-{number}", number + 1
+        name = free(stem if stems.count(stem) == 1 else short(path.name), taken)
         taken.add(name)
         names.append(name)
     return names

@@ -201,13 +201,7 @@ def _legs_beyond(square: Crop, guessed: np.ndarray, picture: Picture) -> np.ndar
 
 
 def _cut_off(pose2d: np.ndarray, picture: Picture, legs: np.ndarray) -> str:
-    """The note about joints (16, 2) beyond the picture's border, or "".
-
-    Args:
-      pose2d: image px.
-      picture: they are in.
-      legs: of `_legs_beyond`.
-    """
+    """The note about joints (16, 2), and legs (16,), beyond the border, or ""."""
     names = np.array(MPII_JOINTS)[_outside(pose2d, picture) | legs]
     if not names.size:
         return ""

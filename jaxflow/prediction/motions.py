@@ -14,6 +14,7 @@ none is near the one before, and such a path flickers more than z = 0 does
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -67,12 +68,10 @@ class Motion(NamedTuple):
 
 def rate(source: Source, reading: Reading) -> float:
     """Frames a second of a source, those that are left out among them."""
-    if source.kind != VIDEO:
-        return reading.fps
-    try:
-        return videos.info(source.path).fps or reading.fps
-    except (ImportError, OSError, ValueError):
-        return reading.fps
+    if source.kind == VIDEO:
+        with contextlib.suppress(ImportError, OSError, ValueError):
+            return videos.info(source.path).fps or reading.fps
+    return reading.fps
 
 
 def find(people: Mapping[str, np.ndarray], fps: float) -> list[Motion]:

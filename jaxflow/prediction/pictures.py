@@ -48,7 +48,7 @@ def frame(people: Sequence[Lifted]) -> bytes | None:
     corners = np.array([person.seen.square.center for person in people])
     sides = np.array([[person.seen.square.side] for person in people])
     low, high = (corners - sides / 2).min(axis=0), (corners + sides / 2).max(axis=0)
-    moved = [_moved(figure, -low) for figure in figures]
+    moved = [overlay.moved(figure, -low) for figure in figures]
     return overlay.draw(None, moved, (high[0] - low[0], high[1] - low[1]))
 
 
@@ -125,12 +125,6 @@ def _figure(person: Lifted, labelled: bool) -> overlay.Figure:
     ellipses[:, 2:4] *= side / CROP_SIZE
     label = str(person.seen.person) if labelled else ""
     return overlay.Figure(person.pose2d, ellipses, side, label)
-
-
-def _moved(figure: overlay.Figure, by: np.ndarray) -> overlay.Figure:
-    ellipses = figure.ellipses.copy()
-    ellipses[:, :2] += by
-    return figure._replace(pose2d=figure.pose2d + by, ellipses=ellipses)
 
 
 def _picture(person: Lifted) -> Picture | None:

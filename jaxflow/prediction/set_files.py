@@ -253,19 +253,12 @@ class Shards:
 
 
 def _frames(shards: Iterator[Columns]) -> Iterator[SampledFrame]:
-    names = [name for name in SampledFrame._fields if name != "log_density"]
+    _, _, *names = SampledFrame._fields
     for columns in shards:
         density = columns.get("log_density")
-        for i in range(len(columns["hypotheses"])):
-            plain: dict[str, Any] = {
-                name: columns[name][i].item()
-                if columns[name].ndim == 1
-                else columns[name][i]
-                for name in names
-            }
-            yield SampledFrame(
-                **plain, log_density=None if density is None else density[i]
-            )
+        for i, poses in enumerate(columns["hypotheses"]):
+            plain = (columns[name][i].item() for name in names)
+            yield SampledFrame(poses, None if density is None else density[i], *plain)
 
 
 def _write_array_record(path: str, arrays: Columns, layout: np.dtype) -> None:

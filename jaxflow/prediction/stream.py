@@ -91,7 +91,9 @@ def stream(
     sizes = _crop_sizes(sources)
     waiting: list[_Entry] = []
     for entry in _read_all(sources, lifter, reading, clock, starts or {}):
-        if waiting and _begins_anew(waiting[-1].source, entry.source):
+        last = waiting[-1].source if waiting else entry.source
+        # A source of many frames begins.
+        if entry.source.name != last.name and entry.source.kind != PICTURE:
             yield from _processed(waiting, lifter, sizes, clock)
             waiting = []
         waiting.append(entry)
@@ -107,11 +109,6 @@ def _crop_sizes(sources: Sequence[Source]) -> tuple[int, ...]:
     few = pictures < _MOST_CROPS
     few &= all(source.kind != VIDEO for source in sources)
     return (1,) if few else (_MOST_CROPS,)
-
-
-def _begins_anew(last: Source, now: Source) -> bool:
-    """Whether a source of many frames begins."""
-    return now.name != last.name and now.kind != PICTURE
 
 
 def _read_all(

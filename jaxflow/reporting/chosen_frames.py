@@ -96,22 +96,15 @@ def for_viewer(frames: Frames, limit: int = SHOWN) -> dict[str, int]:
     actions = [str(name) for name in np.unique(frames.records.action)]
     candidates = {action: _kinds(frames, action) for action in actions}
     kinds = list(next(iter(candidates.values())))
-    taken: dict[int, str] = {}
+    taken: dict[int, tuple[str, int]] = {}  # a row's action and number of the kind
     for turn in range(len(kinds)):
         for i, action in enumerate(actions):
-            kind = kinds[(i + turn) % len(kinds)]
-            row = candidates[action][kind]
+            number = (i + turn) % len(kinds)
+            row = candidates[action][kinds[number]]
             if len(taken) < limit and row not in taken:
-                taken[row] = f"{action}: {kind}"
-    order = {kind: i for i, kind in enumerate(kinds)}
-    place = sorted(
-        taken,
-        key=lambda row: (
-            taken[row].rpartition(": ")[0],
-            order[taken[row].rpartition(": ")[2]],
-        ),
-    )
-    return {taken[row]: row for row in place}
+                taken[row] = action, number
+    listed = sorted((*why, row) for row, why in taken.items())
+    return {f"{action}: {kinds[number]}": row for action, number, row in listed}
 
 
 def _kinds(frames: Frames, action: str) -> dict[str, int]:

@@ -90,17 +90,11 @@ def hardest(frames: Chosen) -> Picture:
 
 def _of_poses(name: str, frames: Chosen, caption: str) -> Picture:
     named = "; ".join(
-        f"{title}: {detail}"
-        for title, detail in zip(
-            frames.titles, map(_first, frames.details), strict=True
-        )
+        f"{title}: {detail.partition(';')[0]}"
+        for title, detail in zip(frames.titles, frames.details, strict=True)
     )
     figure = poses.hypotheses_figure(frames.titles, frames.frames)
     return Picture(name, figure, f"{caption}{named}.", wide=True)
-
-
-def _first(detail: str) -> str:
-    return detail.partition(";")[0]
 
 
 def series(evaluated: protocol.Evaluation) -> dict[str, Means]:

@@ -129,7 +129,7 @@ def coverage(result: Response) -> Table:
         "response-coverage",
         "As uncertain as the detector: coverage of the 90 % region, %",
         tuple(columns),
-        _joint_rows(result, shares, 0),
+        _joint_rows(result, shares),
         note=f"Of {result.frames} frames in which all joints are surely seen, one "
         "joint at a time is given an error of so many heatmap px, which its Gaussian "
         "tells of; long: along one axis, a third of it across. Calibrated hypotheses "
@@ -148,7 +148,7 @@ def spread(result: Response) -> Table:
         "response-spread",
         "As uncertain as the detector: spread across the picture, mm",
         tuple(columns),
-        _joint_rows(result, across, 0),
+        _joint_rows(result, across),
         note="Standard deviation of the joint over the hypotheses, mean of x and y; "
         "kept: its place stays, only its Gaussian widens."
         + (pixel if np.isfinite(result.pixel) else "")
@@ -157,10 +157,10 @@ def spread(result: Response) -> Table:
     )
 
 
-def _joint_rows(result: Response, values: np.ndarray, digits: int) -> tuple[Row, ...]:
+def _joint_rows(result: Response, values: np.ndarray) -> tuple[Row, ...]:
     named = zip(result.joints, values, strict=True)
-    rows = [Row((joint, *numbers(cells, digits))) for joint, cells in named]
-    mean = numbers(np.mean(values, axis=0), digits)
+    rows = [Row((joint, *numbers(cells, 0))) for joint, cells in named]
+    mean = numbers(np.mean(values, axis=0), 0)
     return (*rows, Row(("Mean", *mean), closing=True))
 
 

@@ -21,9 +21,10 @@ from typing import Any
 import jax
 
 from jaxflow.runs import files, plain_config, released, trees, weights_file
-from jaxflow.runs.errors import CheckpointError, DamagedError, reason
+from jaxflow.runs.errors import CheckpointError, DamagedError, listed, reason
 
 FOLDER = "checkpoints"
+_LISTED = 10  # of what differs
 
 
 def _orbax() -> Any:
@@ -205,9 +206,8 @@ def restore_tree(folder: pathlib.Path, target: Any) -> Any:
     recorded = read_about(folder.parent).get("checksums", {}).get(folder.name)
     differing = [] if recorded is None else trees.other_bits(found, recorded)
     if differing:
-        raise DamagedError(
-            f"{folder} is damaged: the checksum differs of\n  {_listed(differing)}"
-        )
+        named = listed(differing, _LISTED)
+        raise DamagedError(f"{folder} is damaged: the checksum differs of\n  {named}")
     return found
 
 
@@ -268,9 +268,4 @@ def check_tree(stored: Any, wanted: Any, where: str) -> None:
     """
     problems = trees.differences(stored, wanted)
     if problems:
-        raise DamagedError(f"{where} is not this model:\n  {_listed(problems)}")
-
-
-def _listed(lines: list[str]) -> str:
-    more = [f"and {len(lines) - 10} more"] if len(lines) > 10 else []
-    return "\n  ".join(lines[:10] + more)
+        raise DamagedError(f"{where} is not this model:\n  {listed(problems, _LISTED)}")

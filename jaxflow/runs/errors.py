@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 
 _LONGEST = 240  # characters of another library's words
@@ -55,6 +56,12 @@ def missing(what: str, package: str, extra: str) -> ImportError:
 def install(extra: str) -> str:
     """The command that adds an extra, in a checkout: the package is on no index yet."""
     return f"pip install -e '.[{extra}]' in the checkout"
+
+
+def listed(lines: Sequence[str], most: int) -> str:
+    """The first of some problems, each on a line of its own, and how many more."""
+    more = [f"and {len(lines) - most} more"] if len(lines) > most else []
+    return "\n  ".join([*lines[:most], *more])
 
 
 def reason(error: BaseException) -> str:

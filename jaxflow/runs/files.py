@@ -15,7 +15,7 @@ import pathlib
 import secrets
 import unicodedata
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -188,6 +188,12 @@ def printable(name: str) -> str:
         c.encode("unicode_escape").decode() if unicodedata.category(c) in _ODD else c
         for c in name
     )
+
+
+def free(name: str, taken: Container[str]) -> str:
+    """The name, with the first number from 2 on behind it that tells it from others."""
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return next(one for one in itertools.chain([name], numbered) if one not in taken)
 
 
 def short(name: str, longest: int = 200) -> str:

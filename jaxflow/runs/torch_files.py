@@ -59,6 +59,29 @@ def without_prefix(state: dict[str, np.ndarray], prefix: str) -> dict[str, np.nd
     return {name.removeprefix(prefix): array for name, array in state.items()}
 
 
+def problems(
+    state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+) -> list[str]:
+    """A line for all that is wrong with arrays that must have these names and shapes.
+
+    Whatever is missing, unknown, of another shape or not finite, and variances below
+    zero.
+    """
+    found = [f"missing: {name}" for name in shapes if name not in state]
+    found += [f"unknown: {name}" for name in state if name not in shapes]
+    arrays = {name: np.asarray(state[name]) for name in shapes if name in state}
+    for name, array in arrays.items():
+        if array.shape != shapes[name]:
+            found.append(
+                f"wrong shape: {name} is {array.shape}, expected {shapes[name]}"
+            )
+        elif not np.all(np.isfinite(array.astype(np.float32))):
+            found.append(f"not finite in float32: {name}")
+        elif name.endswith("running_var") and np.any(array < 0):
+            found.append(f"a variance below zero: {name}")
+    return found
+
+
 def _load(path: pathlib.Path) -> Any:
     """What the file holds: tensors and plain containers, nothing else."""
     if not path.is_file():

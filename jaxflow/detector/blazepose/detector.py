@@ -161,8 +161,8 @@ def _shown(patches: Patch, turn: jax.Array) -> jax.Array:
 
 
 def _compiled(path: Any, outputs: tuple[str, ...]) -> Any:
-    graph = tflite_reader.read(path.read_bytes(), str(path))
-    function, weights = network.build(graph, outputs, str(path))
+    graph = tflite_reader.read(path.read_bytes())
+    function, weights = network.build(graph, outputs)
     weights = jax.device_put(weights)
     # Vectors as wide as the processor has them save a tenth.
     wide = (

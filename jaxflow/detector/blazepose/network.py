@@ -15,34 +15,20 @@ import numpy as np
 
 from jaxflow.detector.blazepose import ops
 from jaxflow.detector.blazepose.tflite_reader import Graph, Step
-from jaxflow.runs.errors import UserError
 
 Parameters = Mapping[str, np.ndarray | jax.Array]
 Network = Callable[[Parameters, jax.Array], tuple[jax.Array, ...]]
 
 
-def build(
-    graph: Graph, outputs: Sequence[str], name: str
-) -> tuple[Network, Parameters]:
+def build(graph: Graph, outputs: Sequence[str]) -> tuple[Network, Parameters]:
     """The function and its weights.
 
     Args:
       graph: of the network.
       outputs: names of those that are wanted, in the order in which they are given.
-      name: of the file, for messages.
-
-    Raises:
-      UserError: the network lacks an output, or has an operation that is not known.
     """
-    if lacking := [output for output in outputs if output not in graph.outputs]:
-        raise UserError(
-            f"{name}: expected the outputs {', '.join(outputs)}; {lacking[0]} is not "
-            f"among {', '.join(graph.outputs)}"
-        )
     wanted = [graph.outputs[output] for output in outputs]
     steps = _enlarged_late(_needed(graph, wanted), graph, wanted)
-    if strange := sorted({step.kind for step in steps} - set(ops.OPS)):
-        raise UserError(f"{name}: operations that are not known: {', '.join(strange)}")
     static = {
         step.inputs[ops.STATIC[step.kind]] for step in steps if step.kind in ops.STATIC
     }

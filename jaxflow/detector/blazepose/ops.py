@@ -67,8 +67,6 @@ def pad(arrays: Sequence[Any], options: Options) -> jax.Array:
 
 def resize(arrays: Sequence[Any], options: Options) -> jax.Array:
     """RESIZE_BILINEAR, of pixels' middles: pictures, and the new (height, width)."""
-    if options["AlignCorners"] or not options["HalfPixelCenters"]:
-        raise ValueError(f"expected a resize about pixels' middles; got {options}")
     pictures, size = arrays
     height, width = (int(n) for n in np.asarray(size))
     rows = jnp.asarray(_between(pictures.shape[1], height), pictures.dtype)

@@ -96,10 +96,10 @@ def search(
     """
     tiles = list(_tiles(picture.width, picture.height))
     levels: dict[int, Picture] = {}
-    squares, sides = _squares(_seen(picture, tiles, detector, levels), tiles)
     longer = float(max(picture.width, picture.height))
-    found = _once([*known, *squares], [longer] * len(known) + sides)
-    people = _looked_at(picture, found, detector, levels)
+    found = [(square, longer) for square in known]
+    found += _squares(_seen(picture, tiles, detector, levels), tiles)
+    people = _looked_at(picture, _once(found), detector, levels)
     return again(picture, [one.square for one in people], detector)
 
 
@@ -197,17 +197,13 @@ def _shown(patches: Patch) -> jax.Array:
 
 def _squares(
     seen: Sequence[Found], tiles: Sequence[Crop]
-) -> tuple[list[Crop], list[float]]:
+) -> Iterator[tuple[Crop, float]]:
     """Everybody's square, and the side of the tile."""
-    squares, sides = [], []
     for found, tile in zip(seen, tiles, strict=True):
         corner = tile.center - tile.side / 2
         for middle, above in zip(found.middle, found.above, strict=True):
-            squares.append(
-                around(corner + tile.side * middle, corner + tile.side * above)
-            )
-            sides.append(float(tile.side))
-    return squares, sides
+            square = around(corner + tile.side * middle, corner + tile.side * above)
+            yield square, float(tile.side)
 
 
 def around(middle: np.ndarray, above: np.ndarray) -> Crop:
@@ -220,16 +216,16 @@ def around(middle: np.ndarray, above: np.ndarray) -> Crop:
     return Crop(np.asarray(middle, np.float64), side, math.atan2(up[0], -up[1]))
 
 
-def _once(squares: list[Crop], sides: list[float]) -> list[tuple[Crop, float]]:
+def _once(found: Sequence[tuple[Crop, float]]) -> list[tuple[Crop, float]]:
     """Without those that are nearly another's, found in a larger tile."""
-    middle = np.array([square.center for square in squares]).reshape(-1, 2)
-    radius = np.array([square.side for square in squares]) / 2
+    middle = np.array([square.center for square, _ in found]).reshape(-1, 2)
+    radius = np.array([square.side for square, _ in found]) / 2
     kept: list[int] = []
-    for i in range(len(squares)):
+    for i in range(len(found)):
         alike = anchors.overlap(middle, radius, i, np.array(kept, int))
         if alike.max(initial=0) < _NEARLY:
             kept.append(i)
-    return [(squares[i], sides[i]) for i in kept]
+    return [found[i] for i in kept]
 
 
 def _person(square: Crop, tile: float, seen: Observed, i: int) -> Person:

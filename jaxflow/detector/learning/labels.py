@@ -22,7 +22,7 @@ from jaxflow.detector.readers import joint_orders, json_stream
 from jaxflow.gaussians import keypoints as detections
 from jaxflow.gaussians.keypoints import Keypoints
 from jaxflow.gaussians.skeletons import SKELETONS
-from jaxflow.runs.errors import UserError
+from jaxflow.runs.errors import UserError, listed
 
 _LISTED = 5
 # Of each kind of record; the rest is not kept.
@@ -251,11 +251,9 @@ def _picture(
 def _check_present(path: pathlib.Path, files: Sequence[pathlib.Path]) -> None:
     missing = [str(file) for file in dict.fromkeys(files) if not file.is_file()]
     if missing:
-        listed = "\n  ".join(missing[:_LISTED])
-        rest = len(missing) - _LISTED
-        more = f"\n  and {rest} more" if rest > 0 else ""
+        first = listed(missing, _LISTED)
         raise FileNotFoundError(
-            f"{path}: these of its pictures are missing:\n  {listed}{more}"
+            f"{path}: these of its pictures are missing:\n  {first}"
         )
 
 

@@ -32,6 +32,8 @@ from jaxflow.gaussians.heatmaps import render_quadratic, start_quadratic
 from jaxflow.runs.errors import UserError
 from jaxflow.types import Params
 
+_ADAM = optax.scale_by_adam()
+
 
 @dataclasses.dataclass(frozen=True)
 class LearningConfig:
@@ -101,7 +103,7 @@ class Measures(NamedTuple):
 
 def start(variables: Params) -> LearningState:
     """A state before the first step."""
-    optimizer = _adam().init(variables["params"])
+    optimizer = _ADAM.init(variables["params"])
     return LearningState(jnp.zeros((), jnp.int32), variables, optimizer)
 
 
@@ -154,7 +156,7 @@ def step(
     params = state.variables["params"]
     value, gradient = jax.value_and_grad(objective, has_aux=True)(params)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes its counter in
-        updates, optimizer = _adam().update(gradient, state.optimizer)
+        updates, optimizer = _ADAM.update(gradient, state.optimizer)
     params = jax.tree.map(lambda old, new: old - rate * new, params, updates)
     maps, statistics = value[1]
     variables = {"params": params, "batch_stats": statistics}
@@ -189,7 +191,3 @@ def pooled(parts: Sequence[Params]) -> Params:
         return {"mean": mean, "var": np.maximum(square - mean**2, 0)}
 
     return jax.tree.map(of_all, *parts, is_leaf=lambda node: "mean" in node)
-
-
-def _adam() -> optax.GradientTransformation:
-    return optax.scale_by_adam()

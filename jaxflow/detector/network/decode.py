@@ -73,7 +73,7 @@ def dark(heatmaps: jax.typing.ArrayLike) -> Joints:
     joints = largest_pixel(heatmaps)
     maps = to_float(jnp.asarray(heatmaps))
     logs = jnp.log(jnp.maximum(_smooth(maps, joints.score), _LEAST))
-    step = _to_peak(_around(logs, joints.place, 2))
+    step = _to_peak(_around(logs, joints.place))
     size = jnp.asarray([maps.shape[-1], maps.shape[-2]], maps.dtype)
     inside = jnp.all((joints.place > 1) & (joints.place < size - 2), axis=-1)
     near = jnp.all(jnp.abs(step) <= _FARTHEST, axis=-1)  # False for NaN
@@ -96,10 +96,10 @@ def _to_peak(logs: jax.Array) -> jax.Array:
     return jnp.stack([x, y], axis=-1)
 
 
-def _around(maps: jax.Array, place: jax.Array, reach: int) -> jax.Array:
-    """The (2 reach + 1)^2 pixels around whole places (..., 2); edges repeated."""
+def _around(maps: jax.Array, place: jax.Array) -> jax.Array:
+    """The (..., 5, 5) pixels around whole places (..., 2); edges repeated."""
     height, width = maps.shape[-2:]
-    offsets = jnp.arange(-reach, reach + 1)
+    offsets = jnp.arange(-2, 3)
     column = jnp.clip(place[..., 0, None].astype(jnp.int32) + offsets, 0, width - 1)
     row = jnp.clip(place[..., 1, None].astype(jnp.int32) + offsets, 0, height - 1)
     rows = jnp.take_along_axis(maps, row[..., :, None], axis=-2)

@@ -222,8 +222,7 @@ class HRNet(nn.Module):
         """Adds the stage's coarsest branch; the first one also changes its channels."""
         width, coarsest = self.config.width, branches[-1]
         if stage == 2:
-            name = "transition2_0"
-            branches = [ConvNorm(width, name=name)(coarsest, train)]
+            branches = [ConvNorm(width, name="transition2_0")(coarsest, train)]
         added = ConvNorm(
             width * 2 ** (stage - 1), stride=2, name=f"transition{stage}_{stage - 1}"
         )

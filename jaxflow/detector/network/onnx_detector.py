@@ -5,8 +5,7 @@
 Everything is read from the model's shapes. Input: one picture tensor, (B, 3, H, W) or
 (B, H, W, 3); floating pictures are given as HRNet takes them (imagenet: / 255, mean and
 deviation removed) or on another of the scales `PIXELS`, uint8 ones as they are; free
-sizes become 256. Output: (B, J, h, w) or
-(B, h, w, J).
+sizes become 256. Output: (B, J, h, w) or (B, h, w, J).
 
 Another size than 256 x 256 keeps the crop's middle and height: a network for 256 x 192
 sees the middle three quarters of the crop, one for 384 x 288 the same half as large
@@ -48,8 +47,6 @@ _DTYPES = {
     "tensor(float16)": np.float16,
     "tensor(uint8)": np.uint8,
 }
-
-
 PIXELS = ("imagenet", "0..1", "-1..1")  # of floating pictures
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from jaxflow.detector.network import hrnet
 from jaxflow.detector.network.hrnet import HRNetConfig
 from jaxflow.runs import torch_files
-from jaxflow.runs.errors import UserError
+from jaxflow.runs.errors import UserError, listed
 from jaxflow.types import Params
 
 _LEAVES = {
@@ -120,7 +120,15 @@ def from_state(
         for path, leaf in paths
     ]
     wanted = {name: leaf.torch_shape for leaf in leaves for name in leaf.names}
-    _check(state, wanted)
+    counters = {
+        name.replace(".running_mean", _COUNTER)
+        for name in wanted
+        if name.endswith(".running_mean")
+    }
+    known = {name: state[name] for name in state if name not in counters}
+    if problems := sorted(torch_files.problems(known, wanted)):
+        first = listed(problems, _LISTED)
+        raise UserError(f"these weights are not the detector's:\n  {first}")
     arrays = {name: np.asarray(state[name], np.float32) for name in wanted}
     made = [leaf.gather(arrays) for leaf in leaves]
     return jax.tree_util.tree_unflatten(structure, made), config
@@ -209,33 +217,3 @@ def _conv_norm(module: str, norm: bool) -> str:
         return f"transition{first - 1}.{second}{listed}{member}"
     listed = "" if second > first else f".{step[0]}"
     return f"fuse_layers.{first}.{second}{listed}{member}"
-
-
-def _check(state: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuses a state that is not exactly the network's, and says in what."""
-    counters = {
-        name.replace(".running_mean", _COUNTER)
-        for name in wanted
-        if name.endswith(".running_mean")
-    }
-    problems = [f"missing: {name}" for name in wanted if name not in state]
-    problems += [
-        f"unknown: {name}" for name in state if name not in {*wanted, *counters}
-    ]
-    for name in wanted.keys() & state.keys():
-        problems += _problems(name, np.asarray(state[name]), wanted[name])
-    if problems:
-        listed = "\n  ".join(sorted(problems)[:_LISTED])
-        rest = len(problems) - _LISTED
-        more = f"\n  and {rest} more" if rest > 0 else ""
-        raise UserError(f"these weights are not the detector's:\n  {listed}{more}")
-
-
-def _problems(name: str, array: np.ndarray, shape: tuple[int, ...]) -> list[str]:
-    if array.shape != shape:
-        return [f"wrong shape: {name} is {array.shape}, expected {shape}"]
-    if not np.all(np.isfinite(array.astype(np.float32))):
-        return [f"not finite in float32: {name}"]
-    if name.endswith("running_var") and np.any(array < 0):
-        return [f"a variance below zero: {name}"]
-    return []

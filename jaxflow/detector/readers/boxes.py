@@ -33,8 +33,11 @@ _ID = "id person person_id track_id".split()
 _CATEGORY = "category category_name label category_id class class_id".split()
 _FROM_ZERO = "class", "class_id"  # as YOLO counts, whose 1 is a bicycle
 _PERSONS = "person", "people", "human", "pedestrian"
-# What explains the numbers in a COCO data set, and where its names are.
-_EXPLAINED = {"images": "file_name", "categories": "name"}
+# What explains which numbers in a COCO data set, and where its names are.
+_EXPLAINED = {
+    "images": ("image_id", "file_name"),
+    "categories": ("category_id", "name"),
+}
 _MOST_SURE = 1.5  # and a little room for rounding
 MIN_SCORE = 0.3  # of a box; detectors also tell of what they hardly believe
 _FARTHEST = 1e6  # px; no picture is so large
@@ -223,20 +226,19 @@ def _numbered(entries: Sequence[Box | Skipped]) -> list[Box | Skipped]:
 
 def _json(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
     """The entries, with names instead of the numbers that the file explains."""
-    pictures: dict[str, Any] = {}
-    categories: dict[str, Any] = {}
+    names: dict[tuple[str, str], Any] = {}
     for key, entry in json_stream.items(path):
         if key in _EXPLAINED and isinstance(entry, Mapping):
-            names = pictures if key == "images" else categories
-            names[str(entry.get("id"))] = entry.get(_EXPLAINED[key])
+            field, name = _EXPLAINED[key]
+            names[field, str(entry.get("id"))] = entry.get(name)
     for number, (key, entry) in enumerate(json_stream.items(path)):
         if key in (*_EXPLAINED, "info", "licenses"):
             continue
         if isinstance(entry, Mapping):
             entry = dict(entry)
-            for field, names in (("image_id", pictures), ("category_id", categories)):
-                if (name := names.get(str(entry.get(field)))) is not None:
-                    entry[field] = name
+            for field, _ in _EXPLAINED.values():
+                if (said := names.get((field, str(entry.get(field))))) is not None:
+                    entry[field] = said
         yield f"entry {number}", entry
 
 

@@ -80,13 +80,12 @@ def named(names: Sequence[str], skeleton: str | None = None) -> Told | None:
       skeleton: the only one that will do, or None.
     """
     words = [_word(name) for name in names]
-    told = None
+    told = []
     for name, foreign in SKELETONS.items():
         joints = [_word(joint) for joint in foreign.joints]
-        better = told is None or len(joints) > len(told.order)
-        if better and skeleton in (None, name) and set(joints) <= set(words):
-            told = Told(name, tuple(words.index(joint) for joint in joints))
-    return told
+        if skeleton in (None, name) and set(joints) <= set(words):
+            told.append(Told(name, tuple(map(words.index, joints))))
+    return max(told, key=lambda one: len(one.order), default=None)
 
 
 def of_data_set(name: str) -> str | None:

@@ -22,7 +22,7 @@ import os
 import pathlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +42,9 @@ _OPENPOSE_NAME = re.compile(r"(.*?)(?:_([0-9]{12}))?_keypoints")
 _LISTS = (None, "annotations", "instance_info", "people")  # where persons are
 _MOST_UNKNOWN = 1000  # entries, after which there is nothing to be hoped for
 _DAMAGED = (KeyError, TypeError, ValueError, IndexError, OverflowError)
+# What a file says of its joints: see `joint_orders.of_file`.
+_Said = tuple[str | None, tuple[int, ...] | None]
+_NOTHING: _Said = (None, None)
 
 
 def read_folder(
@@ -100,31 +103,21 @@ def read(
         raise UserError(f"{path}: expected {_EXPECTED}; got an object of {keys}")
 
 
-class _Joints(NamedTuple):
-    """What a file says of its joints.
-
-    Attributes:
-      skeleton: whose they are.
-      order: where each of its joints is; None: in its order.
-    """
-
-    skeleton: str | None = None
-    order: tuple[int, ...] | None = None
-
-    def of(self, person: Detection) -> Detection:
-        """The person with the joints that are meant, in the skeleton's order."""
-        rows = None if self.order is None else list(self.order)
-        if rows is not None:
-            assert person.confidence is not None
-            if len(person.points) <= max(rows):
-                raise UserError(
-                    f"expected {max(rows) + 1} or more joints, as the file names them; "
-                    f"got {len(person.points)}"
-                )
-            person = person._replace(
-                points=person.points[rows], confidence=person.confidence[rows]
+def _in_order(person: Detection, said: _Said) -> Detection:
+    """The person with the joints that are meant, in the skeleton's order."""
+    skeleton, order = said
+    if order is not None:
+        assert person.confidence is not None
+        if len(person.points) <= max(order):
+            raise UserError(
+                f"expected {max(order) + 1} or more joints, as the file names them; "
+                f"got {len(person.points)}"
             )
-        return person._replace(skeleton=self.skeleton)
+        rows = list(order)
+        person = person._replace(
+            points=person.points[rows], confidence=person.confidence[rows]
+        )
+    return person._replace(skeleton=skeleton)
 
 
 class _Reader:
@@ -150,12 +143,12 @@ class _Reader:
         elif key in (None, "annotations") and {"image_id", "keypoints"} <= has:
             yield from self._whole(self._coco(entry, dataset=key is not None))
         elif key in (None, "instance_info") and "instances" in has:
-            joints = _Joints() if key is None else self._mmpose_joints
-            yield from self._mmpose_frame(entry, joints)
+            said = _NOTHING if key is None else self._mmpose_joints
+            yield from self._mmpose_frame(entry, said)
         elif key in (None, "instance_info") and {"keypoints", "keypoint_scores"} <= has:
             person = _mmpose(str(self._path), 0, self._next(0), entry)
-            joints = _Joints() if key is None else self._mmpose_joints
-            yield from self._whole(joints.of(person))
+            said = _NOTHING if key is None else self._mmpose_joints
+            yield from self._whole(_in_order(person, said))
         elif key == "people" and has:
             yield from self._whole(self._openpose(entry))
         else:
@@ -185,7 +178,7 @@ class _Reader:
         person = Detection(
             source or str(self._path), frame, index, numbers[:, :2], confidence
         )._replace(numbered=own is None)
-        return self._coco_joints(entry).of(person) if dataset else person
+        return _in_order(person, self._coco_joints(entry)) if dataset else person
 
     def _openpose(self, entry: dict) -> Detection:
         numbers = _array(entry["pose_keypoints_2d"])
@@ -199,9 +192,7 @@ class _Reader:
             source, int(frame or 0), person, numbers[:, :2], numbers[:, 2]
         )._replace(numbered=own == -1)
 
-    def _mmpose_frame(
-        self, entry: dict, joints: _Joints
-    ) -> Iterator[Detection | Skipped]:
+    def _mmpose_frame(self, entry: dict, said: _Said) -> Iterator[Detection | Skipped]:
         """The instances of a frame; one that is damaged does no harm to the others."""
         frame = whole_number("frame_id", entry.get("frame_id", self._next("frames")))
         source = str(self._path)
@@ -209,7 +200,7 @@ class _Reader:
         self.known = True
         for index, instance in enumerate(instances):
             try:
-                person = joints.of(_mmpose(source, frame, index, instance))
+                person = _in_order(_mmpose(source, frame, index, instance), said)
             except _DAMAGED as error:
                 where = f"{source}: frame {frame}, person {index}"
                 yield Skipped(source, frame, index, f"{where}: {_say(error)}")
@@ -219,28 +210,36 @@ class _Reader:
     @functools.cached_property
     def _about(self) -> _About:
         """What the file says of itself, wherever in it."""
-        return _about(self._path)
+        about = _About({}, {}, {})
+        for key, entry in json_stream.items(self._path):
+            if not isinstance(entry, dict):
+                continue
+            number, names = entry.get("id"), entry.get("keypoints")
+            if key == "meta_info":
+                return about._replace(meta=entry)  # nothing else in such a file
+            has_name = "file_name" in entry and isinstance(number, int | str)
+            if key == "images" and has_name:
+                about.pictures[number] = str(entry["file_name"])
+            elif key == "categories" and isinstance(names, list) and names:
+                about.categories[str(number)] = [str(name) for name in names]
+        return about
 
     @functools.cached_property
-    def _mmpose_joints(self) -> _Joints:
+    def _mmpose_joints(self) -> _Said:
         names, data_set = (
             self._about.meta.get(key) for key in ("keypoint_id2name", "dataset_name")
         )
         words = []
         if isinstance(names, dict):
             words = [str(names[number]) for number in sorted(names, key=_number)]
-        return self._joints(words, data_set)
+        return joint_orders.of_file(self._path, words, self._skeleton, data_set)
 
-    def _coco_joints(self, entry: dict) -> _Joints:
+    def _coco_joints(self, entry: dict) -> _Said:
         categories = self._about.categories
         words = categories.get(str(entry.get("category_id")), ())
         if "category_id" not in entry and len(categories) == 1:
             (words,) = categories.values()
-        return self._joints(words, None)
-
-    def _joints(self, words: Sequence[str], data_set: Any) -> _Joints:
-        said = joint_orders.of_file(self._path, words, self._skeleton, data_set)
-        return _Joints(*said)
+        return joint_orders.of_file(self._path, words, self._skeleton)
 
 
 class _About(NamedTuple):
@@ -255,21 +254,6 @@ class _About(NamedTuple):
     pictures: dict[Any, str]
     categories: dict[str, list[str]]
     meta: dict[str, Any]
-
-
-def _about(path: pathlib.Path) -> _About:
-    about = _About({}, {}, {})
-    for key, entry in json_stream.items(path):
-        if not isinstance(entry, dict):
-            continue
-        number, names = entry.get("id"), entry.get("keypoints")
-        if key == "meta_info":
-            return about._replace(meta=entry)  # nothing else in such a file
-        if key == "images" and "file_name" in entry and isinstance(number, int | str):
-            about.pictures[number] = str(entry["file_name"])
-        elif key == "categories" and isinstance(names, list) and names:
-            about.categories[str(number)] = [str(name) for name in names]
-    return about
 
 
 def _number(text: str) -> int:
@@ -290,8 +274,7 @@ def _mmpose(source: str, frame: int, index: int | str, entry: dict) -> Detection
     numbered = entry.get("track_id") is None
     if not numbered:
         index = _scalar(entry["track_id"])
-    person = Detection(source, frame, index, points[:, :2], scores)
-    return person._replace(numbered=numbered)
+    return Detection(source, frame, index, points, scores, numbered=numbered)
 
 
 def _array(numbers: Any) -> np.ndarray:

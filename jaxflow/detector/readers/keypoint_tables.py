@@ -16,6 +16,7 @@ same leading shape: ``confidence`` and ``sigma`` (px; ..., joints; or ..., joint
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import os
 import pathlib
@@ -77,24 +78,20 @@ def _columns(
 ) -> tuple[list[tuple[str, str, str | None]], str | None]:
     """The columns x, y and c of each joint, and whose joints they are if named."""
     there = set(names)
-    number = 0
-    while {f"x{number}", f"y{number}"} <= there:
-        number += 1
-    numbered = [(f"x{i}", f"y{i}", f"c{i}") for i in range(number)]
-    sets: list[tuple[list[tuple[str, str, str]], str | None]] = []
-    if number:
-        sets.append((numbered, None))
+    count = next(i for i in itertools.count() if not {f"x{i}", f"y{i}"} <= there)
+    numbered = [(f"x{i}", f"y{i}", f"c{i}") for i in range(count)]
+    sets: list[tuple[list[tuple[str, str, str]], str | None]] = [(numbered, None)]
     for skeleton, foreign in SKELETONS.items():
         named = [(f"{j}_x", f"{j}_y", f"{j}_c") for j in foreign.joints]
         if {name for x, y, _ in named for name in (x, y)} <= there:
             sets.append((named, skeleton))
-    if not sets:
+    columns, whose = max(sets, key=lambda entry: len(entry[0]))
+    if not columns:
         raise _ColumnError(
             "expected columns x0, y0, c0, x1, ... or <joint>_x, <joint>_y, <joint>_c "
             f"for all joints of a skeleton ({', '.join(SKELETONS)}); got "
             f"{', '.join(list(names)[:12]) or 'nothing'}"
         )
-    columns, whose = max(sets, key=lambda entry: len(entry[0]))
     return [(x, y, c if c in there else None) for x, y, c in columns], whose
 
 
@@ -123,8 +120,7 @@ def _row(
         index = number_or_name(named)
     points = np.array([[_number(row, x), _number(row, y)] for x, y, _ in joints])
     confidence = np.array([_number(row, c) if c else 1.0 for _, _, c in joints])
-    person = Detection(source, frame, index, points, confidence)
-    return person._replace(numbered=not named)
+    return Detection(source, frame, index, points, confidence, numbered=not named)
 
 
 def whole_number(name: str, value: Any) -> int:

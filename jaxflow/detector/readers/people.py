@@ -17,7 +17,7 @@ import os
 import pathlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -187,24 +187,6 @@ def _checked(entry: Detection, skeleton: str) -> Detection:
     return entry._replace(points=points, confidence=confidence, sigma=sigma)
 
 
-class _Converted(NamedTuple):
-    """Persons in MPII joints, relative to a point of each.
-
-    Attributes:
-      points: (B, 16, 2) px.
-      fit: (B, 16, 7) heatmap px.
-      corner: (B, 2) of the crop, px.
-      pixel: (B,) px of a heatmap pixel.
-      found: (B, 16) bool.
-    """
-
-    points: jax.Array
-    fit: jax.Array
-    corner: jax.Array
-    pixel: jax.Array
-    found: jax.Array
-
-
 def _persons(
     batch: Sequence[Detection | Skipped], skeleton: str | None, name: str
 ) -> Iterator[Seen | Skipped]:
@@ -246,18 +228,19 @@ def _convert_all(
     relative = jnp.asarray(np.where(weight, points - middle[:, None], 0), jnp.float32)
     scores = jnp.asarray(confidence, jnp.float32)
     mpii = jax.device_get(_convert(*_to_mpii(relative, scores, sigma, skeleton)))
-    for i, entry in enumerate(entries):
-        side = np.float64(HEATMAP_SIZE * mpii.pixel[i])
+    rows = zip(entries, middle, *mpii, strict=False)  # which are filled up behind
+    for entry, center, places, fit, corner, pixel, found in rows:
+        side = np.float64(HEATMAP_SIZE * pixel)
         person = Seen(
             file=entry.source,
             frame=entry.frame,
             person=entry.person_id,
             numbered=entry.numbered,
-            square=Crop(mpii.corner[i] + middle[i] + side / 2, side),
-            fit=mpii.fit[i],
-            pose2d=(mpii.points[i] + middle[i]).astype(np.float32),
+            square=Crop(corner + center + side / 2, side),
+            fit=fit,
+            pose2d=(places + center).astype(np.float32),
         )
-        yield person, mpii.found[i]
+        yield person, found
 
 
 @functools.partial(jax.jit, static_argnames="skeleton")
@@ -286,8 +269,13 @@ def _to_mpii(
 @jax.jit  # apart, as it is the same for every skeleton
 def _convert(
     keypoints: detections.Keypoints, corner: jax.Array, pixel: jax.Array
-) -> _Converted:
-    """MPII keypoints (B, 16) as fits."""
+) -> tuple[jax.Array, ...]:
+    """MPII keypoints (B, 16) as fits.
+
+    Returns:
+      Points (B, 16, 2) px, fits (B, 16, 7) heatmap px, the crops' corners (B, 2) and
+      heatmap pixels (B,) in px, and which joints (B, 16) were found.
+    """
     fits = detections.to_fits(keypoints, corner, pixel)
     back = corner[:, None] + fits.mean * pixel[:, None, None]
-    return _Converted(back, fits.as_array(), corner, pixel, keypoints.found)
+    return back, fits.as_array(), corner, pixel, keypoints.found

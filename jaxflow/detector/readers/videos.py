@@ -139,16 +139,11 @@ def frames(
     if start < 0:
         raise UserError(f"expected to start at frame 0 or later; got {start}")
     about = info(path)
+    size = f"{path}: frames of {about.width} x {about.height} px"
     if about.width * about.height > megapixels * 1e6:
-        raise VideoError(
-            f"{path}: frames of {about.width} x {about.height} px; the limit is "
-            f"{megapixels:g} megapixels"
-        )
+        raise VideoError(f"{size}; the limit is {megapixels:g} megapixels")
     if min(about.width, about.height) < MIN_SIDE:
-        raise VideoError(
-            f"{path}: frames of {about.width} x {about.height} px; expected at least "
-            f"{MIN_SIDE} x {MIN_SIDE}"
-        )
+        raise VideoError(f"{size}; expected at least {MIN_SIDE} x {MIN_SIDE}")
     number = start
     with tempfile.TemporaryFile() as complaints:
         for picture in _decode(path, every, start, about.stretched, complaints):

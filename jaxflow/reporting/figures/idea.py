@@ -194,10 +194,9 @@ def _arrows(canvas: Axes) -> None:
     for start, end in ((3.22, 3.98), (7.63, 8.39)):
         _arrow(canvas, (start, 1.22), (end, 1.22), style.MODE, 2.4)
         _arrow(canvas, (end, 1.66), (start, 1.66), style.RIGHT, 2.4)
-    _text(canvas, 8.02, 0.98, "inverse", size=9, color=style.MODE, weight="bold")
-    _text(canvas, 8.02, 1.86, "forward", size=9, color=style.RIGHT, weight="bold")
-    _text(canvas, 3.6, 0.98, "inverse", size=9, color=style.MODE, weight="bold")
-    _text(canvas, 3.6, 1.86, "forward", size=9, color=style.RIGHT, weight="bold")
+    for x in (8.02, 3.6):
+        _text(canvas, x, 0.98, "inverse", size=9, color=style.MODE, weight="bold")
+        _text(canvas, x, 1.86, "forward", size=9, color=style.RIGHT, weight="bold")
 
 
 def _text(canvas: Axes, x: float, y: float, words: str, **look: Any) -> None:

@@ -66,7 +66,8 @@ def draw(
         part = picture.crop((left, top, right, bottom))
         # Repeated pixels are what they were again where nothing is drawn on them.
         part = part.resize(larger, Image.Resampling.NEAREST)
-        _person(part, _moved(person, left / scale, top / scale), _SMOOTH * scale)
+        corner = np.array([left / scale, top / scale])
+        _person(part, moved(person, -corner), _SMOOTH * scale)
         picture.paste(part.reduce(_SMOOTH), (left, top))
     content = io.BytesIO()
     picture.save(content, format="JPEG", quality=_QUALITY)
@@ -88,12 +89,11 @@ def _around(
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def _moved(person: Figure, left: float, top: float) -> Figure:
-    """The person in a part of the picture that begins there."""
-    corner = np.array([left, top])
+def moved(person: Figure, by: np.ndarray) -> Figure:
+    """The person, farther right and down by so many px (2,)."""
     ellipses = np.array(person.ellipses, np.float64)
-    ellipses[:, :2] -= corner
-    return person._replace(pose2d=person.pose2d - corner, ellipses=ellipses)
+    ellipses[:, :2] += by
+    return person._replace(pose2d=person.pose2d + by, ellipses=ellipses)
 
 
 def _person(part: Image.Image, person: Figure, scale: float) -> None:

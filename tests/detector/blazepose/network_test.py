@@ -13,7 +13,6 @@ from jaxflow.detector.blazepose import anchors, fetch, network, tflite_reader
 from jaxflow.detector.crops import turned
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.crops.warp import Patch
-from jaxflow.runs.errors import UserError
 from tests.helpers import drawn_people, photographs, tflite_models
 
 REFERENCE = interpreter.OpResolverType.BUILTIN_REF  # operators as they are defined
@@ -40,9 +39,9 @@ def litert(content, pictures, operators=interpreter.OpResolverType.AUTO):
 
 def test_every_operation_as_litert_does_it():
     content = tflite_models.every_operation()
-    graph = tflite_reader.read(content, "made")
+    graph = tflite_reader.read(content)
     names = list(graph.outputs)
-    function, weights = network.build(graph, names, "made")
+    function, weights = network.build(graph, names)
     pictures = np.random.default_rng(1).normal(size=(3, 8, 8, 3)).astype(np.float32)
     expected = litert(content, pictures)
     for name, got in zip(names, jax.jit(function)(weights, pictures), strict=True):
@@ -50,22 +49,11 @@ def test_every_operation_as_litert_does_it():
 
 
 def test_only_what_is_wanted_is_done():
-    graph = tflite_reader.read(tflite_models.every_operation(), "made")
+    graph = tflite_reader.read(tflite_models.every_operation())
     first = next(name for name in graph.outputs if name != "answer")
-    function, weights = network.build(graph, [first], "made")
+    function, weights = network.build(graph, [first])
     program = jax.make_jaxpr(function)(weights, np.zeros((1, 8, 8, 3), np.float32))
     assert "logistic" not in str(program)
-    with pytest.raises(UserError, match=r"made: expected the outputs landmarks; "):
-        network.build(graph, ["landmarks"], "made")
-
-
-def test_an_operation_that_is_not_known():
-    model = tflite_models.Model()
-    given = model.tensor((1, 2))
-    out = model.step("FLOOR", [given], (1, 2), name="low")
-    graph = tflite_reader.read(model.finish(given, [out]), "made")
-    with pytest.raises(UserError, match=r"operations that are not known: FLOOR"):
-        network.build(graph, ["low"], "made")
 
 
 # How far LiteRT itself may be from the same graph in float64, in logits. With heavy it
@@ -80,11 +68,11 @@ def test_blazepose_as_litert_runs_it(name):
     if not fetch.is_whole(name):
         pytest.skip(f"{name} was not fetched: {fetch.cache()}")
     content = (fetch.cache() / name).read_bytes()
-    graph = tflite_reader.read(content, name)
+    graph = tflite_reader.read(content)
     finder = "detection" in name
     size = anchors.SIZE if finder else 256
     wanted = ["Identity_1"] if finder else ["Identity_3", "Identity_1"]
-    function, weights = network.build(graph, wanted, name)
+    function, weights = network.build(graph, wanted)
     pictures = np.stack([drawn(size), *photographed(size)])
     fast, reference = litert(content, pictures), litert(content, pictures, REFERENCE)
     with jax.enable_x64(True):

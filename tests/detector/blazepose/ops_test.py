@@ -57,15 +57,11 @@ def test_convolution_by_loops():
 
 def test_resize_of_half_pixels():
     got = ops.resize(
-        [np.array([0.0, 4.0], np.float32).reshape(1, 1, 2, 1), np.array([1, 4])],
-        {"AlignCorners": False, "HalfPixelCenters": True},
+        [np.array([0.0, 4.0], np.float32).reshape(1, 1, 2, 1), np.array([1, 4])], PLAIN
     )
     np.testing.assert_allclose(got.ravel(), [0, 1, 3, 4], atol=1e-6)
     pictures = draw(2, 5, 6, 3)
-    got = ops.resize(
-        [pictures, np.array([10, 12])],
-        {"AlignCorners": False, "HalfPixelCenters": True},
-    )
+    got = ops.resize([pictures, np.array([10, 12])], PLAIN)
     expected = jax.image.resize(pictures, (2, 10, 12, 3), "linear")
     np.testing.assert_allclose(got, expected, atol=1e-5)
 

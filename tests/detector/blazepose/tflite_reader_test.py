@@ -1,4 +1,4 @@
-"""A .tflite file as plain values: files made here, and what is none."""
+"""A .tflite file as plain values: files made here."""
 
 import sys
 
@@ -8,7 +8,6 @@ import pytest
 pytest.importorskip("tflite", reason="BlazePose needs the extra 'pictures'")
 
 from jaxflow.detector.blazepose import detector, tflite_reader
-from jaxflow.runs.errors import UserError
 from tests.helpers import tflite_models
 
 
@@ -22,7 +21,7 @@ def test_weights_of_half_precision_and_sparse_ones():
     weights = model.step("DEQUANTIZE", [full], dense.shape, "DequantizeOptions")
     given = model.tensor(dense.shape)
     out = model.step("ADD", [given, weights], dense.shape, "AddOptions", name="sum")
-    graph = tflite_reader.read(model.finish(given, [out]), "made")
+    graph = tflite_reader.read(model.finish(given, [out]))
     assert [step.kind for step in graph.steps] == ["ADD"]
     assert graph.outputs == {"sum": out} and graph.input == given
     np.testing.assert_array_equal(graph.constants[weights], dense)
@@ -31,7 +30,7 @@ def test_weights_of_half_precision_and_sparse_ones():
 
 
 def test_options_in_words():
-    graph = tflite_reader.read(tflite_models.every_operation(), "made")
+    graph = tflite_reader.read(tflite_models.every_operation())
     by_kind = {step.kind: step for step in graph.steps}
     assert by_kind["CONV_2D"].options == {
         "Padding": "SAME", "StrideH": 2, "StrideW": 2, "activation": "relu6",
@@ -46,9 +45,3 @@ def test_without_the_package(monkeypatch, tmp_path):
     with pytest.raises(ImportError, match=r"needs tflite, .*'\.\[pictures\]'"):
         detector.load()
     assert not list(tmp_path.iterdir())
-
-
-def test_what_is_no_network():
-    for content in (b"", b"PK\3\4 a wheel", b"\0" * 400):
-        with pytest.raises(UserError, match=r"x: expected a TensorFlow Lite network"):
-            tflite_reader.read(content, "x")
