@@ -87,6 +87,7 @@ def main(argv: Sequence[str]) -> None:
     source = flags.data(folders)
     out = files.check_folder(_OUT.value, "--out")  # or fail after the work
     inference_time.check(first, out)
+    report.training_log(first)
     comparison.check(entries, test, samplers.load)
     settings = _settings(first, source, test) if _SETTINGS.value else None
     compared = None

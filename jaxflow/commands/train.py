@@ -115,16 +115,20 @@ def main(argv: Sequence[str]) -> int:
     if outcome.stopped_by is None:
         where = [flags.FLAGS[name].serialize() for name in ("dataset", "data_dir")]
         data = " ".join(text for text in where if not text.endswith("="))
-        whole = outcome.step == outcome.total
-        early = "" if whole else f" of {outcome.total}, to the plateau"
+        early = ""
+        if outcome.step < outcome.total:
+            early = f" of {outcome.total}, to the plateau"
+        if outcome.step > outcome.total:
+            early = f", more than the {outcome.total} asked for: nothing was to do"
         print(
             f"trained {outcome.step} iterations{early} ({outcome.seconds:.0f} s in "
             f"this call); checkpoint in {workdir}; next: "
             f"python -m jaxflow.evaluate --checkpoint={workdir} {data}"
         )
         return 0
+    kept = "before anything new" if outcome.abandoned else "and saved"
     print(
-        f"stopped at step {outcome.step} of {outcome.total} and saved; "
+        f"stopped at step {outcome.step} of {outcome.total} {kept}; "
         "the same command goes on"
     )
     status = 128 + outcome.stopped_by
@@ -204,8 +208,10 @@ def take_weights() -> loop.Beginning:
         **{n: published.get(n, architecture[n]) for n in architecture},
     }
     theirs = {"method": model.method, **plain_config.to_dict(model.config)}
-    for field in set(theirs) - set(_FIXED):
-        flag, value = flags.FLAGS[field], theirs[field]
+    for field, value in theirs.items():  # the method first
+        if field in _FIXED:
+            continue
+        flag = flags.FLAGS[field]
         asked = flag.present or flag.value != recipe.get(field, usual[field])
         if flag.value != value and asked:
             raise UserError(

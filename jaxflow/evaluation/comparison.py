@@ -338,3 +338,4 @@ def check(
     for entry in entries:
         for folder in entry.checkpoints:
             _calibrated(load_model, folder, entry, test)
+            _curve(entry, folder)

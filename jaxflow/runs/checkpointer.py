@@ -62,6 +62,7 @@ class Checkpointer:
         self._about, self._target, self._shown = dict(about), target, shown
         self._folder = pathlib.Path(workdir).expanduser().absolute() / checkpoint.FOLDER
         self._keep = _Keep(keep, keep_best)
+        self._damaged: dict[int, str] = {}  # which `check` could not read
         self._folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
             create=False,
@@ -82,8 +83,8 @@ class Checkpointer:
         for step in reversed(self._steps()):
             try:
                 return check(self._folder / str(step))
-            except DamagedError:  # `restore` will say so
-                continue
+            except DamagedError as error:  # `restore` sets it aside
+                self._damaged[step] = str(error)
 
     def _steps(self) -> list[int]:
         return sorted(self._manager.all_steps())
@@ -152,8 +153,10 @@ class Checkpointer:
         Raises:
           CheckpointError: there are checkpoints and none of them can be read.
         """
-        damaged: dict[int, str] = {}
+        damaged = dict(self._damaged)
         for step in reversed(self._steps()):
+            if step in damaged:
+                continue
             try:
                 state = self._read(self._folder / str(step))
             except DamagedError as error:

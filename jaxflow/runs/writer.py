@@ -12,6 +12,7 @@ import json
 import pathlib
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer import event_file_writer
@@ -74,12 +75,22 @@ def read(workdir: pathlib.Path) -> list[dict]:
       UserError: a line that is not the last is damaged; names it.
     """
     path = pathlib.Path(workdir) / FILE
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     parsed = []
     for number, line in enumerate(lines, 1):
         try:
-            parsed.append(json.loads(line))
-        except json.JSONDecodeError as error:
+            parsed.append(_checked(json.loads(line)))
+        except ValueError as error:
             if number < len(lines):
-                raise UserError(f"{path} line {number} is damaged: {error}") from error
+                raise UserError(
+                    f"{path} line {number} is damaged: {error}; move the file away, "
+                    "and the run goes on without its past"
+                ) from error
     return parsed
+
+
+def _checked(line: Any) -> dict:
+    if isinstance(line, dict) and {"kind", "step"} <= line.keys():
+        if isinstance(line["kind"], str) and type(line["step"]) is int:
+            return line
+    raise ValueError("it is no line of a run's numbers")

@@ -108,9 +108,11 @@ def train_and_evaluate(
         run.listen()
         opened = _Training(run, config, method, devices, frames, beginning)
         with contextlib.closing(opened) as training:
-            # Not before: a run that is refused changes nothing of what is there.
-            for name, text in (notes or {}).items():
-                run.note(name, text)
+            # Not before: a run that is refused changes nothing of what is there, and
+            # neither does one that has nothing to do.
+            if training.window.step < training.total:
+                for name, text in (notes or {}).items():
+                    run.note(name, text)
             with multihost.failures_named():
                 frames.place(devices, training.total)
                 plan = training.iterate()

@@ -2,13 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from jaxflow import compare, config
-from jaxflow.flow import checkpoint
+from jaxflow.evaluation import comparison, protocol
+from jaxflow.flow import calibration_file, checkpoint
+from jaxflow.methods import samplers
+from jaxflow.runs.errors import UserError
 from tests.helpers import flows, in_process, quick
 from tests.helpers.training import REPOSITORY
 
@@ -60,6 +64,16 @@ def test_it_prints_and_writes(folder, tmp_path):
     document = json.loads((out / "comparison.json").read_text())
     assert [one["name"] for one in document["models"]] == ["full", "mine"]
     assert document["models"][0]["test"]["P1 best"]["standard_deviation"] == 0
+
+
+def test_a_damaged_calibration_is_told_before_anything_is_tested(folder, tmp_path):
+    """Also where a number is asked for: error against ECE is drawn from it."""
+    shutil.copytree(folder, tmp_path / "mine")
+    place = calibration_file.place(tmp_path / "mine") / calibration_file.NAME
+    place.write_text("junk")
+    entry = comparison.Entry("mine", (str(tmp_path / "mine"),))
+    with pytest.raises(UserError, match="calibration.json is damaged"):
+        comparison.check([entry], protocol.EvaluationConfig(), samplers.load)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,20 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     checkpoint.load_params(tmp_path)
 
 
+@pytest.mark.parametrize("content", ["{}", "[]"])
+def test_a_config_that_says_nothing_is_damaged(three, tmp_path, content):
+    """It is JSON, and without it nothing tells whose run the arrays are."""
+    workdir, _ = three
+    shutil.copytree(workdir / "checkpoints", tmp_path / "checkpoints")
+    (tmp_path / "checkpoints/3/config/metadata").write_text(content)
+    checkpointer = checkpoints_of(tmp_path, TINY)
+    assert int(checkpointer.restore().step) == 2
+    checkpointer.close()
+    (message,) = checkpointer.set_aside
+    assert "its config is damaged" in message
+    assert (tmp_path / "checkpoints" / "3.damaged").is_dir()
+
+
 def test_a_flipped_bit_does_not_go_unnoticed(three, tmp_path):
     """Also where the files' own format has no checksum: told by the array's."""
     workdir, fresh = three
