@@ -106,6 +106,7 @@ def main(argv: Sequence[str]) -> int:
     take_presets()
     beginning = take_weights() if _INIT_FROM.value is not None else None
     config = affordable(config_from_flags())
+    tell_of_choice(config)
     _multihost.join_others()
     workdir = pathlib.Path(_WORKDIR.value)
     notes = {"flags.txt": flags.as_flagfile(_flag_names())}
@@ -136,6 +137,16 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.flush()
         os._exit(status)
     return status
+
+
+def tell_of_choice(config: RunConfig) -> None:
+    """Prints a warning where the test set would choose the checkpoint."""
+    chosen = config.loop.keep_best or config.loop.patience
+    if chosen and config.loop.validate_every and not config.train.held_out:
+        print(
+            "warning: no subject is held out, so the checkpoint is chosen on the test "
+            "set, whose figures then flatter it; --hold_out=SUBJECT chooses fairly"
+        )
 
 
 def take_presets() -> None:

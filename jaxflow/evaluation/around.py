@@ -109,6 +109,9 @@ class AboutMode(Fitted, abc.ABC):
     def _posed(self, pose3d: Any, pose2d: Any, cond: Any) -> tuple[jax.Array, ...]:
         """Poses (..., 17, 3) whose density is asked, and the middle to subtract.
 
+        A vector of 48 numbers becomes the pose that it stands for: these densities are
+        of 45 numbers, where the flow's own is of 48 for such a vector.
+
         Raises:
           ValueError: poses that no metres are, or of other batches.
         """

@@ -117,8 +117,8 @@ def calibrate(
         it.
       source: the data set, of which the training split alone is read.
       settings: what to fit on.
-      warn: told of subjects that the run was not told to hold out, and of widths that
-        too few frames tell of.
+      warn: told of subjects that the run was not told to hold out, of a temperature
+        at the end of those tried, and of widths that too few frames tell of.
 
     Raises:
       ValueError: the checkpoint or the data are missing or damaged, no subject was held
@@ -134,6 +134,12 @@ def calibrate(
         stop = run.listen()
         records = _frames(source, subjects, settings.frames)
         fits = _fit(model, records, settings, stop, folder / calibration_file.NAME)
+        if fits.curve.cut_off:
+            warn(
+                f"warning: the best temperature tried, {fits.temperature:g}, is the "
+                f"last one, with a calibration error of {min(fits.curve.ece):.3f}: the "
+                "model is much surer, or less sure, than any temperature can mend"
+            )
         if fits.widths is not None and fits.widths.unknown:
             warn(_few(fits.widths, len(records)))
         content = document(fits, source.dataset, subjects, len(records), settings)

@@ -54,6 +54,11 @@ class Curve(NamedTuple):
         """Which of them is best calibrated."""
         return int(np.argmin(self.ece))
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the best may lie beyond those tried."""
+        return self.fitted in (0, len(self.temperatures) - 1)
+
     def at(self, temperature: float) -> int:
         """Which of them this is.
 

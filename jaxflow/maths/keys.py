@@ -60,5 +60,5 @@ def normal_rows(
     key: jax.Array, examples: jax.Array, shape: tuple[int, ...]
 ) -> jax.Array:
     """Standard normal noise (len(examples), *shape), a row keyed by its example."""
-    draw = jax.vmap(lambda k: jax.random.normal(k, shape))
+    draw = jax.vmap(lambda k: jax.random.normal(k, shape, jnp.float32))
     return draw(per_example(key, examples))

@@ -117,7 +117,7 @@ def _rotate(
     app, aqq, apq = entries[p, p], entries[q, q], entries[p, q]
     difference = aqq - app
     # The smaller root of t^2 + t (aqq - app) / apq - 1, without dividing by apq.
-    reach = jnp.abs(difference) + jnp.sqrt(difference**2 + 4 * apq**2)
+    reach = jnp.abs(difference) + root(difference**2 + 4 * apq**2)
     sign = jnp.where(difference < 0, -1.0, 1.0).astype(apq.dtype)
     tangent = jnp.where(reach > 0, 2 * sign * apq / jnp.where(reach > 0, reach, 1), 0)
     cosine = jax.lax.rsqrt(1 + tangent**2)

@@ -51,7 +51,10 @@ def of_example(hypotheses: jax.Array, seen: RawFrames) -> Consistency:
     """Consistency with the picture, and of the bones.
 
     The hypotheses stand where the true person does: a pose relative to its hip says
-    nothing of that. The picture's scale is the one that fits the detections best.
+    nothing of that. The picture's scale is the one that fits the detections best. Poses
+    in the frame of a camera turned to the crop are seen as from there: then the picture
+    is not quite theirs moved and scaled (0.8 heatmap px in the root mean square where
+    people are as far off the centre as in ``wild`` sets).
 
     Args:
       hypotheses: (..., M, 17, 3) metres, hip at the origin.

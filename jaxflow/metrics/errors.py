@@ -12,7 +12,6 @@ otherwise leading axes broadcast as in NumPy.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -277,11 +276,13 @@ def expected_best(errors: jax.Array) -> jax.Array:
 
 
 def _weights(total: int) -> np.ndarray:
-    """(M, K): the probability that the i-th least error is the best of m."""
-    counts = sample_counts(total)
-    return np.array(
-        [
-            [math.comb(total - i, m - 1) / math.comb(total, m) for m in counts]
-            for i in range(1, total + 1)
-        ]
-    )
+    """(M, K): the probability that the i-th least error is the best of m.
+
+    The first's is m / M; of the (i + 1)-th it is (M - i - m + 1) / (M - i) times that
+    of the i-th.
+    """
+    counts = np.asarray(sample_counts(total))
+    above = np.arange(total - 1, 0, -1)[:, None]  # M - i
+    shares = np.maximum(above - counts + 1, 0) / above
+    first = np.ones((1, len(counts)))
+    return counts / total * np.cumprod(np.concatenate([first, shares]), axis=0)

@@ -52,7 +52,7 @@ def draw_noise(
         examples = jnp.arange(config.batch_size)
     updates = config.critic_updates
     critic_key, mix_key, *others = jax.random.split(key, 5)
-    uniform = jax.vmap(lambda k: jax.random.uniform(k, (updates, 1)))
+    uniform = jax.vmap(lambda k: jax.random.uniform(k, (updates, 1), jnp.float32))
     critic_z = keys.normal_rows(critic_key, examples, (updates, 16))
     mix = uniform(keys.per_example(mix_key, examples))
     mmd_key, generator_key, hypothesis_key = others

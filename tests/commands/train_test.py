@@ -206,6 +206,13 @@ def test_a_recipe_gives_way_to_flags_and_says_so(understood):
     assert not [flag for flag in written if "recipe" in flag]
 
 
+@pytest.mark.parametrize("held", [(), ("--hold_out=S6,S7",)])
+def test_a_choice_on_the_test_set_is_told(understood, capsys, held):
+    understood("--keep_best", "--validate_every=5", *held)
+    train.tell_of_choice(train.config_from_flags())
+    assert ("no subject is held out" in capsys.readouterr().out) == (not held)
+
+
 @pytest.mark.parametrize(("epochs", "iterations"), [((), 4000), (("--epochs=3",), 0)])
 def test_epochs_that_are_asked_for_go_before_a_method_s_iterations(
     understood, epochs, iterations

@@ -80,6 +80,14 @@ def test_the_true_temperature_is_found(truths):
     assert (found.temperatures[0], found.temperatures[-1]) == (0.5, 3.0)
 
 
+def test_an_end_of_the_range_is_told():
+    tried = np.linspace(0.5, 3, 6)
+    columns = np.zeros((6, 21)), np.zeros(6), np.zeros(6)
+    for best, end in ((0, True), (3, False), (5, True)):
+        curve = temperature.Curve(tried, np.abs(tried - tried[best]), *columns)
+        assert curve.cut_off == end
+
+
 @pytest.mark.slow
 def test_the_curve_is_what_the_hypotheses_give(truths):
     """At two temperatures, against all hypotheses at once."""

@@ -174,7 +174,7 @@ def test_flagfiles_are_those_of_the_readme():
         timeout=120,
         check=True,
     )
-    assert done.stdout.split() == ["155", "True", "64"]
+    assert done.stdout.split() == ["155", "False", "64"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The best similarity between point sets: an SVD's, proper, and finite everywhere."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -55,3 +56,9 @@ def test_flat_and_collapsed_poses_align(rank):
         np.testing.assert_allclose(
             ((got[i] - target[i]) ** 2).sum(), residual, rtol=1e-4
         )
+
+
+def test_a_pose_that_is_one_point_has_a_gradient():
+    target = np.random.default_rng(0).normal(size=(17, 3)).astype(np.float32)
+    slope = jax.grad(lambda pose: align(pose, target).sum())
+    assert np.isfinite(slope(jnp.zeros((17, 3)))).all()

@@ -1,5 +1,7 @@
 """Metrics against the released code's figures and against the definitions."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -140,6 +142,18 @@ def test_pck_counts_a_joint_at_the_threshold_and_ignores_spine_and_nose():
     np.testing.assert_allclose(metrics.pck(pose, target), 13 / 14)
     np.testing.assert_allclose(metrics.pck(pose, target, threshold=125.0), 13 / 14)
     np.testing.assert_allclose(metrics.pck(pose, target, threshold=124.9), 12 / 14)
+
+
+@pytest.mark.parametrize("total", [2, 7, 200])
+def test_the_best_of_fewer_by_counting_subsets(total):
+    counts = of_errors.sample_counts(total)
+    expected = [
+        [math.comb(total - i, m - 1) / math.comb(total, m) for m in counts]
+        for i in range(1, total + 1)
+    ]
+    np.testing.assert_allclose(of_errors._weights(total), expected, rtol=1e-12)
+    many = of_errors._weights(100_000)  # in a moment, too
+    np.testing.assert_allclose(many.sum(axis=0), 1, rtol=1e-9)
 
 
 def test_sample_sizes_run_from_one_to_all():

@@ -37,3 +37,9 @@ def test_noise_of_a_row_is_its_own():
         np.testing.assert_array_equal(getattr(some, name), want)
     with pytest.raises(TypeError, match="typed key"):
         noise_lib.draw_noise(np.zeros(2, np.uint32), CONFIG)
+
+
+def test_noise_is_float32_whatever_the_default():
+    with jax.enable_x64(True):
+        noise = noise_lib.draw_noise(jax.random.key(0), CONFIG)
+    assert {array.dtype for array in noise} == {np.dtype("float32")}
