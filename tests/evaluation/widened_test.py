@@ -127,3 +127,7 @@ def test_the_density_of_many_hypotheses_is_each_ones(method):
 
 def test_a_model_without_densities_stays_one():
     assert not hasattr(widened.of(small.model("generator"), FACTORS), "log_prob")
+
+
+def test_no_conditions_tell_no_deviations():
+    assert widened.deviations(np.zeros((0, 78), np.float32)).shape == (0, 13)
