@@ -30,6 +30,8 @@ from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.runs import array_files
 from jaxflow.runs.errors import UserError
 
+# How other programs call confidences, beside a joint's number or name.
+_OTHERS = "c s p v score conf confidence likelihood prob probability visibility".split()
 _ROWS = 256  # frames of an NPZ file that are in memory together
 
 
@@ -47,10 +49,11 @@ def read_csv(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
-            joints, skeleton = _columns(rows.fieldnames or ())
+            names = rows.fieldnames or ()
+            joints, skeleton = _columns(names)
             if rows.line_num == 1 and not _goes_on(path):
                 raise _ColumnError("it ends within its first line")
-            _check_confidences(joints)
+            _check_confidences(joints, names)
             for row in rows:
                 try:
                     person = _row(path, row, joints, counts)
@@ -98,9 +101,25 @@ def _columns(
     return [(x, y, c if c in there else None) for x, y, c in columns], whose
 
 
-def _check_confidences(joints: Sequence[tuple[str, str, str | None]]) -> None:
+def _check_confidences(
+    joints: Sequence[tuple[str, str, str | None]], names: Sequence[str]
+) -> None:
     """All joints have a confidence, or none has: one without would be sure."""
     without = [x for x, _, c in joints if c is None]
+    numbered = joints[0][0] == "x0"
+    likely = {
+        word + between + x[1:] if numbered else x[:-1].lower() + word
+        for x, _, _ in joints
+        for word in _OTHERS
+        for between in ("", "_")
+    }
+    others = [name for name in names if name.lower() in likely]
+    if len(without) == len(joints) and others:
+        called = "c0, c1, ..." if numbered else f"{joints[0][0][:-1]}c, ..."
+        raise _ColumnError(
+            f"{', '.join(others[:4])}: expected confidences in columns {called}; "
+            "rename these, or leave them out"
+        )
     if without and len(without) < len(joints):
         raise _ColumnError(
             f"there are confidences, but none beside {', '.join(without[:4])}"
