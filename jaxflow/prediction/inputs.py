@@ -90,7 +90,12 @@ def find(
     Args:
       paths: files and folders.
       key: the array of heatmaps in an .npz file, where its user has named one.
+
+    Raises:
+      UserError: one is empty, as a shell makes it of what is not set.
     """
+    if "" in paths:
+        raise UserError("expected names of files and folders; got an empty one")
     named: list[tuple[pathlib.Path, str] | Skipped] = []
     for path in map(pathlib.Path, paths):
         try:

@@ -131,6 +131,13 @@ class TestNames:
         outcome, _ = predict_helpers.run(paths, lifter, tmp_path / "out")
         assert len(outcome.done) == 2 and outcome.people >= 1
 
+    def test_an_empty_one_is_no_folder(self):
+        """A shell makes one of what is not set; the present folder is not meant."""
+        with pytest.raises(UserError, match="got an empty one"):
+            in_memory.predictions("")
+        with pytest.raises(UserError, match="got an empty one"):
+            inputs.find(["a.jpg", ""])
+
     def test_short_and_printable(self):
         assert files.printable(ODD) == "caf\\udce9 \\udcff"
         assert files.printable("3.04\u202fPM \u306a.png") == "3.04\u202fPM \u306a.png"
