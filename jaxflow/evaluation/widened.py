@@ -21,6 +21,7 @@ import numpy as np
 
 from jaxflow.evaluation.around import AboutMode, AboutModeDensity
 from jaxflow.gaussians.condition import PER_JOINT
+from jaxflow.maths import checks
 from jaxflow.skeleton import CONDITIONED_H36M_16
 from jaxflow.types import DensityModel, Model, Params
 
@@ -87,6 +88,7 @@ class WidenedDensity(Widened, AboutModeDensity):
     def _log_det(self, scale: jax.Array) -> jax.Array:
         return 3 * jnp.sum(jnp.log(scale[..., 0]), axis=-1)
 
+    @checks.promoting
     def log_prob(
         self,
         pose3d: jax.typing.ArrayLike,
