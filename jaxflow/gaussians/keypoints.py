@@ -125,8 +125,6 @@ def _semidefinite(covariance: jax.Array) -> jax.Array:
     return (xx >= least) & (yy >= least) & (xx * yy - xy * xy >= least)
 
 
-@checks.promoting
-@jax.jit
 def from_confidence(
     points: jax.typing.ArrayLike,
     confidence: jax.typing.ArrayLike,
@@ -143,17 +141,36 @@ def from_confidence(
 
     Raises:
       TypeError: not floating point.
-      ValueError: the shapes do not belong together.
+      ValueError: the shapes do not belong together, or confidences that are percents
+        (where they are no traced values).
     """
     points = checks.floating("points", points, (None, 2))
     confidence = checks.floating("confidence", confidence, (None,))
     checks.same_batch(points=points.shape[:-1], confidence=confidence.shape)
-    pixel = jnp.asarray(heatmap_pixel, points.dtype)[..., None]
+    pixel = jnp.asarray(heatmap_pixel, points.dtype)
+    checks.one_or_each("heatmap_pixel", pixel, points.shape[:-2])
+    if not isinstance(confidence, jax.core.Tracer) and confidence.size:
+        if (most := float(np.nanmax(np.asarray(confidence), initial=0))) > MOST_SURE:
+            raise ValueError(
+                f"expected confidences of 0 to 1; got up to {most:g}: divide percents "
+                "by 100"
+            )
+    return _from_confidence(points, confidence, pixel)
+
+
+@checks.promoting
+@jax.jit
+def _from_confidence(
+    points: jax.Array, confidence: jax.Array, heatmap_pixel: jax.Array
+) -> Keypoints:
+    """`from_confidence`, checked."""
     found = confidence > 0
     least = (START_SIGMA / WIDEST_SIGMA) ** 2
     peak = jnp.clip(jnp.where(found, confidence, 1), least, 1).astype(points.dtype)
-    sigma = START_SIGMA * jnp.sqrt(1 / peak - 1)
-    keypoints = from_sigma(points, sigma * pixel)
+    # Not by way of its root, which has no derivative where a joint is sure.
+    variance = (1 / peak - 1) * (START_SIGMA * heatmap_pixel[..., None]) ** 2
+    covariance = ellipses.symmetric(variance, jnp.zeros_like(variance), variance)
+    keypoints = from_covariance(points, covariance)
     return keypoints._replace(found=keypoints.found & found)
 
 
