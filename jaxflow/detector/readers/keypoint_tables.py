@@ -10,7 +10,7 @@ there is no such column.
 NPZ has ``keypoints`` (frames, joints, 2) or (frames, persons, joints, 2), or with 3
 numbers, the third a confidence. Further arrays, none of which is needed, are of the
 same leading shape: ``confidence`` and ``sigma`` (px; ..., joints; or ..., joints, 2).
-``frame`` (frames,) and ``person`` (persons,) number them.
+``frame`` (frames,) and ``person`` (persons,) number them; a person may have a name.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def read_npz(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
         )
     _check_shapes(path, arrays, shape)
     frames = _numbers(arrays.get("frame"), shape[0])
-    persons = _numbers(arrays.get("person"), shape[1] if len(shape) == 4 else 1)
+    persons = _ids(arrays.get("person"), shape[1] if len(shape) == 4 else 1)
     for start in range(0, shape[0], _ROWS):
         rows = slice(start, min(start + _ROWS, shape[0]))
         block: dict[str, np.ndarray] = {
@@ -218,7 +218,7 @@ def _block(
     source: str,
     block: Mapping[str, np.ndarray],
     frames: Sequence[int],
-    persons: Sequence[int],
+    persons: Sequence[int | str],
 ) -> Iterator[Detection]:
     points, confidence, sigma = (
         block.get(name) for name in ("keypoints", "confidence", "sigma")
@@ -272,3 +272,10 @@ def _numbers(array: Any, count: int) -> list[int]:
     if array is None:
         return list(range(count))
     return [whole_number("frame and person", v) for v in np.asarray(array[0:count])]
+
+
+def _ids(array: Any, count: int) -> list[int | str]:
+    """Numbers, or names as CSV has them."""
+    if array is None or array.dtype.kind not in "SU":
+        return [*_numbers(array, count)]
+    return [number_or_name(name) for name in np.asarray(array[0:count]).astype(str)]
