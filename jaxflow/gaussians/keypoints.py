@@ -212,6 +212,7 @@ def to_mpii(keypoints: Keypoints, skeleton: str) -> Keypoints:
     Raises:
       ValueError: an unknown skeleton or another number of joints.
     """
+    checks.record("keypoints", keypoints, Keypoints)
     if skeleton not in SKELETONS:
         known = ", ".join(SKELETONS)
         raise ValueError(f"expected a skeleton among {known}; got {skeleton!r}")
@@ -257,6 +258,7 @@ def to_fits(
     Raises:
       ValueError: not 16 joints, or only one of ``corner`` and ``heatmap_pixel``.
     """
+    checks.record("keypoints", keypoints, Keypoints)
     checks.floating("keypoints.mean", keypoints.mean, (len(MPII_JOINTS), 2))
     if (corner is None) != (heatmap_pixel is None):
         raise ValueError("expected corner and heatmap_pixel together, or neither")
@@ -289,6 +291,7 @@ def fill_missing(fit: GaussianFit) -> GaussianFit:
     stands for the joint is what ``to_fits`` gives for a keypoint of confidence 0: the
     widest sigma and the mean of the joints found. The other fits stay bit for bit.
     """
+    checks.record("fit", fit, GaussianFit)
     found, dtype = fit.converged, fit.amplitude.dtype
 
     def pick(value: jax.Array, other: float) -> jax.Array:

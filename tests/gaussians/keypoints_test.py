@@ -253,3 +253,13 @@ def test_pixels_keep_their_precision():
     """On accelerators 1,920 px would be rounded to whole ones, or worse."""
     keypoints = detections.from_sigma(numbers(9, 17, 2), np.ones(17, np.float32))
     assert_exact(lambda k: detections.to_mpii(k, "coco_17"), keypoints)
+
+
+def test_what_is_no_record_is_told():
+    with pytest.raises(TypeError, match="expected fit, a GaussianFit; got a "):
+        detections.fill_missing(np.zeros((16, 7), np.float32))
+    plain = tuple(detections.from_sigma(numbers(0, 16, 2), np.ones(16, np.float32)))
+    with pytest.raises(TypeError, match="keypoints, a Keypoints; got a tuple"):
+        detections.to_mpii(plain, "mpii_16")
+    with pytest.raises(TypeError, match="keypoints, a Keypoints; got a tuple"):
+        detections.to_fits(plain)
