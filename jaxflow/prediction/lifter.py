@@ -151,11 +151,22 @@ class Lifter:
         """
         if isinstance(fits, GaussianFit):
             found = np.asarray(fits.converged)
+            if found.ndim != 2 or found.shape[1] != 16:
+                raise ValueError(
+                    f"expected fits, a GaussianFit of shape (N, 16); got {found.shape}"
+                )
             fits = np.asarray(keypoints.fill_missing(fits).as_array())
-            lifting.check_found(found.reshape(-1, *fits.shape[1:2]))
+            lifting.check_found(found)
             if pose2d is not None:
-                places = jnp.asarray(np.asarray(pose2d, np.float32))
-                pose2d = np.asarray(keypoints.to_middle(places, jnp.asarray(found)))
+                places = lifting.numbers("pose2d", pose2d)
+                if places.shape != (*found.shape, 2):
+                    raise ValueError(
+                        f"expected pose2d of shape {(*found.shape, 2)}, as the fits "
+                        f"have; got {places.shape}"
+                    )
+                pose2d = np.asarray(
+                    keypoints.to_middle(jnp.asarray(places), jnp.asarray(found))
+                )
         fits = lifting.frames("fits", fits, (16, 7))
         if pose2d is None:
             pose2d = CROP_PER_HEATMAP * fits[..., 1:3]
@@ -258,6 +269,16 @@ class Lifter:
 
         if self.detector is None:
             raise UserError("pictures need a detector: Lifter.load(..., detector=DIR)")
+        if isinstance(pictures, np.ndarray) and pictures.ndim < 4:
+            raise TypeError(
+                "expected pictures, a list of arrays (H, W, 3); got one array of shape "
+                f"{pictures.shape}: put it into a list"
+            )
+        if boxes is not None and np.shape(boxes) != (len(pictures), 4):
+            raise ValueError(
+                f"expected boxes of shape {(len(pictures), 4)}, one for each picture; "
+                f"got {np.shape(boxes)}"
+            )
         if not len(pictures):
             return self._nothing()
         upright = [reading.from_array(picture) for picture in pictures]

@@ -132,7 +132,7 @@ def summarize(
 def usable(name: str, maps: np.ndarray, scale: str) -> np.ndarray:
     """A person's heatmaps (16, 64, 64) in [0, 1]; see ``scales.usable``."""
     try:
-        return scales.usable(maps, scale)
+        return scales.usable(maps, scale, option="scale")
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
 
@@ -164,7 +164,7 @@ def numbers(name: str, value: npt.ArrayLike) -> np.ndarray:
     if array.dtype.kind in "cSU":
         raise TypeError(f"expected {name} to be real numbers; got {array.dtype}")
     if isinstance(array, np.ma.MaskedArray):
-        array = array.astype(np.float32).filled(np.nan)
+        array = np.ma.filled(array.astype(np.float32), np.nan)
     return np.asarray(array, np.float32)
 
 

@@ -274,7 +274,7 @@ def test_what_cannot_be_lifted_is_refused(lifter, model, fits):
 
 
 @pytest.mark.parametrize("place", [(1.0, 1.0), (320.5, 240.3)])
-@pytest.mark.parametrize("skeleton", ["coco_17", "human36m_17"])
+@pytest.mark.parametrize("skeleton", ["coco_17", "h36m_17"])
 def test_joints_at_one_place_are_no_person(lifter, place, skeleton):
     points = np.broadcast_to(np.float32(place), (1, 17, 2))
     with pytest.raises(ValueError, match="frame 0: all joints are at one place"):
@@ -325,3 +325,27 @@ def test_no_setting_of_the_user_s_forbids_keypoints():
     with jax.numpy_rank_promotion("raise"):
         got = lifter.lift_keypoints(points, skeleton="coco_17")
     assert got.hypotheses.shape == (2, 2, 17, 3)
+
+
+def test_fits_of_one_person_are_told_from_those_of_many(lifter, fits):
+    one = GaussianFit.from_array(jnp.asarray(fits[0]))
+    with pytest.raises(ValueError, match=r"of shape \(N, 16\); got \(16,\)"):
+        lifter.lift_fits(one)
+    all_ = GaussianFit.from_array(jnp.asarray(fits))
+    with pytest.raises(ValueError, match=r"pose2d of shape \(5, 16, 2\).*\(4, 16, 2\)"):
+        lifter.lift_fits(all_, fits[:4, :, 1:3])
+
+
+def test_pictures_and_boxes_of_other_shapes(model):
+    lifter = Lifter(model, num_hypotheses=M, detector=Blind("lite", None, None, 1))
+    picture = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(TypeError, match=r"got one array of shape \(64, 64, 3\)"):
+        lifter.lift_pictures(picture)
+    for boxes in ((0, 0, 9, 9), np.ones((2, 4)), np.ones((1, 5))):
+        with pytest.raises(ValueError, match=r"boxes of shape \(1, 4\), one for each"):
+            lifter.lift_pictures([picture], boxes)
+
+
+def test_maps_of_another_scale_are_told_of_by_the_argument(lifter, maps):
+    with pytest.raises(ValueError, match=r"give scale=logits, .* scale=0\.\.255"):
+        lifter.lift_heatmaps(255 * np.asarray(maps))
