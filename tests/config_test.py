@@ -141,3 +141,10 @@ def test_every_option_has_its_help():
     look(config.RunConfig())
     others = {"NetConfig", "AugmentConfig", "DataConfig"}
     assert kinds >= {"TrainConfig", "FlowConfig", "LossConfig", *others}
+
+
+def test_a_part_of_a_block_is_refused():
+    with pytest.raises(ValueError, match="blocks must be a whole number, not 2.5"):
+        FlowConfig(blocks=2.5)
+    with pytest.raises(ValueError, match="width must be a whole number, not '8'"):
+        config.NetConfig(width="8")

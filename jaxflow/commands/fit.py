@@ -13,6 +13,7 @@ Exit status 0 if every map has an answer, 2 if some have none (empty, flat, not 
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -66,6 +67,7 @@ def main(argv: Sequence[str]) -> int:
     if out.suffix != ".npz":
         raise UserError(f"expected --out to end in .npz; got {out}")
     files.check_file(out, "--out")
+    _check_apart()
     if _FIGURE.value:
         _check_figure(_FIGURE.value)
     maps = _open(source)
@@ -146,6 +148,20 @@ def _open_starts(maps: array_files.Flat) -> np.ndarray | None:
             f"{starts.shape}"
         )
     return starts.reshape(-1, 2).astype(np.float32)
+
+
+def _check_apart() -> None:
+    """Refuses to write over what is read, or the picture over the fits.
+
+    Raises:
+      UserError: two flags name one file.
+    """
+    read = {"--heatmaps": _HEATMAPS.value, "--starts": _STARTS.value}
+    written = {"--out": _OUT.value, "--figure": _FIGURE.value}
+    taken = {os.path.realpath(path): name for name, path in read.items() if path}
+    for name, path in written.items():
+        if path and (other := taken.setdefault(os.path.realpath(path), name)) != name:
+            raise UserError(f"{name} is the file of {other}, {path}; name another")
 
 
 def _check_figure(path: str) -> None:

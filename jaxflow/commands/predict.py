@@ -127,8 +127,8 @@ _FPS = flags.DEFINE_float(
     "fps",
     motions.FPS,
     "Frames a second of keypoint and heatmap files; videos say it themselves.",
-    lower_bound=0.1,
-    upper_bound=10_000,
+    lower_bound=motions.FPS_RANGE[0],
+    upper_bound=motions.FPS_RANGE[1],
 )
 _FORMATS = flags.DEFINE_list(
     "formats",
@@ -156,7 +156,7 @@ _JSON_HYPOTHESES = flags.DEFINE_integer(
 _TIMING = flags.DEFINE_bool("timing", False, "Print each stage's share of the time.")
 flags.adopt(commands)
 
-SKIPPED_SOME = 2  # exit status
+NOTHING_DONE, SKIPPED_SOME = 1, 2  # exit status
 
 
 def main(argv: Sequence[str]) -> int:
@@ -217,7 +217,9 @@ def main(argv: Sequence[str]) -> int:
     print(f"temperature of the latents: {drawn}")
     if _TIMING.value:
         print(task.clock.table())
-    return SKIPPED_SOME if tally.problems else 0
+    if not tally.problems:
+        return 0
+    return SKIPPED_SOME if tally.done else NOTHING_DONE
 
 
 def _formats() -> tuple[str, ...]:

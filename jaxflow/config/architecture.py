@@ -9,7 +9,7 @@ import dataclasses
 import math
 from typing import NamedTuple
 
-from jaxflow.config.options import at_least, option
+from jaxflow.config.options import at_least, option, whole
 
 
 class SoftClamp(NamedTuple):
@@ -67,6 +67,8 @@ class FlowConfig:
 
     def __post_init__(self) -> None:
         """Refuses sizes that make no flow."""
+        whole(self, "blocks", "hidden", "encoder_hidden", "encoded", "joints")
+        whole(self, "condition", "affine_hidden", "affine_depth")
         if self.affine_hidden < 0 or self.affine_hidden and self.condition % 6:
             raise ValueError(
                 "affine_hidden must be 0 or more, and the condition then six numbers a "
@@ -130,6 +132,7 @@ class NetConfig:
 
     def __post_init__(self) -> None:
         """Refuses sizes that make no net."""
+        whole(self, "width", "depth", "components", "steps", "features")
         at_least(self, width=1, depth=0, components=1, steps=1, features=1)
         if not 0 <= self.dropout < 1:
             raise ValueError(

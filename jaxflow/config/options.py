@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from typing import Any
 
 # What a configuration or a command may ask for a pose: with many poses at a time, more
@@ -20,6 +21,17 @@ def option(default: Any, text: str, **added: Any) -> Any:
     file or folder, ``choices=(...)`` for a text that is one of few.
     """
     return dataclasses.field(default=default, metadata={"help": text, **added})
+
+
+def whole(owner: Any, /, *names: str) -> None:
+    """Refuses an owner one of whose attributes, by name, is no whole number.
+
+    Raises:
+      ValueError: names the first that is none, and says what came.
+    """
+    for name in names:
+        if not isinstance(value := getattr(owner, name), numbers.Integral):
+            raise ValueError(f"{name} must be a whole number, not {value!r}")
 
 
 def at_least(owner: Any, /, **least: int) -> None:

@@ -73,6 +73,7 @@ class AboutMode(Fitted, abc.ABC):
     What is beside the model in it says how many times.
     """
 
+    @checks.promoting
     def sample(
         self,
         pose2d: jax.typing.ArrayLike,
@@ -132,6 +133,7 @@ class AboutMode(Fitted, abc.ABC):
 class AboutModeDensity(AboutMode):
     """The same of a model that knows the density of what it draws."""
 
+    @checks.promoting
     def sample_with_log_density(
         self,
         pose2d: jax.typing.ArrayLike,

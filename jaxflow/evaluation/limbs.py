@@ -37,7 +37,7 @@ _SHORT = 1e-6  # a bone without a length
 # By how much, in its logarithm, a limb differs from the other side's: of the people of
 # CMU's motion capture by 0 to 0.05.
 _UNLIKE = 0.02
-_OTHER = np.asarray(H36M_MIRRORED[1:]) - 1  # the other side's bone
+_OTHER = np.asarray(H36M_MIRRORED[1:], np.int32) - 1  # the other side's bone
 
 
 def held(poses: jax.Array, kept: float | jax.Array) -> jax.Array:
@@ -53,7 +53,7 @@ def held(poses: jax.Array, kept: float | jax.Array) -> jax.Array:
       The poses, of the same shape, unit and type.
     """
     kept = jnp.asarray(kept, poses.dtype)
-    bones = (poses - poses[..., np.asarray(H36M_PARENTS), :])[..., 1:, :]
+    bones = (poses - poses[..., np.asarray(H36M_PARENTS, np.int32), :])[..., 1:, :]
     square = jnp.sum(bones**2, axis=-1)
     logs = jnp.log(jnp.maximum(square, _SHORT**2)) / 2
     mean, variance = _mean_and_variance(logs)

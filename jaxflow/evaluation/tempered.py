@@ -28,7 +28,7 @@ import numpy as np
 
 from jaxflow.evaluation import temperature as temperatures
 from jaxflow.evaluation.around import AboutMode, AboutModeDensity
-from jaxflow.maths import keys
+from jaxflow.maths import checks, keys
 from jaxflow.types import Batch, DensityModel, Model, Params
 
 SPREADS = tuple(float(i) / 20 for i in range(13))  # that are tried
@@ -83,6 +83,7 @@ class TemperedDensity(Tempered, AboutModeDensity):
     def _log_det(self, scale: jax.Array) -> jax.Array:
         return _FREEDOM * jnp.log(scale[..., 0, 0])
 
+    @checks.promoting
     def log_prob(
         self,
         pose3d: jax.typing.ArrayLike,

@@ -21,6 +21,7 @@ import numpy as np
 
 from jaxflow.evaluation.around import AboutMode, AboutModeDensity
 from jaxflow.gaussians.condition import PER_JOINT
+from jaxflow.maths import checks
 from jaxflow.skeleton import CONDITIONED_H36M_16
 from jaxflow.types import DensityModel, Model, Params
 
@@ -28,7 +29,7 @@ from jaxflow.types import DensityModel, Model, Params
 # linear in the logarithms of both.
 KNOTS = (2.6, 3.0, 4.0, 6.0, 10.0)
 _UNIT = 10.0  # heatmap pixels, of the condition's deviations
-_JOINTS = np.asarray(CONDITIONED_H36M_16) + 1  # of H36M-17
+_JOINTS = np.asarray(CONDITIONED_H36M_16, np.int32) + 1  # of H36M-17
 SHAPE = (len(_JOINTS), len(KNOTS))  # of the factors
 
 
@@ -37,7 +38,7 @@ def deviations(cond: jax.Array) -> jax.Array:
 
     Of joints that are sure: half of it, as the condition has it (released code).
     """
-    joints = cond.reshape(*cond.shape[:-1], -1, PER_JOINT)
+    joints = cond.reshape(*cond.shape[:-1], len(_JOINTS), PER_JOINT)
     first, mixed, second = (joints[..., i] for i in (3, 4, 5))
     half = jnp.hypot((first - second) / 2, mixed)
     return _UNIT * jnp.sqrt(jnp.maximum((first + second) / 2 + half, 0))
@@ -87,6 +88,7 @@ class WidenedDensity(Widened, AboutModeDensity):
     def _log_det(self, scale: jax.Array) -> jax.Array:
         return 3 * jnp.sum(jnp.log(scale[..., 0]), axis=-1)
 
+    @checks.promoting
     def log_prob(
         self,
         pose3d: jax.typing.ArrayLike,

@@ -195,7 +195,7 @@ def lower_triangular(
     rows, columns = np.tril_indices(size)
     # Taken from where they are, with a zero behind them for what lies above the
     # diagonal: on a CPU an eighth of the time of putting them where they belong.
-    places = np.full((size, size), len(rows))
+    places = np.full((size, size), len(rows), np.int32)
     places[rows, columns] = np.arange(len(rows))
     zero = jnp.zeros((*numbers.shape[:-1], 1), numbers.dtype)
     below = jnp.concatenate([mixed_unit * numbers, zero], axis=-1)[..., places]
@@ -226,7 +226,8 @@ def before_blocks(
     """pose3d (D, ...) -> the blocks' input (D, ...) and log|det J| (...)."""
     rows = jnp.moveaxis(_turned(pose3d), 0, -1) - base.mean
     columns = jnp.moveaxis(_solved(params, base, rows), -1, 0)
-    return columns[np.argsort(stack.order(blocks, len(columns)))], -_log_det(base)
+    undone = np.argsort(stack.order(blocks, len(columns))).astype(np.int32)
+    return columns[undone], -_log_det(base)
 
 
 def after_blocks(

@@ -20,12 +20,14 @@ from jaxflow.skeleton import CONDITIONED_MPII, H36M_MIRRORED, MPII_MIRRORED
 _JOINTS = 16
 # In a mirror, of A, x, y, C00, C01, C11 of the condition.
 _SIGNS = np.asarray((1, -1, 1, 1, -1, 1), np.float32)
+# Indices are int32 whatever jax_enable_x64 says: what JAX has traced of one under a
+# setting it takes for the other, too.
 _CONDITIONED = np.asarray(
-    [CONDITIONED_MPII.index(MPII_MIRRORED[i]) for i in CONDITIONED_MPII]
+    [CONDITIONED_MPII.index(MPII_MIRRORED[i]) for i in CONDITIONED_MPII], np.int32
 )
 # The other side's joint, in the order of poses without the hip and in the detector's.
-_OF_POSE = np.asarray(H36M_MIRRORED[1:]) - 1
-_OF_PICTURE = np.asarray(MPII_MIRRORED)
+_OF_POSE = np.asarray(H36M_MIRRORED[1:], np.int32) - 1
+_OF_PICTURE = np.asarray(MPII_MIRRORED, np.int32)
 
 
 def signs() -> np.ndarray:
@@ -49,7 +51,8 @@ def _halves(numbers: jax.Array, other: np.ndarray) -> jax.Array:
     half = np.sqrt(0.5)
     own = np.where(other == place, 1, np.where(other > place, half, -half))
     theirs = np.where(other == place, 0, half)
-    axes = numbers.reshape(*numbers.shape[:-1], -1, _JOINTS)
+    count = numbers.shape[-1] // _JOINTS
+    axes = numbers.reshape(*numbers.shape[:-1], count, _JOINTS)
     own, theirs = own.astype(axes.dtype), theirs.astype(axes.dtype)
     return (own * axes + theirs * axes[..., other]).reshape(numbers.shape)
 
@@ -62,6 +65,6 @@ def pose2d(normalised: jax.Array) -> jax.Array:
 
 def cond(condition: jax.Array) -> jax.Array:
     """A condition (..., 78) of what a mirror shows."""
-    rows = condition.reshape(*condition.shape[:-1], -1, PER_JOINT)
+    rows = condition.reshape(*condition.shape[:-1], len(_CONDITIONED), PER_JOINT)
     rows = rows[..., _CONDITIONED, :] * _SIGNS.astype(rows.dtype)
     return rows.reshape(condition.shape)

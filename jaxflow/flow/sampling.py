@@ -187,6 +187,7 @@ def sample(
     Source: paper section 3.1; 200 hypotheses as in its section 4.3.
     """
     checks.params(params)
+    checks.record("clamp", clamp, SoftClamp)
     inputs, number = checked(pose2d, cond, key, temperature, num_hypotheses)
     static: Any = {"num_hypotheses": number, "clamp": clamp}
     return draw(*inputs, params=params, decode=poses, **static)
@@ -221,6 +222,7 @@ def sample_with_log_density(
     Args, errors and source as for `sample`.
     """
     checks.params(params)
+    checks.record("clamp", clamp, SoftClamp)
     inputs, number = checked(pose2d, cond, key, temperature, num_hypotheses)
     static: Any = {"num_hypotheses": number, "clamp": clamp}
     both = poses, log_densities

@@ -42,8 +42,8 @@ def permutations(blocks: int, size: int) -> np.ndarray:
 
 @functools.lru_cache
 def order(blocks: int, size: int) -> np.ndarray:
-    """(size,) which input each output is where all blocks are the identity."""
-    numbers = np.arange(size)
+    """(size,) int32: which input each output is where all blocks are the identity."""
+    numbers = np.arange(size, dtype=np.int32)
     for perm in permutations(blocks, size):
         numbers = numbers[perm]
     return _read_only(numbers)

@@ -66,7 +66,7 @@ def condition(fits: GaussianFit | jax.typing.ArrayLike) -> jax.Array:
         [amplitude[..., None], means, rows[..., :2], rows[..., 3:]], axis=-1
     )
     kept = features[..., jnp.asarray(CONDITIONED_MPII), :]
-    return kept.reshape(*kept.shape[:-2], -1)
+    return kept.reshape(*kept.shape[:-2], len(CONDITIONED_MPII) * PER_JOINT)
 
 
 def _scaled_sigma(sigma: jax.Array) -> jax.Array:

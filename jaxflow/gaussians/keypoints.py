@@ -125,8 +125,6 @@ def _semidefinite(covariance: jax.Array) -> jax.Array:
     return (xx >= least) & (yy >= least) & (xx * yy - xy * xy >= least)
 
 
-@checks.promoting
-@jax.jit
 def from_confidence(
     points: jax.typing.ArrayLike,
     confidence: jax.typing.ArrayLike,
@@ -143,17 +141,36 @@ def from_confidence(
 
     Raises:
       TypeError: not floating point.
-      ValueError: the shapes do not belong together.
+      ValueError: the shapes do not belong together, or confidences that are percents
+        (where they are no traced values).
     """
     points = checks.floating("points", points, (None, 2))
     confidence = checks.floating("confidence", confidence, (None,))
     checks.same_batch(points=points.shape[:-1], confidence=confidence.shape)
-    pixel = jnp.asarray(heatmap_pixel, points.dtype)[..., None]
+    pixel = jnp.asarray(heatmap_pixel, points.dtype)
+    checks.one_or_each("heatmap_pixel", pixel, points.shape[:-2])
+    if not isinstance(confidence, jax.core.Tracer) and confidence.size:
+        if (most := float(np.nanmax(np.asarray(confidence), initial=0))) > MOST_SURE:
+            raise ValueError(
+                f"expected confidences of 0 to 1; got up to {most:g}: divide percents "
+                "by 100"
+            )
+    return _from_confidence(points, confidence, pixel)
+
+
+@checks.promoting
+@jax.jit
+def _from_confidence(
+    points: jax.Array, confidence: jax.Array, heatmap_pixel: jax.Array
+) -> Keypoints:
+    """`from_confidence`, checked."""
     found = confidence > 0
     least = (START_SIGMA / WIDEST_SIGMA) ** 2
     peak = jnp.clip(jnp.where(found, confidence, 1), least, 1).astype(points.dtype)
-    sigma = START_SIGMA * jnp.sqrt(1 / peak - 1)
-    keypoints = from_sigma(points, sigma * pixel)
+    # Not by way of its root, which has no derivative where a joint is sure.
+    variance = (1 / peak - 1) * (START_SIGMA * heatmap_pixel[..., None]) ** 2
+    covariance = ellipses.symmetric(variance, jnp.zeros_like(variance), variance)
+    keypoints = from_covariance(points, covariance)
     return keypoints._replace(found=keypoints.found & found)
 
 
@@ -195,6 +212,7 @@ def to_mpii(keypoints: Keypoints, skeleton: str) -> Keypoints:
     Raises:
       ValueError: an unknown skeleton or another number of joints.
     """
+    checks.record("keypoints", keypoints, Keypoints)
     if skeleton not in SKELETONS:
         known = ", ".join(SKELETONS)
         raise ValueError(f"expected a skeleton among {known}; got {skeleton!r}")
@@ -240,6 +258,7 @@ def to_fits(
     Raises:
       ValueError: not 16 joints, or only one of ``corner`` and ``heatmap_pixel``.
     """
+    checks.record("keypoints", keypoints, Keypoints)
     checks.floating("keypoints.mean", keypoints.mean, (len(MPII_JOINTS), 2))
     if (corner is None) != (heatmap_pixel is None):
         raise ValueError("expected corner and heatmap_pixel together, or neither")
@@ -272,6 +291,7 @@ def fill_missing(fit: GaussianFit) -> GaussianFit:
     stands for the joint is what ``to_fits`` gives for a keypoint of confidence 0: the
     widest sigma and the mean of the joints found. The other fits stay bit for bit.
     """
+    checks.record("fit", fit, GaussianFit)
     found, dtype = fit.converged, fit.amplitude.dtype
 
     def pick(value: jax.Array, other: float) -> jax.Array:

@@ -23,9 +23,11 @@ LARGEST = 2.0  # no detector trained on peaks of 1 gives more
 _SUM_TOLERANCE = 1e-3
 
 
-def usable(maps: np.ndarray, scale: str = "probability") -> np.ndarray:
+def usable(
+    maps: np.ndarray, scale: str = "probability", option: str = "--maps"
+) -> np.ndarray:
     """A person's or a file's maps (..., H, W) as `to_probability`, `check` passed."""
-    check(maps, scale)
+    check(maps, scale, option=option)
     return to_probability(maps, scale)
 
 
@@ -50,7 +52,10 @@ def convert(maps: np.ndarray, scale: str) -> np.ndarray:
 
 
 def check(
-    maps: np.ndarray, scale: str = "probability", lowest: float = NEGATIVE_TOLERANCE
+    maps: np.ndarray,
+    scale: str = "probability",
+    lowest: float = NEGATIVE_TOLERANCE,
+    option: str = "--maps",
 ) -> None:
     """Refuses maps most of which, those that are empty aside, are on another scale.
 
@@ -58,6 +63,7 @@ def check(
       maps: (..., H, W), floating point, or uint8 for value / 255.
       scale: of `SCALES`.
       lowest: how far below zero ordinary maps go, as a share of their peak or of 1.
+      option: the flag or the argument that says the scale.
 
     Raises:
       UserError: says which range was seen and what can be done.
@@ -80,15 +86,15 @@ def check(
     least, most = low[suspect].min(), high[suspect].max()
     seen = f"heatmaps with values from {least:.4g} to {most:.4g}"
     if scale != "probability":
-        raise UserError(f"{seen}: these are no {scale}, as --maps says")
+        raise UserError(f"{seen}: these are no {scale}, as {option} says")
     if most < 1 and least >= 0:
         raise UserError(
             f"{seen} that sum to 1 in each map, as a softmax gives them; expected "
             "peaks of about 1 where the detector is sure"
         )
     raise UserError(
-        f"{seen}; expected 0 to about 1. If they are log-odds give --maps=logits, if "
-        "255 stands for 1 --maps=0..255"
+        f"{seen}; expected 0 to about 1. If they are log-odds give {option}=logits, if "
+        f"255 stands for 1 {option}=0..255"
     )
 
 

@@ -63,6 +63,16 @@ def _told(value: Any) -> str:
     return "None" if value is None else f"a {type(value).__name__}"
 
 
+def record(name: str, value: Any, kind: type) -> None:
+    """Refuses what is not of a kind.
+
+    Raises:
+      TypeError: says of which, and what came.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"expected {name}, a {kind.__name__}; got {_told(value)}")
+
+
 def whole(name: str, value: Any) -> int:
     """A whole number.
 

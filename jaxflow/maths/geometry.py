@@ -23,7 +23,8 @@ def to_joints(vector: jax.Array, axes: int = 3) -> jax.Array:
 
 def to_vector(joints: jax.Array) -> jax.Array:
     """(..., J, axes) to coordinate-major (..., axes * J)."""
-    return jnp.swapaxes(joints, -1, -2).reshape(*joints.shape[:-2], -1)
+    count, axes = joints.shape[-2:]
+    return jnp.swapaxes(joints, -1, -2).reshape(*joints.shape[:-2], axes * count)
 
 
 @checks.promoting

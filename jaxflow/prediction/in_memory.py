@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 from jaxflow.detector.readers.boxes import BoxTable
 from jaxflow.detector.readers.records import Skipped
+from jaxflow.maths import checks
 from jaxflow.prediction import looking, motions, tracks
 from jaxflow.prediction.inputs import Reading, Source, check_boxes, find
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.records import Ended, Lifted, Noted
 from jaxflow.prediction.stream import SIZES, stream
+from jaxflow.runs.errors import UserError
 from jaxflow.runs.profiling import Clock
 
 _FETCHING = "networks", "offline"  # where BlazePose's networks are from
@@ -68,8 +70,15 @@ def predictions(
         rule may be path, too, of which ``prediction.motions`` tells.
 
     Raises:
-      UserError: a detector or a checkpoint that cannot be read.
+      UserError: a detector or a checkpoint that cannot be read, an empty name, or a
+        number that nothing can be read by.
+      TypeError: an option of another kind.
     """
+    if checks.whole("every", every) < 1:
+        raise UserError(f"expected every of 1 or more; got {every}")
+    least, most = motions.FPS_RANGE
+    if not least <= fps <= most:
+        raise UserError(f"expected fps from {least:g} to {most:g}; got {fps}")
     sources = find([inputs] if isinstance(inputs, str | os.PathLike) else inputs, key)
     detector = looking.detector_for(sources, detector)
     table = looking.boxes_of(boxes)

@@ -90,7 +90,12 @@ def find(
     Args:
       paths: files and folders.
       key: the array of heatmaps in an .npz file, where its user has named one.
+
+    Raises:
+      UserError: one is empty, as a shell makes it of what is not set.
     """
+    if "" in paths:
+        raise UserError("expected names of files and folders; got an empty one")
     named: list[tuple[pathlib.Path, str] | Skipped] = []
     for path in map(pathlib.Path, paths):
         try:
@@ -159,11 +164,24 @@ def _left_out(folder: pathlib.Path, kind: str) -> Iterator[Skipped]:
 def _has_maps(path: pathlib.Path, key: str | None) -> bool:
     """Whether an .npz file has heatmaps rather than keypoints: by its arrays' names."""
     names = array_files.names_in_npz(path)
+    if "keypoints" not in names and key is None and "heatmaps" not in names:
+        _check_no_keypoints(path, names)
     if "keypoints" not in names or key in names:
         return True
     if names == ["keypoints"]:  # of the wrong name, but alone
         return array_files.open_maps(path).shape[-1:] > (3,)
     return "heatmaps" in names
+
+
+def _check_no_keypoints(path: pathlib.Path, names: Sequence[str]) -> None:
+    """Refuses an .npz file whose keypoints have another name, by their shape."""
+    for name in names:
+        shape = array_files.open_maps(path, name).shape
+        if len(shape) in (3, 4) and shape[-1] in (2, 3):
+            raise UserError(
+                f"{path}: expected keypoints in an array called keypoints; got "
+                f"{tuple(shape)} in {name}"
+            )
 
 
 def _names(files: Sequence[pathlib.Path]) -> list[str]:

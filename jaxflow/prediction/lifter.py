@@ -19,11 +19,12 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from jaxflow.config import at_least, at_most, finite
+from jaxflow.config import MOST_SEED, at_least, at_most, finite
 from jaxflow.gaussians import keypoints
 from jaxflow.maths import batching, checks
 from jaxflow.metrics import selection
@@ -76,6 +77,15 @@ class Lifter:
         at_least(self, num_hypotheses=1)
         at_most(self, num_hypotheses=_MOST_LIFTED)
         finite(self, "temperature")
+        checks.whole("seed", self.seed)
+        at_least(self, seed=0)
+        at_most(self, seed=MOST_SEED)
+        least = min((checks.whole("sizes", size) for size in self.sizes), default=0)
+        if least < 1 or list(self.sizes) != sorted(self.sizes):
+            raise UserError(
+                "expected sizes of one frame or more, in increasing order; got "
+                f"{self.sizes}"
+            )
 
     @classmethod
     def load(
@@ -141,11 +151,22 @@ class Lifter:
         """
         if isinstance(fits, GaussianFit):
             found = np.asarray(fits.converged)
+            if found.ndim != 2 or found.shape[1] != 16:
+                raise ValueError(
+                    f"expected fits, a GaussianFit of shape (N, 16); got {found.shape}"
+                )
             fits = np.asarray(keypoints.fill_missing(fits).as_array())
-            lifting.check_found(found.reshape(-1, *fits.shape[1:2]))
+            lifting.check_found(found)
             if pose2d is not None:
-                places = jnp.asarray(np.asarray(pose2d, np.float32))
-                pose2d = np.asarray(keypoints.to_middle(places, jnp.asarray(found)))
+                places = lifting.numbers("pose2d", pose2d)
+                if places.shape != (*found.shape, 2):
+                    raise ValueError(
+                        f"expected pose2d of shape {(*found.shape, 2)}, as the fits "
+                        f"have; got {places.shape}"
+                    )
+                pose2d = np.asarray(
+                    keypoints.to_middle(jnp.asarray(places), jnp.asarray(found))
+                )
         fits = lifting.frames("fits", fits, (16, 7))
         if pose2d is None:
             pose2d = CROP_PER_HEATMAP * fits[..., 1:3]
@@ -248,6 +269,16 @@ class Lifter:
 
         if self.detector is None:
             raise UserError("pictures need a detector: Lifter.load(..., detector=DIR)")
+        if isinstance(pictures, np.ndarray) and pictures.ndim < 4:
+            raise TypeError(
+                "expected pictures, a list of arrays (H, W, 3); got one array of shape "
+                f"{pictures.shape}: put it into a list"
+            )
+        if boxes is not None and np.shape(boxes) != (len(pictures), 4):
+            raise ValueError(
+                f"expected boxes of shape {(len(pictures), 4)}, one for each picture; "
+                f"got {np.shape(boxes)}"
+            )
         if not len(pictures):
             return self._nothing()
         upright = [reading.from_array(picture) for picture in pictures]
@@ -274,7 +305,7 @@ class Lifter:
         """Hypotheses for the keypoints of any detector.
 
         Args:
-          points: (N, n, 2) px, y down; what is not finite was not found.
+          points: (N, n, 2) px, y down; what is not finite, or masked, was not found.
           confidence: (N, n) in [0, 1]; default all sure. 0 is a joint not found.
           skeleton: whose n joints they are, a name of ``gaussians.skeletons``.
           positions: as for `lift_fits`.
@@ -286,26 +317,33 @@ class Lifter:
           ValueError: shapes that do not fit, fewer than four joints found, or joints
             that span nothing.
         """
-        places = jnp.asarray(np.asarray(points, np.float32))
+        places = lifting.numbers("points", points)
         if places.ndim != 3 or places.shape[-1] != 2:
             raise UserError(f"expected points of shape (N, n, 2); got {places.shape}")
-        detected = keypoints.from_sigma(
-            places, jnp.zeros(places.shape[:-1], places.dtype)
-        )
-        scores = jnp.ones(places.shape[:-1], places.dtype)
+        scores = np.ones(places.shape[:-1], np.float32)
         if confidence is not None:
-            scores = jnp.asarray(np.asarray(confidence, np.float32))
-            if np.any(scores > keypoints.MOST_SURE):
-                raise UserError("expected confidences of 0 to 1; got percents, or more")
-            detected = detected._replace(found=detected.found & (scores > 0))
+            scores = lifting.numbers("confidence", confidence)
+            if scores.shape != places.shape[:-1]:
+                raise UserError(
+                    f"expected confidence of shape {places.shape[:-1]}, as the points "
+                    f"have; got {scores.shape}"
+                )
+        # Before JAX sees them, which can be set to take a NaN for a mistake.
+        found = np.isfinite(places).all(-1) & (scores > 0)
+        places = np.where(found[..., None], places, np.float32(0))
+        scores = np.where(found, scores, np.float32(0))
+        if np.any(scores > keypoints.MOST_SURE):
+            raise UserError("expected confidences of 0 to 1; got percents, or more")
+        detected = keypoints.from_sigma(places, np.zeros_like(scores))
+        detected = detected._replace(found=jnp.asarray(found))
         corner, pixel = keypoints.crop_of(keypoints.to_mpii(detected, skeleton))
         detected = keypoints.from_confidence(places, scores, pixel)
         joints = keypoints.to_mpii(detected, skeleton)
         fits = keypoints.to_fits(joints, corner, pixel)
         lifting.check_found(np.asarray(fits.converged))
-        pose2d = corner[..., None, :] + pixel[..., None, None] * fits.mean
-        rows = np.asarray(fits.as_array())
-        return self.lift_fits(rows, np.asarray(pose2d), positions=positions)
+        rows, corner, pixel = jax.device_get((fits.as_array(), corner, pixel))
+        pose2d = corner[:, None] + pixel[:, None, None] * rows[..., 1:3]
+        return self.lift_fits(rows, pose2d, positions=positions)
 
     def _nothing(self) -> Prediction:
         density = isinstance(self.model, DensityModel)

@@ -22,6 +22,9 @@ from jaxflow.maths import checks, geometry, keys
 from jaxflow.metrics import selection
 from jaxflow.runs.errors import UserError
 
+# Epsilons of the farthest coordinate, that joints at one place may lie apart: what
+# joints of another skeleton become is rounded.
+_ROUNDING = 16
 _LARGEST = 10.0  # of the middle amplitude; a bump between pixels is above its map
 
 
@@ -129,7 +132,7 @@ def summarize(
 def usable(name: str, maps: np.ndarray, scale: str) -> np.ndarray:
     """A person's heatmaps (16, 64, 64) in [0, 1]; see ``scales.usable``."""
     try:
-        return scales.usable(maps, scale)
+        return scales.usable(maps, scale, option="scale")
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
 
@@ -151,9 +154,23 @@ def fit(maps: np.ndarray) -> tuple[Any, Any, Any]:
     return keypoints.fill_missing(fits).as_array(), peaks, found
 
 
+def numbers(name: str, value: npt.ArrayLike) -> np.ndarray:
+    """The value as float32; what is masked is NaN.
+
+    Raises:
+      TypeError: it is complex, or text.
+    """
+    array = np.asanyarray(value)
+    if array.dtype.kind in "cSU":
+        raise TypeError(f"expected {name} to be real numbers; got {array.dtype}")
+    if isinstance(array, np.ma.MaskedArray):
+        array = np.ma.filled(array.astype(np.float32), np.nan)
+    return np.asarray(array, np.float32)
+
+
 def frames(name: str, value: npt.ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     """The value as float32 of shape (N, *shape), finite."""
-    array = np.asarray(value, np.float32)
+    array = numbers(name, value)
     if array.ndim != 1 + len(shape) or array.shape[1:] != shape:
         wanted = ", ".join(map(str, shape))
         raise ValueError(f"expected {name} of shape (N, {wanted}); got {array.shape}")
@@ -206,7 +223,9 @@ def check_scale(fits: np.ndarray) -> None:
 
 def check_extent(pose2d: np.ndarray) -> None:
     """A 2D pose of no size has no shape to lift."""
-    bad = np.ptp(pose2d, axis=1).max(axis=-1, initial=0) <= 0
+    far = np.abs(pose2d).max(axis=(1, 2), initial=0)
+    apart = np.ptp(pose2d, axis=1).max(axis=-1, initial=0)
+    bad = apart <= _ROUNDING * np.finfo(np.float32).eps * far
     if bad.any():
         raise ValueError(
             f"pose2d of frame {int(bad.argmax())}: all joints are at one place"

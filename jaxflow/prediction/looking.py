@@ -25,6 +25,7 @@ from jaxflow.detector.network import loading
 from jaxflow.detector.readers.boxes import MIN_SCORE, BoxTable, read_boxes
 from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Seen, Skipped, lacking
+from jaxflow.maths import checks
 from jaxflow.prediction import lifting
 from jaxflow.prediction.inputs import NEED_DETECTOR, Source
 from jaxflow.prediction.lifter import Lifter
@@ -46,10 +47,18 @@ def detector_for(sources: Sequence[Source | Skipped], detector: Any) -> Any:
 
 
 def boxes_of(boxes: Any, score: float = MIN_SCORE) -> BoxTable | None:
-    """The table that boxes are, if they are of a file."""
-    if boxes in (None, AUTO, WHOLE):
+    """The table that boxes are, if they are of a file.
+
+    Raises:
+      TypeError: they are neither a word, a path nor a table.
+    """
+    if boxes is None or isinstance(boxes, str) and boxes in (AUTO, WHOLE):
         return None
-    return read_boxes(boxes, score) if isinstance(boxes, str | os.PathLike) else boxes
+    if isinstance(boxes, str | os.PathLike):
+        return read_boxes(boxes, score)
+    checks.record("boxes", boxes, BoxTable)
+    table: BoxTable = boxes
+    return table
 
 
 def shared(

@@ -33,6 +33,7 @@ TEXT = (
     "its z = 0 pose, as wide as the hypotheses are spread, and the accelerations small"
 )
 FPS = Reading().fps
+FPS_RANGE = 0.1, 10_000.0
 # m/s^2, a coordinate's. Of 4.5, 9, 18 and 36 the one with the least MPJPE on subjects
 # held out of training (benchmarks/motion_path.py --subjects=2,16 --takes=5 --frames=120
 # --memory=0.9). Feet and wrists have 8 in the root mean square, hips less than 3.

@@ -130,7 +130,7 @@ def make(
 
     Raises:
       LockedError: another run is under way in the folder.
-      KeyboardInterrupt, OSError, ImportError, FloatingPointError: as for `predict`.
+      KeyboardInterrupt, OSError, FloatingPointError: as for `predict`.
     """
     with Run(task.output.folder, flag="--out") as job:
         todo = plan(sources, task.output, about)
@@ -198,7 +198,7 @@ def predict(
     Raises:
       KeyboardInterrupt: it was to stop, and what was done is kept.
       OSError: no space, no permission.
-      ImportError, FloatingPointError: see ``stream.stream``.
+      FloatingPointError: see ``stream.stream``.
     """
     failed, done = dict(plan.failed), dict(plan.done)
     for source, summary in _write(plan, task, advance, stop or Stop()):

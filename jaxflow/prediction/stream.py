@@ -84,7 +84,6 @@ def stream(
       starts: by a source's name, the Mark to go on from.
 
     Raises:
-      ImportError: what reads such files is not installed.
       FloatingPointError: the detector's weights are not those of a network, or the
         model's hypotheses of somebody are not finite.
     """
@@ -138,7 +137,7 @@ def _read_all(
                     yield from (_Entry(source, one) for one in found)
                 else:
                     yield _Entry(source, event)
-        except (OSError, ValueError, MemoryError) as error:
+        except (ImportError, OSError, ValueError, MemoryError) as error:
             failed = str(error) or type(error).__name__
         yield _Entry(source, Ended(failed))
 

@@ -86,6 +86,36 @@ class TestAnswers:
         assert "--maps=0..255" in capsys.readouterr().err
         assert in_process.run(fit, *flags, "--maps=0..255") == 0
 
+    @pytest.mark.parametrize(
+        "flags, told",
+        [
+            (["--heatmaps=maps.npz", "--out=./maps.npz"], "--out is the file of --hea"),
+            (
+                ["--heatmaps=maps.npz", "--out=s.npz", "--starts=s.npz"],
+                "--out is the file of --starts",
+            ),
+            (
+                ["--heatmaps=maps.npz", "--out=new.npz", "--figure=maps.npz"],
+                "--figure is the file of --heatmaps",
+            ),
+            (
+                ["--heatmaps=maps.npz", "--out=new.npz", "--figure=new.npz"],
+                "--figure is the file of --out",
+            ),
+        ],
+    )
+    def test_nothing_that_is_read_is_written_over(
+        self, tmp_path, monkeypatch, capsys, flags, told
+    ):
+        monkeypatch.chdir(tmp_path)
+        maps, _ = oracle.random_maps(2, seed=5)
+        np.savez("maps.npz", heatmaps=np.clip(maps, 0, 1))
+        before = (tmp_path / "maps.npz").read_bytes()
+        assert in_process.run(fit, *flags) == 1
+        assert told in capsys.readouterr().err
+        assert (tmp_path / "maps.npz").read_bytes() == before
+        assert not (tmp_path / "new.npz").exists()
+
 
 class TestCommand:
     @pytest.mark.slow

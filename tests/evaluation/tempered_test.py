@@ -185,3 +185,12 @@ def test_the_spread_that_errors_have_is_found(true):
     )
     assert sum(seen) == frames * len(tempered.SPREADS)
     assert abs(found - true) <= 0.15
+
+
+def test_no_setting_of_the_user_s_forbids_it():
+    spread = tempered.of(small.model("gaussian_nll"), 0.4)
+    with jax.numpy_rank_promotion("raise"):
+        poses, _ = spread.sample_with_log_density(
+            DATA.pose2d, DATA.cond, KEYS, num_hypotheses=3
+        )
+        spread.log_prob(poses, DATA.pose2d, DATA.cond, observation_scale=0.1)

@@ -127,3 +127,18 @@ def test_the_density_of_many_hypotheses_is_each_ones(method):
 
 def test_a_model_without_densities_stays_one():
     assert not hasattr(widened.of(small.model("generator"), FACTORS), "log_prob")
+
+
+def test_no_conditions_tell_no_deviations():
+    assert widened.deviations(np.zeros((0, 78), np.float32)).shape == (0, 13)
+
+
+def test_no_setting_of_the_user_s_forbids_it():
+    model, inputs = small.model("gaussian_nll"), seen(6.0)
+    wide = widened.of(model, FACTORS)
+    with jax.numpy_rank_promotion("raise"):
+        poses, _ = wide.sample_with_log_density(
+            inputs.pose2d, inputs.cond, KEYS, num_hypotheses=3
+        )
+        wide.log_prob(poses, inputs.pose2d, inputs.cond, observation_scale=0.1)
+        draw(wide, inputs)

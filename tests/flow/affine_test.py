@@ -250,3 +250,36 @@ def test_weights_that_are_asked_twice_are_written_once():
     content = onnx_graph.to_onnx(fresh, config.clamp)
     numbers = sum(leaf.size for leaf in jax.tree.leaves(fresh))
     assert 4 * numbers < len(content) < 1.5 * 4 * numbers
+
+
+def test_one_process_computes_in_either_precision(params):
+    """What was drawn with 64-bit numbers off is drawn again with them on."""
+    key = jax.random.key(0)
+    pose2d, cond = np.ones((2, 32), np.float32), np.full((2, 78), 0.5, np.float32)
+
+    def draw():
+        poses = sampling.sample(params, pose2d, cond, key, num_hypotheses=3)
+        told = params, pose2d, cond
+        posterior = distribution.posterior(*told, observation_scale=0.1)
+        vectors = posterior.sample(seed=key)
+        return poses, posterior.log_prob(vectors), posterior.log_prob(poses[:, 0])
+
+    narrow = draw()
+    with jax.enable_x64(True):
+        wide = draw()
+    for one, other in zip(narrow, wide, strict=True):
+        assert one.shape == other.shape
+    np.testing.assert_allclose(narrow[0], wide[0], atol=1e-4)
+
+
+def test_no_frames_have_no_hypotheses(params):
+    none = np.zeros((0, 32), np.float32), np.zeros((0, 78), np.float32)
+    key = jax.random.key(0)
+    drawn = sampling.sample(params, *none, key, num_hypotheses=3)
+    assert drawn.shape == (0, 3, 17, 3)
+    pose3d, _ = inverse(params, np.zeros((0, 16), np.float32), *none)
+    assert pose3d.shape == (0, 48)
+    posterior = distribution.posterior(params, *none, observation_scale=0.1)
+    assert posterior.sample(seed=key, sample_shape=(2,)).shape == (2, 0, 48)
+    poses = np.zeros((0, 17, 3), np.float32)
+    assert log_prob(params, poses, *none, observation_scale=0.1).shape == (0,)

@@ -239,3 +239,8 @@ def test_bad_input(params, change, error, message):
     inputs = {"pose2d": POSE2D, "cond": COND, "key": KEY, "num_hypotheses": M, **change}
     with pytest.raises(error, match=message):
         jaxflow.sample(params, **inputs)
+
+
+def test_what_is_no_clamp_is_told(params):
+    with pytest.raises(TypeError, match="expected clamp, a SoftClamp; got a str"):
+        jaxflow.sample(params, POSE2D, COND, KEY, num_hypotheses=M, clamp="x")

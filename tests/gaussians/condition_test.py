@@ -89,3 +89,7 @@ def test_other_shapes_are_refused(shape):
 def test_integers_are_refused():
     with pytest.raises(TypeError, match="expected fits to be floating point"):
         condition(np.zeros((16, 7), int))
+
+
+def test_no_fits_have_no_condition():
+    assert condition(np.zeros((0, 16, 7), np.float32)).shape == (0, 78)

@@ -49,6 +49,23 @@ class TestFits:
         np.testing.assert_allclose(fits.amplitude, confidence, rtol=1e-4)
         assert (np.diff(fits.sigma[:, 0]) < 0).all()
 
+    def test_a_sure_joint_has_a_slope(self):
+        points, pixel = 30 + numbers(0, 3, 2), np.float32(2.5)
+
+        def widths(confidence):
+            keypoints = detections.from_confidence(points, confidence, pixel)
+            return keypoints.covariance.sum()
+
+        slopes = jax.grad(widths)(np.float32([0.5, 1.0, 1.5]))
+        assert np.isfinite(slopes).all() and slopes[0] < 0
+
+    def test_percents_are_no_confidences(self):
+        points, sure = 30 + numbers(0, 2, 16, 2), np.full((2, 16), 95, np.float32)
+        with pytest.raises(ValueError, match="0 to 1; got up to 95: divide percents"):
+            detections.from_confidence(points, sure, np.float32(1))
+        with pytest.raises(ValueError, match=r"heatmap_pixel.*; got shape \(3,\)"):
+            detections.from_confidence(points, sure / 100, np.ones(3, np.float32))
+
     def test_joints_not_found_are_flagged_and_finite(self):
         points = 30 + numbers(0, 2, 16, 2)
         confidence = np.full((2, 16), 0.9, np.float32)
@@ -236,3 +253,13 @@ def test_pixels_keep_their_precision():
     """On accelerators 1,920 px would be rounded to whole ones, or worse."""
     keypoints = detections.from_sigma(numbers(9, 17, 2), np.ones(17, np.float32))
     assert_exact(lambda k: detections.to_mpii(k, "coco_17"), keypoints)
+
+
+def test_what_is_no_record_is_told():
+    with pytest.raises(TypeError, match="expected fit, a GaussianFit; got a "):
+        detections.fill_missing(np.zeros((16, 7), np.float32))
+    plain = tuple(detections.from_sigma(numbers(0, 16, 2), np.ones(16, np.float32)))
+    with pytest.raises(TypeError, match="keypoints, a Keypoints; got a tuple"):
+        detections.to_mpii(plain, "mpii_16")
+    with pytest.raises(TypeError, match="keypoints, a Keypoints; got a tuple"):
+        detections.to_fits(plain)

@@ -146,3 +146,8 @@ def test_a_mirror_exchanges_left_and_right():
     np.testing.assert_array_equal(mirrored[:, left, 0], -poses[:, right, 0])
     np.testing.assert_array_equal(mirrored[:, right, 1:], poses[:, left, 1:])
     np.testing.assert_array_equal(geometry.mirrored(mirrored), poses)
+
+
+def test_no_poses_are_none():
+    assert geometry.normalize_pose2d(np.zeros((0, 16, 2), np.float32)).shape == (0, 32)
+    assert geometry.normalize_pose3d(np.zeros((0, 17, 3), np.float32)).shape == (0, 48)

@@ -3,11 +3,13 @@
 import json
 import os
 import pathlib
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from jaxflow.commands import predict
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers.boxes import read_boxes
 from jaxflow.detector.readers.records import Seen, Skipped
@@ -17,6 +19,7 @@ from jaxflow.prediction.records import Mark
 from jaxflow.runs import files
 from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS, MPII_TO_H36M
+from tests.helpers import in_process
 from tests.helpers import predict as predict_helpers
 from tests.helpers.cases import case
 
@@ -131,6 +134,13 @@ class TestNames:
         outcome, _ = predict_helpers.run(paths, lifter, tmp_path / "out")
         assert len(outcome.done) == 2 and outcome.people >= 1
 
+    def test_an_empty_one_is_no_folder(self):
+        """A shell makes one of what is not set; the present folder is not meant."""
+        with pytest.raises(UserError, match="got an empty one"):
+            in_memory.predictions("")
+        with pytest.raises(UserError, match="got an empty one"):
+            inputs.find(["a.jpg", ""])
+
     def test_short_and_printable(self):
         assert files.printable(ODD) == "caf\\udce9 \\udcff"
         assert files.printable("3.04\u202fPM \u306a.png") == "3.04\u202fPM \u306a.png"
@@ -242,6 +252,46 @@ class TestSkeletonsOfHeatmaps:
         for name, skeleton in (("a.npy", None), ("b.npy", "coco_17")):
             with pytest.raises(UserError, match="--skeleton tells of others"):
                 peaks(name, skeleton)
+
+
+class TestNothingDone:
+    def test_has_the_status_of_an_error(self, tmp_path, points, capsys):
+        flags = f"--out={tmp_path / 'out'}", "--checkpoint=cmu_small"
+        missing = tmp_path / "no.json"
+        status, _, told = in_process.told(capsys, predict, missing, *flags)
+        assert status == 1 and "no.json" in told
+        write(tmp_path, points, "a.json")
+        given = missing, tmp_path / "a.json"
+        status, _, told = in_process.told(capsys, predict, *given, *flags)
+        assert status == 2 and "no.json" in told
+
+    def test_a_reader_that_is_not_installed_costs_no_other_input(
+        self, tmp_path, points, lifter, monkeypatch
+    ):
+        write(tmp_path, points, "a.json")
+        (tmp_path / "maps.h5").write_bytes(b"0")
+        monkeypatch.setitem(sys.modules, "h5py", None)
+        given = [tmp_path / "maps.h5", tmp_path / "a.json"]
+        outcome, _ = predict_helpers.run(given, lifter, tmp_path / "out")
+        assert outcome.people == 1
+        assert "h5py, which is not installed" in outcome.problems[0]
+
+    def test_keypoints_of_another_name_are_told(self, tmp_path):
+        path = tmp_path / "a.npz"
+        np.savez(path, poses=np.zeros((3, 17, 2)), frame=np.arange(3))
+        (skipped,) = inputs.find([path])
+        assert "array called keypoints; got (3, 17, 2) in poses" in skipped.reason
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"fps": 0}, {"fps": float("nan")}, {"every": 0}, {"every": 1.5}, {"boxes": 3}],
+    ids=str,
+)
+def test_options_that_could_only_fail_later(tmp_path, points, option):
+    write(tmp_path, points, "a.json")
+    with pytest.raises((TypeError, ValueError), match=f"expected .*{[*option][0]}"):
+        in_memory.predictions(tmp_path / "a.json", "cmu_small", **option)
 
 
 def test_marks_lie_between_frames(monkeypatch):

@@ -271,3 +271,81 @@ def test_what_cannot_be_lifted_is_refused(lifter, model, fits):
     for wrong in ({"rule": "best"}, {"num_hypotheses": 0}, {"temperature": -1}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))}"):
             Lifter(model, **wrong)
+
+
+@pytest.mark.parametrize("place", [(1.0, 1.0), (320.5, 240.3)])
+@pytest.mark.parametrize("skeleton", ["coco_17", "h36m_17"])
+def test_joints_at_one_place_are_no_person(lifter, place, skeleton):
+    points = np.broadcast_to(np.float32(place), (1, 17, 2))
+    with pytest.raises(ValueError, match="frame 0: all joints are at one place"):
+        lifter.lift_keypoints(points, skeleton=skeleton)
+
+
+def test_joints_not_found_need_not_be_numbers(lifter):
+    """Not even where JAX is to stop at one that is none; a mask says the same."""
+    points = np.random.default_rng(0).uniform(100, 300, (2, 17, 2)).astype(np.float32)
+    sure = np.ones((2, 17), np.float32)
+    sure[0, 9] = 0
+    want = lifter.lift_keypoints(points, sure, skeleton="coco_17")
+    lacking, unsure = points.copy(), np.ones((2, 17), np.float32)
+    lacking[0, 9], unsure[0, 9] = np.nan, np.nan
+    with jax.debug_nans(True):
+        got = lifter.lift_keypoints(lacking, skeleton="coco_17")
+        again = lifter.lift_keypoints(points, unsure, skeleton="coco_17")
+    masked = np.ma.masked_array(points, np.isnan(lacking))
+    for other in (got, again, lifter.lift_keypoints(masked, skeleton="coco_17")):
+        np.testing.assert_array_equal(other.hypotheses, want.hypotheses)
+
+
+def test_keypoints_that_are_no_real_numbers_are_refused(lifter):
+    points = np.ones((1, 16, 2))
+    for wrong, told in ((points * 1j, "complex128"), (points.astype(str), "<U")):
+        with pytest.raises(TypeError, match=f"points to be real numbers; got {told}"):
+            lifter.lift_keypoints(wrong)
+    with pytest.raises(ValueError, match=r"confidence of shape \(1, 16\).*\(16,\)"):
+        lifter.lift_keypoints(points, np.ones(16))
+
+
+def test_sizes_and_seeds_that_could_only_fail_later(model):
+    for sizes in ((), (0,), (8, 1)):
+        with pytest.raises(ValueError, match="sizes of one frame or more"):
+            Lifter(model, sizes=sizes)
+    with pytest.raises(TypeError, match="whole number as sizes; got 1.5"):
+        Lifter(model, sizes=(1.5,))
+    with pytest.raises(TypeError, match="whole number as seed; got 0.5"):
+        Lifter(model, seed=0.5)
+    for seed in (-1, 2**31):
+        with pytest.raises(ValueError, match="seed must be at"):
+            Lifter(model, seed=seed)
+
+
+def test_no_setting_of_the_user_s_forbids_keypoints():
+    points = np.random.default_rng(0).uniform(100, 300, (2, 17, 2)).astype(np.float32)
+    lifter = Lifter.load("cmu_small", num_hypotheses=2, sizes=(2,))
+    with jax.numpy_rank_promotion("raise"):
+        got = lifter.lift_keypoints(points, skeleton="coco_17")
+    assert got.hypotheses.shape == (2, 2, 17, 3)
+
+
+def test_fits_of_one_person_are_told_from_those_of_many(lifter, fits):
+    one = GaussianFit.from_array(jnp.asarray(fits[0]))
+    with pytest.raises(ValueError, match=r"of shape \(N, 16\); got \(16,\)"):
+        lifter.lift_fits(one)
+    all_ = GaussianFit.from_array(jnp.asarray(fits))
+    with pytest.raises(ValueError, match=r"pose2d of shape \(5, 16, 2\).*\(4, 16, 2\)"):
+        lifter.lift_fits(all_, fits[:4, :, 1:3])
+
+
+def test_pictures_and_boxes_of_other_shapes(model):
+    lifter = Lifter(model, num_hypotheses=M, detector=Blind("lite", None, None, 1))
+    picture = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(TypeError, match=r"got one array of shape \(64, 64, 3\)"):
+        lifter.lift_pictures(picture)
+    for boxes in ((0, 0, 9, 9), np.ones((2, 4)), np.ones((1, 5))):
+        with pytest.raises(ValueError, match=r"boxes of shape \(1, 4\), one for each"):
+            lifter.lift_pictures([picture], boxes)
+
+
+def test_maps_of_another_scale_are_told_of_by_the_argument(lifter, maps):
+    with pytest.raises(ValueError, match=r"give scale=logits, .* scale=0\.\.255"):
+        lifter.lift_heatmaps(255 * np.asarray(maps))

@@ -10,7 +10,7 @@ there is no such column.
 NPZ has ``keypoints`` (frames, joints, 2) or (frames, persons, joints, 2), or with 3
 numbers, the third a confidence. Further arrays, none of which is needed, are of the
 same leading shape: ``confidence`` and ``sigma`` (px; ..., joints; or ..., joints, 2).
-``frame`` (frames,) and ``person`` (persons,) number them.
+``frame`` (frames,) and ``person`` (persons,) number them; a person may have a name.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from jaxflow.gaussians.skeletons import SKELETONS
 from jaxflow.runs import array_files
 from jaxflow.runs.errors import UserError
 
+# How other programs call confidences, beside a joint's number or name.
+_OTHERS = "c s p v score conf confidence likelihood prob probability visibility".split()
 _ROWS = 256  # frames of an NPZ file that are in memory together
 
 
@@ -48,10 +50,11 @@ def read_csv(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
-            joints, skeleton = _columns(rows.fieldnames or ())
+            names = rows.fieldnames or ()
+            joints, skeleton = _columns(names)
             if rows.line_num == 1 and not _goes_on(path):
                 raise _ColumnError("it ends within its first line")
-            _check_confidences(joints)
+            _check_confidences(joints, names)
             for row in rows:
                 try:
                     person = _row(path, row, joints, counts)
@@ -95,9 +98,25 @@ def _columns(
     return [(x, y, c if c in there else None) for x, y, c in columns], whose
 
 
-def _check_confidences(joints: Sequence[tuple[str, str, str | None]]) -> None:
+def _check_confidences(
+    joints: Sequence[tuple[str, str, str | None]], names: Sequence[str]
+) -> None:
     """All joints have a confidence, or none has: one without would be sure."""
     without = [x for x, _, c in joints if c is None]
+    numbered = joints[0][0] == "x0"
+    likely = {
+        word + between + x[1:] if numbered else x[:-1].lower() + word
+        for x, _, _ in joints
+        for word in _OTHERS
+        for between in ("", "_")
+    }
+    others = [name for name in names if name.lower() in likely]
+    if len(without) == len(joints) and others:
+        called = "c0, c1, ..." if numbered else f"{joints[0][0][:-1]}c, ..."
+        raise _ColumnError(
+            f"{', '.join(others[:4])}: expected confidences in columns {called}; "
+            "rename these, or leave them out"
+        )
     if without and len(without) < len(joints):
         raise _ColumnError(
             f"there are confidences, but none beside {', '.join(without[:4])}"
@@ -178,7 +197,7 @@ def read_npz(path: str | os.PathLike[str]) -> Iterator[Detection | Skipped]:
         )
     _check_shapes(path, arrays, shape)
     frames = _numbers(arrays.get("frame"), shape[0])
-    persons = _numbers(arrays.get("person"), shape[1] if len(shape) == 4 else 1)
+    persons = _ids(arrays.get("person"), shape[1] if len(shape) == 4 else 1)
     for start in range(0, shape[0], _ROWS):
         rows = slice(start, min(start + _ROWS, shape[0]))
         block: dict[str, np.ndarray] = {
@@ -195,7 +214,7 @@ def _block(
     source: str,
     block: Mapping[str, np.ndarray],
     frames: Sequence[int],
-    persons: Sequence[int],
+    persons: Sequence[int | str],
 ) -> Iterator[Detection]:
     points, confidence, sigma = (
         block.get(name) for name in ("keypoints", "confidence", "sigma")
@@ -249,3 +268,10 @@ def _numbers(array: Any, count: int) -> list[int]:
     if array is None:
         return list(range(count))
     return [whole_number("frame and person", v) for v in np.asarray(array[0:count])]
+
+
+def _ids(array: Any, count: int) -> list[int | str]:
+    """Numbers, or names as CSV has them."""
+    if array is None or array.dtype.kind not in "SU":
+        return [*_numbers(array, count)]
+    return [number_or_name(name) for name in np.asarray(array[0:count]).astype(str)]

@@ -299,6 +299,21 @@ class TestTables:
         with pytest.raises(ValueError, match=r"a\.csv: no table .* got a, b"):
             read(path)
 
+    @pytest.mark.parametrize("other", ["score{}", "conf_{}", "likelihood{}"])
+    def test_csv_whose_confidences_are_called_otherwise(self, tmp_path, other):
+        """Without a word they would be left out, and every joint be sure."""
+        heads = ",".join(f"x{i},y{i},{other.format(i)}" for i in range(16))
+        path = tmp_path / "a.csv"
+        path.write_text(f"{heads}\n{','.join(str(10 * i) for i in range(48))}\n")
+        with pytest.raises(ValueError, match=r"confidences in columns c0, c1, \.\.\."):
+            read(path)
+        heads = ",".join(f"{j}_x,{j}_y,{j}_score" for j in MPII_JOINTS)
+        path.write_text(f"{heads}\n{','.join(str(10 * i) for i in range(48))}\n")
+        with pytest.raises(ValueError, match="in columns RFoot_c, "):
+            read(path)
+        path.write_text(path.read_text().replace("_score", "_said") + "\n")
+        assert len(read(path)) == 1  # not a joint's, as far as anybody knows
+
     @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
     def test_npz(self, tmp_path, save):
         numbers = figures(600 * 2, 16).reshape(600, 2, 16, 3).astype("f4")
@@ -308,6 +323,12 @@ class TestTables:
         assert len(found) == 1200
         assert (found[1199].frame, found[1199].person) == (699, 9)
         np.testing.assert_allclose(found[777].pose2d, numbers[388, 1, :, :2], rtol=1e-5)
+
+    def test_npz_whose_persons_have_names(self, tmp_path):
+        numbers = figures(2, 16).reshape(1, 2, 16, 3)
+        path = tmp_path / "a.npz"
+        np.savez(path, keypoints=numbers, person=["left", "7"])
+        assert [one.person for one in read(path)] == ["left", 7]
 
     def test_npz_with_standard_deviations(self, tmp_path):
         numbers = figures(1, 16)[..., :2]
