@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pathlib
 from collections.abc import Iterable
+from typing import Any
 
 from jaxflow.runs.errors import UserError
 
@@ -13,6 +14,14 @@ Fingerprint = dict[str, dict[str, int | str]]
 
 class DataFileError(UserError):
     """A raw or prepared file is missing, damaged or not what was expected."""
+
+
+def unreadable(folder: Any, error: Exception) -> DataFileError:
+    """The error to raise where a prepared set's files cannot be read."""
+    return DataFileError(
+        f"{folder} cannot be read ({type(error).__name__}: {error}); remove the folder "
+        "to build the set anew"
+    )
 
 
 def fingerprint(paths: Iterable[pathlib.Path], folder: pathlib.Path) -> Fingerprint:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
 
 from data_builders import features, files
 from jaxflow.runs.errors import UserError
@@ -38,6 +39,17 @@ class LiftBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
     TEST_STRIDE = 16
     RAW_FOLDER = "none"
     raw_folder: pathlib.Path | None = None
+
+    def __init__(self, **options: Any):
+        """As TFDS: it reads what is known of a set that is there.
+
+        Raises:
+          DataFileError: that is damaged.
+        """
+        try:
+            super().__init__(**options)
+        except (json_format.ParseError, UnicodeDecodeError) as error:
+            raise files.unreadable(self.data_dir, error) from error
 
     @classmethod
     def configuration(cls, name: str) -> tfds.core.BuilderConfig:

@@ -144,7 +144,11 @@ def prepare(
         # Another process may have finished the same set in the meantime.
         if not builder(dataset, data_dir).is_prepared():
             raise
-    return builder(dataset, data_dir)
+    built = builder(dataset, data_dir)
+    if not built.is_prepared():  # TFDS builds nothing where the folder is there
+        missing = FileNotFoundError("it has no dataset_info.json")
+        raise files.unreadable(built.data_dir, missing)
+    return built
 
 
 def check(chosen: LiftBuilder) -> list[pathlib.Path]:

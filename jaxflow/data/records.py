@@ -164,14 +164,6 @@ def frames_of(builder: Any, split: str) -> int:
         ) from error
 
 
-def unreadable(folder: Any, error: Exception) -> files.DataFileError:
-    """The error to raise where a prepared set's files cannot be read."""
-    return files.DataFileError(
-        f"{folder} cannot be read ({type(error).__name__}: {error}); remove the folder "
-        "to build the set anew"
-    )
-
-
 def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
     """The columns of a split in order; none where it is empty."""
     count = frames_of(builder, split)
@@ -188,7 +180,7 @@ def _read(builder: Any, split: str) -> dict[str, np.ndarray]:
             name: np.concatenate([part[name] for part in parts]) for name in parts[0]
         }
     except Exception as error:  # the reader's own errors are of many types
-        raise unreadable(builder.data_dir, error) from error
+        raise files.unreadable(builder.data_dir, error) from error
 
 
 def _cut(serialised: Sequence[bytes], features: Any) -> dict[str, np.ndarray]:

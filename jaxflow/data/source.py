@@ -65,7 +65,7 @@ class Source:
         try:
             self._files = grain.sources.ArrayRecordDataSource(instructions)
         except Exception as error:  # the reader's own errors are of many types
-            raise records.unreadable(self._folder, error) from error
+            raise files.unreadable(self._folder, error) from error
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -90,7 +90,7 @@ class Source:
         try:
             found = examples.columns(self._read(rows), wanted)
         except Exception as error:
-            raise records.unreadable(self._folder, error) from error
+            raise files.unreadable(self._folder, error) from error
         return [
             found[name].reshape(-1, *shape)
             if shape
@@ -109,7 +109,7 @@ class Source:
         except files.DataFileError:
             raise
         except Exception as error:
-            raise records.unreadable(self._folder, error) from error
+            raise files.unreadable(self._folder, error) from error
 
     def _read(self, rows: np.ndarray) -> Sequence[bytes]:
         return self._files.__getitems__(np.asarray(rows).tolist())

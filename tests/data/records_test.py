@@ -159,6 +159,17 @@ def test_damaged_prepared_files(tmp_path, damage):
     assert str(tmp_path) in str(caught.value)
 
 
+@pytest.mark.parametrize("content", [None, b"", b'{"name": "synth', b"\xff"])
+def test_a_set_whose_description_is_gone_or_damaged(tmp_path, content):
+    name = "synthetic_lift/seed0-train9-test3"
+    folder = registry.prepare(name, tmp_path).data_path
+    (folder / "dataset_info.json").unlink()
+    if content is not None:
+        (folder / "dataset_info.json").write_bytes(content)
+    with pytest.raises(files.DataFileError, match="cannot be read.*remove the folder"):
+        data.load_records(name, "train", tmp_path)
+
+
 def test_tfds_says_nothing_of_its_own(tmp_path, caplog):
     """Of configurations and half-made folders, about which no user can do anything."""
     name = "synthetic_lift/seed0-train63-test20"
