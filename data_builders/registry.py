@@ -24,7 +24,8 @@ from data_builders.human36m_lift import human36m_lift_dataset_builder
 from data_builders.lift_builder import LiftBuilder
 from data_builders.mpi_inf_3dhp_lift import mpi_inf_3dhp_lift_dataset_builder
 from data_builders.synthetic_lift import synthetic_lift_dataset_builder
-from jaxflow.runs.errors import UserError
+from jaxflow.runs.errors import UserError, reason
+from jaxflow.runs.files import check_folder
 
 _BUILDERS: dict[str, Any] = {
     "cmu_mocap_lift": cmu_mocap_lift_dataset_builder.Builder,
@@ -127,6 +128,7 @@ def prepare(
 
     Raises:
       DataFileError: raw files are missing, damaged or others than the prepared set's.
+      OSError: the set cannot be written.
       UserError: no such data set.
     """
     chosen = builder(dataset, data_dir)
@@ -136,13 +138,18 @@ def prepare(
         _check_same_files(chosen)
         return chosen
     check(chosen)
+    check_folder(data_dir or default_data_dir(), "data_dir")  # or TFDS says it worse
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
         with _quiet_tfds():
             chosen.download_and_prepare(download_config=config)
-    except OSError:
+    except (OSError, RuntimeError) as error:
         # Another process may have finished the same set in the meantime.
         if not builder(dataset, data_dir).is_prepared():
+            if str(error).startswith("Failed to finalize writing"):  # as of a full disk
+                raise OSError(
+                    f"{chosen.data_dir} cannot be written: {reason(error)}"
+                ) from error
             raise
     built = builder(dataset, data_dir)
     if not built.is_prepared():  # TFDS builds nothing where the folder is there

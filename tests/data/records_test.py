@@ -1,6 +1,7 @@
 """Loading and choosing frames; bad sets; no TensorFlow."""
 
 import os
+import resource
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -168,6 +169,23 @@ def test_a_set_whose_description_is_gone_or_damaged(tmp_path, content):
         (folder / "dataset_info.json").write_bytes(content)
     with pytest.raises(files.DataFileError, match="cannot be read.*remove the folder"):
         data.load_records(name, "train", tmp_path)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=f"data_dir {tmp_path}/file cannot be written to"):
+        registry.prepare("synthetic_lift/seed0-train9-test3", tmp_path / "file")
+
+
+def test_a_full_disk(tmp_path):
+    """The writer's errors are no OSError; a limit of the process stands for a disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="cannot be written: File too large"):
+            registry.prepare("synthetic_lift/seed0-train99-test3", tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_tfds_says_nothing_of_its_own(tmp_path, caplog):
