@@ -12,6 +12,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
@@ -119,8 +120,35 @@ class LiftBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         found = files.fingerprint(self.raw_files(folder), folder)
         self.info.metadata["raw_files"] = found
         splits = self.splits(folder)
-        return {name: self._generate_examples(own) for name, own in splits.items()}
+        source = self.name if self.RAW_FOLDER == "none" else str(folder)
+        return {
+            name: self._generate_examples(own, f"{source} {name}")
+            for name, own in splits.items()
+        }
 
-    def _generate_examples(self, examples: Examples) -> Examples:
+    def _generate_examples(self, examples: Examples, source: str) -> Examples:
         """A split as TFDS wants it: numbered examples, made as they are asked for."""
-        yield from examples
+        try:
+            for number, example in examples:
+                _check_finite(example, source)
+                yield number, example
+        except (UserError, OSError, ImportError):
+            raise
+        except Exception as error:  # what reads the raw files has errors of many types
+            if self.RAW_FOLDER == "none":
+                raise
+            raise files.DataFileError(
+                f"{source}: the raw files cannot be read ({type(error).__name__}: "
+                f"{error})"
+            ) from error
+
+
+def _check_finite(example: dict[str, Any], source: str) -> None:
+    """Refuses what no reader of the set would take, before it is written."""
+    for name, value in example.items():
+        array = np.asarray(value)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            row = "/".join(str(example[field]) for field in features.TEXT_FIELDS)
+            raise files.DataFileError(
+                f"{source}: {name} is not finite in {row} frame {example['frame']}"
+            )

@@ -78,7 +78,6 @@ data_builders/human36m_configurations
     data_builders.human36m_lift.configurations
 data_builders/human36m_lift
     data_builders.human36m_lift.human36m_lift_dataset_builder
-    data_builders.lift_builder
 data_builders/human36m_sources
     data_builders.files
     data_builders.human36m_lift.fits
