@@ -76,9 +76,12 @@ def test_flags_name_files_from_where_one_is(tmp_path):
     (tmp_path / "own.flags").touch()
     flags = ["--manual_dir=my raw", "--flagfile=own.flags", "--data_dir=sets"]
     shipped = "--flagfile=launch/flags/paper.flags"
+    (tmp_path / "run").mkdir()
+    flags += ["--init_from=run", "--init_from=cmu"]  # a folder, and a model's name
     words = planned("local.sh", "x", *flags, shipped, "--data_dir=/a", cwd=tmp_path)
     here = [f"--manual_dir={tmp_path}/my raw", f"--flagfile={tmp_path}/own.flags"]
-    assert words[3:-1] == [*here, "--data_dir=sets", shipped, "--data_dir=/a"]
+    here += ["--data_dir=sets", f"--init_from={tmp_path}/run", "--init_from=cmu"]
+    assert words[3:-1] == [*here, shipped, "--data_dir=/a"]
     words = planned("local.sh", "x", shipped)
     assert words[3] == shipped
 

@@ -220,6 +220,8 @@ def test_another_method_s_weights_bring_its_authors_settings(given, tmp_path):
         config = train.config_from_flags().train
         assert config.method == "gaussian_nll" and config.net == small.NET
         assert config.optimizer.learning_rate == 1e-3 and config.batch_size == 256
+    with pytest.raises(UserError, match="^method = mdn was asked for"):
+        given(f"--init_from={tmp_path}", "--method=mdn")
     with pytest.raises(UserError, match="--recipe=sharp is of the flow"):
         given(f"--init_from={tmp_path}", "--recipe=sharp")
 
