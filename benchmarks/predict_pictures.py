@@ -19,10 +19,11 @@ import time
 import jax
 import numpy as np
 
-from jaxflow.prediction import inputs, run, stream
+from jaxflow.prediction import run, stream
 from jaxflow.prediction.files import Output
 from jaxflow.prediction.inputs import Reading
 from jaxflow.prediction.lifter import Lifter
+from jaxflow.prediction.sources import find
 from jaxflow.runs import compilation_cache
 from jaxflow.runs.profiling import Clock
 
@@ -31,7 +32,7 @@ def predict(folder: pathlib.Path, out: pathlib.Path, lifter: Lifter) -> tuple[in
     """A run over a folder; how many people, and the stages."""
     clock = Clock()
     reading = Reading(finder=lifter.detector)
-    plan = run.plan(inputs.find([folder]), Output(out), {"rule": lifter.rule})
+    plan = run.plan(find([folder]), Output(out), {"rule": lifter.rule})
     tally = run.predict(plan, run.Task(lifter, reading, Output(out), clock))
     return tally.people, clock.table()
 

@@ -149,6 +149,7 @@ prediction/predict
     jaxflow.prediction.page
     jaxflow.prediction.pictures
     jaxflow.prediction.records
+    jaxflow.prediction.sources
     jaxflow.prediction.stream
     jaxflow.reporting.figures.overlay
 prediction/predict_faults

@@ -41,6 +41,7 @@ from jaxflow.prediction import exports, inputs, looking, motions, run, stream
 from jaxflow.prediction.files import Output
 from jaxflow.prediction.inputs import Reading
 from jaxflow.prediction.lifter import Lifter
+from jaxflow.prediction.sources import find
 from jaxflow.runs import released
 from jaxflow.runs.errors import UserError
 from jaxflow.runs.profiling import Clock
@@ -168,9 +169,7 @@ def main(argv: Sequence[str]) -> int:
         )
     formats, path = _formats(), _RULE.value == motions.RULE
     checkpoint = _CHECKPOINT.value or released.default()
-    sources = inputs.find(
-        [os.path.expanduser(source) for source in argv[1:]], _KEY.value
-    )
+    sources = find([os.path.expanduser(source) for source in argv[1:]], _KEY.value)
     detector = looking.detector_for(sources, _DETECTOR.value)
     boxes = looking.boxes_of(_BOXES.value, _BOX_SCORE.value)
     notes = inputs.check_boxes(sources, boxes) if boxes is not None else ()

@@ -10,9 +10,10 @@ from jaxflow.detector.readers.boxes import BoxTable
 from jaxflow.detector.readers.records import Skipped
 from jaxflow.maths import checks
 from jaxflow.prediction import looking, motions, tracks
-from jaxflow.prediction.inputs import Reading, Source, check_boxes, find
+from jaxflow.prediction.inputs import Reading, check_boxes
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.records import Ended, Lifted, Noted
+from jaxflow.prediction.sources import Source, find
 from jaxflow.prediction.stream import SIZES, stream
 from jaxflow.runs.errors import UserError
 from jaxflow.runs.profiling import Clock

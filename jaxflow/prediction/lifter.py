@@ -150,23 +150,7 @@ class Lifter:
           FloatingPointError: hypotheses that are not finite; says of which frame.
         """
         if isinstance(fits, GaussianFit):
-            found = np.asarray(fits.converged)
-            if found.ndim != 2 or found.shape[1] != 16:
-                raise ValueError(
-                    f"expected fits, a GaussianFit of shape (N, 16); got {found.shape}"
-                )
-            fits = np.asarray(keypoints.fill_missing(fits).as_array())
-            lifting.check_found(found)
-            if pose2d is not None:
-                places = lifting.numbers("pose2d", pose2d)
-                if places.shape != (*found.shape, 2):
-                    raise ValueError(
-                        f"expected pose2d of shape {(*found.shape, 2)}, as the fits "
-                        f"have; got {places.shape}"
-                    )
-                pose2d = np.asarray(
-                    keypoints.to_middle(jnp.asarray(places), jnp.asarray(found))
-                )
+            fits, pose2d = lifting.filled(fits, pose2d)
         fits = lifting.frames("fits", fits, (16, 7))
         if pose2d is None:
             pose2d = CROP_PER_HEATMAP * fits[..., 1:3]
@@ -317,21 +301,7 @@ class Lifter:
           ValueError: shapes that do not fit, fewer than four joints found, or joints
             that span nothing.
         """
-        places = lifting.numbers("points", points)
-        if places.ndim != 3 or places.shape[-1] != 2:
-            raise UserError(f"expected points of shape (N, n, 2); got {places.shape}")
-        scores = np.ones(places.shape[:-1], np.float32)
-        if confidence is not None:
-            scores = lifting.numbers("confidence", confidence)
-            if scores.shape != places.shape[:-1]:
-                raise UserError(
-                    f"expected confidence of shape {places.shape[:-1]}, as the points "
-                    f"have; got {scores.shape}"
-                )
-        # Before JAX sees them, which can be set to take a NaN for a mistake.
-        found = np.isfinite(places).all(-1) & (scores > 0)
-        places = np.where(found[..., None], places, np.float32(0))
-        scores = np.where(found, scores, np.float32(0))
+        places, scores, found = lifting.detected(points, confidence)
         if np.any(scores > keypoints.MOST_SURE):
             raise UserError("expected confidences of 0 to 1; got percents, or more")
         detected = keypoints.from_sigma(places, np.zeros_like(scores))

@@ -21,6 +21,7 @@ from jaxflow.gaussians.fitting import fit_gaussians
 from jaxflow.maths import checks, geometry, keys
 from jaxflow.metrics import selection
 from jaxflow.runs.errors import UserError
+from jaxflow.types import GaussianFit
 
 # Epsilons of the farthest coordinate, that joints at one place may lie apart: what
 # joints of another skeleton become is rounded.
@@ -194,6 +195,61 @@ def numbers_of(positions: npt.ArrayLike | None, count: int) -> np.ndarray:
     if count and not 0 <= numbers.min() <= numbers.max() < 2**32:
         raise ValueError("expected positions from 0 to 2^32 - 1")
     return numbers.astype(np.uint32)
+
+
+def filled(
+    fits: GaussianFit, pose2d: npt.ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Fits (N, 16) as an array (N, 16, 7), and the joints, if given, (N, 16, 2).
+
+    What did not converge counts as not found in both.
+
+    Raises:
+      ValueError: other shapes, or fewer than four joints found.
+    """
+    found = np.asarray(fits.converged)
+    if found.ndim != 2 or found.shape[1] != 16:
+        raise ValueError(
+            f"expected fits, a GaussianFit of shape (N, 16); got {found.shape}"
+        )
+    array = np.asarray(keypoints.fill_missing(fits).as_array())
+    check_found(found)
+    if pose2d is None:
+        return array, None
+    places = numbers("pose2d", pose2d)
+    if places.shape != (*found.shape, 2):
+        raise ValueError(
+            f"expected pose2d of shape {(*found.shape, 2)}, as the fits have; got "
+            f"{places.shape}"
+        )
+    moved = keypoints.to_middle(jnp.asarray(places), jnp.asarray(found))
+    return array, np.asarray(moved)
+
+
+def detected(
+    points: npt.ArrayLike, confidence: npt.ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places (N, n, 2), scores and which were found (N, n); 0 where not.
+
+    So JAX, which can be set to take a NaN for a mistake, sees none.
+
+    Raises:
+      ValueError: shapes that do not belong together.
+    """
+    places = numbers("points", points)
+    if places.ndim != 3 or places.shape[-1] != 2:
+        raise UserError(f"expected points of shape (N, n, 2); got {places.shape}")
+    scores = np.ones(places.shape[:-1], np.float32)
+    if confidence is not None:
+        scores = numbers("confidence", confidence)
+        if scores.shape != places.shape[:-1]:
+            raise UserError(
+                f"expected confidence of shape {places.shape[:-1]}, as the points "
+                f"have; got {scores.shape}"
+            )
+    found = np.isfinite(places).all(-1) & (scores > 0)
+    places = np.where(found[..., None], places, np.float32(0))
+    return places, np.where(found, scores, np.float32(0)), found
 
 
 def check_found(found: np.ndarray) -> None:

@@ -27,9 +27,9 @@ from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Seen, Skipped, lacking
 from jaxflow.maths import checks
 from jaxflow.prediction import lifting
-from jaxflow.prediction.inputs import NEED_DETECTOR, Source
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.records import Noted
+from jaxflow.prediction.sources import NEED_DETECTOR, Source
 from jaxflow.skeleton import MPII_JOINTS
 
 AUTO, WHOLE = "auto", "whole"

@@ -24,8 +24,9 @@ import numpy as np
 from jaxflow.detector.readers import videos
 from jaxflow.metrics import paths
 from jaxflow.prediction import tracks
-from jaxflow.prediction.inputs import VIDEO, Reading, Source
+from jaxflow.prediction.inputs import Reading
 from jaxflow.prediction.records import Lifted
+from jaxflow.prediction.sources import VIDEO, Source
 
 RULE = "path"
 TEXT = (

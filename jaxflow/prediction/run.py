@@ -21,10 +21,11 @@ from jaxflow.detector.blazepose.detector import BlazePose
 from jaxflow.detector.readers.records import Skipped
 from jaxflow.prediction import files, inputs, motions, page, stream, unfinished
 from jaxflow.prediction.files import Output, PeopleWriter
-from jaxflow.prediction.inputs import Reading, Source
+from jaxflow.prediction.inputs import Reading
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.page import Done, problem
 from jaxflow.prediction.records import Ended, Mark
+from jaxflow.prediction.sources import Source
 from jaxflow.prediction.unfinished import Begun
 from jaxflow.runs import checkpoint, trees
 from jaxflow.runs import files as run_files
@@ -124,7 +125,7 @@ def make(
     """Predicts with a progress bar, alone in the folder; goes on where it was.
 
     Args:
-      sources: from ``inputs.find``.
+      sources: from ``sources.find``.
       task: how, and where to.
       about: from `about_run`.
 
@@ -151,7 +152,7 @@ def plan(
     """Looks for what earlier runs left.
 
     Args:
-      sources: from ``inputs.find``.
+      sources: from ``sources.find``.
       output: where to.
       about: of the run, plain values; what must be equal for its results to be kept.
 

@@ -27,9 +27,10 @@ from jaxflow.detector.readers.pictures import Picture
 from jaxflow.detector.readers.records import Seen, Skipped, lacking
 from jaxflow.maths import batching
 from jaxflow.prediction import lifting, looking, motions
-from jaxflow.prediction.inputs import PICTURE, VIDEO, Reading, Source, read
+from jaxflow.prediction.inputs import Reading, read
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.prediction.records import Ended, Lifted, Mark, Noted
+from jaxflow.prediction.sources import PICTURE, VIDEO, Source
 from jaxflow.runs.profiling import Clock
 
 # One person alone is lifted with seven blanks, so that a frame's poses do not depend,

@@ -20,7 +20,7 @@ from jaxflow.detector.network.loading import Detector
 from jaxflow.methods.flow import FlowModel
 from jaxflow.prediction import inputs as prediction_inputs
 from jaxflow.prediction import run as prediction_run
-from jaxflow.prediction import stream
+from jaxflow.prediction import sources, stream
 from jaxflow.prediction.files import Output
 from jaxflow.prediction.lifter import Lifter
 from jaxflow.runs.profiling import Clock
@@ -104,7 +104,7 @@ def write_clip(path, frames, fps=5):
 
 def run(inputs, lifter, out, reading=None, about=None, **options):
     """A run, and the number of frames that its progress bar ends with."""
-    found = prediction_inputs.find(inputs)
+    found = sources.find(inputs)
     steps = []
     output = Output(out, **options)
     plan = prediction_run.plan(found, output, about or {"rule": "z0"})

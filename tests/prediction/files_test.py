@@ -10,7 +10,7 @@ import pytest
 from jaxflow.detector.readers.records import Skipped
 from jaxflow.prediction import exports, files, page, run, unfinished
 from jaxflow.prediction.files import Output
-from jaxflow.prediction.inputs import KEYPOINTS, Source
+from jaxflow.prediction.sources import KEYPOINTS, Source
 from jaxflow.runs.errors import UserError
 from jaxflow.runs.run import LOCK, Run
 

@@ -13,9 +13,10 @@ from jaxflow.commands import predict
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers.boxes import read_boxes
 from jaxflow.detector.readers.records import Seen, Skipped
-from jaxflow.prediction import in_memory, inputs, looking
-from jaxflow.prediction.inputs import Reading, Source
+from jaxflow.prediction import in_memory, inputs, looking, sources
+from jaxflow.prediction.inputs import Reading
 from jaxflow.prediction.records import Mark
+from jaxflow.prediction.sources import Source
 from jaxflow.runs import files
 from jaxflow.runs.errors import UserError
 from jaxflow.skeleton import MPII_JOINTS, MPII_TO_H36M
@@ -60,7 +61,7 @@ class TestFolders:
         for name in ("deeper", "empty"):
             (tmp_path / name).mkdir()
         write(tmp_path / "deeper", points, "g.jpg")
-        found = inputs.find([tmp_path])
+        found = sources.find([tmp_path])
         assert left_out(found) == sorted([*others, "deeper"])
         outcome, _ = predict_helpers.run([tmp_path], lifter, tmp_path / "out")
         assert outcome.people == 2 and len(outcome.problems) == 6
@@ -83,14 +84,14 @@ class TestFolders:
             return listed(path)
 
         monkeypatch.setattr(pathlib.Path, "iterdir", refused)
-        found = inputs.find([tmp_path])
+        found = sources.find([tmp_path])
         assert [one.path.name for one in found if isinstance(one, Source)] == ["a.png"]
         assert left_out(found) == ["locked"]
 
     def test_beside_keypoints(self, tmp_path, points):
         write(tmp_path, points, "a.json")
         (tmp_path / "walk.mp4").write_bytes(b"0")
-        assert left_out(inputs.find([tmp_path])) == ["walk.mp4"]
+        assert left_out(sources.find([tmp_path])) == ["walk.mp4"]
 
 
 class TestNames:
@@ -139,7 +140,7 @@ class TestNames:
         with pytest.raises(UserError, match="got an empty one"):
             in_memory.predictions("")
         with pytest.raises(UserError, match="got an empty one"):
-            inputs.find(["a.jpg", ""])
+            sources.find(["a.jpg", ""])
 
     def test_short_and_printable(self):
         assert files.printable(ODD) == "caf\\udce9 \\udcff"
@@ -153,7 +154,7 @@ class TestBoxes:
         (tmp_path / "b.csv").write_text("picture,x,y,w,h\nother.jpg,0,0,256,256\n")
         table = read_boxes(tmp_path / "b.csv")
         for names in (["a.jpg", "k.json"], ["k.json"]):
-            found = inputs.find([tmp_path / name for name in names])
+            found = sources.find([tmp_path / name for name in names])
             with pytest.raises(UserError, match="no box belongs to any picture"):
                 inputs.check_boxes(found, table)
 
@@ -218,11 +219,11 @@ class TestKey:
         paths = [tmp_path / "both.npz", tmp_path / "points.npz"]
 
         def kinds(key):
-            return [source.kind for source in inputs.find(paths, key)]
+            return [source.kind for source in sources.find(paths, key)]
 
-        assert kinds("answer") == [inputs.HEATMAPS, inputs.KEYPOINTS]
-        assert kinds("nothing") == kinds(None) == [inputs.KEYPOINTS] * 2
-        (source,) = inputs.find(paths[:1], "answer")
+        assert kinds("answer") == [sources.HEATMAPS, sources.KEYPOINTS]
+        assert kinds("nothing") == kinds(None) == [sources.KEYPOINTS] * 2
+        (source,) = sources.find(paths[:1], "answer")
         assert len([*inputs.read(source, Reading(key="answer"))]) == 2
 
 
@@ -237,7 +238,7 @@ class TestSkeletonsOfHeatmaps:
         np.save(tmp_path / "c.npy", np.rint(255 * maps[None]).astype(np.uint8))
 
         def peaks(name, skeleton):
-            (source,) = inputs.find([tmp_path / name])
+            (source,) = sources.find([tmp_path / name])
             (person,) = inputs.read(source, Reading(skeleton=skeleton))
             flat = person.maps.reshape(16, -1).argmax(-1)
             return np.stack([flat % 64, flat // 64], -1)
@@ -279,7 +280,7 @@ class TestNothingDone:
     def test_keypoints_of_another_name_are_told(self, tmp_path):
         path = tmp_path / "a.npz"
         np.savez(path, poses=np.zeros((3, 17, 2)), frame=np.arange(3))
-        (skipped,) = inputs.find([path])
+        (skipped,) = sources.find([path])
         assert "array called keypoints; got (3, 17, 2) in poses" in skipped.reason
 
 

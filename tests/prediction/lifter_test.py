@@ -331,9 +331,8 @@ def test_fits_of_one_person_are_told_from_those_of_many(lifter, fits):
     one = GaussianFit.from_array(jnp.asarray(fits[0]))
     with pytest.raises(ValueError, match=r"of shape \(N, 16\); got \(16,\)"):
         lifter.lift_fits(one)
-    all_ = GaussianFit.from_array(jnp.asarray(fits))
     with pytest.raises(ValueError, match=r"pose2d of shape \(5, 16, 2\).*\(4, 16, 2\)"):
-        lifter.lift_fits(all_, fits[:4, :, 1:3])
+        lifter.lift_fits(GaussianFit.from_array(jnp.asarray(fits)), fits[:4, :, 1:3])
 
 
 def test_pictures_and_boxes_of_other_shapes(model):

@@ -9,15 +9,15 @@ from jaxflow.detector.blazepose import detector as blazepose
 from jaxflow.detector.crops.crop import Crop
 from jaxflow.detector.readers import pictures
 from jaxflow.detector.readers.records import Seen
-from jaxflow.prediction import inputs, looking, stream
-from jaxflow.prediction.inputs import Source
+from jaxflow.prediction import looking, sources, stream
 from jaxflow.prediction.records import Noted
+from jaxflow.prediction.sources import Source
 from jaxflow.runs.profiling import Clock
 from jaxflow.skeleton import MPII_JOINTS
 from tests.detector.blazepose.people_test import BODIES, drawn, seeing
 
-PICTURE = Source("a.jpg", inputs.PICTURE, "a")
-POINTS = Source("a.json", inputs.KEYPOINTS, "a")
+PICTURE = Source("a.jpg", sources.PICTURE, "a")
+POINTS = Source("a.json", sources.KEYPOINTS, "a")
 
 
 def test_blazepose_is_for_pictures_without_another():

@@ -17,7 +17,7 @@ from PIL import Image
 
 from jaxflow.detector.readers.boxes import BoxTable
 from jaxflow.detector.readers.records import Box
-from jaxflow.prediction import files, unfinished
+from jaxflow.prediction import files, sources, unfinished
 from jaxflow.prediction import inputs as prediction_inputs
 from jaxflow.prediction import page as prediction_page
 from jaxflow.prediction import run as prediction_run
@@ -231,7 +231,7 @@ def test_no_input_takes_the_place_of_what_lies_beside_it(tmp_path):
     paths = [tmp_path / name for name in ("lock.png", "index.html.png", "..png")]
     for path in paths:
         path.touch()
-    names = [one.name for one in prediction_inputs.find(paths)]
+    names = [one.name for one in sources.find(paths)]
     assert names == ["lock-2", "index.html-2", "..png"]
 
 

@@ -5,7 +5,7 @@ import types
 
 from jaxflow.prediction import page, run
 from jaxflow.prediction.files import Output
-from jaxflow.prediction.inputs import KEYPOINTS, Source
+from jaxflow.prediction.sources import KEYPOINTS, Source
 from jaxflow.runs import files
 
 

@@ -57,3 +57,9 @@ def test_confidences_of_some_joints_alone_are_refused(tmp_path):
     path.write_text(f"{','.join(names)}\n{','.join(map(str, numbers.ravel()))}\n")
     with pytest.raises(UserError, match="confidences, but none beside x11"):
         read(path)
+
+
+def test_persons_of_an_npz_file_may_have_names(tmp_path):
+    numbers = figures(2, 16)[None]
+    np.savez(tmp_path / "a.npz", keypoints=numbers, person=["left", "7"])
+    assert [one.person for one in read(tmp_path / "a.npz")] == ["left", 7]

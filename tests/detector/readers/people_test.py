@@ -324,12 +324,6 @@ class TestTables:
         assert (found[1199].frame, found[1199].person) == (699, 9)
         np.testing.assert_allclose(found[777].pose2d, numbers[388, 1, :, :2], rtol=1e-5)
 
-    def test_npz_whose_persons_have_names(self, tmp_path):
-        numbers = figures(2, 16).reshape(1, 2, 16, 3)
-        path = tmp_path / "a.npz"
-        np.savez(path, keypoints=numbers, person=["left", "7"])
-        assert [one.person for one in read(path)] == ["left", 7]
-
     def test_npz_with_standard_deviations(self, tmp_path):
         numbers = figures(1, 16)[..., :2]
         path = tmp_path / "a.npz"
