@@ -114,9 +114,9 @@ def softmax(maps):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda m: 255 * m, "from 0 to 25.*--maps=0..255"),
+        (lambda m: 255 * m, "from 0 to 25.*scale=0..255"),
         (lambda m: 100 * m, "from 0 to 9.*expected 0 to about 1"),
-        (lambda m: np.log((m + 1e-4) / (1.0002 - m)), "from -9.21.* to.*--maps=logits"),
+        (lambda m: np.log((m + 1e-4) / (1.0002 - m)), "from -9.21.* to.*scale=logits"),
         (lambda m: m - np.float32(0.5), "from -0.5 to 0.4"),
         (softmax, ".* sum to 1 in each map"),
     ],
@@ -127,6 +127,7 @@ def test_another_scale_is_refused_with_the_range(lifter, good, change, told, tmp
     np.save(path, change(good).astype(np.float32))
     outcome, _ = predict(lifter, path, tmp_path / "out")
     assert not outcome.people and len(outcome.problems) == 1
+    assert "scale=" not in outcome.problems[0]  # which is the argument's name
     with pytest.raises(UserError, match=f"frame 0: heatmaps with values {told}"):
         lifter.lift_heatmaps(np.load(path))
 
