@@ -314,6 +314,9 @@ def test_published_rows_compete_only_on_their_own_actions(evaluated):
     assert not beside_paper.is_human36m(same, "synthetic_lift")
     assert not beside_paper.is_human36m(same, f"{name},synthetic_lift")
     assert not beside_paper.is_human36m(evaluated.test, name)
+    assert beside_paper.is_human36m(same, "human36m_lift/every64")
+    for cameras in ("centred", "wild-views2_every64", "studio"):  # not those published
+        assert not beside_paper.is_human36m(same, f"human36m_lift/{cameras}")
     for result, groups in ((same, 1), (evaluated.test, 2)):
         table, *_ = beside_paper.beside_published(
             evaluated._replace(test=result, ambiguous=None), name
