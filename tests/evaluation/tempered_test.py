@@ -193,4 +193,6 @@ def test_no_setting_of_the_user_s_forbids_it():
         poses, _ = spread.sample_with_log_density(
             DATA.pose2d, DATA.cond, KEYS, num_hypotheses=3
         )
-        spread.log_prob(poses, DATA.pose2d, DATA.cond, observation_scale=0.1)
+        density = spread.log_prob(poses, DATA.pose2d, DATA.cond, observation_scale=0.1)
+    assert poses.shape == (*DATA.pose2d.shape[:-1], 3, 17, 3)
+    assert density.shape == poses.shape[:-2] and np.isfinite(density).all()

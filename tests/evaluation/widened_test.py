@@ -140,5 +140,9 @@ def test_no_setting_of_the_user_s_forbids_it():
         poses, _ = wide.sample_with_log_density(
             inputs.pose2d, inputs.cond, KEYS, num_hypotheses=3
         )
-        wide.log_prob(poses, inputs.pose2d, inputs.cond, observation_scale=0.1)
-        draw(wide, inputs)
+        density = wide.log_prob(
+            poses, inputs.pose2d, inputs.cond, observation_scale=0.1
+        )
+        drawn = draw(wide, inputs)
+    assert density.shape == poses.shape[:-2] and np.isfinite(density).all()
+    np.testing.assert_array_equal(drawn, draw(wide, inputs))  # the same, of course
