@@ -75,11 +75,7 @@ def predictions(
         number that nothing can be read by.
       TypeError: an option of another kind.
     """
-    if checks.whole("every", every) < 1:
-        raise UserError(f"expected every of 1 or more; got {every}")
-    least, most = motions.FPS_RANGE
-    if not least <= fps <= most:
-        raise UserError(f"expected fps from {least:g} to {most:g}; got {fps}")
+    _check_rates(every, fps)
     sources = find([inputs] if isinstance(inputs, str | os.PathLike) else inputs, key)
     detector = looking.detector_for(sources, detector)
     table = looking.boxes_of(boxes)
@@ -89,19 +85,22 @@ def predictions(
     fetching = {name: options[name] for name in _FETCHING if name in options}
     shared = looking.shared(sources, detector, skeleton=skeleton, maps=maps)
     lifter = Lifter.load(checkpoint, detector, sizes=SIZES, **shared, **options)
-    reading = Reading(
-        every=every,
-        skeleton=skeleton,
-        boxes=table,
-        key=key,
-        maps=maps,
-        finder=looking.finder_for(sources, boxes, lifter, **fetching),
-        fps=fps,
-    )
+    finder = looking.finder_for(sources, boxes, lifter, **fetching)
+    said: Any = {"skeleton": skeleton, "key": key, "maps": maps, "fps": fps}
+    reading = Reading(every=every, boxes=table, finder=finder, **said)
     skipped = [source for source in sources if isinstance(source, Skipped)]
     result = Predictions([], skipped + (table.skipped if table else []), notes)
     _add(result, sources, lifter, reading, moving=bool(path))
     return result
+
+
+def _check_rates(every: int, fps: float) -> None:
+    """Refuses what no video and no file can be read by."""
+    if checks.whole("every", every) < 1:
+        raise UserError(f"expected every of 1 or more; got {every}")
+    least, most = motions.FPS_RANGE
+    if not least <= fps <= most:
+        raise UserError(f"expected fps from {least:g} to {most:g}; got {fps}")
 
 
 def _add(
