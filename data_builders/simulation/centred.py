@@ -23,13 +23,13 @@ from jaxflow.types import PoseRecords
 FEATURES: dict[str, Any] = {"ray": tfds.features.Tensor(shape=(3,), dtype=np.float32)}
 
 
-def records(found: PoseRecords) -> PoseRecords:
-    """Frames of cameras as they stood, turned; "ray" says where each looks then."""
-    ray = ray_of_crop(found.pose3d, found.pose2d, found.gaussfit)
+def records(recording: PoseRecords) -> PoseRecords:
+    """Frames of a camera as it stood, turned; "ray" says where it looks in each then."""
+    ray = ray_of_crop(recording.pose3d, recording.pose2d, recording.gaussfit)
     return dataclasses.replace(
-        found,
-        pose3d=turned(found.pose3d, ray).astype(np.float32),
-        extra={**found.extra, "ray": ray.astype(np.float32)},
+        recording,
+        pose3d=turned(recording.pose3d, ray).astype(np.float32),
+        extra={**recording.extra, "ray": ray.astype(np.float32)},
     )
 
 
