@@ -24,7 +24,7 @@ FEATURES: dict[str, Any] = {"ray": tfds.features.Tensor(shape=(3,), dtype=np.flo
 
 
 def records(recording: PoseRecords) -> PoseRecords:
-    """Frames of a camera as it stood, turned; "ray" says where it looks in each then."""
+    """Frames of a camera as it stood, turned; "ray" is where it looks then."""
     ray = ray_of_crop(recording.pose3d, recording.pose2d, recording.gaussfit)
     return dataclasses.replace(
         recording,

@@ -120,7 +120,7 @@ def main(argv: Sequence[str]) -> int:
         if outcome.step < outcome.total:
             early = f" of {outcome.total}, to the plateau"
         if outcome.step > outcome.total:
-            early = f", more than the {outcome.total} asked for: nothing was to do"
+            early = f", more than the {outcome.total} asked for: nothing to do"
         print(
             f"trained {outcome.step} iterations{early} ({outcome.seconds:.0f} s in "
             f"this call); checkpoint in {workdir}; next: "

@@ -2,7 +2,8 @@
 
 In: an evaluation and the data set's name. Out: ``tables.Table`` in the paper's order.
 Published figures are of Human3.6M. Only on a set with exactly its actions and cameras,
-as they stood, do ours compete with them for the best of a column; elsewhere each are marked by themselves.
+as they stood, do ours compete with them for the best of a column; elsewhere each are
+marked by themselves.
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ from jaxflow.reporting.tables import Number, Row, Table, numbers
 
 _Z0, _BEST = ERROR_NAMES.index("z0"), ERROR_NAMES.index("best")
 _OTHER_DATA = (
-    "This set has not exactly the actions and cameras of Human3.6M, which the published "
-    "figures are of: beside each other they show an order of magnitude, not who is better. "
-    "Bold is the best of the published and the best of ours."
+    "This set has not exactly the actions and cameras of Human3.6M, which the "
+    "published figures are of: beside each other they show an order of magnitude, not "
+    "who is better. Bold is the best of the published and the best of ours."
 )
-# What the name of a set of `human36m_lift` begins with whose cameras are not its own, or
-# are turned.
+# How configurations of `human36m_lift` begin whose cameras are others, or turned.
 _OTHER_CAMERAS = ("centred", "studio", "wild")
 _SAME_ACTIONS = (
     "The rows compare if this set is Human3.6M itself, which the published figures are "
