@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from data_builders.files import DataFileError
 from data_builders.simulation.cameras import CROP_SIZE
 from jaxflow.skeleton import MPII_TO_H36M
 from jaxflow.types import PoseRecords
@@ -24,7 +25,17 @@ FEATURES: dict[str, Any] = {"ray": tfds.features.Tensor(shape=(3,), dtype=np.flo
 
 
 def records(recording: PoseRecords) -> PoseRecords:
-    """Frames of a camera as it stood, turned; "ray" is where it looks then."""
+    """Frames of a camera as it stood, turned; "ray" is where it looks then.
+
+    Raises:
+      DataFileError: poses that do not stand before the camera.
+    """
+    if len(recording) and not (nearest := float(recording.pose3d[..., 2].min())) > 0:
+        names = recording.subject[0], recording.action[0], recording.camera[0]
+        raise DataFileError(
+            f"{', '.join(names)}: expected poses in front of the camera, since where "
+            f"a crop was follows from them; the nearest joint is at z = {nearest:g} mm"
+        )
     ray = ray_of_crop(recording.pose3d, recording.pose2d, recording.gaussfit)
     return dataclasses.replace(
         recording,

@@ -1,7 +1,11 @@
 """Cameras turned to the middle of a crop: by how much, and where that is."""
 
-import numpy as np
+import dataclasses
 
+import numpy as np
+import pytest
+
+from data_builders.files import DataFileError
 from data_builders.simulation import centred
 from jaxflow.skeleton import MPII_TO_H36M
 from tests.helpers import people
@@ -57,3 +61,12 @@ def test_turned_poses_are_where_the_camera_looks():
     )
     back = centred.turned(turned, ray * [-1, -1, 1])
     np.testing.assert_allclose(back, pose3d)
+
+
+def test_poses_about_the_hip_are_refused():
+    """They have no place before the camera, and a crop none in its picture."""
+    flat = people.flat_records(3, 4.0)
+    centred.records(flat)
+    about = flat.pose3d - flat.pose3d[:, :1]
+    with pytest.raises(DataFileError, match="expected poses in front of the camera"):
+        centred.records(dataclasses.replace(flat, pose3d=about))
